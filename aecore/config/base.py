@@ -1,0 +1,94 @@
+"""What every config shares: frozen values, unknown names refused, and errors that are sentences."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used. `fields` maps a field's path to its sentence; `str` is one sentence a line."""
+
+    def __init__(self, fields: dict[str, str]):
+        self.fields = fields
+        super().__init__("\n".join(fields.values()))
+
+
+class Config(BaseModel):
+    """Base of all configs. A field's type, range, default and description are its only declaration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def suggest(word: str, allowed: Iterable[str]) -> str:
+    """A half sentence that names the nearest allowed word, or all of them.
+
+    >>> suggest("epoch", ["epochs", "seed"])
+    'did you mean epochs?'
+    """
+    allowed = list(allowed)
+    near = difflib.get_close_matches(word, allowed, n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else f"allowed: {', '.join(allowed)}."
+
+
+def members(annotation: Any) -> dict[str, type[Config]]:
+    """The configs that a field may hold by their `kind`: several for a discriminated union, one (under '') for a plain config."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    choices = get_args(annotation) or (annotation,)
+    configs = [choice for choice in choices if isinstance(choice, type) and issubclass(choice, Config)]
+    return {get_args(c.model_fields["kind"].annotation)[0] if "kind" in c.model_fields else "": c for c in configs}
+
+
+def sentences(error: ValidationError, root: type[Config]) -> dict[str, str]:
+    """Turn pydantic's errors into {path: sentence}, each with the name, the value and what is allowed."""
+    found: dict[str, str] = {}
+    for item in error.errors():
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, ConfigError):
+            found.update(cause.fields)
+        else:
+            path, owner = _locate(root, item["loc"])
+            found[path] = _sentence(path, owner, item)
+    return found
+
+
+def _locate(root: type[Config], location: tuple[int | str, ...]) -> tuple[str, type[Config]]:
+    """The dotted path of an error without pydantic's union tags, and the config class that owns its last name."""
+    path: list[str] = []
+    owner, tagged = root, {}
+    for part in map(str, location):
+        if part in tagged:  # pydantic names the chosen member of a union between the field and its content
+            owner, tagged = tagged[part], {}
+            continue
+        path.append(part)
+        if part in owner.model_fields:
+            inner = members(owner.model_fields[part].annotation)
+            owner, tagged = inner.get("", owner), ({} if "" in inner else inner)
+    return ".".join(path), owner
+
+
+def _sentence(path: str, owner: type[Config], item: Any) -> str:
+    value, context = item["input"], item.get("ctx", {})
+    match item["type"]:
+        case "extra_forbidden":
+            return f"{path} is not a known field: {suggest(path.rpartition('.')[2], owner.model_fields)}"
+        case "union_tag_invalid":
+            tags = context["expected_tags"].replace("'", "").split(", ")
+            return f"{path}.kind is {context['tag']!r}, which is unknown: {suggest(context['tag'], tags)}"
+        case "union_tag_not_found":
+            return f"{path} has no kind, which says which {path.rpartition('.')[2]} it is."
+        case "literal_error":
+            return f"{path} is {value!r}, but must be {context['expected']}."
+        case "missing":
+            return f"{path} is missing."
+        case "value_error":
+            return str(context["error"])
+        case _ if bound := next((key for key in BOUNDS if key in context), None):
+            return f"{path} is {value!r}, but must be {BOUNDS[bound]} {context[bound]}."
+        case _:
+            return f"{path} is {value!r}, but {item['msg'][0].lower()}{item['msg'][1:]}."
+
+
+BOUNDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}

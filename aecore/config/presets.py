@@ -1,0 +1,93 @@
+"""Named, complete configurations: one JSON file each, the package's and one's own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from aecore.config.base import Config, ConfigError, sentences, suggest
+from aecore.config.run import RunConfig
+
+FOLDER = Path(__file__).parents[1] / "presets"
+
+
+class Preset(Config):
+    """A configuration with a name, what it teaches, and what is known to be wrong with it."""
+
+    title: str = Field(description="One line for lists.")
+    help: str = Field(description="What it is and what it teaches, in a sentence or two.")
+    source: str = Field("", description="Where the numbers are from: a tutorial, a paper, or ours.")
+    flaw: str = Field("", description="A flaw that was published and is kept, in a sentence.")
+    twin: str = Field("", description="The preset without the flaw.")
+    stand_in: str = Field("", description="A data set of the same kind that needs no download.")
+    config: RunConfig
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+
+def presets(*folders: Path) -> dict[str, Preset]:
+    """All presets by name, the package's first, then those of `folders` (one's own). A file that cannot be read is left out."""
+    found = {}
+    for folder in (FOLDER, *folders):
+        for path in sorted(folder.glob("*.json")):
+            if folder == FOLDER or _readable(path):
+                found[path.stem] = read_preset(path)
+    return dict(sorted(found.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER)))
+
+
+ORDER = [
+    "demo",
+    "conv-16",
+    "vae-2",
+    "linear-pca",
+    "compress-32",
+    "scatter-2",
+    "stacked-9",
+    "stacked-9-tuned",
+    "stacked-9-conv",
+]
+"""What a newcomer should meet first; the rest follows by name."""
+
+
+def read_preset(path: Path) -> Preset:
+    """A preset from its file. Raises ConfigError with a sentence that names the file."""
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content["config"]["name"] = path.stem
+        return Preset.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError({path: f"{path.name}: {text}" for path, text in sentences(error, Preset).items()}) from None
+    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ConfigError({"": f"{path.name} is not a preset: {error}."}) from None
+
+
+def preset(name: str, *folders: Path) -> Preset:
+    """One preset by its name. Raises ConfigError that names what there is."""
+    known = presets(*folders)
+    if name not in known:
+        raise ConfigError({"preset": f"There is no preset {name!r}: {suggest(name, known)}"})
+    return known[name]
+
+
+def save_preset(folder: Path, name: str, config: RunConfig, help: str = "") -> Path:
+    """Keep a configuration as one's own preset. Raises ConfigError for a name that is taken or cannot be a file name."""
+    if not name or not all(letter.isalnum() or letter in "-_" for letter in name):
+        raise ConfigError({"preset": f"A preset's name is letters, digits, '-' and '_', but this is {name!r}."})
+    if name in presets():
+        raise ConfigError({"preset": f"The name {name!r} belongs to a preset that comes with the lab: choose another."})
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    kept = Preset(title=name, help=help or "One's own.", source="own", config=config)
+    path.write_text(kept.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _readable(path: Path) -> bool:
+    try:
+        read_preset(path)
+    except ConfigError:
+        return False
+    return True

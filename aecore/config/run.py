@@ -1,0 +1,136 @@
+"""One complete configuration of a run, and the rules between its parts."""
+
+import json
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from aecore.config.backbones import ConvBackbone, DenseBackbone
+from aecore.config.base import Config, ConfigError, sentences
+from aecore.config.bottlenecks import FeatureMapBottleneck, GaussianBottleneck, VectorBottleneck, size
+from aecore.config.data import DataConfig
+from aecore.config.facts import Shape
+from aecore.config.objectives import ElboObjective, ReconstructionObjective
+from aecore.config.tasks import DenoiseTask, IdentityTask
+from aecore.config.training import TrainingConfig
+
+SCHEMA_VERSION = 1
+
+BackboneConfig = Annotated[DenseBackbone | ConvBackbone, Field(discriminator="kind")]
+BottleneckConfig = Annotated[VectorBottleneck | FeatureMapBottleneck | GaussianBottleneck, Field(discriminator="kind")]
+ObjectiveConfig = Annotated[ReconstructionObjective | ElboObjective, Field(discriminator="kind")]
+TaskConfig = Annotated[IdentityTask | DenoiseTask, Field(discriminator="kind")]
+
+
+class ModelConfig(Config):
+    """A backbone with a bottleneck and an objective."""
+
+    backbone: BackboneConfig = Field(DenseBackbone(), title="Backbone", description="What layers.")
+    bottleneck: BottleneckConfig = Field(VectorBottleneck(), title="Bottleneck", description="What kind of code.")
+    objective: ObjectiveConfig = Field(ReconstructionObjective(), title="Objective", description="What is minimised.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        problems = {}
+        backbone, bottleneck, objective = self.backbone, self.bottleneck, self.objective
+        if isinstance(bottleneck, FeatureMapBottleneck) and not isinstance(backbone, ConvBackbone):
+            problems["model.bottleneck.kind"] = (
+                f"model.bottleneck.kind is 'feature_map', but a {backbone.kind} backbone has no feature map: use 'conv', or 'vector'."
+            )
+        elif isinstance(bottleneck, FeatureMapBottleneck) and backbone.hidden:
+            problems["model.backbone.hidden"] = (
+                "model.backbone.hidden must be empty for a feature_map bottleneck: dense layers lose the map."
+            )
+        if isinstance(objective, ElboObjective) and not isinstance(bottleneck, GaussianBottleneck):
+            problems["model.objective.kind"] = (
+                f"model.objective.kind is 'elbo', but a {bottleneck.kind} bottleneck has no posterior to compare with the prior: "
+                "use 'gaussian', or the objective 'reconstruction'."
+            )
+        if objective.loss == "bce" and backbone.output != "sigmoid":
+            problems["model.backbone.output"] = (
+                f"model.backbone.output is {backbone.output!r}, but the loss 'bce' needs 'sigmoid', so that outputs lie in [0,1]."
+            )
+        if problems:
+            raise ConfigError(problems)
+        return self
+
+    def code_shape(self, shape: Shape) -> tuple[int, ...]:
+        """Shape of the code of one image of `shape` (C, H, W). Raises ConfigError where the layers do not fit."""
+        return self.bottleneck.code_shape(self.backbone.feature_shape(shape))
+
+    def code_size(self, shape: Shape) -> int:
+        """Numbers in the code of one image of `shape` (C, H, W)."""
+        return size(self.code_shape(shape))
+
+
+class RunConfig(Config):
+    """Everything that decides what a run does."""
+
+    schema_version: int = Field(
+        SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION, title="Version", description="Version of this layout."
+    )
+    name: str = Field(
+        "", max_length=80, title="Name", description="What the run is called; the preset's name by default."
+    )
+    data: DataConfig = Field(DataConfig(), title="Data", description="Which images.")
+    model: ModelConfig = Field(ModelConfig(), title="Model", description="Layers, code and objective.")
+    task: TaskConfig = Field(IdentityTask(), title="Task", description="What the encoder sees.")
+    training: TrainingConfig = Field(TrainingConfig(), title="Training", description="How it is trained.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.model.objective.loss == "bce" and self.data.value_range != "[0,1]":
+            raise ConfigError(
+                {
+                    "model.objective.loss": f"model.objective.loss is 'bce', but data.value_range is '{self.data.value_range}': "
+                    "binary cross-entropy needs pixels in [0,1]; use 'mse' or 'l1', or the range '[0,1]'."
+                }
+            )
+        return self
+
+
+def parse(content: dict[str, Any]) -> RunConfig:
+    """A config from plain data.
+
+    Raises:
+        ConfigError: one sentence for each field that is wrong.
+    """
+    try:
+        return RunConfig.model_validate(upgrade(content))
+    except ValidationError as error:
+        raise ConfigError(sentences(error, RunConfig)) from None
+
+
+def reads(text: str) -> RunConfig:
+    """A config from its JSON text. Raises ConfigError with a sentence."""
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError({"": f"This is not JSON: {error.msg} in line {error.lineno}."}) from None
+    if not isinstance(content, dict):
+        raise ConfigError({"": "A configuration is a JSON object with data, model, task and training."})
+    return parse(content)
+
+
+def writes(config: RunConfig) -> str:
+    """The JSON text of a config, every field written out."""
+    return config.model_dump_json(indent=2) + "\n"
+
+
+UPGRADES: dict[int, Any] = {}
+"""Version -> a function from its plain data to the next version's. `upgrade` walks it up to SCHEMA_VERSION."""
+
+
+def upgrade(content: dict[str, Any]) -> dict[str, Any]:
+    """Bring the plain data of an older version to this one. Raises ConfigError for a version that is newer than this program."""
+    version = content.get("schema_version", SCHEMA_VERSION)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise ConfigError(
+            {
+                "schema_version": f"schema_version is {version}, but this program knows versions up to {SCHEMA_VERSION}: update it."
+            }
+        )
+    while version in UPGRADES:
+        content = UPGRADES[version](content)
+        version = content["schema_version"]
+    return content
