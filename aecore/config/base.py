@@ -57,7 +57,8 @@ def sentences(error: ValidationError, root: type[Config]) -> dict[str, str]:
 def _locate(root: type[Config], location: tuple[int | str, ...]) -> tuple[str, type[Config]]:
     """The dotted path of an error without pydantic's union tags, and the config class that owns its last name."""
     path: list[str] = []
-    owner, tagged = root, {}
+    owner = root
+    tagged: dict[str, type[Config]] = {}
     for part in map(str, location):
         if part in tagged:  # pydantic names the chosen member of a union between the field and its content
             owner, tagged = tagged[part], {}

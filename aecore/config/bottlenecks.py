@@ -3,12 +3,12 @@
 from math import prod
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from aecore.config.backbones import Activation
 from aecore.config.base import Config
 
-CODE_SIZE = {"basic": True, "role": "code_size"}
+CODE_SIZE: dict[str, JsonValue] = {"basic": True, "role": "code_size"}
 
 
 class VectorBottleneck(Config):

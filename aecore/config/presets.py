@@ -30,7 +30,7 @@ class Preset(Config):
 
 def presets(*folders: Path) -> dict[str, Preset]:
     """All presets by name, the package's first, then those of `folders` (one's own). A file that cannot be read is left out."""
-    found = {}
+    found: dict[str, Preset] = {}
     for folder in (FOLDER, *folders):
         for path in sorted(folder.glob("*.json")):
             if folder == FOLDER or _readable(path):
@@ -59,7 +59,7 @@ def read_preset(path: Path) -> Preset:
         content["config"]["name"] = path.stem
         return Preset.model_validate(content)
     except ValidationError as error:
-        raise ConfigError({path: f"{path.name}: {text}" for path, text in sentences(error, Preset).items()}) from None
+        raise ConfigError({at: f"{path.name}: {text}" for at, text in sentences(error, Preset).items()}) from None
     except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ConfigError({"": f"{path.name} is not a preset: {error}."}) from None
 

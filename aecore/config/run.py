@@ -37,7 +37,7 @@ class ModelConfig(Config):
             problems["model.bottleneck.kind"] = (
                 f"model.bottleneck.kind is 'feature_map', but a {backbone.kind} backbone has no feature map: use 'conv', or 'vector'."
             )
-        elif isinstance(bottleneck, FeatureMapBottleneck) and backbone.hidden:
+        elif isinstance(bottleneck, FeatureMapBottleneck) and isinstance(backbone, ConvBackbone) and backbone.hidden:
             problems["model.backbone.hidden"] = (
                 "model.backbone.hidden must be empty for a feature_map bottleneck: dense layers lose the map."
             )

@@ -1,0 +1,49 @@
+# run: the dashboard on this machine. serve: on the lab's network. test, check: see README.md.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8501
+
+.PHONY: help run serve test check fix bench clean
+
+help:
+	@echo "make run     the dashboard on http://127.0.0.1:$(PORT)"
+	@echo "make serve   the dashboard on the lab's network (needs AELAB_PASSWORD)"
+	@echo "make test    every test, those in the browser included"
+	@echo "make check   format, lint, types, tests"
+	@echo "make fix     format and mend what can be mended"
+	@echo "make bench   measure: memory, start, speed"
+	@echo "make clean   remove .venv and what was built (the lab/ with your runs stays)"
+
+$(VENV)/.installed: requirements.txt pyproject.toml install.py
+	@$(PYTHON) install.py requirements.txt
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@$(PYTHON) install.py requirements-dev.txt
+
+run: $(VENV)/.installed
+	@$(BIN)/python -m ui.serve --port $(PORT)
+
+serve: $(VENV)/.installed
+	@$(BIN)/python -m ui.serve --port $(PORT) --network
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+fix: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.start
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache tests/screenshots
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,57 @@
+"""Start the dashboard: `python -m ui.serve` here, `--network` for the lab. Behind `make run` and `make serve`."""
+
+import argparse
+import os
+import socket
+import sys
+from pathlib import Path
+
+import psutil
+
+APP = Path(__file__).resolve().parents[1] / "app.py"
+LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"
+
+
+def problem(address: str, port: int, password: str) -> str | None:
+    """Why the dashboard cannot start, as a sentence with the cure; None where nothing stands in the way."""
+    if address != LOOPBACK and not password:
+        return "make serve needs a shared password, so that not everyone on the network gets in: AELAB_PASSWORD=... make serve"
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            return f"Port {port} cannot be used ({error.strerror}): stop what uses it, or choose another with PORT={port + 1}."
+    return None
+
+
+def network_address() -> str:
+    """The first IPv4 address of this machine that is not the loopback, else the loopback."""
+    for interface in psutil.net_if_addrs().values():
+        for entry in interface:
+            if entry.family == socket.AF_INET and not entry.address.startswith("127."):
+                return entry.address
+    return LOOPBACK
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m ui.serve", description="Start the dashboard.")
+    parser.add_argument("--port", type=int, default=8501)
+    parser.add_argument("--network", action="store_true", help="listen on the network; needs AELAB_PASSWORD")
+    options = parser.parse_args(arguments)
+    address = EVERYWHERE if options.network else LOOPBACK
+    if sentence := problem(address, options.port, os.environ.get("AELAB_PASSWORD", "")):
+        print(sentence, file=sys.stderr)
+        return 1
+    if not options.network:
+        os.environ.pop(
+            "AELAB_PASSWORD", None
+        )  # a password guards the network, and nobody but this machine's user is here
+    shown = network_address() if options.network else LOOPBACK
+    print(f"Autoencoder Lab: http://{shown}:{options.port}", flush=True)
+    command = [sys.executable, "-m", "streamlit", "run", str(APP)]
+    os.execv(sys.executable, [*command, f"--server.address={address}", f"--server.port={options.port}"])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
