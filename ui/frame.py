@@ -1,0 +1,66 @@
+"""What every page shares: its head, its links to the others, its empty state, its errors."""
+
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import streamlit as st
+
+from ui import access
+from ui.lab import who
+
+FOLDER = Path(__file__).parents[1] / "pages"
+PAGES = {name: FOLDER / f"{name}.py" for name in ("home", "train", "runs", "compare", "latent")}
+
+
+def header(title: str, subtitle: str | None = None) -> None:
+    """The head of a page: a title, a line that says what the page is for, and the visitor's name on a shared server."""
+    with st.container(key="head", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        with st.container(key="head-title", gap="xsmall"):
+            st.title(title, anchor=False)
+            if subtitle:
+                st.markdown(subtitle)
+        if access.guarded():
+            with st.container(key="head-who", width="content"):
+                st.html(f'<span>{_escaped(who())}</span> <a href="{access.LOGOUT}" target="_self">Leave</a>')
+
+
+def section(title: str, note: str = "") -> None:
+    """A heading inside a page, with a quiet note behind it."""
+    st.markdown(f"### {title}" + (f"&ensp;:gray[:small[{note}]]" if note else ""))
+
+
+def empty(text: str, page: str | None = None, label: str | None = None, **query: Any) -> None:
+    """What a page shows while there is nothing to show: a sentence, and a link to what to do next."""
+    with st.container(key=f"empty-{abs(hash(text))}", border=True, horizontal_alignment="center", gap="medium"):
+        st.markdown(f"##### {text}", text_alignment="center")
+        if page:
+            page_link(page, label or page.capitalize(), **query)
+
+
+def problem(error: Exception | str) -> None:
+    """An error as sentences, one a line, and never a traceback."""
+    for line in str(error).splitlines() or [
+        "Something failed, and left no message: the log of the dashboard has more."
+    ]:
+        st.error(line, icon=":material/error:")
+
+
+def page_link(page: str, label: str, icon: str | None = None, **query: Any) -> None:
+    """A link to one of PAGES with this query, e.g. `page_link("compare", "Compare", runs="a,b")`."""
+    st.page_link(PAGES[page], label=label, icon=icon, query_params={name: str(value) for name, value in query.items()})
+
+
+def go(page: str, **query: Any) -> NoReturn:
+    """Leave for one of PAGES with this query."""
+    st.switch_page(PAGES[page], query_params={name: str(value) for name, value in query.items()})
+
+
+def href(page: str, **query: Any) -> str:
+    """The address of one of PAGES, relative to the dashboard's, for HTML and tables."""
+    place = "" if page == "home" else page
+    return place + "?" * bool(query) + "&".join(f"{name}={quote(str(value))}" for name, value in query.items())
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")

@@ -1,0 +1,37 @@
+"""The script that Streamlit runs for each visitor: the look, the lab, and the page."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from aecore.runs.lab import LabError
+from ui.frame import PAGES, problem
+from ui.lab import lab
+
+HERE = Path(__file__).parent
+TITLES = {
+    "home": ("Home", ":material/home:"),
+    "train": ("Train", ":material/tune:"),
+    "runs": ("Runs", ":material/monitoring:"),
+    "compare": ("Compare", ":material/compare:"),
+    "latent": ("Latent space", ":material/scatter_plot:"),
+}
+
+st.set_page_config("Autoencoder Lab", page_icon=str(HERE / "assets/icon.png"), layout="wide")
+st.logo(str(HERE / "assets/logo.svg"), size="large")
+st.html(HERE / "assets/style.css")
+
+page = st.navigation(
+    [
+        st.Page(path, title=TITLES[name][0], icon=TITLES[name][1], url_path=name, default=name == "home")
+        for name, path in PAGES.items()
+        if path.exists()
+    ],
+    position="top",
+)
+try:
+    lab()
+except LabError as error:
+    problem(error)
+else:
+    page.run()
