@@ -1,0 +1,58 @@
+"""Settings of one lab: how many runs at once, and how the supervisor behaves."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import psutil
+from pydantic import Field, ValidationError
+
+from aecore.config.base import Config, ConfigError, sentences
+
+
+def cores() -> int:
+    """Physical cores that this process may use, at least 1."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
+
+
+class LabSettings(Config):
+    """`settings.json` of a lab. Every field has a default, so the file need not exist."""
+
+    executor: Literal["local"] = Field("local", title="Executor", description="What starts the runs: this machine.")
+    cpu_slots: int = Field(
+        default_factory=cores,
+        ge=1,
+        le=1024,
+        title="CPU slots",
+        description="Runs at once on the CPU; one per physical core by default.",
+    )
+    side_slots: int = Field(
+        1, ge=1, le=64, title="Side slots", description="Analyses and other side jobs at once, beside the runs."
+    )
+    warm: int = Field(
+        2,
+        ge=0,
+        le=16,
+        title="Warm processes",
+        description="Processes kept ready with torch imported, so that a run starts at once.",
+    )
+    idle_minutes: float = Field(
+        10,
+        gt=0,
+        title="Idle minutes",
+        description="The supervisor leaves after so long with nothing to do and nobody there.",
+    )
+    stop_grace_seconds: float = Field(
+        60, gt=0, title="Grace", description="Seconds that a stopped run has to save before it is killed."
+    )
+
+
+def read_settings(path: Path) -> LabSettings:
+    """Settings from a lab's `settings.json`; the defaults where there is none. Raises ConfigError that names the file."""
+    try:
+        return LabSettings.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return LabSettings()
+    except ValidationError as error:
+        raise ConfigError({p: f"{path}: {text}" for p, text in sentences(error, LabSettings).items()}) from None

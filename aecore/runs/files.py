@@ -1,0 +1,66 @@
+"""Writing files so that a reader sees the old content or the new, never half of it."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+
+def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
+    """Let `fill` write into a file beside `path`, then put it in its place. Raises OSError, and leaves nothing behind then."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the text of a file in one step."""
+    write(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace a JSON file in one step."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_arrays(path: Path, **arrays: Any) -> None:
+    """Replace an .npz file in one step."""
+    write(path, lambda file: np.savez(file, **arrays))
+
+
+def read_json(path: Path) -> Any | None:
+    """Content of a JSON file, None where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """Arrays of an .npz file by name, None where there is none."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        return None
+
+
+def tail(path: Path, lines: int) -> str:
+    """The last lines of a text file; '' where there is none. Reads only its end."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 400 * max(lines, 1)))
+            return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,233 @@
+"""One run's folder: what the trainer writes and the pages read, in formats that any tool opens."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from aecore.config import ConfigError, Facts, RunConfig, reads, writes
+from aecore.runs import files
+
+METRICS_HEADER = "step,epoch,split,name,value\n"
+TIMING_HEADER = "step,epoch,seconds,images_per_second,device_memory\n"
+
+MetricRow = tuple[int, int, str, str, float]
+"""step, epoch, split, name, value."""
+
+
+class Inputs(NamedTuple):
+    """The fixed, held-out subset that is watched during a run."""
+
+    images: np.ndarray
+    """(n <= 64, C, H, W) uint8: the originals above every row of reconstructions."""
+    labels: np.ndarray
+    """(n,) int64."""
+    indices: np.ndarray
+    """(n,) int64: place of each image in its split."""
+    point_labels: np.ndarray
+    """(m <= 2000,) int64: label of each point of a sample's codes."""
+    point_indices: np.ndarray
+    """(m,) int64: place of each point in its split."""
+    split: str
+    """'val' or 'test'."""
+
+
+class SampleFile(NamedTuple):
+    """What the model made of the inputs at one step."""
+
+    x_hat: np.ndarray
+    """(n <= 64, C, H, W) uint8."""
+    codes: np.ndarray
+    """(m <= 2000, D) float32."""
+    errors: np.ndarray
+    """(N,) float32: mean squared error per pixel, in [0,1] units, of every image of the watched split."""
+    step: int
+    epoch: int
+    seconds: float
+    """Seconds of training until then."""
+
+
+class RunFolder:
+    """A run's folder by its path. Reading what is not there yet gives None or nothing; writing is atomic or append-only."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "log.txt"
+
+    def create(self, config: RunConfig) -> None:
+        """Make the folder of a new run. Raises OSError, and leaves nothing behind then."""
+        self.path.mkdir(parents=True)
+        try:
+            (self.path / "samples").mkdir()
+            self.checkpoints.mkdir()
+            files.write_text(self.path / "config.json", writes(config))
+        except OSError:
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise
+
+    def config(self) -> RunConfig:
+        """The run's configuration. Raises ConfigError with a sentence where it is missing or damaged."""
+        try:
+            return reads((self.path / "config.json").read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError({"": f"The configuration of run {self.id} cannot be read: {error.strerror}."}) from None
+
+    def model(self) -> dict[str, Any] | None:
+        """What the trainer wrote of its model at the start: facts, layers, parameters, code_shape, code_size, device, versions."""
+        return files.read_json(self.path / "model.json")
+
+    def write_model(self, content: dict[str, Any]) -> None:
+        files.write_json(self.path / "model.json", content)
+
+    def facts(self) -> Facts | None:
+        """Facts of the data that the run was trained on; None before it started."""
+        model = self.model()
+        if model is None:
+            return None
+        facts = model["facts"]
+        channels, height, width = facts["shape"]
+        low, high = facts["value_range"]
+        return Facts((channels, height, width), (low, high), facts["n_train"], tuple(facts["class_names"]))
+
+    def result(self) -> dict[str, Any] | None:
+        """Final figures: loss, mse, psnr, ssim, parameters, code_size, seconds, steps, images_per_second, reason."""
+        return files.read_json(self.path / "result.json")
+
+    def write_result(self, content: dict[str, Any]) -> None:
+        files.write_json(self.path / "result.json", content)
+
+    def metrics(self, after: int = 0) -> tuple[list[MetricRow], int]:
+        """Rows from byte `after` on, and the byte to go on from. A line that is still being written is left for the next call."""
+        lines, end = _complete_lines(self.path / "metrics.csv", after)
+        return [_metric(line) for line in lines if not line.startswith("step")], end
+
+    def append_metrics(self, rows: Iterable[MetricRow]) -> int:
+        """Add rows to metrics.csv; returns the file's length in bytes."""
+        return _append(self.path / "metrics.csv", METRICS_HEADER, "".join(map(metric_line, rows)))
+
+    def timing(self) -> list[tuple[int, int, float, float, int]]:
+        """step, epoch, seconds since the start, images per second, bytes of memory: one row about every second."""
+        lines, _ = _complete_lines(self.path / "timing.csv", 0)
+        rows = [line.split(",") for line in lines[1:]]
+        return [(int(a), int(b), float(c), float(d), int(e)) for a, b, c, d, e in rows]
+
+    def append_timing(self, step: int, epoch: int, seconds: float, images_per_second: float, memory: int) -> None:
+        line = f"{step},{epoch},{seconds:.3f},{images_per_second:.1f},{memory}\n"
+        _append(self.path / "timing.csv", TIMING_HEADER, line)
+
+    def inputs(self) -> Inputs | None:
+        """The watched images; None before the first sample."""
+        arrays = files.read_arrays(self.path / "samples" / "inputs.npz")
+        return None if arrays is None else Inputs(**(arrays | {"split": str(arrays["split"])}))  # type: ignore[arg-type]
+
+    def write_inputs(self, inputs: Any) -> None:
+        """Keep the watched images: anything with the fields of `Inputs`."""
+        arrays = {name: np.asarray(getattr(inputs, name)) for name in Inputs._fields}
+        files.write_arrays(self.path / "samples" / "inputs.npz", **arrays)
+
+    def sample_steps(self) -> list[int]:
+        """Steps of which there is a sample, in order."""
+        return sorted(int(path.stem) for path in (self.path / "samples").glob("[0-9]*.npz"))
+
+    def sample(self, step: int) -> SampleFile | None:
+        """What the model made of the inputs at this step; None where no sample was taken."""
+        arrays = files.read_arrays(self._sample_path(step))
+        if arrays is None:
+            return None
+        return SampleFile(
+            arrays["x_hat"], arrays["codes"], arrays["errors"], step, int(arrays["epoch"]), float(arrays["seconds"])
+        )
+
+    def write_sample(self, sample: Any, step: int, epoch: int, seconds: float) -> None:
+        """Keep a sample: anything with x_hat, codes and errors."""
+        files.write_arrays(
+            self._sample_path(step),
+            x_hat=sample.x_hat,
+            codes=sample.codes,
+            errors=sample.errors,
+            epoch=epoch,
+            seconds=seconds,
+        )
+
+    def drop_sample(self, step: int) -> None:
+        self._sample_path(step).unlink(missing_ok=True)
+
+    def _sample_path(self, step: int) -> Path:
+        return self.path / "samples" / f"{step:08d}.npz"
+
+    def log(self, tail: int = 200) -> str:
+        """The last lines that the run's process printed."""
+        return files.tail(self.log_path, tail)
+
+    def analysis(self, split: str) -> dict[str, np.ndarray] | None:
+        """codes (n, D) float32, labels (n,), errors (n,), indices (n,) = place in that split; None before it was analysed."""
+        return files.read_arrays(self.path / "analysis" / f"{split}.npz")
+
+    def analysis_metrics(self) -> dict[str, Any] | None:
+        """Metrics on the test split and the baselines' at the same code size; None before the run was analysed."""
+        return files.read_json(self.path / "analysis" / "metrics.json")
+
+    def write_analysis(self, splits: dict[str, dict[str, np.ndarray]], metrics: dict[str, Any]) -> None:
+        """Put a whole analysis in place at once: one .npz a split, and metrics.json."""
+        made, old, place = (self.path / f"{prefix}analysis" for prefix in (f".{os.getpid()}-", ".old-", ""))
+        shutil.rmtree(made, ignore_errors=True)
+        try:
+            made.mkdir()
+            for split, arrays in splits.items():
+                files.write_arrays(made / f"{split}.npz", **arrays)
+            files.write_json(made / "metrics.json", metrics)
+            with contextlib.suppress(FileNotFoundError):
+                place.rename(old)
+            made.rename(place)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def metric_line(row: MetricRow) -> str:
+    """One line of metrics.csv: nine significant digits say a 32-bit float exactly."""
+    step, epoch, split, name, value = row
+    return f"{step},{epoch},{split},{name},{value:.9g}\n"
+
+
+def _metric(line: str) -> MetricRow:
+    step, epoch, split, name, value = line.split(",")
+    return int(step), int(epoch), split, name, float(value)
+
+
+def _complete_lines(path: Path, after: int) -> tuple[list[str], int]:
+    try:
+        with path.open("rb") as file:
+            file.seek(after)
+            content = file.read()
+    except FileNotFoundError:
+        return [], after
+    end = content.rfind(b"\n") + 1
+    return content[:end].decode("ascii").splitlines(), after + end
+
+
+def _append(path: Path, header: str, text: str) -> int:
+    with path.open("ab") as file:
+        if file.tell() == 0:
+            file.write(header.encode("ascii"))
+        file.write(text.encode("ascii"))
+        file.flush()
+        return file.tell()

@@ -1,0 +1,137 @@
+"""The table of runs, read in one query: no run folder is opened for it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, func, select
+
+from aecore.runs import database
+from aecore.runs.database import LIVE, jobs
+from aecore.runs.database import events as events_table
+from aecore.runs.database import runs as runs_table
+from aecore.runs.lab import Lab, LabError
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run as a table shows it. Times are seconds since 1970; what is not known yet is None."""
+
+    id: str
+    name: str
+    owner: str
+    dataset: str
+    backbone: str
+    bottleneck: str
+    code_size: int
+    epochs: int
+    created: float
+    parent: str | None
+    state: str
+    want: str
+    step: int
+    total_steps: int | None
+    epoch: int
+    loss: float | None
+    images_per_second: float | None
+    started: float | None
+    ended: float | None
+    device: str | None
+    reason_code: str
+    reason: str
+    job_id: int
+    position: int | None
+    """1 for the run that starts next; None when it does not wait."""
+    shown: str
+    """The state in the user's words: 'stopping' where a live run was asked to stop."""
+    eta_seconds: float | None
+    """Seconds until its end, from the measured speed; None when it does not run."""
+
+    @property
+    def live(self) -> bool:
+        """Whether a process works on it."""
+        return self.state in LIVE
+
+    @property
+    def progress(self) -> float:
+        """Share of its steps that are done, 0 to 1."""
+        return self.step / self.total_steps if self.total_steps else 0.0
+
+
+class Event(NamedTuple):
+    """One change of a job's state, or of what is wanted of it."""
+
+    at: float
+    kind: str
+    old: str
+    new: str
+    by: str
+    reason: str
+
+
+def runs(lab: Lab, ids: Sequence[str] | None = None, limit: int | None = None) -> list[RunRow]:
+    """The lab's runs, newest first; only those of `ids` where given (unknown ones are left out)."""
+    query = _query().order_by(runs_table.c.seq.desc())
+    if ids is not None:
+        query = query.where(runs_table.c.id.in_(ids))
+    with database.reading(lab.engine) as connection:
+        found = connection.execute(query.limit(limit)).all()
+    now = time.time()
+    return [_row(tuple(row), now) for row in found]
+
+
+def run(lab: Lab, run_id: str) -> RunRow:
+    """One run. Raises LabError where there is none, or it was deleted."""
+    found = runs(lab, [run_id])
+    if not found:
+        raise LabError(f"There is no run {run_id!r} in {lab.path}: `python -m aecore runs` lists what there is.")
+    return found[0]
+
+
+def events(lab: Lab, run_id: str) -> list[Event]:
+    """What happened to a run and its jobs, oldest first."""
+    c = events_table.c
+    query = (
+        select(c.at, jobs.c.kind, c.old, c.new, c.by, c.reason)
+        .join(jobs, jobs.c.id == c.job_id)
+        .where(c.run_id == run_id)
+        .order_by(c.id)
+    )
+    with database.reading(lab.engine) as connection:
+        return [Event(*row) for row in connection.execute(query)]
+
+
+def owned_by(row: RunRow, who: str) -> bool:
+    """Whether a run is this person's own: only then it is stopped or deleted without asking."""
+    return row.owner == who
+
+
+def _query() -> Select[Any]:
+    queue = (
+        select(jobs.c.id, func.row_number().over(order_by=(jobs.c.priority.desc(), jobs.c.id)).label("position"))
+        .where(jobs.c.state == "queued", jobs.c.kind == "train")
+        .cte("queue")
+    )
+    r, j = runs_table.c, jobs.c
+    columns: list[Any] = [r.id, r.name, r.owner, r.dataset, r.backbone, r.bottleneck, r.code_size, r.epochs]
+    columns += [r.created, r.parent, j.state, j.want, j.step, j.total_steps, j.epoch, j.loss, j.images_per_second]
+    columns += [j.started, j.ended, j.device, j.reason_code, j.reason, j.id, queue.c.position]
+    columns += [j.steps_per_second, j.heartbeat]
+    joined = runs_table.join(jobs, j.id == r.job_id).outerjoin(queue, queue.c.id == j.id)
+    return select(*columns).select_from(joined).where(r.deleted.is_(None))
+
+
+def _row(values: tuple[Any, ...], now: float) -> RunRow:
+    *fields, speed, heartbeat = values
+    state, want, step, total = fields[10:14]
+    eta = None
+    if state == "running" and speed and total is not None:
+        eta = max(0.0, (total - step) / speed - (now - heartbeat))
+    return RunRow(*(*fields, _shown(state, want), eta))
+
+
+def _shown(state: str, want: str) -> str:
+    if state in LIVE and want != "run":
+        return {"cancel": "stopping", "pause": "pausing"}[want]
+    return state

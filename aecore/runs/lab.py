@@ -1,0 +1,83 @@
+"""A lab: the folder that holds the database, the runs, one's own presets and the data sets."""
+
+import os
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from aecore.config.lab import read_settings
+from aecore.runs import database
+from aecore.runs.folder import RunFolder
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+class LabError(ValueError):
+    """Something in the lab is missing or cannot be used; `str` is a sentence for the user."""
+
+
+class Lab:
+    """An open lab. Cheap to open; safe to share between threads: every transaction has its own connection."""
+
+    def __init__(self, path: Path, data_roots: tuple[Path, ...]):
+        self.path = path
+        self.data_roots = data_roots
+        self.settings = read_settings(path / "settings.json")
+        self.engine = database.connect(path / "lab.sqlite")
+
+    @classmethod
+    def open(cls, path: str | Path | None = None, data_root: str | Path | None = None) -> "Lab":
+        """Open the lab in a folder, making it where it does not exist.
+
+        Args:
+            path: the folder; None takes AELAB_HOME, else `lab/` of the checkout.
+            data_root: a folder of data sets to look in first (or several, as in PATH); None takes AELAB_DATA. The lab's
+                own `data/` comes last.
+
+        Raises:
+            LabError: where the folder cannot be made, read or written, or its settings.json is wrong.
+        """
+        place = Path(path or os.environ.get("AELAB_HOME") or CHECKOUT / "lab").expanduser().absolute()
+        given = data_root or os.environ.get("AELAB_DATA")
+        roots = tuple(Path(root).expanduser().absolute() for root in str(given or "").split(os.pathsep) if root)
+        try:
+            for name in ("runs", "presets", "data", "trash", "locks"):
+                (place / name).mkdir(parents=True, exist_ok=True)
+            return cls(place, (*roots, place / "data"))
+        except OSError as error:
+            raise LabError(_unusable(place, error.strerror or str(error))) from None
+        except DBAPIError as error:
+            raise LabError(_unusable(place, f"its database says: {error.orig}")) from None
+        except ValueError as error:
+            raise LabError(str(error)) from None
+
+    @property
+    def data_root(self) -> str:
+        """The folders of data sets beside the lab's own, as `open` takes them; '' where there is none."""
+        return os.pathsep.join(map(str, self.data_roots[:-1]))
+
+    @property
+    def runs_folder(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def presets_folder(self) -> Path:
+        return self.path / "presets"
+
+    @property
+    def trash(self) -> Path:
+        return self.path / "trash"
+
+    def run(self, run_id: str) -> RunFolder:
+        """The folder of a run. Raises LabError where there is none."""
+        folder = self.runs_folder / run_id
+        if not run_id or Path(run_id).name != run_id or not folder.is_dir():
+            raise LabError(f"There is no run {run_id!r} in {self.path}: `python -m aecore runs` lists what there is.")
+        return RunFolder(folder)
+
+
+def _unusable(place: Path, why: str) -> str:
+    return (
+        f"The lab folder {place} cannot be used: {why}. "
+        "Choose a folder that can be written with --lab DIR or the variable AELAB_HOME."
+    )
