@@ -1,0 +1,87 @@
+"""The autoencoder: a backbone, a bottleneck and an objective, composed."""
+
+import torch
+from torch import Tensor, nn
+
+from aecore.models.batch import Batch, Output, Progress
+from aecore.models.bottlenecks import Code, Enter, EnterGaussian
+from aecore.models.objectives import Objective
+
+
+class Encoder(nn.Module):
+    """Images (B, C, H, W) to codes (B, *code_shape), deterministic: the posterior's mean for Gaussian bottlenecks."""
+
+    def __init__(self, layers: nn.Module, enter: Enter):
+        super().__init__()
+        self.layers, self.bottleneck = layers, enter
+
+    def forward(self, x: Tensor) -> Tensor:
+        z: Tensor = self.bottleneck(self.layers(x))
+        return z
+
+    def code(self, x: Tensor, generator: torch.Generator | None = None) -> Code:
+        """As `forward`, but drawn from the posterior in training mode, and with the posterior's parameters."""
+        return self.bottleneck.code(self.layers(x), generator)
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and log_var (B, latent_dim). Raises ValueError where the bottleneck is not Gaussian."""
+        if not isinstance(self.bottleneck, EnterGaussian):
+            raise ValueError("Only a gaussian bottleneck has a posterior.")
+        return self.bottleneck.posterior(self.layers(x))
+
+
+class Decoder(nn.Module):
+    """Codes (B, *code_shape) to images (B, C, H, W)."""
+
+    def __init__(self, leave: nn.Module, layers: nn.Module, output: nn.Module):
+        super().__init__()
+        self.bottleneck, self.layers, self.output = leave, layers, output
+
+    def forward(self, z: Tensor) -> Tensor:
+        x_hat: Tensor = self.output(self.logits(z))
+        return x_hat
+
+    def logits(self, z: Tensor) -> Tensor:
+        """(B, C, H, W) before the last non-linearity."""
+        logits: Tensor = self.layers(self.bottleneck(z))
+        return logits
+
+
+class Autoencoder(nn.Module):
+    """Works in model space: x (B, C, H, W) in the data's value range."""
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, objective: Objective, code_shape: tuple[int, ...]):
+        super().__init__()
+        self.encoder, self.decoder, self.objective = encoder, decoder, objective
+        self.code_shape = code_shape
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The code that analysis uses, (B, *code_shape); deterministic."""
+        z: Tensor = self.encoder(x)
+        return z
+
+    def decode(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """(B, *code_shape) -> (B, C, H, W)."""
+        x_hat: Tensor = self.decoder(z)
+        return x_hat
+
+    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Output:
+        """Encode and decode; noise is drawn from `generator`, and only in training mode."""
+        code = self.encoder.code(batch.x, generator)
+        logits = self.decoder.logits(code.z)
+        return Output(self.decoder.output(logits), code.z, logits, code.mu, code.log_var)
+
+    def loss_terms(self, batch: Batch, output: Output, progress: Progress) -> dict[str, Tensor]:
+        """Named, already weighted scalars; their sum is exactly what is minimised."""
+        terms: dict[str, Tensor] = self.objective(batch, output, progress)
+        return terms
+
+    def training_step(
+        self, batch: Batch, progress: Progress, generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """The terms of one step, to be summed and differentiated. Overridden only where training is unusual."""
+        return self.loss_terms(batch, self(batch, generator), progress)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n images (n, C, H, W) decoded from the prior. Raises ValueError where the bottleneck has no prior."""
+        return self.decode(self.encoder.bottleneck.prior(n, generator))

@@ -1,0 +1,40 @@
+"""What goes into a model and comes out of it, in model space: floats in the data's value range."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """One batch of B images."""
+
+    x: Tensor
+    """(B, C, H, W): what the encoder sees."""
+    target: Tensor
+    """(B, C, H, W): what the decoder should give."""
+    label: Tensor | None = None
+    """(B,) int64."""
+    mask: Tensor | None = None
+    """(B, 1, H, W): where the task changed the input."""
+
+
+class Output(NamedTuple):
+    """What a model makes of a batch."""
+
+    x_hat: Tensor
+    """(B, C, H, W): the reconstruction."""
+    z: Tensor
+    """(B, *code_shape): the code that was decoded; drawn from the posterior in training, for Gaussian bottlenecks."""
+    logits: Tensor
+    """(B, C, H, W): the decoder's output before its last non-linearity."""
+    mu: Tensor | None = None
+    """(B, latent_dim), for Gaussian bottlenecks."""
+    log_var: Tensor | None = None
+    """(B, latent_dim), for Gaussian bottlenecks."""
+
+
+class Progress(NamedTuple):
+    """How far the training is: for terms whose weight changes along the way."""
+
+    step: int
+    total: int

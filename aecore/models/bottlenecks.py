@@ -1,0 +1,112 @@
+"""Codes: how features become a code, and a code becomes features again."""
+
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from aecore.config.bottlenecks import FeatureMapBottleneck, GaussianBottleneck, VectorBottleneck
+from aecore.models.layers import ACTIVATIONS
+
+
+class Code(NamedTuple):
+    """What a bottleneck makes of features (B, *feature_shape)."""
+
+    z: Tensor
+    """(B, *code_shape): what the decoder gets."""
+    mu: Tensor | None = None
+    """(B, latent_dim): mean of the posterior, for Gaussian bottlenecks."""
+    log_var: Tensor | None = None
+    """(B, latent_dim): logarithm of the posterior's variance, for Gaussian bottlenecks."""
+
+
+class Bottleneck(NamedTuple):
+    """The two halves of a bottleneck."""
+
+    enter: "Enter"
+    leave: nn.Module
+    """Codes (B, *code_shape) to features (B, *feature_shape)."""
+
+
+class Enter(nn.Module):
+    """Features to codes. `forward` is deterministic; `code` may draw, in training mode only."""
+
+    def code(self, features: Tensor, generator: torch.Generator | None) -> Code:
+        return Code(self(features))
+
+    def prior(self, n: int, generator: torch.Generator | None) -> Tensor:
+        """n codes from the prior. Raises ValueError where a bottleneck has none."""
+        raise ValueError("This model has no prior to sample from: only a gaussian bottleneck has one.")
+
+
+class EnterMap(Enter):
+    """The features are the code."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+class EnterVector(Enter):
+    """(B, *feature_shape) -> (B, latent_dim)."""
+
+    def __init__(self, features: int, config: VectorBottleneck):
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.dense = nn.Linear(features, config.latent_dim)
+        self.activation = ACTIVATIONS[config.activation]()
+
+    def forward(self, features: Tensor) -> Tensor:
+        z: Tensor = self.activation(self.dense(self.flatten(features)))
+        return z
+
+
+class EnterGaussian(Enter):
+    """(B, *feature_shape) -> mean and log-variance (B, latent_dim) each. Kingma & Welling 2014, section 2.3."""
+
+    def __init__(self, features: int, config: GaussianBottleneck):
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.mu = nn.Linear(features, config.latent_dim)
+        self.log_var = nn.Linear(features, config.latent_dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        mu: Tensor = self.mu(self.flatten(features))
+        return mu
+
+    def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        flat = self.flatten(features)
+        return self.mu(flat), self.log_var(flat)
+
+    def code(self, features: Tensor, generator: torch.Generator | None) -> Code:
+        mu, log_var = self.posterior(features)
+        if not self.training:
+            return Code(mu, mu, log_var)
+        noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+        return Code(mu + (0.5 * log_var).exp() * noise, mu, log_var)
+
+    def prior(self, n: int, generator: torch.Generator | None) -> Tensor:
+        weight = self.mu.weight
+        return torch.randn(n, len(weight), generator=generator, device=weight.device, dtype=weight.dtype)
+
+
+def feature_map(config: FeatureMapBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
+    return Bottleneck(EnterMap(), nn.Identity())
+
+
+def vector(config: VectorBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
+    return Bottleneck(
+        EnterVector(prod(feature_shape), config), _leave_vector(config.latent_dim, feature_shape, activation)
+    )
+
+
+def gaussian(config: GaussianBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
+    return Bottleneck(
+        EnterGaussian(prod(feature_shape), config), _leave_vector(config.latent_dim, feature_shape, activation)
+    )
+
+
+def _leave_vector(latent_dim: int, feature_shape: tuple[int, ...], activation: str) -> nn.Module:
+    """(B, latent_dim) -> (B, *feature_shape)."""
+    dense = nn.Linear(latent_dim, prod(feature_shape))
+    return nn.Sequential(dense, ACTIVATIONS[activation](), nn.Unflatten(1, feature_shape))

@@ -1,0 +1,107 @@
+"""A model's layers in words and numbers."""
+
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from aecore.config import Facts
+from aecore.models.autoencoder import Autoencoder
+from aecore.models.batch import Batch
+
+
+class Layer(NamedTuple):
+    """One layer with what follows it, as a person would list it."""
+
+    part: str
+    """'encoder', 'bottleneck' or 'decoder'."""
+    name: str
+    """'Convolution 4x4, stride 2, ReLU'."""
+    shape: tuple[int, ...]
+    """Shape of its output, without the batch."""
+    parameters: int
+
+
+class Summary(NamedTuple):
+    """What a model is, without building it in memory."""
+
+    layers: list[Layer]
+    parameters: int
+    code_shape: tuple[int, ...]
+    code_size: int
+    """Numbers in one code."""
+    compression: float
+    """Numbers in one image over numbers in its code: below 1 nothing is compressed."""
+
+
+def summarise(model: Autoencoder, facts: Facts) -> Summary:
+    """The summary of a model that was built for `facts`; it runs once on one empty image, on the model's device."""
+    code_size = prod(model.code_shape)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return Summary(_layers(model, facts), parameters, model.code_shape, code_size, prod(facts.shape) / code_size)
+
+
+def _layers(model: Autoencoder, facts: Facts) -> list[Layer]:
+    """Every layer in the order in which an image meets it."""
+    found: list[Layer] = []
+    leaves = {name: module for name, module in model.named_modules() if not list(module.children())}
+
+    def note(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            _append(found, name, module, tuple(output.shape[1:]))
+
+        return hook
+
+    hooks = [module.register_forward_hook(note(name)) for name, module in leaves.items() if _name(module, "")]
+    x = torch.zeros(1, *facts.shape, device=next(model.parameters()).device)
+    with torch.no_grad():
+        model.eval()(Batch(x, x))
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def _append(found: list[Layer], path: str, module: nn.Module, shape: tuple[int, ...]) -> None:
+    """A layer of its own for what has parameters or changes the shape; an activation joins the layer before it."""
+    half, _, rest = path.partition(".")
+    part = "bottleneck" if rest.startswith("bottleneck") else half
+    name, parameters = _name(module, path), sum(parameter.numel() for parameter in module.parameters())
+    if type(module) in ACTIVATION_NAMES and found:
+        found[-1] = found[-1]._replace(name=f"{found[-1].name}, {name}")
+    else:
+        found.append(Layer(part, name, shape, parameters))
+
+
+ACTIVATION_NAMES: dict[type[nn.Module], str] = {
+    nn.ReLU: "ReLU",
+    nn.LeakyReLU: "leaky ReLU",
+    nn.ELU: "ELU",
+    nn.GELU: "GELU",
+    nn.SiLU: "SiLU",
+    nn.Tanh: "tanh",
+    nn.Sigmoid: "sigmoid",
+}
+
+
+def _name(module: nn.Module, path: str) -> str:
+    """The layer in words; '' for what is no layer to a person: flattening, and what does nothing."""
+    match module:
+        case nn.Linear():
+            return {"mu": "Dense (mean)", "log_var": "Dense (log-variance)"}.get(path.rpartition(".")[2], "Dense")
+        case nn.ConvTranspose2d():
+            return f"Transposed convolution {_by(module.kernel_size)}, stride {module.stride[0]}"
+        case nn.Conv2d():
+            return f"Convolution {_by(module.kernel_size)}, stride {module.stride[0]}"
+        case nn.MaxPool2d():
+            return f"Max pooling {module.kernel_size}x{module.kernel_size}"
+        case nn.Upsample():
+            return f"Upsampling to {_by(module.size)}"
+        case nn.BatchNorm2d():
+            return "Batch norm"
+        case _:
+            return ACTIVATION_NAMES.get(type(module), "")
+
+
+def _by(sides: Any) -> str:
+    return "x".join(map(str, sides))
