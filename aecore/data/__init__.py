@@ -1,0 +1,38 @@
+"""Images as uint8 arrays: the data sets, and what a config asks of them. Importing this imports no torch."""
+
+from aecore.data.base import DataError, Dataset, Described, Progress, Roots, Split
+from aecore.data.catalogue import DATASETS, dataset
+from aecore.data.loading import (
+    choose,
+    describe,
+    ensure,
+    facts,
+    is_present,
+    load,
+    n_validation,
+    of_classes,
+    watch_split,
+)
+from aecore.data.pixels import normalise, to_image
+
+__all__ = [
+    "DATASETS",
+    "DataError",
+    "Dataset",
+    "Described",
+    "Progress",
+    "Roots",
+    "Split",
+    "choose",
+    "dataset",
+    "describe",
+    "ensure",
+    "facts",
+    "is_present",
+    "load",
+    "n_validation",
+    "normalise",
+    "of_classes",
+    "to_image",
+    "watch_split",
+]
