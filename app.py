@@ -1,5 +1,6 @@
 """The launcher: `streamlit run app.py`. Routes, the door, and what must be warm; the pages start in ui/main.py."""
 
+import asyncio
 import gc
 import sys
 from collections.abc import AsyncIterator
@@ -11,22 +12,33 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
 from aecore.jobs.supervisor import ensure_supervisor
-from aecore.runs.lab import LabError
+from aecore.runs import LabError
 from ui import access, api, warm
 from ui.lab import lab
+
+LOOK_EVERY = 5
+"""Seconds between looks after the supervisor."""
 
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
-    """Start the lab's supervisor where none runs, and import what pages need while the first visitor already looks."""
+    """While the dashboard is up: a supervisor for the lab; and what pages need is imported while the first visitor looks."""
     PagesManager.uses_pages_directory = False  # else a deep link may run pages/x.py without ui/main.py around it
-    try:
-        ensure_supervisor(lab())
-    except LabError as error:
-        print(error, file=sys.stderr)  # each page says it too
+    supervised = asyncio.create_task(keep_supervised())
     gc.freeze()
     warm.start()
     yield
+    supervised.cancel()
+
+
+async def keep_supervised() -> None:
+    """Start the lab's supervisor wherever there is none. It and its trainers outlive the dashboard."""
+    while True:
+        try:
+            await asyncio.to_thread(lambda: ensure_supervisor(lab()))
+        except (LabError, OSError) as error:
+            print(error, file=sys.stderr)  # each page says it too
+        await asyncio.sleep(LOOK_EVERY)
 
 
 app = st.App(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from aecore.config import DataConfig
-from aecore.runs.lab import Lab
+from aecore.runs import Lab
 from ui import access
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from aecore.runs.lab import LabError
+from aecore.runs import LabError
 from ui.frame import PAGES, problem
 from ui.lab import lab
 

@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from aecore.runs.index import RunRow, runs
-from aecore.runs.lab import Lab
+from aecore.runs import Lab, RunRow, runs
+from ui.words import when
 
 Keep = Callable[[RunRow], bool]
 
 
 def label(row: RunRow) -> str:
     """A run in one line: name, data, code size, owner, when."""
-    return f"{row.name} · {row.dataset} · code {row.code_size} · {row.owner} · {row.created:%d %b %H:%M}"
+    return f"{row.name} · {row.dataset} · code {row.code_size} · {row.owner} · {when(row.created)}"
 
 
 def pick_run(

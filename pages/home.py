@@ -1,0 +1,70 @@
+"""Home: what this is, the demo from one click, and what the machine is doing."""
+
+import streamlit as st
+
+from aecore.config import ConfigError
+from aecore.runs import LabError, RunRow, runs
+from aecore.runs.database import OPEN
+from ui import demo, queue
+from ui.frame import page_link, problem, section
+from ui.lab import lab
+from ui.live import live_pictures
+
+STORY = (
+    "An autoencoder squeezes an image through a code of a few numbers and draws it again from them alone. "
+    "Train one here, watch it learn, compare it with another, and walk through the space of its codes."
+)
+
+
+def introduction(rows: list[RunRow]) -> None:
+    """What a visitor sees before the first click: two sentences, the button, and pictures that learn."""
+    left, right = st.columns([5, 6], gap="large", vertical_alignment="center")
+    with left.container(key="hero", gap="medium"):
+        st.title("Autoencoder Lab", anchor=False)
+        st.markdown(STORY)
+        label = "Train the demo: code size 2 against 16"
+        if st.button(label, key="demo", type="primary", icon=":material/play_arrow:", width="stretch"):
+            try:
+                demo.start()
+                st.rerun()
+            except (ConfigError, LabError) as error:
+                problem(error)
+        page_link("train", "or set up a model of your own", icon=":material/tune:")
+    with right.container(key="hero-pictures"):
+        live_pictures(demo.latest_pair(rows) or demo.RECORDED, key="film", size=64, loop=True)
+
+
+def story(pair: list[RunRow]) -> None:
+    """After the click: both runs live, and where the story goes on when they are done."""
+    with st.container(key="story", horizontal=True, vertical_alignment="center", gap="medium"):
+        st.markdown("## Two numbers against sixteen", width="stretch")
+        done = all(row.state not in OPEN for row in pair)
+        with st.container(key="next", horizontal=True, width="content", vertical_alignment="center"):
+            if done:
+                page_link("compare", "Compare the two", ":material/compare:", runs=",".join(row.id for row in pair))
+                page_link("latent", "Walk through the latent space", ":material/scatter_plot:", run=pair[0].id)
+            st.button("Again", key="again", on_click=demo.again, icon=":material/replay:")
+    if demo.stage(pair):
+        st.rerun()
+
+
+@st.fragment(run_every=2 if runs(lab(), limit=1) else 10)
+def machine() -> None:
+    """Devices, queue and latest runs, kept up to date without a rerun of the page."""
+    rows = runs(lab(), limit=50)
+    going = [row for row in rows if row.state in OPEN]
+    devices, waiting, latest = st.columns(3, gap="large")
+    with devices.container(key="devices"):
+        section("This machine")
+        queue.device_card()
+    with waiting.container(key="queue"):
+        section("Running and waiting")
+        queue.queue_card(going)
+    with latest.container(key="latest"):
+        section("Latest runs")
+        queue.latest_card([row for row in rows if row.state not in OPEN][:5])
+
+
+pair = demo.pair_in_url(lab())
+story(pair) if pair else introduction(runs(lab(), limit=50))
+machine()

@@ -1,0 +1,144 @@
+"""What the live components poll: the rows of a run since a byte, and its samples as strips of pictures."""
+
+import math
+from functools import lru_cache, wraps
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from aecore.runs import LabError, RunFolder, index
+from aecore.runs.database import OPEN
+from ui.lab import lab
+from ui.pictures import wall
+
+MOST = 64
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+
+
+class Answer(Protocol):
+    def __call__(self, request: Request) -> Response: ...
+
+
+def known_run(answer: Answer) -> Answer:
+    """Answer 404 with the sentence where there is no such run or picture, 400 where a number is none."""
+
+    @wraps(answer)
+    def guarded(request: Request) -> Response:
+        try:
+            return answer(request)
+        except LabError as error:
+            return JSONResponse({"problem": str(error)}, 404)
+        except ValueError as error:
+            return JSONResponse({"problem": str(error)}, 400)
+
+    return guarded
+
+
+@known_run
+def metrics(request: Request) -> Response:
+    """`?run=&after=`: the rows of metrics.csv after the place `after`, the `next` place, and where the run stands.
+
+    `whole` says that the rows are all of them, so that what was drawn before is void.
+    """
+    run = request.query_params.get("run", "")
+    row = index.run(lab(), run)  # before the rows: what ended has all of them
+    folder = lab().run(run)
+    file, after = _place(folder, request.query_params.get("after", ""))
+    rows, following = folder.metrics(after)
+    content = {"rows": [[*head, _finite(value)] for *head, value in rows], "whole": after == 0}
+    return JSONResponse(
+        content | {"next": f"{file}-{following}"} | standing(row), headers={"Cache-Control": "no-store"}
+    )
+
+
+def _place(folder: RunFolder, after: str) -> tuple[int, int]:
+    """The inode of metrics.csv, and the byte to read from: 0 where `after` speaks of another file.
+
+    A resumed run cuts the file to its checkpoint under a new inode: whoever has drawn the old one must start again.
+    """
+    try:
+        file = (folder.path / "metrics.csv").stat().st_ino
+    except FileNotFoundError:
+        return 0, 0
+    known, _, byte = after.partition("-")
+    return file, int(byte) if known == str(file) else 0
+
+
+def standing(row: index.RunRow) -> dict[str, Any]:
+    """Where a run stands, for a line above its curve."""
+    return {
+        "shown": row.shown,
+        "ended": row.state not in OPEN,
+        "step": row.step,
+        "total": row.total_steps,
+        "epoch": row.epoch,
+        "epochs": row.epochs,
+        "speed": _finite(row.images_per_second),
+        "eta": _finite(row.eta_seconds),
+        "position": row.position,
+        "reason": row.reason,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+@known_run
+def samples(request: Request) -> Response:
+    """`?run=`: which samples there are, `[step, epoch, seconds]` each, and the shape (C, H, W) and number of their images."""
+    run = request.query_params.get("run", "")
+    ended = index.run(lab(), run).state not in OPEN
+    folder = lab().run(run)
+    steps = folder.sample_steps()
+    shape = _inputs(str(folder.path)).shape if steps else (0, 0, 0, 0)
+    taken = [caption for step in steps if (caption := _caption(str(folder.path), step))]
+    content = {"samples": taken, "count": shape[0], "shape": shape[1:], "ended": ended}
+    return JSONResponse(content, headers={"Cache-Control": "no-store"})
+
+
+@lru_cache(maxsize=4096)
+def _caption(path: str, step: int) -> tuple[int, int, float] | None:
+    sample = RunFolder(path).sample(step)  # None where it was thinned out a moment ago
+    return sample and (step, sample.epoch, round(sample.seconds, 2))
+
+
+@lru_cache(maxsize=64)
+def _inputs(path: str) -> np.ndarray:
+    inputs = RunFolder(path).inputs()
+    if inputs is None:
+        raise LabError(f"The run {Path(path).name} has no pictures yet.")
+    return inputs.images  # (N, C, H, W) uint8
+
+
+@known_run
+def sample(request: Request) -> Response:
+    """`/api/sample/{run}/{step}.png?n=`: the first n reconstructions at a step, side by side."""
+    run, step = request.path_params["run"], request.path_params["step"]
+    found = lab().run(run).sample(step)
+    if found is None:
+        raise LabError(f"The run {run} has no pictures of step {step}.")
+    return _strip(found.x_hat, request)
+
+
+@known_run
+def inputs(request: Request) -> Response:
+    """`/api/inputs/{run}.png?n=`: the first n images that the samples reconstruct, side by side."""
+    return _strip(_inputs(str(lab().run(request.path_params["run"]).path)), request)
+
+
+def _strip(images: np.ndarray, request: Request) -> Response:
+    count = min(max(int(request.query_params.get("n", 10)), 1), MOST)
+    return Response(wall(images[None, :count]), media_type="image/png", headers=FOREVER)
+
+
+ROUTES = [
+    Route("/api/metrics", metrics),
+    Route("/api/samples", samples),
+    Route("/api/sample/{run}/{step:int}.png", sample),
+    Route("/api/inputs/{run}.png", inputs),
+]

@@ -1,0 +1,175 @@
+// The same held-out images, and under them what each run makes of them. Polls api/samples while a run is live.
+const EVERY = 500, RETRY = 2000, GAP = 4, FETCHED = 32, FILM = 5000, REST = 2500;
+const PLAY = '<svg viewBox="0 0 10 10"><path d="M2 0l8 5-8 5z"/></svg>', PAUSE = '<svg viewBox="0 0 10 10"><path d="M1 0h3v10H1zM6 0h3v10H6z"/></svg>';
+const walls = new WeakMap();
+
+export default function (component) {
+  const { data, parentElement } = component;
+  let wall = walls.get(parentElement);
+  if (!wall) walls.set(parentElement, (wall = new Wall(parentElement.querySelector(".root"))));
+  wall.show(data);
+  return () => { wall.close(); walls.delete(parentElement); };
+}
+
+const element = (tag, className, parent) => {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  parent?.append(made);
+  return made;
+};
+const address = (path) => new URL(path, document.baseURI).href;
+const pictures = new Map();
+
+// The decoded strip at this address, once; null until it is there.
+function picture(path, drawn) {
+  if (!pictures.has(path)) {
+    const image = new Image();
+    image.onload = () => drawn();
+    image.onerror = () => pictures.delete(path);
+    image.src = address(path);
+    pictures.set(path, image);
+  }
+  const image = pictures.get(path);
+  return image?.complete && image.naturalWidth ? image : null;
+}
+
+class Wall {
+  constructor(root) {
+    this.runs = new Map();
+    this.at = Infinity; // the step that is shown; Infinity follows the newest
+    this.rows = element("div", "rows", root);
+    this.note = element("div", "note", root);
+    this.note.textContent = "The first pictures come in a moment.";
+    this.time = element("div", "time", root);
+    this.button = Object.assign(element("button", "", this.time), { type: "button", innerHTML: PLAY });
+    this.button.setAttribute("aria-label", "Play from the untrained model on");
+    this.slider = Object.assign(element("input", "", this.time), { type: "range", min: 0, step: 1 });
+    this.slider.setAttribute("aria-label", "Training step");
+    this.told = element("div", "at", this.time);
+    this.slider.oninput = () => { this.pause(); this.seek(+this.slider.value); };
+    this.button.onclick = () => (this.playing ? this.pause() : this.play());
+    this.resized = new ResizeObserver(() => this.draw());
+    this.resized.observe(root);
+    this.woken = () => { if (!document.hidden) this.poll(); };
+    document.addEventListener("visibilitychange", this.woken);
+  }
+
+  show(data) {
+    this.data = data;
+    const before = this.runs;
+    this.runs = new Map(data.runs.map((info) => [info.id, Object.assign(before.get(info.id) ?? { samples: [], ended: false }, info)]));
+    if ([...before.keys()].join() !== [...this.runs.keys()].join()) this.at = Infinity;
+    this.looping = data.loop && !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.draw();
+    this.poll();
+  }
+
+  close() {
+    clearTimeout(this.timer);
+    this.pause();
+    this.closed = true;
+    this.resized.disconnect();
+    document.removeEventListener("visibilitychange", this.woken);
+  }
+
+  async poll() {
+    clearTimeout(this.timer);
+    const open = [...this.runs.values()].filter((run) => !run.ended);
+    if (this.polling || this.closed || document.hidden || !open.length) return;
+    this.polling = true;
+    const fine = await Promise.all(open.map((run) => this.ask(run).catch(() => false)));
+    this.polling = false;
+    if (this.closed) return;
+    this.draw();
+    if (this.looping && !this.playing) this.play();
+    if ([...this.runs.values()].some((run) => !run.ended)) this.timer = setTimeout(() => this.poll(), fine.every(Boolean) ? EVERY : RETRY);
+  }
+
+  async ask(run) {
+    const answer = await fetch(address(`api/samples?run=${encodeURIComponent(run.id)}`));
+    if (answer.status === 404) run.ended = true;
+    if (answer.ok) Object.assign(run, await answer.json());
+    return answer.ok || answer.status === 404;
+  }
+
+  steps() { return [...new Set([...this.runs.values()].flatMap((run) => run.samples.map(([step]) => step)))].sort((a, b) => a - b); }
+
+  seek(place) {
+    const steps = this.steps();
+    this.at = place >= steps.length - 1 ? Infinity : steps[place];
+    this.draw();
+  }
+
+  // The film from here, or from the start where this is the end; it lasts FILM however many pictures there are.
+  play() {
+    const steps = this.steps(), last = steps.length - 1;
+    let place = this.at === Infinity ? 0 : steps.indexOf(this.at);
+    const next = () => {
+      this.seek(place);
+      if (place++ >= last && !this.looping) return this.pause();
+      if (place > last) place = 0;
+      this.playing = setTimeout(next, place ? Math.max(80, FILM / steps.length) : REST);
+    };
+    if (last < 1) return;
+    this.button.innerHTML = PAUSE;
+    next();
+  }
+
+  pause() {
+    clearTimeout(this.playing);
+    this.playing = null;
+    this.looping = false;
+    this.button.innerHTML = PLAY;
+  }
+
+  draw() {
+    if (!this.data || this.closed) return;
+    const runs = [...this.runs.values()], first = runs.find((run) => run.count), steps = this.steps();
+    this.note.hidden = Boolean(first);
+    this.time.hidden = steps.length < 2;
+    while (this.rows.children.length > (first ? 2 * (runs.length + 1) : 0)) this.rows.lastChild.remove();
+    if (!first) return;
+    for (let row = this.rows.children.length / 2; row <= runs.length; row++) {
+      const name = element("div", row ? "name run" : "name", this.rows);
+      name.append(element("b"), element("span"));
+      element("canvas", "", element("div", "", this.rows));
+    }
+    const place = this.at === Infinity ? steps.length - 1 : steps.indexOf(this.at);
+    Object.assign(this.slider, { max: Math.max(0, steps.length - 1), value: Math.max(0, place) });
+    this.told.textContent = `step ${(steps[place] ?? 0).toLocaleString("en")}`;
+    this.row(0, "Original", "held-out images", first, (n) => `api/inputs/${first.id}.png?n=${n}`);
+    runs.forEach((run, index) => {
+      const sample = run.samples.filter(([step]) => step <= this.at).pop() ?? run.samples[0];
+      const caption = !sample ? "waiting" : sample[0] === 0 ? "untrained" : `epoch ${sample[1]} · ${sample[2].toFixed(1)} s`;
+      this.row(index + 1, run.label, caption, first, sample && ((n) => `api/sample/${run.id}/${sample[0]}.png?n=${n}`), run.colour);
+      for (const [step] of run.samples) picture(`api/sample/${run.id}/${step}.png?n=${Math.min(FETCHED, run.count)}`, () => {}); // so that the slider never waits
+    });
+  }
+
+  // One row: its name, and as many images as fit, each pixel a whole number of the screen's.
+  row(index, title, caption, { shape, count }, path, colour) {
+    const [name, cell] = [this.rows.children[2 * index], this.rows.children[2 * index + 1]], canvas = cell.firstChild;
+    name.firstChild.textContent = name.title = title;
+    name.lastChild.textContent = caption;
+    if (colour) name.style.setProperty("--colour", colour);
+    const [, high, wide] = shape, ratio = window.devicePixelRatio || 1, gap = Math.round(GAP * ratio), room = Math.floor(cell.clientWidth * ratio);
+    if (!room) return;
+    const fetched = Math.min(FETCHED, count), least = Math.min(4, fetched);
+    const scale = Math.max(1, Math.min(Math.round((this.data.size * ratio) / wide), Math.floor((room + gap) / least / (wide + gap / 2))));
+    const shown = Math.max(1, Math.min(fetched, Math.floor((room + gap) / (wide * scale + gap))));
+    const image = path && picture(path(fetched), () => this.draw());
+    const size = [shown * (wide * scale + gap) - gap, high * scale];
+    if (!image && path && canvas.dataset.drawn) return; // keep the picture before until the next is there
+    if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+    Object.assign(canvas.style, { width: `${size[0] / ratio}px`, height: `${size[1] / ratio}px` });
+    const pen = canvas.getContext("2d");
+    pen.imageSmoothingEnabled = false;
+    pen.fillStyle = "#8883";
+    for (let at = 0; at < shown; at++) {
+      const x = at * (wide * scale + gap);
+      if (image) pen.drawImage(image, at * wide, 0, wide, high, x, 0, wide * scale, high * scale);
+      else pen.fillRect(x, 0, wide * scale, high * scale);
+    }
+    canvas.dataset.drawn = image ? "1" : "";
+  }
+}

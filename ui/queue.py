@@ -1,0 +1,70 @@
+"""Cards of what the machine is and does: its devices, what runs and waits, the latest runs."""
+
+from collections.abc import Sequence
+from html import escape
+
+import streamlit as st
+
+from aecore.jobs.devices import Device, devices
+from aecore.runs import RunRow
+from ui.frame import page_link
+from ui.palette import STATES
+from ui.words import ends, size, span, standing, when
+
+
+def badge(row: RunRow) -> str:
+    """A run's state as Streamlit's markdown for a coloured badge."""
+    colour, icon = STATES.get(row.shown, ("gray", "help"))
+    return f":{colour}-badge[:material/{icon}: {row.shown}]"
+
+
+def device_card() -> None:
+    """The host's devices with a bar of their memory and of their load."""
+    st.html('<div class="aelab-devices">' + "".join(map(_device, devices())) + "</div>")
+
+
+def _device(device: Device) -> str:
+    memory = device.memory_used / max(device.memory_total, 1)
+    used = f"{size(device.memory_used)} of {size(device.memory_total)}"
+    load = _bar("load", device.load, f"{device.load:.0%}") if device.load is not None else ""
+    kind = {"cuda": "GPU", "mps": "GPU", "cpu": "Processor"}[device.kind]
+    head = f"<header><b>{kind}</b><span>{escape(device.name)}</span></header>"
+    return f"<section>{head}{_bar('memory', memory, used)}{load}</section>"
+
+
+def _bar(name: str, share: float, text: str) -> str:
+    return f'<div><span>{name}</span><i><i style="width:{100 * min(share, 1):.0f}%"></i></i><span>{text}</span></div>'
+
+
+def queue_card(rows: Sequence[RunRow]) -> None:
+    """What runs and what waits, in the order in which it will be done."""
+    if not rows:
+        st.markdown(":gray[Nothing runs and nothing waits.]")
+    for row in sorted(rows, key=lambda row: (row.position or 0, row.created))[:6]:
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
+            page_link("runs", f"**{plain(row.name)}**", run=row.id)
+            st.markdown(f"{badge(row)} :gray[{_progress(row)}]", width="content")
+    if len(rows) > 6:
+        page_link("runs", f"and {len(rows) - 6} more")
+
+
+def _progress(row: RunRow) -> str:
+    if row.eta_seconds is not None:
+        return f"{row.progress:.0%}, {span(row.eta_seconds)} left"
+    return f"number {row.position}" if row.position else standing(row) if not row.live else ""
+
+
+def latest_card(rows: Sequence[RunRow]) -> None:
+    """The latest runs that have ended."""
+    if not rows:
+        st.markdown(":gray[No run has ended yet.]")
+    for row in rows:
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
+            page_link("runs", f"**{plain(row.name)}**", run=row.id)
+            loss = f"loss {row.loss:.4g}" if row.loss is not None else ""
+            st.markdown(f"{badge(row)} :gray[{loss}&ensp;{ends(row) or when(row.created)}]", width="content")
+
+
+def plain(text: str) -> str:
+    """Text that somebody typed, safe inside Streamlit's markdown."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()<>#+-.!|~:$&" else letter for letter in text)

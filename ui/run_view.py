@@ -1,0 +1,110 @@
+"""One run: where it stands, its curves and pictures, and what can be done with it."""
+
+import pandas as pd
+import streamlit as st
+
+from aecore.config import flat, writes
+from aecore.jobs import queue
+from aecore.runs import RunFolder, RunRow, events, owned_by
+from aecore.runs import run as read_row
+from aecore.runs.database import OPEN
+from ui.frame import page_link
+from ui.lab import lab, who
+from ui.live import live_curves, live_pictures, shown
+from ui.queue import badge, plain
+from ui.words import history, span, standing, when
+from ui.words import shown as value_words
+
+
+def show(folder: RunFolder) -> None:
+    """The whole view. Raises LabError where the run was deleted."""
+    row = read_row(lab(), folder.id)
+    with st.container(key="run-head", horizontal=True, vertical_alignment="bottom", gap="medium"):
+        with st.container(width="stretch"):
+            head(row.id)
+        actions(row)
+    charts(row)
+    config, log, past = st.tabs(["Configuration", "Log", "History"])
+    with config:
+        configuration(folder)
+    with log:
+        st.code(folder.log() or "Nothing was printed yet.", language=None, height=320)
+    with past:
+        for event in events(lab(), row.id):
+            st.markdown(f":gray[{when(event.at)}]&ensp;{plain(history(event))}")
+
+
+@st.fragment(run_every=2)
+def head(run_id: str) -> None:
+    """Name, state, and the reason in words."""
+    row = read_row(lab(), run_id)
+    st.markdown(f"## {plain(row.name)}&ensp;{badge(row)}")
+    st.markdown(f"{plain(standing(row))} :gray[{plain(facts(row))}]")
+
+
+def facts(row: RunRow) -> str:
+    """Owner, data, model and time in one line."""
+    took = f", took {span(row.ended - row.started)}" if row.started and row.ended else ""
+    model = f"{row.backbone} with a {row.bottleneck.replace('_', ' ')} code of {row.code_size}"
+    return f"{row.owner} · {row.dataset} · {model} · queued {when(row.created)}{took}"
+
+
+def actions(row: RunRow) -> None:
+    """What can be done with a run; somebody else's is stopped or deleted only after a question."""
+    with st.container(key="run-actions", horizontal=True, width="content", vertical_alignment="center", gap="small"):
+        if row.state not in ("queued", "starting"):
+            page_link("compare", "Compare", ":material/compare:", runs=row.id)
+            page_link("latent", "Latent space", ":material/scatter_plot:", run=row.id)
+        page_link("train", "Clone", ":material/content_copy:", clone=row.id)
+        if row.state in OPEN and st.button("Stop", key="stop", icon=":material/stop:", disabled=row.want == "cancel"):
+            stop(row) if owned_by(row, who()) else ask(row, "stop")
+        if st.button("Delete", key="delete", icon=":material/delete:"):
+            delete(row) if owned_by(row, who()) else ask(row, "delete")
+
+
+def stop(row: RunRow) -> None:
+    queue.stop(lab(), row.id, who())
+    st.rerun()
+
+
+def delete(row: RunRow) -> None:
+    queue.delete(lab(), row.id, who())
+    del st.query_params["run"]
+    st.rerun()
+
+
+def ask(row: RunRow, what: str) -> None:
+    """Before something is done to somebody else's run: whose it is, and what will happen."""
+
+    @st.dialog(f"This run belongs to {plain(row.owner)}")
+    def question() -> None:
+        st.markdown(f"**{plain(row.name)}** is not yours. {row.owner} will see in its history that it was you.")
+        with st.container(horizontal=True):
+            if st.button(f"{what.capitalize()} it all the same", key=f"{what}-anyway", type="primary"):
+                (stop if what == "stop" else delete)(row)
+            if st.button("Leave it", key="leave"):
+                st.rerun()
+
+    question()
+
+
+def charts(row: RunRow) -> None:
+    """Live curves beside live pictures."""
+    one = shown([(row.id, row.name)])
+    left, right = st.columns([6, 5], gap="large")
+    with left:
+        ended = live_curves(one, key=f"curves-{row.id}")
+    with right:
+        live_pictures(one, key=f"pictures-{row.id}")
+    if ended:
+        st.rerun()
+
+
+def configuration(folder: RunFolder) -> None:
+    """Every field by its path, and the file itself."""
+    config = folder.config()
+    values = {path: value_words(value) for path, value in flat(config).items()}
+    table = pd.DataFrame({"field": values.keys(), "value": values.values()})
+    st.dataframe(table, hide_index=True, height=320, key="config-table")
+    name = f"{folder.id}.json"
+    st.download_button("Download as JSON", writes(config), name, "application/json", icon=":material/download:")

@@ -1,0 +1,74 @@
+"""The table of runs."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from aecore.runs import RunRow
+from ui.palette import STATES
+from ui.words import ends, when
+
+ROW_HEIGHT = 38
+MOST_SHOWN = 7
+
+
+def table(rows: Sequence[RunRow], chosen: str | None) -> None:
+    """All runs, one a row; a click on a row puts its id into the URL and reruns the page."""
+    ids = [row.id for row in rows]
+    key = f"runs-table-{len(ids)}-{ids[0]}-{chosen}"  # a row that is added or chosen elsewhere makes a new selection
+    default = {"selection": {"rows": [ids.index(chosen)] if chosen in ids else [], "columns": [], "cells": []}}
+    event = st.dataframe(
+        frame(rows),
+        column_config=columns(),
+        hide_index=True,
+        key=key,
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default=default,
+        row_height=ROW_HEIGHT,
+        height=ROW_HEIGHT * (min(len(ids), MOST_SHOWN) + 1) + 3,
+        alt="All runs of this lab",
+    )
+    picked = [ids[place] for place in event.selection.rows]
+    if picked != [chosen] and (picked or chosen):
+        st.query_params.from_dict({"run": picked[0]} if picked else {})
+        st.rerun()
+
+
+def frame(rows: Sequence[RunRow]) -> pd.DataFrame:
+    """One row a run, as the columns below show them."""
+    return pd.DataFrame(
+        {
+            "state": [[row.shown] for row in rows],
+            "name": [row.name for row in rows],
+            "owner": [row.owner for row in rows],
+            "data": [row.dataset for row in rows],
+            "model": [f"{row.backbone}, {row.bottleneck.replace('_', ' ')}" for row in rows],
+            "code": [row.code_size for row in rows],
+            "progress": [row.progress for row in rows],
+            "loss": [row.loss for row in rows],
+            "speed": [row.images_per_second for row in rows],
+            "ends": [ends(row) for row in rows],
+            "queued": [when(row.created) for row in rows],
+        }
+    )
+
+
+def columns() -> dict[str, object]:
+    """Titles, widths and formats of the columns."""
+    of = st.column_config
+    colours = [colour for colour, _ in STATES.values()]
+    return {
+        "state": of.MultiselectColumn("State", options=list(STATES), color=colours, width=110),
+        "name": of.TextColumn("Name", width="medium"),
+        "owner": of.TextColumn("Owner", width="small"),
+        "data": of.TextColumn("Data", width="small"),
+        "model": of.TextColumn("Model", width="small"),
+        "code": of.NumberColumn("Code size", width=80, format="localized"),
+        "progress": of.ProgressColumn("Progress", format="percent", min_value=0, max_value=1, width="small"),
+        "loss": of.NumberColumn("Loss", format="%.4g", width=80),
+        "speed": of.NumberColumn("Images/s", format="localized", width=90),
+        "ends": of.TextColumn("Ends", width="small"),
+        "queued": of.TextColumn("Queued", width=100),
+    }
