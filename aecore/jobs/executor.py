@@ -1,0 +1,43 @@
+"""What an engine must do for the supervisor. Pages and the command line never talk to one."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from aecore.jobs.queue import Job
+
+
+class Busy(RuntimeError):
+    """There is no place for the job just now: it stays in the queue."""
+
+
+class Status(NamedTuple):
+    """What an engine knows of a job that it was given."""
+
+    gone: bool
+    exit_code: int | None = None
+    """None while it runs, and where nobody can know."""
+    rebooted: bool = False
+    """Whether the machine was restarted since the job began."""
+
+
+class Executor(Protocol):
+    """One engine: this machine, or a cluster's scheduler."""
+
+    name: str
+    holds_queue: bool
+    """True: it is handed everything at once and keeps its own queue. False: only what fits now."""
+
+    def free_slots(self, job: Job) -> int:
+        """Places that are free for a job of this pool."""
+
+    def submit(self, job: Job) -> str:
+        """Start it. Returns the engine's name for it, `engine_ref`; raises Busy where there is no place after all."""
+
+    def poll(self, jobs: Sequence[Job]) -> dict[int, Status] | None:
+        """Status by job id; None where the engine cannot be reached: then nothing may be changed."""
+
+    def stop(self, job: Job, hard: bool = False) -> None:
+        """Ask the job's first process to save and leave, or end the whole group at once."""
+
+    def position(self, jobs: Sequence[Job]) -> dict[int, str]:
+        """What the engine itself says of waiting jobs, by job id; empty where the lab's own queue is the only one."""

@@ -1,0 +1,116 @@
+"""The engine that needs nothing: one process per slot on this machine, held by locks that the process inherits."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from aecore.jobs import locks, process
+from aecore.jobs.children import Child, Nursery
+from aecore.jobs.devices import gpus
+from aecore.jobs.executor import Busy, Status
+from aecore.jobs.queue import Job
+from aecore.jobs.slots import Slot, pool_of, slots
+from aecore.runs import Lab
+
+
+class LocalExecutor:
+    """Starts trainers on this machine. Who is alive is told by the kernel's locks, so a new executor knows as much as the old."""
+
+    name = "local"
+    holds_queue = False
+
+    def __init__(self, lab: Lab):
+        self.lab = lab
+        uuids = [gpu.uuid for gpu in gpus()]
+        self.has_gpus = bool(uuids)
+        self.slots = slots(lab, uuids)
+        threads = next(slot.threads for slot in self.slots if slot.pool == ("gpu" if uuids else "cpu"))
+        places = sum(slot.pool != "side" for slot in self.slots)
+        self.nursery = Nursery(lab.path, min(lab.settings.warm, places), threads, lab.data_root)
+        self.children: dict[int, Child] = {}
+
+    def free_slots(self, job: Job) -> int:
+        return sum(not locks.held(slot.lock) for slot in self._places(job))
+
+    def submit(self, job: Job) -> str:
+        run_lock = locks.acquire(lock_path(self.lab, job))
+        if run_lock is None:
+            raise Busy("an earlier process of this run has not left yet")
+        held = [run_lock]
+        try:
+            slot, slot_lock = self._acquire(job)
+            held.append(slot_lock)
+            return self._start(job, slot, held)
+        finally:
+            locks.release(*held)  # ours; the child holds its own copies
+
+    def _start(self, job: Job, slot: Slot, held: list[int]) -> str:
+        child = self.nursery.take() or self._cold(job, slot)
+        message = {"run": str(self.lab.runs_folder / job.run_id), "job": job.id, "kind": job.kind}
+        message |= {"threads": slot.threads, "device": slot.device, "data_root": job.data_root or ""}
+        child.hand_over(message, held)
+        self.children[job.id] = child
+        return process.reference(self.name, child.process.pid)
+
+    def _cold(self, job: Job, slot: Slot) -> Child:
+        log = self.lab.runs_folder / job.run_id / "log.txt"
+        return Child(log, slot.threads, False, job.data_root or "", self.lab.path)
+
+    def _places(self, job: Job) -> list[Slot]:
+        pool = pool_of(job.pool, self.has_gpus)
+        return [slot for slot in self.slots if slot.pool == pool]
+
+    def _acquire(self, job: Job) -> tuple[Slot, int]:
+        for slot in self._places(job):
+            slot.lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = locks.acquire(slot.lock)
+            if descriptor is not None:
+                return slot, descriptor
+        raise Busy("another process took the slot")
+
+    def poll(self, jobs: Sequence[Job]) -> dict[int, Status]:
+        return {job.id: self._status(job) for job in jobs}
+
+    def _status(self, job: Job) -> Status:
+        if locks.held(lock_path(self.lab, job)):
+            return Status(gone=False)
+        child = self.children.pop(job.id, None)
+        exit_code = _exit_code(child) if child else None
+        return Status(True, exit_code, process.rebooted(job.engine_ref))
+
+    def stop(self, job: Job, hard: bool = False) -> None:
+        number = signal.SIGKILL if hard else signal.SIGTERM
+        process.send(job.engine_ref, number, group=hard)
+
+    def position(self, jobs: Sequence[Job]) -> dict[int, str]:
+        return {}
+
+    def tend(self) -> None:
+        """Once a tick: collect ended children, warm new ones."""
+        for child in self.children.values():
+            child.process.poll()
+        self.nursery.tend()
+
+    def close(self) -> None:
+        """Let the unused children go. Those at work stay: the next supervisor finds them by their locks."""
+        self.nursery.close()
+
+
+def lock_path(lab: Lab, job: Job) -> Path:
+    """The lock that a job's process holds for as long as it lives."""
+    return lab.runs_folder / job.run_id / f"{job.kind}.lock"
+
+
+def _exit_code(child: Child) -> int | None:
+    """Of a child whose lock is free; its last moments can take a little longer. What it left behind is ended with it."""
+    for _ in range(50):
+        code = child.process.poll()
+        if code is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.process.pid, signal.SIGKILL)
+            return code
+        time.sleep(0.01)
+    return None

@@ -1,0 +1,39 @@
+"""Processes by a name that is never used twice: boot, process id and start time. For signals only; life is told by locks."""
+
+import contextlib
+import os
+import signal
+import socket
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+
+@cache
+def boot_id() -> str:
+    """A name of this start of this machine."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:13]
+    except OSError:
+        return f"{socket.gethostname()}-{psutil.boot_time():.0f}"
+
+
+def reference(engine: str, pid: int) -> str:
+    """`engine:boot:pid:start` of a process of this machine."""
+    return f"{engine}:{boot_id()}:{pid}:{psutil.Process(pid).create_time():.2f}"
+
+
+def rebooted(ref: str | None) -> bool:
+    """Whether the machine was restarted since this process began."""
+    return ref is not None and ref.split(":")[1] != boot_id()
+
+
+def send(ref: str | None, number: signal.Signals, group: bool = False) -> None:
+    """Signal a process, or its whole group; nothing where it is gone and its number belongs to somebody else."""
+    if ref is None or rebooted(ref):
+        return
+    engine, _, pid, _ = ref.split(":")
+    with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+        if reference(engine, int(pid)) == ref:
+            os.killpg(int(pid), number) if group else os.kill(int(pid), number)

@@ -1,0 +1,227 @@
+"""What people do with runs: submit, stop, delete. Each is one short transaction; the supervisor does the rest."""
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, insert, select, update
+
+from aecore import data
+from aecore.config import RunConfig, writes
+from aecore.jobs.endings import explain
+from aecore.jobs.states import note, swap
+from aecore.jobs.wake import wake
+from aecore.runs import Lab, LabError, RunFolder, database
+from aecore.runs import run as read_run
+from aecore.runs.database import LIVE, OPEN
+from aecore.runs.database import jobs as jobs_table
+from aecore.runs.database import runs as runs_table
+
+LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
+"""What a run id ends with: no letter that looks like another, nothing that needs quoting in a URL."""
+
+
+class Job(NamedTuple):
+    """One row of the queue."""
+
+    id: int
+    run_id: str
+    kind: str
+    owner: str
+    state: str
+    want: str
+    attempt: int
+    priority: int
+    created: float
+    started: float | None
+    ended: float | None
+    engine: str | None
+    engine_ref: str | None
+    slot: str | None
+    pool: str
+    device: str | None
+    heartbeat: float | None
+    reason_code: str
+    reason: str
+    step: int
+    checkpoint_step: int | None
+    data_root: str | None
+
+
+JOB_COLUMNS = [jobs_table.c[name] for name in Job._fields]
+
+
+def submit(
+    lab: Lab,
+    config: RunConfig,
+    owner: str,
+    nonce: str | None = None,
+    parent: str | None = None,
+    engine: str | None = None,
+) -> str:
+    """Queue a run and return its id. The same owner, nonce and config give the same run, however often it is submitted.
+
+    Args:
+        nonce: anything that is new for each form that is filled in; None makes a new run each time.
+        engine: 'foreground' for a run that the caller trains itself; the supervisor leaves it alone.
+
+    Raises:
+        ConfigError: where the data set is unknown or the model does not fit its images.
+        LabError: where the lab cannot be written.
+    """
+    code_size = config.model.code_size(data.facts(config.data, lab.data_roots).shape)
+    submission = hashlib.sha256(f"{owner}\n{nonce}\n{writes(config)}".encode()).hexdigest() if nonce else None
+    values = {
+        "name": config.name or config.data.name,
+        "owner": owner,
+        "dataset": config.data.name,
+        "backbone": config.model.backbone.kind,
+        "bottleneck": config.model.bottleneck.kind,
+        "code_size": code_size,
+        "epochs": config.training.epochs,
+        "created": time.time(),
+        "parent": parent,
+        "submission": submission,
+    }
+    with database.writing(lab.engine) as connection:
+        known = select(runs_table.c.id).where(runs_table.c.submission == submission, runs_table.c.deleted.is_(None))
+        run_id: str | None = connection.execute(known).scalar_one_or_none() if submission else None
+        if run_id is None:
+            run_id = _insert_run(lab, connection, config, values, engine)
+    wake(lab)
+    return run_id
+
+
+def _insert_run(lab: Lab, connection: Connection, config: RunConfig, values: dict[str, Any], engine: str | None) -> str:
+    run_id = _new_id(lab, values["name"], values["code_size"])
+    try:
+        RunFolder(lab.runs_folder / run_id).create(config)  # before the row is visible: who finds it, finds its folder
+    except OSError as error:
+        raise LabError(f"The run was not queued. {explain(error).reason}") from None
+    connection.execute(insert(runs_table).values(id=run_id, **values))
+    pool = "cpu" if config.training.device in ("cpu", "mps") else "auto"
+    job_id = _insert_job(
+        connection, run_id, "train", values["owner"], pool=pool, engine=engine, data_root=lab.data_root
+    )
+    connection.execute(update(runs_table).where(runs_table.c.id == run_id).values(job_id=job_id))
+    return run_id
+
+
+def _new_id(lab: Lab, name: str, code_size: int) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32].strip("-") or "run"
+    while True:
+        run_id = f"{slug}-{code_size}-{''.join(secrets.choice(LETTERS) for _ in range(4))}"
+        if not (lab.runs_folder / run_id).exists() and not (lab.trash / run_id).exists():
+            return run_id
+
+
+def _insert_job(connection: Connection, run_id: str, kind: str, owner: str, **values: Any) -> int:
+    row = {"run_id": run_id, "kind": kind, "owner": owner, "created": time.time(), **values}
+    key = connection.execute(insert(jobs_table).values(row)).inserted_primary_key
+    assert key is not None
+    note(connection, key[0], run_id, "", "queued", owner, "")
+    return int(key[0])
+
+
+def submit_job(lab: Lab, run_id: str, kind: str, owner: str, engine: str | None = None) -> int:
+    """Queue a side job of a run, such as 'analyse'; the one that is already open, where there is one. Returns its id."""
+    read_run(lab, run_id)
+    with database.writing(lab.engine) as connection:
+        mine = (jobs_table.c.run_id == run_id) & (jobs_table.c.kind == kind) & jobs_table.c.state.in_(OPEN)
+        job_id: int | None = connection.execute(select(jobs_table.c.id).where(mine)).scalar_one_or_none()
+        if job_id is None:
+            job_id = _insert_job(connection, run_id, kind, owner, pool="side", engine=engine, data_root=lab.data_root)
+    wake(lab)
+    return job_id
+
+
+def stop(lab: Lab, run_id: str, by: str) -> str:
+    """Stop a run and its side jobs: one that waits is cancelled at once, one that runs saves first.
+
+    Returns: the run's state afterwards: 'cancelled', 'stopping', or what it had ended as before.
+
+    Raises:
+        LabError: where there is no such run.
+    """
+    read_run(lab, run_id)
+    with database.writing(lab.engine) as connection:
+        _cancel(connection, run_id, by)
+    wake(lab)
+    return read_run(lab, run_id).shown
+
+
+def _cancel(connection: Connection, run_id: str, by: str) -> None:
+    open_ones = select(jobs_table).where(jobs_table.c.run_id == run_id, jobs_table.c.state.in_(OPEN))
+    for job in connection.execute(open_ones).all():
+        connection.execute(update(jobs_table).where(jobs_table.c.id == job.id).values(want="cancel"))
+        if job.state in LIVE and job.want == "run":
+            note(connection, job.id, run_id, job.state, job.state, by, f"{by} asked to stop it.")
+        elif job.state not in LIVE:
+            reason = f"Cancelled by {by} before it started."
+            swap(connection, job.id, "cancelled", by=by, reason=reason, reason_code="user")
+
+
+def stopper(lab: Lab, job_id: int) -> str:
+    """Who asked the job to stop last."""
+    c = database.events.c
+    query = (
+        select(c.by).where(c.job_id == job_id, c.by.not_in(["supervisor", "trainer"])).order_by(c.id.desc()).limit(1)
+    )
+    with database.reading(lab.engine) as connection:
+        return str(connection.execute(query).scalar_one())
+
+
+def delete(lab: Lab, run_id: str, by: str) -> None:
+    """Take a run out of the lab: it is stopped, disappears from every list, and its folder moves to the lab's trash.
+
+    Raises:
+        LabError: where there is no such run.
+    """
+    row = read_run(lab, run_id)
+    with database.writing(lab.engine) as connection:
+        _cancel(connection, run_id, by)
+        gone = {"deleted": time.time(), "submission": None}  # the same form may be submitted again
+        connection.execute(update(runs_table).where(runs_table.c.id == run_id).values(gone))
+        note(connection, row.job_id, run_id, row.state, "deleted", by, f"Deleted by {by}.")
+    sweep(lab)
+    wake(lab)
+
+
+def sweep(lab: Lab) -> None:
+    """Move the folders of deleted runs to the trash, once nothing writes into them any more."""
+    busy = select(jobs_table.c.run_id).where(jobs_table.c.state.in_(LIVE))
+    query = select(runs_table.c.id).where(runs_table.c.deleted.is_not(None), runs_table.c.id.not_in(busy))
+    with database.reading(lab.engine) as connection:
+        gone = connection.execute(query).scalars().all()
+    for run_id in gone:
+        if (lab.runs_folder / run_id).exists():
+            (lab.runs_folder / run_id).rename(lab.trash / run_id)
+
+
+def jobs(lab: Lab, run_id: str) -> list[Job]:
+    """All jobs of a run, oldest first."""
+    return _jobs(lab, jobs_table.c.run_id == run_id)
+
+
+def job(lab: Lab, job_id: int) -> Job:
+    """One job by its number."""
+    return _jobs(lab, jobs_table.c.id == job_id)[0]
+
+
+def pending(lab: Lab) -> list[Job]:
+    """Jobs that wait for a slot, in the order in which they start: priority, then first come first served."""
+    return _jobs(lab, (jobs_table.c.state == "queued") & jobs_table.c.engine.is_(None), by_priority=True)
+
+
+def live(lab: Lab) -> list[Job]:
+    """Jobs that a process works on, or should."""
+    return _jobs(lab, jobs_table.c.state.in_(LIVE))
+
+
+def _jobs(lab: Lab, condition: Any, by_priority: bool = False) -> list[Job]:
+    order: Sequence[Any] = [jobs_table.c.priority.desc(), jobs_table.c.id] if by_priority else [jobs_table.c.id]
+    with database.reading(lab.engine) as connection:
+        return [Job(*row) for row in connection.execute(select(*JOB_COLUMNS).where(condition).order_by(*order))]

@@ -1,0 +1,42 @@
+"""Slots: how many jobs run at once, and on what. A slot is a lock file that the job's process inherits."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from aecore.config.lab import cores
+from aecore.runs import Lab
+
+
+class Slot(NamedTuple):
+    """A place for one process."""
+
+    name: str
+    pool: str
+    """'gpu', 'cpu' or 'side'."""
+    lock: Path
+    device: str
+    """What CUDA_VISIBLE_DEVICES becomes: a GPU's UUID, or '' for none."""
+    threads: int
+
+
+def pool_of(wish: str, has_gpus: bool) -> str:
+    """The pool that a job's wish ('auto', 'cpu' or 'side') means on this machine."""
+    return wish if wish != "auto" else "gpu" if has_gpus else "cpu"
+
+
+def slots(lab: Lab, uuids: Sequence[str]) -> list[Slot]:
+    """All slots of a lab on a machine with these GPUs."""
+    count = lab.settings.cpu_slots
+    share = max(1, cores() // count)
+    ours = lab.path / "locks"
+    # A GPU is locked for all labs of this user on this machine: two of them must not share it unknowingly.
+    everyone = Path(tempfile.gettempdir()) / f"aelab-{os.getuid()}"
+    gpu_share = max(1, cores() // max(1, len(uuids)))
+    return [
+        *(Slot(f"gpu-{i}", "gpu", everyone / f"{uuid}.lock", uuid, gpu_share) for i, uuid in enumerate(uuids)),
+        *(Slot(f"cpu-{i}", "cpu", ours / f"cpu-{i}.lock", "", share) for i in range(count)),
+        *(Slot(f"side-{i}", "side", ours / f"side-{i}.lock", "", share) for i in range(lab.settings.side_slots)),
+    ]

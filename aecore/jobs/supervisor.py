@@ -1,0 +1,227 @@
+"""The one process of a lab that starts, stops and buries trainers. Pages and people only write what they want.
+
+It holds `supervisor.lock` for life, so there is never a second one. It may die at any moment: the trainers go on, and
+the next one sees from locks and database what is going on. It imports no torch.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from aecore.jobs import endings, locks, queue
+from aecore.jobs.executor import Busy, Executor, Status
+from aecore.jobs.local import LocalExecutor
+from aecore.jobs.queue import Job
+from aecore.jobs.states import move
+from aecore.jobs.wake import Alarm, wake
+from aecore.runs import Lab, LabError, database
+
+TICK = 0.2
+"""Seconds between looks when nobody wakes it."""
+
+_started: list[subprocess.Popen[bytes]] = []  # kept, so that those that left are not zombies of the dashboard
+
+
+def ensure_supervisor(lab: Lab) -> bool:
+    """See to it that the lab has a supervisor, starting one in the background where there is none. Returns at once.
+
+    Also says that somebody is there: a supervisor leaves when for `idle_minutes` nothing was to do and nobody called this.
+
+    Returns: whether one had to be started. Of several that start at once, one stays.
+    """
+    _started[:] = [process for process in _started if process.poll() is None]
+    if locks.held(_lock(lab)):
+        wake(lab)
+        return False
+    with (lab.path / "supervisor.log").open("ab") as log:
+        command = [sys.executable, "-m", "aecore.jobs.supervisor", str(lab.path)]
+        environment = os.environ | {"AELAB_DATA": lab.data_root}
+        devnull = subprocess.DEVNULL
+        _started.append(
+            subprocess.Popen(
+                command, cwd="/", stdin=devnull, stdout=log, stderr=log, start_new_session=True, env=environment
+            )
+        )
+    return True
+
+
+def running(lab: Lab) -> int | None:
+    """The supervisor's process id; None where there is none."""
+    if not locks.held(_lock(lab)):
+        return None
+    text = _lock(lab).read_text(encoding="ascii")
+    return int(text) if text else None
+
+
+def stop_supervisor(lab: Lab, seconds: float = 10) -> None:
+    """Ask the supervisor to leave and wait for it. The trainers go on."""
+    end = time.monotonic() + seconds
+    while locks.held(_lock(lab)) and time.monotonic() < end:
+        pid = running(lab)
+        if pid is not None:
+            os.kill(pid, signal.SIGTERM)
+        time.sleep(0.05)
+
+
+def supervise(lab: Lab) -> bool:
+    """Be the supervisor until told to leave or idle for long. Returns False at once where there is one already."""
+    held = _become(lab)
+    if held is None:
+        return False
+    supervisor = Supervisor(lab, LocalExecutor(lab))
+    signal.signal(signal.SIGTERM, supervisor.leave)
+    signal.signal(signal.SIGINT, supervisor.leave)
+    supervisor.run()
+    locks.release(held)
+    # Whoever submitted while we held the lock saw us alive; so look again now that it is free.
+    if not supervisor.told_to_leave and queue.pending(lab):
+        return supervise(lab)
+    return True
+
+
+def _become(lab: Lab) -> int | None:
+    for _ in range(25):  # somebody who only looks whether the lock is held can be in the way for a moment
+        held = locks.acquire(_lock(lab))
+        if held is not None:
+            os.truncate(held, 0)
+            os.write(held, str(os.getpid()).encode("ascii"))
+            return held
+        time.sleep(0.02)
+    return None
+
+
+def _lock(lab: Lab) -> Path:
+    return lab.path / "locks" / "supervisor.lock"
+
+
+class Supervisor:
+    """The loop: bury the dead, stop what is not wanted, start what waits."""
+
+    def __init__(self, lab: Lab, executor: LocalExecutor):
+        self.lab = lab
+        self.executor = executor
+        self.told_to_leave = False
+        self.asked: dict[int, float] = {}  # job id -> when it was asked to stop
+        self.killed: set[int] = set()
+
+    def leave(self, *_: object) -> None:
+        self.told_to_leave = True
+
+    def run(self) -> None:
+        """Until told to leave, or idle for the lab's `idle_minutes`."""
+        alarm = Alarm(self.lab)
+        last_use = time.monotonic()
+        queue.sweep(self.lab)
+        try:
+            while not self.told_to_leave and time.monotonic() - last_use < self.lab.settings.idle_minutes * 60:
+                at_work = self._tick()
+                if alarm.wait(TICK) or at_work:
+                    last_use = time.monotonic()
+        finally:
+            self.executor.close()
+            alarm.close()
+
+    def _tick(self) -> bool:
+        """A look that survives a fault: a full disk or a database that is busy for long passes, a supervisor must not."""
+        try:
+            return self.tick()
+        except (SQLAlchemyError, OSError, LabError):
+            if not self.lab.runs_folder.exists():
+                self.told_to_leave = True  # the lab was deleted under us
+                return False
+            traceback.print_exc()
+            time.sleep(1)
+            return True
+
+    def tick(self) -> bool:
+        """Look once at everything. Returns whether anything is running or waiting."""
+        live = queue.live(self.lab)
+        statuses = self.executor.poll(live) or {}
+        for job in live:
+            if job.id in statuses and statuses[job.id].gone:
+                bury(self.lab, job, statuses[job.id])
+            elif job.want != "run":
+                self._stop(job)
+        waiting = queue.pending(self.lab)
+        dispatch(self.lab, self.executor, waiting)
+        self.executor.tend()
+        return bool(live or waiting)
+
+    def _stop(self, job: Job) -> None:
+        """Ask once; where it does not leave in the lab's grace, end it."""
+        if job.engine != self.executor.name or job.engine_ref is None:
+            return  # a run in the foreground reads for itself what is wanted
+        now = time.monotonic()
+        if job.id not in self.asked:
+            self.asked[job.id] = now
+            self.executor.stop(job)
+        elif now - self.asked[job.id] > self.lab.settings.stop_grace_seconds and job.id not in self.killed:
+            self.killed.add(job.id)
+            self.executor.stop(job, hard=True)
+
+
+def dispatch(lab: Lab, executor: Executor, waiting: list[Job]) -> None:
+    """Start what fits, strictly in order within each pool: nobody overtakes."""
+    full: set[str] = set()
+    for job in waiting:
+        if job.pool not in full and not (executor.free_slots(job) and start(lab, executor, job)):
+            full.add(job.pool)
+
+
+def start(lab: Lab, executor: Executor, job: Job) -> bool:
+    """Hand one job to the engine. Returns whether the queue may go on."""
+    if not move(lab, job.id, "starting", by="supervisor", engine=executor.name, engine_ref=None):
+        return True  # cancelled in the meantime
+    try:
+        ref = executor.submit(job)
+    except Busy as error:
+        move(lab, job.id, "queued", by="supervisor", reason=f"Waits: {error}.", engine=None)
+        return False
+    except OSError as error:
+        reason = f"The run's process could not be started. {endings.explain(error).reason}"
+        move(lab, job.id, "failed", by="supervisor", reason=reason, reason_code="no_start")
+        return True
+    _note_reference(lab, job.id, ref)
+    return True
+
+
+def _note_reference(lab: Lab, job_id: int, ref: str) -> None:
+    jobs = database.jobs  # the trainer may have been quicker: it writes the same
+    statement = jobs.update().where(jobs.c.id == job_id, jobs.c.engine_ref.is_(None)).values(engine_ref=ref)
+    with database.writing(lab.engine) as connection:
+        connection.execute(statement)
+
+
+def bury(lab: Lab, seen: Job, status: Status) -> None:
+    """Write the end of a job whose process is gone; where the trainer has said it itself, its word stands."""
+    job = queue.job(lab, seen.id)
+    if job.state not in database.LIVE:
+        queue.sweep(lab)
+        return
+    if job.want == "cancel":
+        saved = f"the last checkpoint is at step {job.checkpoint_step}" if job.checkpoint_step else "nothing was saved"
+        state, code, reason = "cancelled", "user", f"Stopped; its process ended before it saved again: {saved}."
+    elif job.state == "starting" and status.exit_code is None:
+        state, code, reason = "queued", "", "The supervisor was ended before it could start the run."
+    else:
+        ending = endings.died(status.exit_code, status.rebooted)
+        state, code, reason = "failed", ending.reason_code, _with_log(lab, job, ending.reason)
+    values = {"engine": None, "engine_ref": None} if state == "queued" else {}
+    move(lab, job.id, state, by="supervisor", reason=reason, attempt=job.attempt, reason_code=code, **values)
+    queue.sweep(lab)
+
+
+def _with_log(lab: Lab, job: Job, reason: str) -> str:
+    folder = lab.runs_folder / job.run_id
+    lines = lab.run(job.run_id).log(5) if folder.is_dir() else ""
+    return f"{reason}\n{lines}".strip()
+
+
+if __name__ == "__main__":
+    supervise(Lab.open(sys.argv[1]))

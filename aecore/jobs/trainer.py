@@ -1,0 +1,166 @@
+"""The process that does one job. Started by the supervisor, or by hand: `python -m aecore.jobs.trainer RUN_DIR`.
+
+`--wait` and `--now` are the supervisor's: it hands over the job and its locks through a socket. With `--wait` everything
+is imported before, at low priority, so that a run starts without the two seconds that torch takes.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aecore.jobs import endings, locks, process, queue, states
+from aecore.jobs.work import Shown, Stop, Stopped, Work
+from aecore.runs import Lab, LabError
+
+ROOM = 256 * 1024
+"""Bytes set aside in the run's folder, given back when the disk is full: the last words need room too."""
+
+
+def kinds() -> dict[str, Callable[[Work], None]]:
+    """What each kind of job does. Imports torch."""
+    from aecore.jobs.analyse import analyse
+    from aecore.jobs.train import train
+
+    return {"train": train, "analyse": analyse}
+
+
+def perform(work: Work) -> int:
+    """Do the job and say how it ended, in the database and as an exit code. Raises nothing."""
+    room = work.folder.path / f".{work.job.kind}.room"
+    try:
+        _set_aside(room)
+        kinds()[work.job.kind](work)
+        return endings.COMPLETED
+    except states.Fenced as error:
+        print(f"This attempt is over: {error}.", flush=True)
+        return endings.REFUSED
+    except Stopped:
+        reason = "Stopped before there was anything to save."
+        return _say(work, "cancelled", endings.Ending("user", reason, endings.COMPLETED))
+    except Exception as error:
+        room.unlink(missing_ok=True)
+        ending = endings.explain(error)
+        if ending.reason_code == "exit":
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
+                ending = ending._replace(reason=f"{ending.reason}\n{work.folder.log(5)}")
+        return _say(work, "failed", ending)
+    finally:
+        room.unlink(missing_ok=True)
+
+
+def _say(work: Work, state: str, ending: endings.Ending) -> int:
+    with contextlib.suppress(OSError):
+        print(ending.reason, flush=True)
+    with contextlib.suppress(states.Fenced):
+        work.end(state, ending.reason, ending.reason_code)
+    return ending.exit_code
+
+
+def _set_aside(room: Path) -> None:
+    with room.open("wb") as file:
+        file.write(bytes(ROOM))
+
+
+def work_on(
+    lab: Lab,
+    job_id: int,
+    stop: Stop,
+    threads: int | None,
+    engine: str = "local",
+    show: Callable[[Shown], None] = lambda shown: None,
+) -> int:
+    """Claim a job and do it. Returns an exit code."""
+    attempt = states.claim(lab, job_id, process.reference(engine, os.getpid()))
+    if attempt is None:
+        print("This job is not to be done any more.", flush=True)
+        return endings.REFUSED
+    return perform(Work(lab, queue.job(lab, job_id), attempt, threads, stop, show))
+
+
+def wait(descriptor: int, lab_path: str, warm: bool) -> int:
+    """Wait at the socket for a job, do it, leave. Returns an exit code."""
+    with socket.socket(fileno=descriptor) as ours:
+        stop = Stop()
+        if warm:
+            _in_a_gentle_thread(prepare)
+            ours.send(b".")
+        message, held, _, _ = socket.recv_fds(ours, 65536, 8)
+    if not message:
+        return endings.COMPLETED
+    stop.install(signal.SIGTERM)
+    job = json.loads(message)
+    _settle(Path(job["run"]), job)
+    code = work_on(Lab.open(lab_path, job["data_root"]), job["job"], stop, job["threads"])
+    locks.release(*held)
+    return code
+
+
+def _settle(run: Path, job: dict[str, Any]) -> None:
+    """Make this process the job's own: its log, its device, its place when memory runs out."""
+    log = os.open(run / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    os.environ["CUDA_VISIBLE_DEVICES"] = job["device"]
+    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    if job["kind"] != "train":
+        os.nice(5)  # side jobs give way to runs
+    with contextlib.suppress(OSError):  # the kernel takes a run rather than the dashboard; Linux only
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
+
+
+def _in_a_gentle_thread(task: Callable[[], object]) -> None:
+    """Do it at low priority. A thread's own priority on Linux: a process could not get its old one back afterwards."""
+
+    def gently() -> None:
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, 0, 10)
+        task()
+
+    thread = threading.Thread(target=gently)
+    thread.start()
+    thread.join()
+
+
+def prepare() -> None:
+    """Import everything that a job needs, and touch what is slow the first time. It must open no GPU."""
+    kinds()
+
+
+def by_hand(run: Path) -> int:
+    """Do a run's open training job, as an engine other than ours starts it. Returns an exit code."""
+    lab = Lab.open(run.absolute().parents[1])
+    stop = Stop()
+    stop.install(signal.SIGTERM)
+    waiting = [job for job in queue.jobs(lab, lab.run(run.name).id) if job.state not in states.TERMINAL]
+    if not waiting:
+        raise LabError(f"Run {run.name} has no job to do.")
+    job = waiting[0]
+    held = locks.acquire(run / f"{job.kind}.lock")
+    if held is None:
+        raise LabError(f"Run {run.name} is being worked on by another process.")
+    return work_on(lab, job.id, stop, None, engine=job.engine or "local")
+
+
+def main(arguments: list[str]) -> int:
+    """The process's entry."""
+    if arguments[:1] in (["--wait"], ["--now"]):
+        return wait(int(arguments[1]), arguments[2], warm=arguments[0] == "--wait")
+    try:
+        return by_hand(Path(arguments[0]))
+    except (LabError, IndexError) as error:
+        print(error, file=sys.stderr)
+        return endings.CONFIG
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

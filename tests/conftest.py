@@ -1,0 +1,94 @@
+"""What many tests need: a lab of their own, a tiny configuration, and runs that are already trained."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from aecore.config import RunConfig, parse, with_values
+from aecore.jobs import queue
+from aecore.jobs.foreground import train_here
+from aecore.jobs.supervisor import stop_supervisor
+from aecore.runs import Lab, RunFolder, runs
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+class TrainedRun(NamedTuple):
+    """A finished and analysed run on `digits`. `lab` is shared by the whole session: only read it."""
+
+    lab: Lab
+    id: str
+    folder: RunFolder
+
+
+class TwoRuns(NamedTuple):
+    """Two finished runs on `digits`, code sizes 2 and 4, in one lab of the session."""
+
+    lab: Lab
+    ids: tuple[str, str]
+    folders: tuple[RunFolder, RunFolder]
+
+
+def tiny(**values: object) -> RunConfig:
+    """A model that learns `digits` in about a second; `values` are paths with '__' for '.'."""
+    config = parse(
+        {
+            "name": "tiny",
+            "data": {"name": "digits"},
+            "model": {
+                "backbone": {"kind": "dense", "widths": [32]},
+                "bottleneck": {"kind": "vector", "latent_dim": 2},
+                "objective": {"kind": "reconstruction", "loss": "mse"},
+            },
+            "training": {"epochs": 3, "batch_size": 64, "learning_rate": 0.005, "device": "cpu"},
+        }
+    )
+    return with_values(config, {path.replace("__", "."): value for path, value in values.items()})
+
+
+def close(lab: Lab) -> None:
+    """Leave no process behind: stop what runs, then the supervisor."""
+    for row in runs(lab):
+        if row.state in ("queued", "starting", "running"):
+            queue.stop(lab, row.id, "test")
+    stop_supervisor(lab)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """An empty lab of this test's own."""
+    made = Lab.open(tmp_path / "lab")
+    yield made
+    close(made)
+
+
+@pytest.fixture
+def tiny_config() -> RunConfig:
+    """A second of training on `digits`, code size 2."""
+    return tiny()
+
+
+@pytest.fixture(scope="session")
+def session_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The lab of the trained runs. Do not change it: copy its folder where a test must."""
+    made = Lab.open(tmp_path_factory.mktemp("session") / "lab")
+    yield made
+    close(made)
+
+
+@pytest.fixture(scope="session")
+def trained_run(session_lab: Lab) -> TrainedRun:
+    """A run that was trained and analysed: code size 2."""
+    run_id = train_here(session_lab, tiny(), "ada")
+    return TrainedRun(session_lab, run_id, session_lab.run(run_id))
+
+
+@pytest.fixture(scope="session")
+def two_runs(session_lab: Lab, trained_run: TrainedRun) -> TwoRuns:
+    """Two runs that differ in their code size."""
+    other = train_here(session_lab, tiny(model__bottleneck__latent_dim=4), "bea")
+    ids = (trained_run.id, other)
+    return TwoRuns(session_lab, ids, (session_lab.run(ids[0]), session_lab.run(other)))
