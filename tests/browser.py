@@ -1,0 +1,78 @@
+"""A real dashboard and a real Chromium for the tests that need them."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+SCREENSHOTS = ROOT / "tests" / "screenshots"
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+HOW_TO_GET_ONE = "No Chromium here. Debian, Ubuntu: sudo apt-get install chromium; macOS: brew install --cask chromium"
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+QUIET += ["--disable-component-update", "--disable-sync"]
+IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def dashboard(lab: Path, password: str = "") -> Iterator[str]:
+    """The dashboard on a lab of its own, as `streamlit run app.py` starts it; yields its address."""
+    port = free_port()
+    environment = {**os.environ, "AELAB_HOME": str(lab), "AELAB_PASSWORD": password}
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    log = (lab.parent / f"dashboard-{port}.log").open("w")
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        wait_for_health(f"http://127.0.0.1:{port}", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(20)
+
+
+def wait_for_health(address: str, server: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert server.poll() is None, "the dashboard ended by itself"
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"{address}/login", timeout=2)
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"no answer from {address} within {seconds} s")
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    assert CHROMIUM, HOW_TO_GET_ONE
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+def settle(page: Page) -> None:
+    """Wait until the page's script has run."""
+    page.wait_for_selector(IDLE, timeout=60_000)
+
+
+def keep(page: Page, name: str) -> None:
+    """A screenshot for people to look at, in tests/screenshots."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=str(SCREENSHOTS / f"{name}.png"))

@@ -1,0 +1,77 @@
+"""The README is true: its commands run, its script runs, its targets exist, and it names what there is."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aecore.config import presets
+from aecore.data import DATASETS
+from aecore.runs.lab import Lab
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+COMMANDS = [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(COMMANDS) >= 10
+
+
+def shell(command: str, lab: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "AELAB_HOME": str(lab), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+
+
+def test_every_console_block_runs(lab: Lab) -> None:
+    run = ""
+    for command in COMMANDS:
+        done = shell(re.sub(r"\bRUN\b", run, command), lab.path)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        if " train " in command:
+            run = shell("python -m aecore runs --json", lab.path).stdout.split('"id": "')[1].split('"')[0]
+
+
+def test_the_script_runs_on_a_trained_run(trained_run: Path) -> None:
+    [script] = blocks("python")
+    space: dict[str, object] = {}
+    exec(script.replace('"RUN"', repr(str(trained_run))), space)
+    z, x_hat = space["z"], space["x_hat"]
+    assert z.shape[0] == x_hat.shape[0]  # type: ignore[attr-defined]
+    assert str(x_hat.dtype) == "uint8"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"make ([a-z]+)", README))))
+def test_every_make_target_exists(target: str) -> None:
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_names_every_preset_data_set_page_and_folder() -> None:
+    pages = [path.stem for path in (ROOT / "pages").glob("*.py")]
+    folders = [f"aecore/{path.parent.name}/" for path in (ROOT / "aecore").glob("*/__init__.py")]
+    missing = [name for name in [*presets(), *DATASETS] if f"`{name}`" not in README]
+    missing += [name for name in [*pages, *folders] if name not in README]
+    assert not missing
+
+
+def test_every_picture_is_there() -> None:
+    pictures = re.findall(r"!\[.*?\]\((.*?)\)", README)
+    assert [path for path in pictures if not (ROOT / path).exists()] == []
+
+
+def test_every_dependency_is_pinned_and_has_its_reason() -> None:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    names = [re.split(r"[\[=]", line)[0].lower() for line in lines if line != "-e ."]
+    assert all("==" in line for line in lines if line != "-e .")
+    table = README.split("## What it stands on")[1].lower()
+    assert [name for name in names if name not in table] == []

@@ -1,0 +1,67 @@
+"""What `make run`, `make serve` and the installer refuse, and in which words."""
+
+import importlib.util
+import shutil
+import socket
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import install
+from ui import serve
+
+
+def test_a_taken_port_is_a_sentence_with_the_cure(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert serve.main(["--port", str(port)]) == 1
+    said = capsys.readouterr().err
+    assert f"Port {port} cannot be used" in said
+    assert f"PORT={port + 1}" in said
+
+
+def test_serving_the_network_needs_a_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("AELAB_PASSWORD", raising=False)
+    assert serve.main(["--network"]) == 1
+    assert "needs a shared password" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("network", "address"), [([], "--server.address=127.0.0.1"), (["--network"], "--server.address=0.0.0.0")]
+)
+def test_run_listens_here_and_serve_on_the_network(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], network: list[str], address: str
+) -> None:
+    monkeypatch.setenv("AELAB_PASSWORD", "secret")
+    started: list[list[str]] = []
+    monkeypatch.setattr(serve.os, "execv", lambda _, command: started.append(command))
+    serve.main(["--port", "8599", *network])
+    assert address in started[0]
+    assert "Autoencoder Lab: http://" in capsys.readouterr().out
+    assert ("AELAB_PASSWORD" in serve.os.environ) == bool(network)
+
+
+def test_the_installer_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert install.problem("requirements.txt") is None or "are free there" in str(install.problem("requirements.txt"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2e9))
+    assert "7.5 GB are needed" in str(install.problem("requirements.txt"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "apt-get install python3-venv" in str(install.problem("requirements.txt"))
+    monkeypatch.setattr(sys, "version_info", (3, 10))
+    assert "3.11 or newer is needed" in str(install.problem("requirements.txt"))
+
+
+def test_a_second_make_run_installs_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(install, "VENV", tmp_path)
+    monkeypatch.setattr(install.subprocess, "run", lambda command, **_: calls.append(command))
+    install.install("requirements.txt")
+    assert (tmp_path / ".installed").exists()  # what make compares with requirements.txt
+    assert calls[-1][-1] == "requirements.txt"
