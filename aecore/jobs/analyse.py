@@ -1,5 +1,6 @@
 """The job 'analyse': codes and errors of every split, metrics on the test split, and what simple methods reach."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from aecore import data
 from aecore.analysis import baselines, evaluation, latent, reconstruction
 from aecore.config import RunConfig
 from aecore.jobs.work import Stopped, Work
+from aecore.runs import RunFolder
 
 SPLITS: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
 CHUNK = 2048
@@ -23,22 +25,35 @@ def analyse(work: Work) -> None:
     Raises:
         DataError: where the images are gone.
     """
-    config, folder = work.folder.config(), work.folder
-    trained = aecore.load(folder.path)
-    code_size = int(np.prod(trained.model.code_shape))
+
+    def step() -> None:
+        work.beat()
+        if work.stop.asked:
+            raise Stopped
+
+    config, trained = work.folder.config(), aecore.load(work.folder.path)
     splits: dict[str, dict[str, np.ndarray]] = {}
-    images: dict[str, np.ndarray] = {}
     for split in SPLITS:
-        if split == "val" and data.watch_split(config.data) != "val":
-            continue
-        loaded = data.load(config.data, split, work.lab.data_roots)
-        indices = chosen(loaded, config, code_size)
-        taken = loaded.take(indices)
-        splits[split] = _measured(work, trained, taken) | {"labels": taken.labels, "indices": indices}
-        images[split] = taken.images
-    figures = evaluation.evaluate(trained.model, images["test"], trained.facts)
-    folder.write_analysis(splits, {"test": figures, "baselines": compared(images["train"], images["test"], code_size)})
+        if split != "val" or data.watch_split(config.data) == "val":
+            loaded = data.load(config.data, split, work.lab.data_roots)
+            indices = chosen(loaded, config, int(np.prod(trained.model.code_shape)))
+            taken = loaded.take(indices)
+            splits[split] = _measured(trained, taken.images, step) | {"labels": taken.labels, "indices": indices}
+    work.folder.write_analysis(splits, figures(work.folder, work.lab.data_roots))
     work.end("completed", "Analysed.")
+
+
+def figures(folder: RunFolder, roots: data.Roots) -> dict[str, Any]:
+    """Metrics on the run's test images: {'test': mse, psnr, ssim, n}, and of two methods that need no network.
+
+    Raises:
+        DataError: where the images are gone.
+    """
+    config, trained = folder.config(), aecore.load(folder.path)
+    train = data.choose(data.load(config.data, "train", roots), config.training).images
+    test = data.of_classes(data.load(config.data, "test", roots), config.training).images
+    seen = evaluation.evaluate(trained.model, test, trained.facts)
+    return {"test": seen, "baselines": _compared(train, test, int(np.prod(trained.model.code_shape)))}
 
 
 def chosen(split: data.Split, config: RunConfig, code_size: int) -> np.ndarray:
@@ -55,7 +70,7 @@ def chosen(split: data.Split, config: RunConfig, code_size: int) -> np.ndarray:
     return indices
 
 
-def compared(train: np.ndarray, test: np.ndarray, code_size: int) -> dict[str, Any]:
+def _compared(train: np.ndarray, test: np.ndarray, code_size: int) -> dict[str, Any]:
     """Mean squared error per pixel on the test images of two methods that need no network, at the same code size."""
     components = min(code_size, int(np.prod(train.shape[1:])), len(train) - 1)
     return {
@@ -64,13 +79,11 @@ def compared(train: np.ndarray, test: np.ndarray, code_size: int) -> dict[str, A
     }
 
 
-def _measured(work: Work, trained: Any, split: data.Split) -> dict[str, np.ndarray]:
+def _measured(trained: Any, images: np.ndarray, step: Callable[[], None]) -> dict[str, np.ndarray]:
     codes, errors = [], []
-    for begin in range(0, len(split.labels), CHUNK):
-        images = split.images[begin : begin + CHUNK]
-        codes.append(latent.encode(trained.model, images, trained.facts))
-        errors.append(reconstruction.mse(images, reconstruction.reconstruct(trained.model, images, trained.facts)))
-        work.beat()
-        if work.stop.asked:
-            raise Stopped
+    for begin in range(0, len(images), CHUNK):
+        chunk = images[begin : begin + CHUNK]
+        codes.append(latent.encode(trained.model, chunk, trained.facts))
+        errors.append(reconstruction.mse(chunk, reconstruction.reconstruct(trained.model, chunk, trained.facts)))
+        step()
     return {"codes": np.concatenate(codes), "errors": np.concatenate(errors).astype(np.float32)}

@@ -13,6 +13,8 @@ from aecore.jobs import queue
 from aecore.jobs.recorder import Recorder
 from aecore.jobs.work import Shown, Stopped, Work
 from aecore.models import summary
+from aecore.training import device as devices
+from aecore.training import memory
 
 
 def train(work: Work) -> None:
@@ -25,18 +27,16 @@ def train(work: Work) -> None:
     """
     config = work.folder.config()
     data.ensure(config.data, work.lab.data_roots, lambda done, total: _downloading(work, done, total))
-    device = training.device.choose(config.training.device)
+    device = devices.choose(config.training.device)
     prepared = training.prepare(config, work.lab.data_roots, device)
     state = training.start(config, prepared.facts, work.threads)
     work.folder.write_model(described(config, prepared.facts, state))
-    checkpoint_bytes = training.memory.estimate(config, prepared.facts).checkpoint
+    checkpoint_bytes = memory.estimate(config, prepared.facts).checkpoint
     recorder = Recorder(work, state, prepared, checkpoint_bytes)
-    work.beat(total_steps=recorder.total_steps, device=training.device.describe(str(device)), reason="")
-    rows = training.train(state, prepared, config)
-    for row in rows:
+    work.beat(total_steps=recorder.total_steps, device=devices.describe(device), reason="")
+    for row in training.train(state, prepared, config):
         recorder.row(row)
         if work.stop.asked:
-            rows.close()
             break
     recorder.finish()
     _conclude(work, config, recorder, prepared)

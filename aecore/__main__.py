@@ -1,0 +1,91 @@
+"""The command line: the same verbs as the pages, for scripts, tests and machines without a browser.
+
+python -m aecore presets | datasets | models | tasks       what there is
+python -m aecore train  --preset NAME [--set PATH=VALUE]   in the foreground, with a progress bar
+python -m aecore submit --preset NAME [--set PATH=VALUE]   into the queue; prints the run's id
+python -m aecore runs | show RUN | log RUN                 what happened
+python -m aecore stop RUN | delete RUN                     saves first; asks before it touches somebody else's
+python -m aecore evaluate RUN                              metrics on the test split
+python -m aecore supervise                                 the supervisor in the foreground
+python -m aecore doctor                                    what is fine on this machine and what is not
+"""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from aecore.commands import LISTS, OF_A_CONFIG, OF_A_RUN, Refused, Verb, show_runs
+from aecore.config import ConfigError
+from aecore.data import DataError
+from aecore.runs import LabError
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{message[:1].upper()}{message[1:]}. `python -m aecore --help` shows the verbs.\n")
+
+
+def parser() -> Parser:
+    """The whole command line."""
+    shared = Parser(add_help=False)
+    shared.add_argument("--lab", metavar="DIR", help="the lab's folder; AELAB_HOME, else lab/ in the checkout")
+    shared.add_argument("--data-root", metavar="DIR", help="a folder of data sets to look in first; AELAB_DATA")
+    shared.add_argument("--json", action="store_true", help="machine-readable output")
+    shared.add_argument(
+        "--user", metavar="NAME", default=os.environ.get("AELAB_USER") or getpass.getuser(), help="who you are"
+    )
+    whole = Parser(prog="python -m aecore", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
+    for name, verb in LISTS.items():
+        verbs.add_parser(name, parents=[shared]).set_defaults(do=verb)
+    for name, verb in OF_A_CONFIG.items():
+        _add_configuration(verbs.add_parser(name, parents=[shared]), verb)
+    listing = verbs.add_parser("runs", parents=[shared])
+    listing.add_argument("--limit", type=int, help="the newest so many")
+    listing.set_defaults(do=show_runs)
+    for name, verb in OF_A_RUN.items():
+        one = verbs.add_parser(name, parents=[shared])
+        one.add_argument("run", metavar="RUN")
+        one.add_argument("--yes", action="store_true", help="do not ask before touching somebody else's run")
+        one.add_argument("--lines", type=int, default=200, help="of the log")
+        one.set_defaults(do=verb)
+    return whole
+
+
+def _add_configuration(verb: argparse.ArgumentParser, do: Verb) -> None:
+    which = verb.add_mutually_exclusive_group(required=True)
+    which.add_argument("--preset", metavar="NAME", help="one of `presets`")
+    which.add_argument("--config", metavar="FILE", help="a configuration as JSON")
+    verb.add_argument("--dataset", metavar="NAME", help="another data set than the preset's")
+    verb.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="as in training.epochs=3")
+    verb.set_defaults(do=do)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb. Returns the exit code; what goes wrong is one sentence on stderr."""
+    args = parser().parse_args(arguments)
+    try:
+        answer = args.do(args)
+        print(json.dumps(answer.data, indent=2) if args.json else answer.text, flush=True)
+        return int(answer.code)
+    except (ConfigError, LabError, DataError) as error:
+        print(error, file=sys.stderr)
+        return 3
+    except Refused as error:
+        print(error, file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""The verbs of the command line: each takes its arguments and gives an answer for machines and for people."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aecore import data
+from aecore.config import (
+    Config,
+    ConfigError,
+    ModelConfig,
+    RunConfig,
+    members,
+    override,
+    preset,
+    presets,
+    reads,
+    with_values,
+)
+from aecore.jobs import doctor, queue, supervisor
+from aecore.runs import Lab, RunRow, events, owned_by, run, runs
+from aecore.runs.text import table
+
+
+class Answer(NamedTuple):
+    """What a verb gives: for machines, for people, and the exit code."""
+
+    data: Any
+    text: str
+    code: int = 0
+
+
+class Refused(Exception):
+    """The person said no, or a run did not end well: a sentence and an exit code."""
+
+    def __init__(self, sentence: str, code: int = 1):
+        super().__init__(sentence)
+        self.code = code
+
+
+def open_lab(args: argparse.Namespace) -> Lab:
+    return Lab.open(args.lab, args.data_root)
+
+
+def show_presets(args: argparse.Namespace) -> Answer:
+    known = presets(open_lab(args).presets_folder)
+    rows = [[name, p.config.data.name, p.title, p.flaw] for name, p in known.items()]
+    found = {name: p.model_dump(mode="json") for name, p in known.items()}
+    return Answer(found, table(["preset", "data set", "what", "known flaw"], rows))
+
+
+def show_datasets(args: argparse.Namespace) -> Answer:
+    roots = open_lab(args).data_roots
+    known = [(d, bool(d.present(roots))) for d in data.DATASETS.values()]
+    found = [
+        {"name": d.name, "kind": d.kind, "shape": d.shape, "train": d.n_train, "test": d.n_test}
+        | {"megabytes": d.megabytes, "present": here, "title": d.title}
+        for d, here in known
+    ]
+    rows = [_dataset_line(d, here) for d, here in known]
+    return Answer(found, table(["data set", "kind", "shape", "train", "test", "here", "what"], rows))
+
+
+def _dataset_line(d: data.Dataset, present: bool) -> list[Any]:
+    shape = "x".join(map(str, d.shape or ("?",)))
+    here = "yes" if present else f"no, {d.megabytes:.0f} MB"
+    return [d.name, d.kind, shape, d.n_train or "?", d.n_test or "?", here, d.title]
+
+
+def show_models(args: argparse.Namespace) -> Answer:
+    return _parts({name: members(field.annotation) for name, field in ModelConfig.model_fields.items()})
+
+
+def show_tasks(args: argparse.Namespace) -> Answer:
+    return _parts({"task": members(RunConfig.model_fields["task"].annotation)})
+
+
+def _parts(parts: dict[str, dict[str, type[Config]]]) -> Answer:
+    lines = [
+        (part, kind, (c.__doc__ or "").splitlines()[0]) for part, kinds in parts.items() for kind, c in kinds.items()
+    ]
+    found = {part: {kind: c.model_json_schema() for kind, c in kinds.items()} for part, kinds in parts.items()}
+    return Answer(found, table(["part", "kind", "what"], lines))
+
+
+def configured(args: argparse.Namespace, lab: Lab) -> RunConfig:
+    """The configuration that --preset or --config, --dataset and --set mean."""
+    if args.config:
+        try:
+            config = reads(Path(args.config).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError({"": f"The configuration {args.config} cannot be read: {error.strerror}."}) from None
+    else:
+        config = preset(args.preset, lab.presets_folder).config
+    if args.dataset:
+        config = with_values(config, {"data.name": data.dataset(args.dataset).name})
+    return override(config, args.set)
+
+
+def submit(args: argparse.Namespace) -> Answer:
+    lab = open_lab(args)
+    run_id = queue.submit(lab, configured(args, lab), args.user)
+    supervisor.ensure_supervisor(lab)
+    return Answer({"run": run_id}, run_id)
+
+
+def train(args: argparse.Namespace) -> Answer:
+    from aecore.jobs.foreground import train_here
+    from aecore.jobs.progress import Bar
+
+    lab = open_lab(args)
+    config = configured(args, lab)
+    with Bar() as bar:
+        run_id = train_here(lab, config, args.user, began=bar.began, show=bar.show)
+    row = run(lab, run_id)
+    if row.state == "failed":
+        raise Refused(row.reason.splitlines()[0])
+    result = {"run": run_id, "state": row.state, "reason": row.reason, **(lab.run(run_id).result() or {})}
+    return Answer(result, f"{row.reason}\n{_figures(result)}", 0 if row.state == "completed" else 130)
+
+
+def _figures(result: dict[str, Any]) -> str:
+    names = [
+        name for name in ("loss", "mse", "psnr", "ssim", "parameters", "code_size") if result.get(name) is not None
+    ]
+    return table(
+        names, [[f"{result[name]:.4g}" if isinstance(result[name], float) else result[name] for name in names]]
+    )
+
+
+def show_runs(args: argparse.Namespace) -> Answer:
+    found = runs(open_lab(args), limit=args.limit)
+    head = ["run", "state", "owner", "data set", "model", "code", "progress", "loss", "images/s", "ends in"]
+    text = (
+        table(head, [_run_line(row) for row in found])
+        if found
+        else "No runs yet: `python -m aecore train --preset demo` makes one."
+    )
+    return Answer([asdict(row) for row in found], text)
+
+
+def _run_line(row: RunRow) -> list[Any]:
+    state = f"{row.shown}, place {row.position}" if row.position else row.shown
+    return [
+        *(
+            row.id,
+            state,
+            row.owner,
+            row.dataset,
+            f"{row.backbone}/{row.bottleneck}",
+            row.code_size,
+            f"{row.progress:.0%}",
+        ),
+        "" if row.loss is None else f"{row.loss:.4g}",
+        "" if row.images_per_second is None else f"{row.images_per_second:,.0f}",
+        "" if row.eta_seconds is None else f"{row.eta_seconds:.0f} s",
+    ]
+
+
+def show_run(args: argparse.Namespace) -> Answer:
+    lab = open_lab(args)
+    row, folder, history = run(lab, args.run), lab.run(args.run), events(lab, args.run)
+    found: dict[str, Any] = {
+        "run": asdict(row),
+        "config": folder.config().model_dump(mode="json"),
+        "result": folder.result(),
+    }
+    found |= {"analysis": folder.analysis_metrics(), "events": [event._asdict() for event in history]}
+    lines = [
+        f"{row.id}: {row.shown}, {row.owner}'s. {row.reason}",
+        f"step {row.step:,} of {row.total_steps or 0:,}, epoch {row.epoch} of {row.epochs}",
+    ]
+    lines += [_figures(found["result"])] if found["result"] else []
+    lines += [table(["job", "from", "to", "by", "why"], [[e.kind, e.old, e.new, e.by, e.reason] for e in history])]
+    return Answer(found, "\n".join(lines))
+
+
+def show_log(args: argparse.Namespace) -> Answer:
+    lab = open_lab(args)
+    text = lab.run(run(lab, args.run).id).log(args.lines)
+    return Answer({"run": args.run, "log": text}, text)
+
+
+def stop(args: argparse.Namespace) -> Answer:
+    lab = open_lab(args)
+    _ask(args, run(lab, args.run), "Stop")
+    shown = queue.stop(lab, args.run, args.user)
+    return Answer({"run": args.run, "state": shown}, f"{args.run}: {shown}")
+
+
+def delete(args: argparse.Namespace) -> Answer:
+    lab = open_lab(args)
+    _ask(args, run(lab, args.run), "Delete")
+    queue.delete(lab, args.run, args.user)
+    return Answer({"run": args.run, "state": "deleted"}, f"{args.run}: deleted; its folder is in {lab.trash}")
+
+
+def _ask(args: argparse.Namespace, row: RunRow, verb: str) -> None:
+    if owned_by(row, args.user) or args.yes:
+        return
+    try:
+        print(f"{verb} {row.owner}'s run {row.id}? [y/N] ", end="", file=sys.stderr, flush=True)
+        answer = input()
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise Refused(f"Nothing was changed: {row.id} is {row.owner}'s run (--yes does not ask).")
+
+
+def evaluate(args: argparse.Namespace) -> Answer:
+    from aecore.jobs.analyse import figures
+
+    lab = open_lab(args)
+    folder = lab.run(run(lab, args.run).id)
+    found = folder.analysis_metrics() or figures(folder, lab.data_roots)
+    test, simple = found["test"], found["baselines"]
+    rows = [["this model", f"{test['mse']:.5f}", f"{test['psnr']:.2f}", f"{test['ssim']:.4f}"]]
+    rows += [[f"PCA, {simple['pca']['components']} components", f"{simple['pca']['mse']:.5f}", "", ""]]
+    rows += [["mean image", f"{simple['mean_image']['mse']:.5f}", "", ""]]
+    return Answer(
+        {"run": args.run, **found},
+        table([f"test split, {test['n']:,} images", "MSE per pixel", "PSNR dB", "SSIM"], rows),
+    )
+
+
+def supervise(args: argparse.Namespace) -> Answer:
+    lab = open_lab(args)
+    print(
+        f"Supervising {lab.path} with {lab.settings.cpu_slots} CPU slots; Ctrl-C leaves, runs go on.", file=sys.stderr
+    )
+    if not supervisor.supervise(lab):
+        raise Refused(f"The lab {lab.path} has a supervisor already: process {supervisor.running(lab)}.")
+    return Answer({"lab": str(lab.path)}, "Left.")
+
+
+def show_doctor(args: argparse.Namespace) -> Answer:
+    checks = doctor.examine(args.lab, args.data_root)
+    rows = [[{True: "ok", False: "PROBLEM", None: "-"}[c.fine], c.name, c.text] for c in checks]
+    return Answer(
+        [c._asdict() for c in checks], table(["", "what", ""], rows), int(any(c.fine is False for c in checks))
+    )
+
+
+Verb = Callable[[argparse.Namespace], Answer]
+LISTS: dict[str, Verb] = {
+    "presets": show_presets,
+    "datasets": show_datasets,
+    "models": show_models,
+    "tasks": show_tasks,
+    "supervise": supervise,
+    "doctor": show_doctor,
+}
+OF_A_CONFIG: dict[str, Verb] = {"train": train, "submit": submit}
+OF_A_RUN: dict[str, Verb] = {"show": show_run, "log": show_log, "stop": stop, "delete": delete, "evaluate": evaluate}
