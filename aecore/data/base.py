@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from aecore.config import DataConfig, Shape
+from aecore.config import ConfigError, DataConfig, Shape
 
 Roots = Sequence[Path]
 """Data folders, searched in this order. Downloads and drawn images go into the last one."""
@@ -17,8 +17,11 @@ Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all)."""
 
 
-class DataError(ValueError):
+class DataError(ConfigError):
     """Images that cannot be had. The sentence says what failed, where, and what to do by hand."""
+
+    def __init__(self, sentence: str, field: str = "data.name"):
+        super().__init__({field: sentence})
 
 
 class Split(NamedTuple):

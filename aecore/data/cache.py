@@ -11,7 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from aecore.data.base import Split
+from aecore.data.base import Roots, Split
+
+
+def generated(roots: Roots, name: str) -> Path:
+    """Where drawn and decoded images of this name are kept."""
+    return roots[-1] / "generated" / name
 
 
 def cached(folder: Path, make: Callable[[], Split]) -> Split:

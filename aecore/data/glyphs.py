@@ -12,7 +12,7 @@ import numpy as np
 
 from aecore.config import DataConfig
 from aecore.data.base import Dataset, Roots, Split
-from aecore.data.cache import cached
+from aecore.data.cache import cached, generated
 from aecore.data.fonts import FONTS, SIDE, TEXELS, Fields, fields
 
 VERSION = 1  # of the drawing: a change of it is a new cache
@@ -143,7 +143,7 @@ class Drawn:
     def __call__(self, config: DataConfig, roots: Roots, split: Literal["train", "test"]) -> Split:
         size = config.size or NATIVE
         n, part = (N_TRAIN, 0) if split == "train" else (N_TEST, 1)
-        folder = roots[-1] / "generated" / f"{self.name}-{size}-seed{config.seed}-{split}-v{VERSION}"
+        folder = generated(roots, f"{self.name}-{size}-seed{config.seed}-{split}-v{VERSION}")
         return cached(folder, lambda: draw(self.letters, size, n, config.seed, part))
 
 

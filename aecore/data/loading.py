@@ -80,7 +80,8 @@ def describe(config: DataConfig, roots: Roots) -> Described:
     found = dataset(config.name)
     if found.describe is not None:
         return found.describe(config, roots)
-    assert found.shape and found.class_names, "a set that does not describe itself declares them"
+    assert found.shape, "what does not describe itself declares its shape"
+    assert found.class_names, "and its classes"
     return Described(found.shape, found.n_train, found.n_test, found.class_names)
 
 
