@@ -42,6 +42,7 @@ def build(config: ModelConfig, facts: Facts) -> Autoencoder:
         Decoder(bottleneck.leave, layers.up, ACTIVATIONS[config.backbone.output]()),
         OBJECTIVES[config.objective.kind](config.objective),
         config.code_shape(facts.shape),
+        layers.widest,
     )
 
 

@@ -1,11 +1,18 @@
 """The autoencoder: a backbone, a bottleneck and an objective, composed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
 from aecore.models.batch import Batch, Output, Progress
 from aecore.models.bottlenecks import Code, Enter, EnterGaussian
 from aecore.models.objectives import Objective
+
+LARGEST_BATCH = 512
+WIDEST_BATCH = 8 << 20
+"""Numbers in the largest layer's output for one evaluated batch: 32 MB."""
 
 
 class Encoder(nn.Module):
@@ -50,10 +57,29 @@ class Decoder(nn.Module):
 class Autoencoder(nn.Module):
     """Works in model space: x (B, C, H, W) in the data's value range."""
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, objective: Objective, code_shape: tuple[int, ...]):
+    def __init__(
+        self, encoder: Encoder, decoder: Decoder, objective: Objective, code_shape: tuple[int, ...], widest: int
+    ):
         super().__init__()
         self.encoder, self.decoder, self.objective = encoder, decoder, objective
         self.code_shape = code_shape
+        self.evaluation_batch = max(1, min(LARGEST_BATCH, WIDEST_BATCH // widest))
+        """Images that are evaluated at once: few enough that evaluating never needs more memory than training."""
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Evaluation mode without gradients; the mode that was is restored, so that training goes on undisturbed."""
+        training = self.training
+        self.eval()
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            self.train(training)
 
     def encode(self, x: Tensor) -> Tensor:
         """The code that analysis uses, (B, *code_shape); deterministic."""
@@ -68,7 +94,7 @@ class Autoencoder(nn.Module):
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Output:
         """Encode and decode; noise is drawn from `generator`, and only in training mode."""
         code = self.encoder.code(batch.x, generator)
-        logits = self.decoder.logits(code.z)
+        logits = self.decoder.logits(code.z).float()  # a loss is computed in 32 bits, whatever the layers use
         return Output(self.decoder.output(logits), code.z, logits, code.mu, code.log_var)
 
     def loss_terms(self, batch: Batch, output: Output, progress: Progress) -> dict[str, Tensor]:

@@ -76,7 +76,7 @@ class EnterGaussian(Enter):
 
     def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
         flat = self.flatten(features)
-        return self.mu(flat), self.log_var(flat)
+        return self.mu(flat).float(), self.log_var(flat).float()  # also under autocast: exp overflows early in 16 bits
 
     def code(self, features: Tensor, generator: torch.Generator | None) -> Code:
         mu, log_var = self.posterior(features)

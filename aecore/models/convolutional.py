@@ -24,10 +24,19 @@ def convolutional_layers(config: ConvBackbone, shape: Shape) -> Layers:
     down = [_down(config, maps[i - 1], maps[i], norm=i < last) for i in range(1, last + 1)]
     up = [_up(config, maps[i], maps[i - 1], final=i == 1) for i in range(last, 0, -1)]
     dense_down, dense_up = _dense(config, maps[-1])
-    feature_shape = config.feature_shape(shape)
     return Layers(
-        nn.Sequential(*down, *dense_down), nn.Sequential(*dense_up, *up), feature_shape, config.hidden_activation
+        nn.Sequential(*down, *dense_down),
+        nn.Sequential(*dense_up, *up),
+        config.feature_shape(shape),
+        config.hidden_activation,
+        widest=max(config.channels[i] * prod(_convolved(config, maps[i])) for i in range(last)),
     )
+
+
+def _convolved(config: ConvBackbone, shape: Shape) -> tuple[int, int]:
+    """Height and width that one convolution, before any pooling, leaves of `shape` (C, H, W)."""
+    height, width = ((side + 2 * config.padding - config.kernel) // config.stride + 1 for side in shape[1:])
+    return height, width
 
 
 def _down(config: ConvBackbone, inputs: Shape, outputs: Shape, norm: bool) -> nn.Module:
@@ -42,7 +51,7 @@ def _down(config: ConvBackbone, inputs: Shape, outputs: Shape, norm: bool) -> nn
 def _up(config: ConvBackbone, inputs: Shape, outputs: Shape, final: bool) -> nn.Module:
     """(B, *inputs) -> (B, *outputs), the way back through one `_down`; the final one is left bare."""
     kernel, stride, padding = config.kernel, config.stride, config.padding
-    height, width = ((side + 2 * padding - kernel) // stride + 1 for side in outputs[1:])  # before any pooling
+    height, width = _convolved(config, outputs)
     # what the floor in the convolution's size dropped: always less than the stride
     dropped = tuple(
         side - ((small - 1) * stride - 2 * padding + kernel)

@@ -16,7 +16,7 @@ def dense_layers(config: DenseBackbone, shape: Shape) -> Layers:
     sizes = (prod(shape), *config.widths)
     down = nn.Sequential(nn.Flatten(), *stack(sizes, config.activation, last=config.activation))
     up = nn.Sequential(*stack(sizes[::-1], config.activation, last="none"), nn.Unflatten(1, shape))
-    return Layers(down, up, sizes[-1:], config.activation if config.widths else "none")
+    return Layers(down, up, sizes[-1:], config.activation if config.widths else "none", widest=max(sizes))
 
 
 def stack(sizes: Sequence[int], activation: str, last: str) -> list[nn.Module]:

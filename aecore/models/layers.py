@@ -27,3 +27,5 @@ class Layers(NamedTuple):
     """Shape of the features of one image."""
     feature_activation: str
     """Name of the non-linearity on features that a bottleneck made from a code."""
+    widest: int
+    """Numbers in the largest output of any layer, for one image: what a batch for evaluation is sized by."""

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from aecore.config import Facts
 from aecore.models.autoencoder import Autoencoder
@@ -54,12 +56,22 @@ def _layers(model: Autoencoder, facts: Facts) -> list[Layer]:
         return hook
 
     hooks = [module.register_forward_hook(note(name)) for name, module in leaves.items() if _name(module, "")]
-    x = torch.zeros(1, *facts.shape, device=next(model.parameters()).device)
-    with torch.no_grad():
-        model.eval()(Batch(x, x))
+    x = torch.zeros(1, *facts.shape, device=model.device)
+    with model.evaluating(), DenseShapes():
+        model(Batch(x, x))
     for hook in hooks:
         hook.remove()
     return found
+
+
+class DenseShapes(TorchFunctionMode):
+    """Gives the shape of a dense layer on the meta device without asking PyTorch, which would import torch._dynamo for it:
+    more than a second, for the first model that a process looks at."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.linear and args[0].is_meta:
+            return torch.empty(*args[0].shape[:-1], len(args[1]), device="meta")
+        return func(*args, **(kwargs or {}))
 
 
 def _append(found: list[Layer], path: str, module: nn.Module, shape: tuple[int, ...]) -> None:

@@ -1,0 +1,42 @@
+"""Codes of images, and images of codes."""
+
+from math import prod
+
+import numpy as np
+import torch
+
+from aecore.analysis.passes import parts, pictures
+from aecore.config import Facts
+from aecore.models import Autoencoder
+
+
+def encode(model: Autoencoder, images: np.ndarray, facts: Facts, batch: int | None = None) -> np.ndarray:
+    """Images (N, C, H, W) uint8 as codes (N, numbers of one code) float32; the posterior's mean for Gaussian bottlenecks.
+
+    Raises:
+        ValueError: where the images have another shape than those that the model was trained on.
+    """
+    codes = [np.empty((0, prod(model.code_shape)), np.float32)]
+    with model.evaluating():
+        codes += [model.encode(x).flatten(1).float().cpu().numpy() for x in parts(model, images, facts, batch)]
+    return np.concatenate(codes)
+
+
+def decode(model: Autoencoder, codes: np.ndarray, facts: Facts) -> np.ndarray:
+    """Codes (N, numbers of one code) as images (N, C, H, W) uint8.
+
+    Raises:
+        ValueError: for codes of another size.
+    """
+    size = prod(model.code_shape)
+    if codes.ndim != 2 or codes.shape[1] != size:
+        raise ValueError(f"A code of this model is {size} numbers, but these are {' x '.join(map(str, codes.shape))}.")
+    z = torch.from_numpy(np.ascontiguousarray(codes, np.float32)).reshape(-1, *model.code_shape)
+    images = [np.empty((0, *facts.shape), np.uint8)]
+    with model.evaluating():
+        images += [
+            pictures(model.decode(part.to(model.device)), facts)
+            for part in z.split(model.evaluation_batch)
+            if len(part)
+        ]
+    return np.concatenate(images)

@@ -1,0 +1,89 @@
+"""What is shown of a run while it trains: a fixed, held-out subset, and what the model makes of it now."""
+
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aecore.analysis.passes import pictures
+from aecore.data import normalise
+from aecore.models import Autoencoder
+from aecore.training import Data
+
+PICTURES, POINTS = 64, 2000
+LARGEST_CODES = 1 << 20
+"""Numbers in the codes of one sample, so that a sample of a feature map stays small on the disk."""
+
+
+class Inputs(NamedTuple):
+    """The subset, the same in each sample."""
+
+    images: np.ndarray
+    """(n <= 64, C, H, W) uint8."""
+    labels: np.ndarray
+    """(n,) int64."""
+    indices: np.ndarray
+    """(n,) int64: place of each image in its split."""
+    point_labels: np.ndarray
+    """(m <= 2000,) int64: label of each of the codes."""
+    point_indices: np.ndarray
+    """(m,) int64: place of the image of each code in the split."""
+    split: str
+    """'val' or 'test'."""
+
+
+class Sample(NamedTuple):
+    """What the model makes of it at one moment."""
+
+    x_hat: np.ndarray
+    """(n <= 64, C, H, W) uint8."""
+    codes: np.ndarray
+    """(m <= 2000, D) float32."""
+    errors: np.ndarray
+    """(M,) float32: mean squared error per pixel, in [0,1] units, clipped, of every watched image."""
+
+
+class Sampler:
+    """Takes samples of a model between two steps of its training, which does not feel it."""
+
+    def __init__(self, data: Data, model: Autoencoder):
+        self.images, self.facts = data.watch_images, data.facts
+        labels, indices = data.watch_labels.cpu().numpy(), data.watch_indices
+        self.points = min(POINTS, max(1, LARGEST_CODES // prod(model.code_shape)))
+        self.shown = _one_class_after_another(labels)[:PICTURES]
+        self.inputs = Inputs(
+            self.images[torch.from_numpy(self.shown).to(self.images.device)].cpu().numpy(),
+            labels[self.shown],
+            indices[self.shown],
+            labels[: self.points],
+            indices[: self.points],
+            data.watch_split,
+        )
+
+    def take(self, model: Autoencoder) -> Sample:
+        """Reconstructions, codes and errors now. The random numbers of the training are not touched."""
+        low, high = self.facts.value_range
+        codes: list[Tensor] = []
+        errors: list[Tensor] = []
+        with model.evaluating():
+            for part in self.images.split(model.evaluation_batch):
+                x = normalise(part, self.facts.value_range)  # (B, C, H, W)
+                z = model.encode(x)
+                missing = self.points - sum(len(known) for known in codes)
+                codes.append(z[: max(0, missing)].flatten(1).float())
+                difference = (model.decode(z).clamp(low, high) - x) / (high - low)
+                errors.append(difference.square().mean(dim=(1, 2, 3)))
+            shown = normalise(torch.from_numpy(self.inputs.images).to(model.device), self.facts.value_range)
+            x_hat = pictures(model.decode(model.encode(shown)), self.facts)
+        return Sample(x_hat, torch.cat(codes).cpu().numpy(), torch.cat(errors).cpu().numpy())
+
+
+def _one_class_after_another(labels: np.ndarray) -> np.ndarray:
+    """Indices in an order that shows a class after another, so that the first few pictures are different things."""
+    turns = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        of_label = np.flatnonzero(labels == label)
+        turns[of_label] = np.arange(len(of_label))
+    return np.lexsort((labels, turns))

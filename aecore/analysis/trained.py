@@ -1,0 +1,61 @@
+"""A trained model with what it needs to be used on pictures."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from aecore.analysis import latent, reconstruction
+from aecore.config import ConfigError, Facts, RunConfig, reads
+from aecore.models import Autoencoder, Decoder, Encoder
+from aecore.training.checkpoints import kept_facts, load_model, newest
+
+
+class Trained(NamedTuple):
+    """The newest checkpoint of a run, on the CPU, in evaluation mode. Images are uint8 (N, C, H, W)."""
+
+    model: Autoencoder
+    config: RunConfig
+    facts: Facts
+    checkpoint: Path
+
+    @property
+    def encoder(self) -> Encoder:
+        """A torch module of its own: x (N, C, H, W) in `facts.value_range` -> z (N, *code_shape)."""
+        return self.model.encoder
+
+    @property
+    def decoder(self) -> Decoder:
+        """A torch module of its own: z (N, *code_shape) -> x_hat (N, C, H, W) in the range of its last layer."""
+        return self.model.decoder
+
+    def reconstruct(self, images: np.ndarray) -> np.ndarray:
+        """uint8 images -> uint8 images. Raises ValueError for images of another shape."""
+        return reconstruction.reconstruct(self.model, images, self.facts)
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """uint8 images -> codes (N, numbers of one code) float32. Raises ValueError for images of another shape."""
+        return latent.encode(self.model, images, self.facts)
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Codes (N, numbers of one code) -> uint8 images. Raises ValueError for codes of another size."""
+        return latent.decode(self.model, codes, self.facts)
+
+
+def load_trained(folder: Path) -> Trained:
+    """The trained model in a run's folder.
+
+    Raises:
+        ConfigError: where there is no run, or nothing of it was saved yet.
+    """
+    try:
+        config = reads((folder / "config.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            {"": f"There is no run in {folder}: config.json cannot be read ({error.strerror})."}
+        ) from None
+    checkpoint = newest(folder / "checkpoints")
+    if checkpoint is None:
+        raise ConfigError({"": f"Run {folder.name} has no checkpoint yet: it is saved once a minute, and at its end."})
+    facts = kept_facts(checkpoint)
+    return Trained(load_model(checkpoint, config.model, facts), config, facts, checkpoint)

@@ -1,0 +1,30 @@
+"""Training: a loop that is a generator of rows, the state that a checkpoint keeps, and the images on the device."""
+
+from aecore.training import device, memory
+from aecore.training.checkpoints import commit, load_model, newest, restore
+from aecore.training.data import Data, prepare
+from aecore.training.loop import evaluate, train
+from aecore.training.rows import Diverged, Row
+from aecore.training.schedule import learning_rate, total_steps
+from aecore.training.state import Best, Engine, TrainState, start
+
+__all__ = [
+    "Best",
+    "Data",
+    "Diverged",
+    "Engine",
+    "Row",
+    "TrainState",
+    "commit",
+    "device",
+    "evaluate",
+    "learning_rate",
+    "load_model",
+    "memory",
+    "newest",
+    "prepare",
+    "restore",
+    "start",
+    "total_steps",
+    "train",
+]

@@ -1,0 +1,198 @@
+"""Checkpoints: safetensors and JSON in a folder of their own, whole or not there at all.
+
+<step>-<attempt>/ holds encoder.safetensors, decoder.safetensors (each usable alone), optimiser.safetensors, state.json and,
+written last, MANIFEST.json with the size and sha256 of each and the length of metrics.csv that belongs to it. The folder is
+written under another name, flushed to the disk, and renamed.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from aecore.config import ConfigError, Facts, ModelConfig, RunConfig
+from aecore.models import Autoencoder, build
+from aecore.training import device as devices
+from aecore.training.rows import Row
+from aecore.training.state import Best, Engine, TrainState, assemble
+
+MANIFEST = "MANIFEST.json"
+log = logging.getLogger(__name__)
+
+
+def commit(folder: Path, state: TrainState, metrics_bytes: int, attempt: int, facts: Facts) -> Path:
+    """Keep `state` under `folder`, durably; `metrics_bytes` is the length of metrics.csv with all rows handed out so far.
+
+    A step that this attempt has kept already is left as it is: its rows that were not handed out then lie in it.
+
+    `facts` are those of the data that the model was built for.
+
+    Raises:
+        OSError: where it cannot be written; nothing is left behind then.
+        Diverged: where losses that were still on the device are not finite.
+    """
+    path = folder / f"{state.step:08d}-{attempt}"
+    if path.exists():
+        return path
+    unfinished = folder / f".tmp-{path.name}-{os.getpid()}"
+    try:
+        unfinished.mkdir(parents=True)
+        _write(unfinished, state, metrics_bytes, facts)
+        unfinished.rename(path)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    _flush(folder)
+    return path
+
+
+def newest(folder: Path) -> Path | None:
+    """The checkpoint of the highest step that is whole, by its manifest. Damaged ones are named in the log and left."""
+    kept = [path for path in folder.glob("[0-9]*-*") if path.is_dir()]
+    for path in sorted(kept, key=_step_and_attempt, reverse=True):
+        problem = damage(path)
+        if problem is None:
+            return path
+        log.warning("Checkpoint %s is damaged and was passed over: %s", path.name, problem)
+    return None
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint, in a sentence; None where every file is as its manifest says."""
+    try:
+        for name, (size, digest) in manifest(path)["files"].items():
+            if (path / name).stat().st_size != size:
+                return f"{name} has {(path / name).stat().st_size} bytes instead of {size}."
+            if _digest(path / name) != digest:
+                return f"{name} is not what was written."
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"its files cannot be read ({error})."
+    return None
+
+
+def manifest(path: Path) -> dict[str, Any]:
+    """{'files': {name: [bytes, sha256]}, 'metrics_bytes': ...} of a checkpoint."""
+    content: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    return content
+
+
+def restore(path: Path, config: RunConfig) -> TrainState:
+    """The state that was kept, on the engine that it was started on (a free choice where `training.exact` is off).
+
+    Raises:
+        ConfigError: where the engine's device is not there any more, or the checkpoint is of another model.
+    """
+    kept = _read_state(path)
+    engine: Engine = kept["engine"]
+    if config.training.exact:
+        devices.choose(torch.device(engine["device"]).type)
+    else:
+        engine["device"] = str(devices.choose(config.training.device))
+    facts = _facts(kept["facts"])
+    state = assemble(load_model(path, config.model, facts), config, facts, engine)
+    tensors = load_file(path / "optimiser.safetensors")
+    state.noise.set_state(tensors.pop("noise"))
+    state.optimiser.load(tensors)
+    state.step, state.epoch, state.position, state.watched = (kept[k] for k in ("step", "epoch", "position", "watched"))
+    state.best = Best(*kept["best"])
+    state.rows.extend(Row(*row) for row in kept["rows"])
+    state.losses.names, state.losses.sums, state.losses.count = tuple(kept["names"]), kept["sums"], kept["count"]
+    return state
+
+
+def load_model(path: Path, config: ModelConfig, facts: Facts | None = None) -> Autoencoder:
+    """The model of a checkpoint, on the CPU, in evaluation mode. `facts` are the checkpoint's own by default.
+
+    Raises:
+        ConfigError: where the checkpoint is of another model.
+    """
+    with torch.device("meta"):  # no time for random weights that are overwritten
+        model = build(config, facts or kept_facts(path))
+    model.to_empty(device="cpu")
+    try:
+        for name, part in model.named_children():
+            if part.state_dict():
+                part.load_state_dict(load_file(path / f"{name}.safetensors"))
+    except (RuntimeError, OSError) as error:
+        raise ConfigError({"": f"The checkpoint {path.name} does not fit the run's model: {error}"}) from None
+    return model.eval()
+
+
+def kept_facts(path: Path) -> Facts:
+    """Facts of the data that a checkpoint's model was built for."""
+    return _facts(_read_state(path)["facts"])
+
+
+def _write(folder: Path, state: TrainState, metrics_bytes: int, facts: Facts) -> None:
+    """Every file of a checkpoint, the manifest last, each of them flushed to the disk."""
+    state.rows.extend(state.losses.flush())
+    for name, part in state.model.named_children():
+        if part.state_dict():
+            _save(part.state_dict(), folder / f"{name}.safetensors")
+    _save(state.optimiser.tensors() | {"noise": state.noise.get_state()}, folder / "optimiser.safetensors")
+    _write_json(folder / "state.json", _scalars(state) | {"facts": facts._asdict()})
+    files = {path.name: [path.stat().st_size, _digest(path)] for path in sorted(folder.iterdir())}
+    _write_json(folder / MANIFEST, {"files": files, "metrics_bytes": metrics_bytes})
+    for path in (*folder.iterdir(), folder):
+        _flush(path)
+
+
+def _scalars(state: TrainState) -> dict[str, Any]:
+    """The part of a state that is not tensors. JSON keeps a double exactly."""
+    return {
+        "step": state.step,
+        "epoch": state.epoch,
+        "position": state.position,
+        "watched": state.watched,
+        "best": state.best,
+        "engine": state.engine,
+        "rows": list(state.rows),
+        "names": state.losses.names,
+        "sums": state.losses.sums,
+        "count": state.losses.count,
+    }
+
+
+def _save(tensors: dict[str, Tensor], path: Path) -> None:
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    return content
+
+
+def _facts(content: dict[str, Any]) -> Facts:
+    channels, height, width = content["shape"]
+    low, high = content["value_range"]
+    return Facts((channels, height, width), (low, high), content["n_train"], tuple(content["class_names"]))
+
+
+def _step_and_attempt(path: Path) -> tuple[int, int]:
+    step, _, attempt = path.name.partition("-")
+    return int(step), int(attempt) if attempt.isdigit() else -1
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Make the system write a file or a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,89 @@
+"""The images of a run, resident on its device as uint8, and the batches that are made of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aecore.config import Facts, RunConfig, TrainingConfig
+from aecore.data import choose, facts, load, of_classes, watch_split
+from aecore.data.base import Split
+from aecore.training.augmentation import AUGMENTATIONS
+from aecore.training.seeds import seeded
+
+FEWEST_WATCHED = 1000
+
+
+@dataclass
+class Data:
+    """What a run trains on and watches; tensors on its device."""
+
+    train_images: Tensor
+    """(N, C, H, W) uint8: the training images, after subset and classes."""
+    train_labels: Tensor
+    """(N,) int64."""
+    watch_images: Tensor
+    """(M, C, H, W) uint8: the held-out images that are evaluated after each epoch."""
+    watch_labels: Tensor
+    """(M,) int64."""
+    watch_indices: np.ndarray
+    """(M,) int64: place of each watched image in its split."""
+    watch_split: str
+    """'val' or 'test'."""
+    facts: Facts
+
+
+def prepare(config: RunConfig, roots: Sequence[Path], device: torch.device) -> Data:
+    """Load a run's images and move them to its device. Nothing is downloaded.
+
+    Raises:
+        DataError: where images are missing or cannot be read.
+        ConfigError: for a class that is not there.
+    """
+    known = facts(config.data, roots)
+    train = choose(load(config.data, "train", roots), config.training)
+    watched, indices = _watched(config, roots, len(train.labels))
+    return Data(
+        _tensor(train.images, device),
+        _tensor(train.labels, device),
+        _tensor(watched.images, device),
+        _tensor(watched.labels, device),
+        indices,
+        watch_split(config.data),
+        known,
+    )
+
+
+def _watched(config: RunConfig, roots: Sequence[Path], n_train: int) -> tuple[Split, np.ndarray]:
+    """Images of the watched split, at most a fifth of the training images (or 1,000), so that watching costs little.
+
+    Chosen by the data's seed, so that runs on the same data watch the same images.
+    """
+    split = load(config.data, watch_split(config.data), roots)
+    kept = of_classes(split._replace(factors={"index": np.arange(len(split.labels))}), config.training)
+    n = min(len(kept.labels), max(FEWEST_WATCHED, n_train // 5))
+    order = torch.randperm(len(kept.labels), generator=seeded(config.data.seed, "watch"))[:n]
+    chosen = kept.take(np.sort(order.numpy()))
+    return chosen, chosen.factors["index"]
+
+
+def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+
+def batches(data: Data, training: TrainingConfig, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """(images (B, C, H, W) uint8, labels (B,)) of an epoch from its batch number `start` on; the last one may be smaller."""
+    n, size = len(data.train_images), training.batch_size
+    shuffled = torch.randperm(n, generator=seeded(training.seed, "order", epoch))
+    order = (shuffled if training.shuffle else torch.arange(n)).to(data.train_images.device)
+    for first in range(start * size, n, size):
+        chosen = order[first : first + size]
+        yield data.train_images[chosen], data.train_labels[chosen]
+
+
+def augment(images: Tensor, training: TrainingConfig, generator: torch.Generator) -> Tensor:
+    """Images (B, C, H, W) changed at random as `training.augmentation` says."""
+    return AUGMENTATIONS[training.augmentation](images, generator)

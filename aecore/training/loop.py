@@ -1,0 +1,111 @@
+"""The training loop: one screen, top to bottom in the order in which things happen. It knows no file and no page."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from aecore.config import RunConfig
+from aecore.data import normalise
+from aecore.models import Autoencoder, Batch, Progress
+from aecore.tasks import corrupt
+from aecore.training.data import Data, augment, batches
+from aecore.training.rows import Diverged, Row
+from aecore.training.schedule import learning_rate, total_steps
+from aecore.training.seeds import seeded
+from aecore.training.state import Best, TrainState
+
+
+def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row]:
+    """Train from where `state` stands, row by row. Between two rows it can be checkpointed; closing the generator stops.
+
+    Raises:
+        Diverged: for a loss that is not finite, with the weights as they were before that step.
+    """
+    training, value_range = config.training, data.facts.value_range
+    total = total_steps(config, len(data.train_images))
+    yield from state.hand_out()
+    if state.watched < 0:
+        yield from state.hand_out(watch(state, data, config))
+
+    while state.step < total and not patience_is_over(state, config):
+        for images, label in batches(data, training, state.epoch, state.position):
+            target = normalise(augment(images, training, state.noise), value_range)  # (B, C, H, W)
+            x = corrupt(config.task, target, value_range, state.noise)
+
+            with state.autocast():
+                terms = state.model.training_step(Batch(x, target, label), Progress(state.step, total), state.noise)
+            loss = torch.stack(list(terms.values())).sum()
+            state.model.zero_grad(set_to_none=True)
+            loss.backward()
+            if training.clip_norm is not None:
+                nn.utils.clip_grad_norm_(state.model.parameters(), training.clip_norm)
+
+            rows = state.losses.add(state.step + 1, state.epoch + 1, terms, loss)  # raises Diverged
+            state.optimiser.step(learning_rate(training, state.step, total), skip=not_finite(loss))
+            state.step, state.position = state.step + 1, state.position + 1
+            yield from state.hand_out(rows)
+            if state.step == total:
+                break
+
+        rows = state.losses.close(state.step, state.epoch + 1) if state.step == total else state.losses.flush()
+        rate = learning_rate(training, state.step - 1, total)
+        rows.append(Row(state.step, state.epoch + 1, "train", "learning_rate", rate))
+        state.epoch, state.position = state.epoch + 1, 0
+        yield from state.hand_out(rows + watch(state, data, config))
+
+
+def not_finite(loss: Tensor) -> Tensor | None:
+    """1 on the device where the loss is not finite: the optimiser skips the step and no host waits. None on the CPU,
+    where the loss has been looked at already."""
+    return None if loss.device.type == "cpu" else 1 - torch.isfinite(loss.detach()).float()
+
+
+def patience_is_over(state: TrainState, config: RunConfig) -> bool:
+    """Whether `training.early_stopping` epochs have passed without a better watched loss."""
+    patience = config.training.early_stopping
+    return patience > 0 and state.epoch - state.best.epoch >= patience
+
+
+def watch(state: TrainState, data: Data, config: RunConfig) -> list[Row]:
+    """Evaluate the watched split and remember the best loss. Raises Diverged where it is not finite."""
+    total = total_steps(config, len(data.train_images))
+    values = evaluate(state.model, data.watch_images, data, config, Progress(state.step, total))
+    if not math.isfinite(values["loss"]):
+        raise Diverged(state.step, values["loss"])
+    if values["loss"] < state.best.loss:
+        state.best = Best(values["loss"], state.epoch, state.step)
+    state.watched = state.step
+    return [Row(state.step, state.epoch, data.watch_split, name, value) for name, value in values.items()]
+
+
+def evaluate(model: Autoencoder, images: Tensor, data: Data, config: RunConfig, progress: Progress) -> dict[str, float]:
+    """{'loss', every term, 'mse'}: means over images (M, C, H, W) uint8, in evaluation mode and 32 bits.
+
+    'mse' is per pixel in [0,1] units, of x_hat clipped to the value range, as a picture shows it. Noise comes from a
+    generator of its own, the same each time, so that neither training nor the curve feels it.
+    """
+    noise = seeded(config.training.seed, "watch", device=images.device)
+    means: list[Tensor] = []  # (1 + terms + 1,) each
+    sizes: list[int] = []
+    names: tuple[str, ...] = ()
+    with model.evaluating():
+        for part in images.split(model.evaluation_batch):
+            terms, mse = _evaluate_batch(model, part, data, config, progress, noise)
+            names = ("loss", *terms, "mse")
+            means.append(torch.stack([sum(terms.values(), torch.zeros_like(mse)), *terms.values(), mse]))
+            sizes.append(len(part))
+    weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
+    return dict(zip(names, (weights @ torch.stack(means).cpu().double()).tolist(), strict=True))
+
+
+def _evaluate_batch(
+    model: Autoencoder, images: Tensor, data: Data, config: RunConfig, progress: Progress, noise: torch.Generator
+) -> tuple[dict[str, Tensor], Tensor]:
+    low, high = data.facts.value_range
+    target = normalise(images, data.facts.value_range)  # (B, C, H, W)
+    batch = Batch(corrupt(config.task, target, data.facts.value_range, noise), target)
+    output = model(batch)
+    mse = ((output.x_hat.clamp(low, high) - target) / (high - low)).square().mean()
+    return model.loss_terms(batch, output, progress), mse

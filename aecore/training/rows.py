@@ -1,0 +1,96 @@
+"""What a training run says of itself: rows of metrics, and how losses on a device become rows."""
+
+import math
+import time
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Row(NamedTuple):
+    """One number of a run, as metrics.csv has it."""
+
+    step: int
+    """Optimisation steps done; 0 is the untrained model."""
+    epoch: int
+    """Of the training split: the epoch that the step belongs to, from 1. Otherwise: epochs done."""
+    split: str
+    """'train', 'val' or 'test'."""
+    name: str
+    """'loss' (the sum of the terms), a term, 'mse' (per pixel, in [0,1] units), or 'learning_rate'."""
+    value: float
+
+
+class Diverged(ArithmeticError):
+    """The loss is NaN or infinite. The weights are those before the step that would have spoilt them."""
+
+    def __init__(self, step: int, value: float):
+        self.step, self.value = step, value
+        super().__init__(
+            f"The loss is {value} at step {step}: training was stopped before this step changed the weights. "
+            "A lower learning rate or gradient clipping may help."
+        )
+
+
+FLUSH_SECONDS = 0.2
+"""Longest time that losses stay on a GPU: reading each one at once would make every step wait for the device."""
+
+
+class Losses:
+    """The losses of steps, as rows of means over windows of `width` steps.
+
+    On the CPU a step's losses are read at once; on other devices they are collected and read together.
+    """
+
+    def __init__(self, width: int):
+        self.width = width
+        self.names: tuple[str, ...] = ()
+        self.sums: list[float] = []
+        self.count = 0
+        self._pending: list[tuple[int, int, Tensor]] = []
+        self._read = time.monotonic()
+
+    def add(self, step: int, epoch: int, terms: dict[str, Tensor], loss: Tensor) -> list[Row]:
+        """Note a step's terms and their sum; rows as far as they are known by now.
+
+        Raises:
+            Diverged: where a loss is not finite. On the CPU that is known before the optimiser's step.
+        """
+        self.names = ("loss", *terms)
+        values = torch.stack([loss, *terms.values()]).detach()
+        self._pending.append((step, epoch, values))
+        if values.device.type == "cpu" or time.monotonic() - self._read > FLUSH_SECONDS:
+            return self.flush()
+        return []
+
+    def flush(self) -> list[Row]:
+        """Rows of everything noted so far; a window that is not full is kept. Raises Diverged."""
+        pending, self._pending, self._read = self._pending, [], time.monotonic()
+        if not pending:
+            return []
+        rows: list[Row] = []
+        table = torch.stack([values for _, _, values in pending]).tolist()
+        for (step, epoch, _), values in zip(pending, table, strict=True):
+            if not math.isfinite(values[0]):
+                raise Diverged(step, values[0])
+            rows += self._into_window(step, epoch, values)
+        return rows
+
+    def close(self, step: int, epoch: int) -> list[Row]:
+        """Rows of everything, the last window though it is not full."""
+        rows = self.flush()
+        return rows + self._empty(step, epoch) if self.count else rows
+
+    def _into_window(self, step: int, epoch: int, values: list[float]) -> list[Row]:
+        self.sums = [a + b for a, b in zip(self.sums or [0.0] * len(values), values, strict=True)]
+        self.count += 1
+        return self._empty(step, epoch) if self.count == self.width else []
+
+    def _empty(self, step: int, epoch: int) -> list[Row]:
+        rows = [
+            Row(step, epoch, "train", name, total / self.count)
+            for name, total in zip(self.names, self.sums, strict=True)
+        ]
+        self.sums, self.count = [], 0
+        return rows

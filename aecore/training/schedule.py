@@ -1,0 +1,33 @@
+"""How long, and how fast: steps and learning rates, pure functions of the configuration."""
+
+import math
+
+from aecore.config import RunConfig, TrainingConfig
+
+MOST_ROWS = 5000
+
+
+def total_steps(config: RunConfig, n_train: int) -> int:
+    """Steps of a run over `n_train` images (before `training.subset`), unless it stops early."""
+    training = config.training
+    images = min(n_train, training.subset or n_train)
+    steps = training.epochs * math.ceil(images / training.batch_size)
+    return min(steps, training.max_steps or steps)
+
+
+def window(total: int) -> int:
+    """Steps that share a row in the metrics, so that a curve has at most about 5,000 points, however long the run."""
+    return max(1, total // MOST_ROWS)
+
+
+def learning_rate(training: TrainingConfig, step: int, total: int) -> float:
+    """For the step that follows `step` done ones: linear warm-up, then constant, or half a cosine down to 0 at `total`.
+
+    Cosine: Loshchilov & Hutter 2017, without restarts.
+    """
+    peak, warmup = training.learning_rate, training.warmup_steps
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    if training.schedule == "constant":
+        return peak
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
