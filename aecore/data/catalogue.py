@@ -3,13 +3,14 @@
 from aecore.config import ConfigError, suggest
 from aecore.data.base import Dataset
 from aecore.data.digits import DIGITS
+from aecore.data.folder import FOLDER
 from aecore.data.glyphs import GLYPHS, GLYPHS_LETTERS
 from aecore.data.patches import PATCHES
 from aecore.data.published import PUBLISHED
 from aecore.data.shapes import SHAPES
 
 DATASETS: dict[str, Dataset] = {
-    found.name: found for found in (DIGITS, GLYPHS, GLYPHS_LETTERS, SHAPES, PATCHES, *PUBLISHED)
+    found.name: found for found in (DIGITS, GLYPHS, GLYPHS_LETTERS, SHAPES, PATCHES, FOLDER, *PUBLISHED)
 }
 
 
