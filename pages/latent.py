@@ -1,0 +1,67 @@
+"""Latent space: the codes of a run's images as a map, their pictures, and what the decoder draws in between."""
+
+import streamlit as st
+
+from aecore.runs import LabError, RunRow
+from aecore.runs import run as read_run
+from ui.frame import empty, header, problem
+from ui.lab import lab
+from ui.latent_map import latent_map, reading, scatter_3d
+from ui.latent_panel import STYLE, panel
+from ui.latent_points import View, cloud
+from ui.latent_view import (
+    FILM,
+    choose_count,
+    choose_dims,
+    choose_run,
+    choose_source,
+    film,
+    offer_analysis,
+    wait_for_codes,
+)
+
+
+def page() -> None:
+    """A run, which of its codes, and the map of them."""
+    header(
+        "Latent space", "Each point is an image, placed by its code. What the model finds alike lies close together."
+    )
+    st.html(STYLE)
+    with st.container(key="latent-head", horizontal=True, vertical_alignment="bottom", gap="medium"):
+        row = choose_run()
+        if row and (source := choose_source(row)):
+            view = film(row) if source == FILM else View(row.id, source)
+            view = view._replace(n=choose_count(row, source), dims=choose_dims(cloud(view).code_size))
+    if row is None:
+        empty("No model was trained here yet: a map needs one.", "train", "Set up the first run")
+    elif not source:
+        st.fragment(wait_for_codes, run_every=1.0)(row)
+    else:
+        offer_analysis(row)
+        st.fragment(explore, run_every=2.0 if row.live else None)(row, view)
+
+
+def explore(row: RunRow, view: View) -> None:
+    """The map, and beside it what was selected in it. A click reruns this part alone; while a run trains it follows."""
+    if read_run(lab(), row.id).live != row.live:
+        st.rerun()
+    if row.live:
+        view = film(row)._replace(dims=view.dims)
+    try:
+        if view.dims == 3:
+            st.plotly_chart(scatter_3d(view), key="latent-3d")
+        else:
+            left, right = st.columns([2.3, 1], gap="medium")
+            with left:
+                chosen = latent_map(view)
+            with right:
+                panel(view, chosen)
+        st.caption(reading(view))
+    except (LabError, FileNotFoundError, ValueError) as error:
+        problem(error)
+
+
+try:
+    page()
+except (LabError, FileNotFoundError, ValueError) as error:
+    problem(error)

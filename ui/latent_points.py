@@ -1,0 +1,222 @@
+"""The codes of a run as points: where they come from, how they become two or three numbers, and who lies inside a lasso.
+
+Everything is computed once for all viewers, keyed by the file that it was computed from, and read only.
+"""
+
+import json
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from aecore.analysis.projection import PCA, fit_pca
+from aecore.runs.folder import RunFolder
+from ui.lab import lab
+
+SPLITS = ("train", "val", "test")
+NO_LABEL = 65535
+WIDE, FITTED = 1_000, 1_500
+"""Of codes of more than WIDE numbers, the principal components of FITTED random ones are taken: all would take minutes."""
+
+
+class View(NamedTuple):
+    """Which points of a run: of a split's analysis, or of the sample that the trainer took at a step."""
+
+    run: str
+    split: str
+    step: int | None = None
+    """Step of the sample; None for the analysis."""
+    n: int | None = None
+    """How many points, chosen at random but always the same; None for all."""
+    dims: int = 2
+
+
+class Codes(NamedTuple):
+    """Codes of images, as they lie in the run's folder."""
+
+    codes: np.ndarray
+    """(N, D) float32."""
+    labels: np.ndarray
+    """(N,) int64, -1 where there is none."""
+    errors: np.ndarray
+    """(N,) float32 mean squared error per pixel, NaN where it is not known."""
+    indices: np.ndarray
+    """(N,) int64: place of the image in its split."""
+
+
+class Cloud(NamedTuple):
+    """All points of a split or a sample, projected, in a fixed random order."""
+
+    places: np.ndarray
+    """(N, k) float32, k at most 3."""
+    labels: np.ndarray
+    errors: np.ndarray
+    indices: np.ndarray
+    code_size: int
+    pca: PCA | None
+    """What made the places from the codes; None where they are the codes."""
+    left_out: int
+    """How many codes were not finite."""
+
+
+class Points(NamedTuple):
+    """The points of a view: places (n, dims) float32, and for each its label, error and image."""
+
+    places: np.ndarray
+    labels: np.ndarray
+    errors: np.ndarray
+    indices: np.ndarray
+
+
+def analysed(folder: RunFolder) -> list[str]:
+    """The splits whose codes the analysis of this run has."""
+    return [split for split in SPLITS if (folder.path / "analysis" / f"{split}.npz").exists()]
+
+
+def stamp(view: View) -> str:
+    """Changes when the file that a view is computed from changes. Raises FileNotFoundError with a sentence."""
+    name = f"analysis/{view.split}.npz" if view.step is None else f"samples/{view.step:08d}.npz"
+    try:
+        return f"{(lab().run(view.run).path / name).stat().st_mtime_ns:x}"
+    except FileNotFoundError:
+        raise FileNotFoundError(f"The run {view.run} has no codes of {_said(view)} yet.") from None
+
+
+def cloud(view: View) -> Cloud:
+    """All points that a view chooses from. Raises FileNotFoundError or ValueError with a sentence."""
+    return _cloud(str(lab().run(view.run).path), view.split, view.step, stamp(view))
+
+
+def points(view: View) -> Points:
+    """The first n points of the cloud, which are a random sample of it: 512 of them are among the 2,000."""
+    found = cloud(view)
+    places = found.places[: view.n]
+    if places.shape[1] < view.dims:
+        places = np.concatenate([places, _spread(places)], axis=1)
+    arrays = (found.labels, found.errors, found.indices)
+    return Points(places[:, : view.dims], *(array[: view.n] for array in arrays))
+
+
+def lift(view: View, x: float, y: float) -> np.ndarray:
+    """The code (1, D) float32 of a place in the plane: itself, or what the inverse of the projection makes of it."""
+    found = cloud(view)
+    place = np.zeros((1, found.places.shape[1]), np.float32)
+    place[0, :2] = (x, y)[: place.shape[1]]
+    return place if found.pca is None else found.pca.lift(place).astype(np.float32)
+
+
+def pack(chosen: Points) -> bytes:
+    """Bytes for the map: uint32 length of a JSON header, the header, then its columns one after the other, padded to 4 bytes."""
+    labels = np.where((chosen.labels < 0) | (chosen.labels >= NO_LABEL), NO_LABEL, chosen.labels)
+    columns = {
+        "x": chosen.places[:, 0].astype("<f4"),
+        "y": chosen.places[:, 1].astype("<f4"),
+        "index": chosen.indices.astype("<i4"),
+        "error": chosen.errors.astype("<f4"),
+        "label": labels.astype("<u2"),
+    }
+    kinds = [[name, column.dtype.name] for name, column in columns.items()]
+    header = _padded(json.dumps({"n": len(labels), "columns": kinds}).encode(), b" ")
+    return b"".join([np.uint32(len(header)).tobytes(), header, *(_padded(c.tobytes()) for c in columns.values())])
+
+
+def members(view: View, selection: dict[str, Any]) -> np.ndarray:
+    """Image indices, ascending, that a selection of the map means: `{kind: polygon|index, polygon|index, hidden: labels}`.
+
+    A label of -1 in `hidden` stands for images without one.
+    """
+    chosen = points(view)
+    if selection["kind"] == "index":
+        inside = chosen.indices == int(selection["index"])
+    else:
+        polygon = np.asarray(selection["polygon"], float).reshape(-1, 2)
+        inside = within(polygon, chosen.places[:, 0].astype(float), chosen.places[:, 1].astype(float))
+        inside &= ~np.isin(chosen.labels, selection.get("hidden", []))
+    return np.sort(chosen.indices[inside])
+
+
+def within(polygon: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Which points (n,) lie in a polygon (m, 2): even-odd rule, the same arithmetic as in ui/components/latent.js."""
+    inside = np.zeros(len(x), bool)
+    if len(polygon) < 3:
+        return inside
+    (left, low), (right, high) = polygon.min(0), polygon.max(0)
+    near = np.flatnonzero((x >= left) & (x <= right) & (y >= low) & (y <= high))
+    px, py, odd = x[near], y[near], np.zeros(len(near), bool)
+    for (xi, yi), (xj, yj) in zip(polygon, np.roll(polygon, 1, axis=0), strict=True):
+        if yi != yj:
+            odd ^= ((yi > py) != (yj > py)) & (px < (xj - xi) * (py - yi) / (yj - yi) + xi)
+    inside[near] = odd
+    return inside
+
+
+def read(folder: RunFolder, split: str, step: int | None) -> Codes:
+    """Codes of a split's analysis, or of a sample. Raises FileNotFoundError with a sentence."""
+    if step is None:
+        found = folder.analysis(split)
+        if found is not None:
+            labels, errors = found.get("labels"), found.get("errors")
+            return _codes(found["codes"], labels, errors, found["indices"])
+    else:
+        sample, inputs = folder.sample(step), folder.inputs()
+        if sample is not None and inputs is not None:
+            n = len(sample.codes)  # the first of the watched images, as their errors are
+            return _codes(sample.codes, inputs.point_labels[:n], sample.errors[:n], inputs.point_indices[:n])
+    raise FileNotFoundError(f"The run {folder.id} has no codes of {_said(View(folder.id, split, step))} yet.")
+
+
+def _codes(codes: np.ndarray, labels: np.ndarray | None, errors: np.ndarray | None, indices: np.ndarray) -> Codes:
+    n = len(codes)
+    labels = np.full(n, -1) if labels is None or len(labels) != n else labels
+    errors = np.full(n, np.nan, np.float32) if errors is None or len(errors) != n else errors
+    return Codes(codes.reshape(n, -1).astype(np.float32, copy=False), labels, errors, indices)
+
+
+@lru_cache(maxsize=24)
+def _cloud(path: str, split: str, step: int | None, stamp: str) -> Cloud:
+    folder = RunFolder(path)
+    found = read(folder, split, step)
+    finite = np.isfinite(found.codes).all(1)
+    if not finite.any():
+        raise ValueError(f"No code of {_said(View(folder.id, split, step))} is a finite number: the training diverged.")
+    order = np.random.default_rng(0).permutation(np.flatnonzero(finite))
+    codes = found.codes[order]
+    pca = _axes(folder, split, step, codes, found.labels[order]) if codes.shape[1] > 3 else None
+    places = codes if pca is None else pca.project(codes).astype(np.float32)
+    labels, errors, indices = (_still(array[order]) for array in (found.labels, found.errors, found.indices))
+    return Cloud(_still(places), labels, errors, indices, codes.shape[1], pca, int((~finite).sum()))
+
+
+def _still(array: np.ndarray) -> np.ndarray:
+    array.setflags(write=False)
+    return array
+
+
+def _axes(folder: RunFolder, split: str, step: int | None, codes: np.ndarray, labels: np.ndarray) -> PCA:
+    """The axes are the training images' where these were analysed, so that they stay when the split changes."""
+    if step is None and split != "train" and "train" in analysed(folder):
+        train = cloud(View(folder.id, "train")).pca
+        assert train is not None
+        return train
+    fitted = codes if codes.shape[1] <= WIDE else codes[:FITTED]
+    pca = fit_pca(fitted, min(3, len(codes)))
+    return _turned(pca, codes[:5000], labels[:5000])
+
+
+def _turned(pca: PCA, codes: np.ndarray, labels: np.ndarray) -> PCA:
+    """The sign of a principal component is arbitrary: the first label lies on the positive side, so that epochs look alike."""
+    side = pca.project(codes[labels == labels.min()]).mean(0)
+    return pca._replace(components=pca.components * np.where(side < 0, -1, 1)[:, None].astype(pca.components.dtype))
+
+
+def _spread(places: np.ndarray) -> np.ndarray:
+    """A second axis (n, 1) for codes of one number: chance, the same each time, a quarter as wide as the codes."""
+    return (np.random.default_rng(1).random((len(places), 1), np.float32) - 0.5) * np.ptp(places) / 4
+
+
+def _padded(content: bytes, with_: bytes = b"\0") -> bytes:
+    return content + with_ * (-len(content) % 4)
+
+
+def _said(view: View) -> str:
+    return f"the {view.split} images" if view.step is None else f"step {view.step:,}"
