@@ -24,7 +24,7 @@ def cached(folder: Path, make: Callable[[], Split]) -> Split:
 
     A folder that cannot be written costs only the keeping: the images are returned all the same.
     """
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, EOFError, ValueError, KeyError, TypeError):
         return _read(folder)
     split = make()
     with suppress(OSError):

@@ -1,9 +1,12 @@
 """One's own images: a folder or zip of class folders, decoded once and kept."""
 
 import hashlib
+import json
+import os
 import struct
 import zipfile
 import zlib
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -43,7 +46,7 @@ def describe(config: DataConfig, roots: Roots) -> Described:
     path = find(config, roots)
     found = layout(path)
     train, test = found.parts(config.seed)
-    return Described(_shape(path, found, config), len(train), len(test), found.class_names)
+    return Described(_shape(path, found, config, roots), len(train), len(test), found.class_names)
 
 
 def read(config: DataConfig, roots: Roots, split: Literal["train", "test"]) -> Split:
@@ -53,11 +56,12 @@ def read(config: DataConfig, roots: Roots, split: Literal["train", "test"]) -> S
     items = found.parts(config.seed)[0 if split == "train" else 1]
     key = f"{path}\n{found.stamp}\n{config.size}\n{0 if found.test else config.seed}\n{split}\n{VERSION}"
     name = f"folder-{hashlib.sha256(key.encode()).hexdigest()[:16]}-{split}"
-    return cached(generated(roots, name), lambda: _decode(path, items, found, config))
+    return cached(
+        generated(roots, name), lambda: _decode(path, items, found.class_names, _shape(path, found, config, roots))
+    )
 
 
-def _decode(path: Path, items: tuple[Item, ...], found: Layout, config: DataConfig) -> Split:
-    shape = _shape(path, found, config)
+def _decode(path: Path, items: tuple[Item, ...], class_names: tuple[str, ...], shape: Shape) -> Split:
     size = len(items) * int(np.prod(shape))
     if size > MAX_BYTES:
         raise DataError(
@@ -70,27 +74,45 @@ def _decode(path: Path, items: tuple[Item, ...], found: Layout, config: DataConf
         for image, item in zip(images, items, strict=True):
             with _named(path, item.name), source.open(item.name) as file:
                 image[:] = _pixels(file, shape)
-    return Split(images, np.array([item.label for item in items], np.int64), found.class_names, {})
+    return Split(images, np.array([item.label for item in items], np.int64), class_names, {})
 
 
-def _shape(path: Path, found: Layout, config: DataConfig) -> Shape:
-    sizes, channels = _headers(path, found)
+def _shape(path: Path, found: Layout, config: DataConfig, roots: Roots) -> Shape:
+    sizes, channels = _kept_headers(path, found, generated(roots, f"folder-{found.stamp[:16]}.json"))
     if config.size is not None:
         return channels, config.size, config.size
     if len(sizes) > 1:
-        some = ", ".join(f"{width}x{height}" for height, width in sorted(sizes)[:3])
+        some = ", ".join(f"{width}x{height}" for height, width in sizes[:3])
         raise DataError(
             f"The images in {path} are of {len(sizes)} different sizes ({some}{', ...' if len(sizes) > 3 else ''}): "
             "set data.size, the side to which all of them are resized.",
             "data.size",
         )
-    height, width = next(iter(sizes))
+    height, width = sizes[0]
     return channels, height, width
 
 
+Headers = tuple[list[tuple[int, int]], int]
+"""(every (height, width) that an image has, channels: 3 where one of them has colour)."""
+
+
 @lru_cache(maxsize=8)
-def _headers(path: Path, found: Layout) -> tuple[frozenset[tuple[int, int]], int]:
-    """({(height, width)} of all images, channels: 3 where one of them has colour). Raises DataError for a broken one."""
+def _kept_headers(path: Path, found: Layout, file: Path) -> Headers:
+    """The headers, from `file` where another process has read them: reading thousands takes seconds."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        return [(int(height), int(width)) for height, width in kept["sizes"]], int(kept["channels"])
+    sizes, channels = _headers(path, found)
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_name(f".{file.name}.{os.getpid()}")
+        beside.write_text(json.dumps({"sizes": sizes, "channels": channels}), encoding="utf-8")
+        beside.rename(file)
+    return sizes, channels
+
+
+def _headers(path: Path, found: Layout) -> Headers:
+    """Raises DataError that names an image that is broken."""
     sizes, colour = set(), False
     with Source(path).opened() as source:
         for item in (*found.train, *found.test):
@@ -98,7 +120,7 @@ def _headers(path: Path, found: Layout) -> tuple[frozenset[tuple[int, int]], int
                 width, height = image.size
                 sizes.add((width, height) if _turned(image) else (height, width))
                 colour |= image.mode not in GREY
-    return frozenset(sizes), 3 if colour else 1
+    return sorted(sizes), 3 if colour else 1
 
 
 class _named:
@@ -121,7 +143,10 @@ def _image(file: IO[bytes]) -> Any:
     """An image of which only the header is read."""
     from PIL import Image
 
-    image = Image.open(file, formats=FORMATS)
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ValueError(error) from None
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"it has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
     if image.mode in DEEP:

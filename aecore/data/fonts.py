@@ -85,8 +85,8 @@ def _drawn(path: Path, letter: str) -> np.ndarray:
 
 
 def signed_distance(coverage: np.ndarray) -> np.ndarray:
-    """(H, W) distance to the outline in pixels, positive inside; the coverage of the nearest pixel across the outline
-    gives the part of a pixel that whole pixels cannot say."""
+    """(H, W) distance to the outline in pixels, positive inside; what whole pixels cannot say, the coverage does: a
+    pixel's own where the outline goes through it, else that of the nearest pixel across the outline."""
     from scipy.ndimage import distance_transform_edt
 
     inside = coverage >= 0.5
@@ -94,8 +94,8 @@ def signed_distance(coverage: np.ndarray) -> np.ndarray:
     for area, sign in ((inside, 1), (~inside, -1)):
         distance, nearest = distance_transform_edt(area, return_indices=True)
         beyond = coverage[tuple(nearest)]
-        signed[area] = (sign * (distance + sign * (beyond - 0.5)))[area]
-    return signed
+        signed[area] = (sign * distance + beyond - 0.5)[area]
+    return np.where((coverage > 0) & (coverage < 1), coverage - 0.5, signed)
 
 
 def _ridge(distance: np.ndarray) -> np.ndarray:
