@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from aecore.config import RunConfig
-from aecore.jobs import locks, queue, trainer
+from aecore.jobs import locks, queue, states, trainer
 from aecore.jobs.work import Shown, Stop
-from aecore.runs import Lab
+from aecore.runs import Lab, run
 
 ENGINE = "foreground"
 
@@ -34,11 +34,11 @@ def train_here(
     run_id = queue.submit(lab, config, owner, engine=ENGINE)
     began(run_id)
     with _interruptible() as stop:
-        for kind in ("train", "analyse"):
-            for job in queue.jobs(lab, run_id):
-                if job.kind == kind and job.state == "queued":
-                    _do(lab, job, stop, show)
-                    stop.asked = False
+        _do(lab, queue.jobs(lab, run_id)[0], stop, show)
+        if run(lab, run_id).state in ("completed", "cancelled"):
+            stop.asked = False
+            job_id = queue.submit_job(lab, run_id, "analyse", owner, engine=ENGINE)
+            _do(lab, queue.job(lab, job_id), stop, show)
     queue.sweep(lab)
     return run_id
 
@@ -47,6 +47,7 @@ def _do(lab: Lab, job: queue.Job, stop: Stop, show: Callable[[Shown], None]) -> 
     held = locks.acquire(lab.runs_folder / job.run_id / f"{job.kind}.lock")
     assert held is not None, "nobody else knows this run yet"
     try:
+        states.move(lab, job.id, "starting", by=job.owner)
         trainer.work_on(lab, job.id, stop, None, ENGINE, show)
     finally:
         locks.release(held)

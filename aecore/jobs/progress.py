@@ -41,3 +41,5 @@ class Bar:
         loss = "" if shown.loss is None else f"loss {shown.loss:.4g}, "
         self.bar.set_postfix_str(f"{loss}{shown.images_per_second:,.0f} images/s", refresh=False)
         self.bar.update(shown.step - self.bar.n)
+        if shown.step == shown.total_steps:  # what follows is the analysis: it must not count as training
+            self.bar.close()

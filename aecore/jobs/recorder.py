@@ -27,7 +27,7 @@ WRITING = 100e6
 class Recorder:
     """Takes the rows of one run's training loop."""
 
-    def __init__(self, work: Work, state: training.TrainState, data: training.Data, checkpoint_bytes: int):
+    def __init__(self, work: Work, state: training.TrainState, data: training.Data):
         config = work.folder.config()
         self.work, self.folder, self.state, self.facts = work, work.folder, state, data.facts
         self.sampler = Sampler(data, state.model)
@@ -43,7 +43,7 @@ class Recorder:
         self.checkpointed = -1
         self.start = self.looked = self.beaten = self.saved = time.monotonic()
         self.sampled, self.sample_cost = 0.0, 0.0
-        self.checkpoint_every = max(CHECKPOINT, checkpoint_bytes / WRITING / SHARE)
+        self.checkpoint_every = max(CHECKPOINT, checkpoint_bytes(state) / WRITING / SHARE)
         self.aside = 0.0  # seconds that went into pictures and checkpoints: not the training's
         self.beaten_at = (0, self.start, 0.0)
 
@@ -82,8 +82,8 @@ class Recorder:
         return time.monotonic() - self.start
 
     def _sample_due(self, now: float) -> bool:
-        rest = max(1.0, 8 * self.sample_cost)  # pictures take at most an eighth of the time
         early = now - self.start < EARLY
+        rest = max(1.0, (3 if early else 10) * self.sample_cost)  # so that pictures never take most of the time
         return (early or self.epoch_ended) and now - self.sampled >= rest
 
     def sample(self) -> None:
@@ -166,6 +166,11 @@ def prune(folder: Path, keep: int) -> None:
     made: Sequence[Path] = sorted(path for path in folder.iterdir() if path.name[:1].isdigit())
     for path in made[:-keep]:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def checkpoint_bytes(state: training.TrainState) -> int:
+    """About how large a checkpoint is: the weights and two moments of each, in 32 bits."""
+    return 12 * sum(parameter.numel() for parameter in state.model.parameters())
 
 
 def memory(state: Any) -> int:

@@ -83,8 +83,8 @@ def claim(lab: Lab, job_id: int, engine_ref: str) -> int | None:
         if row.state not in LIVE or row.want != "run" or row.engine_ref not in (None, engine_ref):
             return None
         now, attempt = time.time(), row.attempt + 1
-        values = {"attempt": attempt, "engine_ref": engine_ref, "heartbeat": now, "started": row.started or now}
-        swap(connection, job_id, "running", by="trainer", **values)
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(attempt=attempt, engine_ref=engine_ref))
+        swap(connection, job_id, "running", by="trainer", heartbeat=now, started=row.started or now)
         return attempt
 
 

@@ -207,7 +207,7 @@ def bury(lab: Lab, seen: Job, status: Status) -> None:
     if job.want == "cancel":
         saved = f"the last checkpoint is at step {job.checkpoint_step}" if job.checkpoint_step else "nothing was saved"
         state, code, reason = "cancelled", "user", f"Stopped; its process ended before it saved again: {saved}."
-    elif job.state == "starting" and status.exit_code is None:
+    elif job.state == "starting" and status.exit_code is None and job.engine != "foreground":
         state, code, reason = "queued", "", "The supervisor was ended before it could start the run."
     else:
         ending = endings.died(status.exit_code, status.rebooted)

@@ -14,7 +14,6 @@ from aecore.jobs.recorder import Recorder
 from aecore.jobs.work import Shown, Stopped, Work
 from aecore.models import summary
 from aecore.training import device as devices
-from aecore.training import memory
 
 
 def train(work: Work) -> None:
@@ -31,8 +30,7 @@ def train(work: Work) -> None:
     prepared = training.prepare(config, work.lab.data_roots, device)
     state = training.start(config, prepared.facts, work.threads)
     work.folder.write_model(described(config, prepared.facts, state))
-    checkpoint_bytes = memory.estimate(config, prepared.facts).checkpoint
-    recorder = Recorder(work, state, prepared, checkpoint_bytes)
+    recorder = Recorder(work, state, prepared)
     work.beat(total_steps=recorder.total_steps, device=devices.describe(device), reason="")
     for row in training.train(state, prepared, config):
         recorder.row(row)
@@ -70,9 +68,10 @@ def _conclude(work: Work, config: RunConfig, recorder: Recorder, prepared: train
     ending = ending_of_stop(work, recorder.state.step) if stopped else ("completed", "", _completed(recorder))
     state, reason_code, reason = ending
     work.folder.write_result(_figures(config, recorder, prepared) | {"reason": reason})
-    # Before the last word, so that whoever reads 'completed' finds the analysis at least queued.
-    engine = work.job.engine if work.job.engine == "foreground" else None
-    queue.submit_job(work.lab, work.job.run_id, "analyse", work.job.owner, engine)
+    if (
+        work.job.engine != "foreground"
+    ):  # before the last word: who reads 'completed' finds the analysis at least queued
+        queue.submit_job(work.lab, work.job.run_id, "analyse", work.job.owner)
     work.end(state, reason, reason_code)
 
 

@@ -91,8 +91,9 @@ def wait(descriptor: int, lab_path: str, warm: bool) -> int:
     with socket.socket(fileno=descriptor) as ours:
         stop = Stop()
         if warm:
-            _in_a_gentle_thread(prepare)
-            ours.send(b".")
+            _in_a_gentle_thread(lambda: prepare(Lab.open(lab_path)))
+            with contextlib.suppress(OSError):  # the job is there already and our end is closed, or nobody needs us
+                ours.send(b".")
         message, held, _, _ = socket.recv_fds(ours, 65536, 8)
     if not message:
         return endings.COMPLETED
@@ -131,9 +132,12 @@ def _in_a_gentle_thread(task: Callable[[], object]) -> None:
     thread.join()
 
 
-def prepare() -> None:
-    """Import everything that a job needs, and touch what is slow the first time. It must open no GPU."""
+def prepare(lab: Lab) -> None:
+    """Import everything that a job needs, and do once what is slow the first time. It opens no GPU."""
     kinds()
+    from aecore.jobs.rehearsal import rehearse
+
+    rehearse(lab)
 
 
 def by_hand(run: Path) -> int:

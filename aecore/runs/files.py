@@ -1,6 +1,7 @@
 """Writing files so that a reader sees the old content or the new, never half of it."""
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -29,8 +30,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Replace a JSON file in one step."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    """Replace a JSON file in one step. What is not finite becomes null: JSON has no word for it."""
+    write_text(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def write_arrays(path: Path, **arrays: Any) -> None:

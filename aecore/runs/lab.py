@@ -1,6 +1,7 @@
 """A lab: the folder that holds the database, the runs, one's own presets and the data sets."""
 
 import os
+import re
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
@@ -71,7 +72,7 @@ class Lab:
     def run(self, run_id: str) -> RunFolder:
         """The folder of a run. Raises LabError where there is none."""
         folder = self.runs_folder / run_id
-        if not run_id or Path(run_id).name != run_id or not folder.is_dir():
+        if not re.fullmatch(r"[\w-]+", run_id) or not folder.is_dir():
             raise LabError(f"There is no run {run_id!r} in {self.path}: `python -m aecore runs` lists what there is.")
         return RunFolder(folder)
 

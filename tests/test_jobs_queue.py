@@ -1,0 +1,188 @@
+"""The queue as people use it: submit, order, stop, delete. No process is started."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import insert
+
+from aecore.config import ConfigError, RunConfig
+from aecore.jobs import queue, states
+from aecore.jobs.states import TERMINAL, Fenced, beat, claim, move
+from aecore.runs import Lab, LabError, database, events, owned_by, run, runs
+from tests.conftest import tiny
+
+
+def job_of(lab: Lab, run_id: str) -> queue.Job:
+    return queue.jobs(lab, run_id)[0]
+
+
+def test_a_submitted_run_is_in_the_table_with_its_folder(lab: Lab, tiny_config: RunConfig) -> None:
+    run_id = queue.submit(lab, tiny_config, "ada")
+    row = run(lab, run_id)
+    assert run_id.startswith("tiny-2-")
+    assert (row.owner, row.dataset, row.backbone, row.bottleneck, row.code_size) == (
+        "ada",
+        "digits",
+        "dense",
+        "vector",
+        2,
+    )
+    assert (row.state, row.shown, row.position, row.epochs, row.eta_seconds) == ("queued", "queued", 1, 3, None)
+    assert lab.run(run_id).config() == tiny_config
+    assert [(e.old, e.new, e.by) for e in events(lab, run_id)] == [("", "queued", "ada")]
+
+
+def test_five_clicks_make_one_run(lab: Lab, tiny_config: RunConfig) -> None:
+    with ThreadPoolExecutor(5) as pool:
+        ids = list(pool.map(lambda _: queue.submit(lab, tiny_config, "ada", nonce="form-1"), range(5)))
+    assert len(set(ids)) == 1 == len(runs(lab)) == len(list(lab.runs_folder.iterdir()))
+    assert queue.submit(lab, tiny_config, "bea", nonce="form-1") != ids[0]
+    assert queue.submit(lab, tiny(training__seed=1), "ada", nonce="form-1") != ids[0]
+    assert queue.submit(lab, tiny_config, "ada") != ids[0]
+
+
+def test_what_does_not_fit_is_refused_and_nothing_stays_behind(lab: Lab) -> None:
+    with pytest.raises(ConfigError, match="digit"):
+        queue.submit(lab, tiny(data__name="digit"), "ada")
+    conv = {"model.backbone": {"kind": "conv", "channels": [4], "kernel": 9, "padding": 0}}
+    with pytest.raises(ConfigError, match="kernel is 9"):
+        queue.submit(lab, tiny(**{path.replace(".", "__"): value for path, value in conv.items()}), "ada")
+    assert runs(lab) == []
+    assert list(lab.runs_folder.iterdir()) == []
+
+
+def test_the_queue_is_in_order_and_says_positions(lab: Lab) -> None:
+    ids = [queue.submit(lab, tiny(training__seed=i), "ada") for i in range(3)]
+    assert [job.run_id for job in queue.pending(lab)] == ids
+    assert [run(lab, run_id).position for run_id in ids] == [1, 2, 3]
+    queue.stop(lab, ids[0], "ada")
+    assert [row.position for row in runs(lab, ids[1:])] == [2, 1]  # newest first
+
+
+def test_stopping_one_that_waits_cancels_it_at_once(lab: Lab, tiny_config: RunConfig) -> None:
+    run_id = queue.submit(lab, tiny_config, "ada")
+    assert queue.stop(lab, run_id, "bea") == "cancelled"
+    row = run(lab, run_id)
+    assert (row.reason_code, row.reason) == ("user", "Cancelled by bea before it started.")
+    assert queue.stop(lab, run_id, "bea") == "cancelled"
+    assert owned_by(row, "ada")
+    assert not owned_by(row, "bea")
+
+
+def test_stopping_one_that_runs_is_an_intent(lab: Lab, tiny_config: RunConfig) -> None:
+    run_id = queue.submit(lab, tiny_config, "ada")
+    job = job_of(lab, run_id)
+    move(lab, job.id, "starting", by="supervisor")
+    attempt = claim(lab, job.id, "local:x:1:1")
+    assert attempt == 1
+    assert queue.stop(lab, run_id, "bea") == "stopping"
+    assert run(lab, run_id).state == "running"
+    assert beat(lab, job.id, 1) == "cancel"
+    assert queue.stopper(lab, job.id) == "bea"
+
+
+def test_a_deleted_run_is_gone_from_every_list_and_its_folder_is_kept_in_the_trash(
+    lab: Lab, tiny_config: RunConfig
+) -> None:
+    run_id = queue.submit(lab, tiny_config, "ada", nonce="n")
+    queue.delete(lab, run_id, "ada")
+    assert runs(lab) == []
+    assert (lab.trash / run_id / "config.json").exists()
+    for ask in (lambda: run(lab, run_id), lambda: lab.run(run_id), lambda: queue.stop(lab, run_id, "ada")):
+        with pytest.raises(LabError, match="There is no run"):
+            ask()
+    assert queue.submit(lab, tiny_config, "ada", nonce="n") != run_id
+
+
+def test_a_deleted_run_keeps_its_folder_until_its_process_is_gone(lab: Lab, tiny_config: RunConfig) -> None:
+    run_id = queue.submit(lab, tiny_config, "ada")
+    job = job_of(lab, run_id)
+    move(lab, job.id, "starting", by="supervisor")
+    queue.delete(lab, run_id, "ada")
+    assert (lab.runs_folder / run_id).exists()
+    move(lab, job.id, "cancelled", by="supervisor")
+    queue.sweep(lab)
+    assert not (lab.runs_folder / run_id).exists()
+
+
+def test_a_run_has_one_open_job_of_a_kind(lab: Lab, tiny_config: RunConfig) -> None:
+    run_id = queue.submit(lab, tiny_config, "ada")
+    first = queue.submit_job(lab, run_id, "analyse", "ada")
+    assert queue.submit_job(lab, run_id, "analyse", "bea") == first
+    move(lab, first, "cancelled", by="bea")
+    assert queue.submit_job(lab, run_id, "analyse", "bea") != first
+    assert [job.kind for job in queue.jobs(lab, run_id)] == ["train", "analyse", "analyse"]
+
+
+@pytest.mark.parametrize("end", sorted(TERMINAL))
+def test_a_terminal_state_is_never_overwritten(lab: Lab, tiny_config: RunConfig, end: str) -> None:
+    job = job_of(lab, queue.submit(lab, tiny_config, "ada"))
+    move(lab, job.id, "starting", by="supervisor")
+    claim(lab, job.id, "local:x:1:1")
+    assert move(lab, job.id, end, by="trainer", attempt=1)
+    before = job_of(lab, job.run_id)
+    assert not any(move(lab, job.id, state, by="supervisor", reason="no") for state in database.STATES)
+    assert claim(lab, job.id, "local:x:1:1") is None
+    with pytest.raises(Fenced):
+        beat(lab, job.id, 1, step=5)
+    assert job_of(lab, job.run_id) == before
+
+
+def test_a_second_copy_of_a_trainer_is_refused(lab: Lab, tiny_config: RunConfig) -> None:
+    job = job_of(lab, queue.submit(lab, tiny_config, "ada"))
+    assert claim(lab, job.id, "local:x:1:1") is None  # nobody started it
+    move(lab, job.id, "starting", by="supervisor")
+    assert claim(lab, job.id, "local:x:1:1") == 1
+    assert claim(lab, job.id, "local:x:2:2") is None
+    with pytest.raises(Fenced):
+        beat(lab, job.id, 0, step=5)
+
+
+def test_every_change_is_written_down(lab: Lab, tiny_config: RunConfig) -> None:
+    job = job_of(lab, queue.submit(lab, tiny_config, "ada"))
+    move(lab, job.id, "starting", by="supervisor")
+    claim(lab, job.id, "local:x:1:1")
+    move(lab, job.id, "failed", by="trainer", attempt=1, reason="It broke.", reason_code="exit")
+    history = [(e.old, e.new, e.by, e.reason) for e in events(lab, job.run_id)]
+    assert history == [
+        ("", "queued", "ada", ""),
+        ("queued", "starting", "supervisor", ""),
+        ("starting", "running", "trainer", ""),
+        ("running", "failed", "trainer", "It broke."),
+    ]
+
+
+def test_many_who_take_the_same_jobs_take_each_once(lab: Lab) -> None:
+    ids = [job_of(lab, queue.submit(lab, tiny(training__seed=i), "ada")).id for i in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda job_id: move(lab, job_id, "starting", by="supervisor"), ids * 8))
+    assert sum(taken) == len(ids)
+
+
+def test_a_thousand_runs_are_listed_in_one_quick_query(lab: Lab, tiny_config: RunConfig) -> None:
+    run_id = queue.submit(lab, tiny_config, "ada")
+    many(lab, 1000)
+    begin = time.perf_counter()
+    found = runs(lab)
+    seconds = time.perf_counter() - begin
+    assert len(found) == 1001
+    assert found[-1].id == run_id
+    assert len(runs(lab, limit=10)) == 10
+    assert seconds < 1  # 0.01 s here; a loaded machine must not fail it
+
+
+def many(lab: Lab, count: int) -> None:
+    """Rows of runs that ended long ago."""
+    with database.writing(lab.engine) as connection:
+        for i in range(count):
+            values = {"id": f"old-{i}", "name": "old", "owner": "bea", "dataset": "digits", "backbone": "dense"}
+            values |= {"bottleneck": "vector", "code_size": 2, "epochs": 3, "created": 0.0, "job_id": 10 + i}
+            connection.execute(insert(database.runs).values(**values))
+            state = {"id": 10 + i, "run_id": f"old-{i}", "kind": "train", "owner": "bea", "state": "completed"}
+            connection.execute(insert(database.jobs).values(**state, created=0.0))
+
+
+def test_the_moves_are_those_of_the_table() -> None:
+    assert set(states.MOVES) == set(database.STATES)
+    assert {"completed", "failed", "cancelled"} == TERMINAL
