@@ -3,6 +3,7 @@
 import streamlit as st
 
 from aecore.config import ConfigError
+from aecore.data import DataError
 from aecore.runs import LabError, RunRow, runs
 from aecore.runs.database import OPEN
 from ui import demo, queue
@@ -18,8 +19,9 @@ STORY = (
 
 def introduction(rows: list[RunRow]) -> None:
     """What a visitor sees before the first click: two sentences, the button, and pictures that learn."""
-    left, right = st.columns([5, 6], gap="large", vertical_alignment="center")
-    with left.container(key="hero", gap="medium"):
+    with st.container(key="hero"):
+        left, right = st.columns([38, 62], gap="medium", vertical_alignment="center")
+    with left.container(key="hero-words", gap="medium"):
         st.title("Autoencoder Lab", anchor=False)
         st.markdown(STORY)
         label = "Train the demo: code size 2 against 16"
@@ -27,42 +29,41 @@ def introduction(rows: list[RunRow]) -> None:
             try:
                 demo.start()
                 st.rerun()
-            except (ConfigError, LabError) as error:
+            except (ConfigError, DataError, LabError) as error:
                 problem(error)
         page_link("train", "or set up a model of your own", icon=":material/tune:")
     with right.container(key="hero-pictures"):
-        live_pictures(demo.latest_pair(rows) or demo.RECORDED, key="film", size=64, loop=True)
+        live_pictures(demo.latest_pair(rows) or demo.RECORDED, key="film", loop=True)
 
 
 def story(pair: list[RunRow]) -> None:
     """After the click: both runs live, and where the story goes on when they are done."""
     with st.container(key="story", horizontal=True, vertical_alignment="center", gap="medium"):
-        st.markdown("## Two numbers against sixteen", width="stretch")
+        st.header("Two numbers against sixteen", anchor=False)
         done = all(row.state not in OPEN for row in pair)
         with st.container(key="next", horizontal=True, width="content", vertical_alignment="center"):
             if done:
                 page_link("compare", "Compare the two", ":material/compare:", runs=",".join(row.id for row in pair))
                 page_link("latent", "Walk through the latent space", ":material/scatter_plot:", run=pair[0].id)
             st.button("Again", key="again", on_click=demo.again, icon=":material/replay:")
-    if demo.stage(pair):
-        st.rerun()
+    demo.stage(pair)
 
 
-@st.fragment(run_every=2 if runs(lab(), limit=1) else 10)
+@st.fragment(run_every=2)
 def machine() -> None:
     """Devices, queue and latest runs, kept up to date without a rerun of the page."""
     rows = runs(lab(), limit=50)
     going = [row for row in rows if row.state in OPEN]
-    devices, waiting, latest = st.columns(3, gap="large")
-    with devices.container(key="devices"):
+    devices, waiting, latest = st.columns(3, gap="medium")
+    with devices.container(key="devices", border=True, height="stretch"):
         section("This machine")
         queue.device_card()
-    with waiting.container(key="queue"):
+    with waiting.container(key="queue", border=True, height="stretch"):
         section("Running and waiting")
         queue.queue_card(going)
-    with latest.container(key="latest"):
+    with latest.container(key="latest", border=True, height="stretch"):
         section("Latest runs")
-        queue.latest_card([row for row in rows if row.state not in OPEN][:5])
+        queue.latest_card([row for row in rows if row.state not in OPEN])
 
 
 pair = demo.pair_in_url(lab())

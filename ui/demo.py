@@ -56,14 +56,13 @@ def latest_pair(rows: list[RunRow]) -> list[Shown]:
 
 def named(pair: list[RunRow]) -> list[Shown]:
     """The pair as the live components show it."""
-    return with_colours([(row.id, f"Code of {row.code_size} numbers") for row in pair])
+    return with_colours([(row.id, f"Code of {row.code_size}") for row in pair])
 
 
-def stage(pair: list[RunRow]) -> bool:
-    """Both curves and both models' pictures, live. True in the one rerun after a run has ended."""
-    left, right = st.columns([5, 6], gap="large")
+def stage(pair: list[RunRow]) -> None:
+    """Both curves and both models' pictures, live."""
+    left, right = st.columns(2, gap="large")
     with left:
-        ended = live_curves(named(pair), key="demo-curves", height=330)
+        live_curves(named(pair), key="demo-curves", height=430)
     with right:
-        live_pictures(named(pair), key="demo-pictures", size=70)
-    return ended
+        live_pictures(named(pair), key="demo-pictures", lines=2)

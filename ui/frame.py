@@ -27,7 +27,7 @@ def header(title: str, subtitle: str | None = None) -> None:
 
 def section(title: str, note: str = "") -> None:
     """A heading inside a page, with a quiet note behind it."""
-    st.markdown(f"### {title}" + (f"&ensp;:gray[:small[{note}]]" if note else ""))
+    st.subheader(title + (f"&ensp;:gray[:small[{note}]]" if note else ""), anchor=False)
 
 
 def empty(text: str, page: str | None = None, label: str | None = None, **query: Any) -> None:
@@ -46,9 +46,10 @@ def problem(error: Exception | str) -> None:
         st.error(line, icon=":material/error:")
 
 
-def page_link(page: str, label: str, icon: str | None = None, **query: Any) -> None:
+def page_link(page: str, label: str, icon: str | None = None, wide: bool = False, **query: Any) -> None:
     """A link to one of PAGES with this query, e.g. `page_link("compare", "Compare", runs="a,b")`."""
-    st.page_link(PAGES[page], label=label, icon=icon, query_params={name: str(value) for name, value in query.items()})
+    words = {name: str(value) for name, value in query.items()}
+    st.page_link(PAGES[page], label=label, icon=icon, width="stretch" if wide else "content", query_params=words)
 
 
 def go(page: str, **query: Any) -> NoReturn:

@@ -4,7 +4,7 @@ import getpass
 import os
 import threading
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
@@ -57,7 +57,7 @@ _reading = threading.Lock()
 
 
 @st.cache_resource(max_entries=12, show_spinner="Reading the images …")
-def split(data_config_json: str, split_name: str) -> "Split":
+def split(data_config_json: str, split_name: Literal["train", "val", "test"]) -> "Split":
     """Images (N, C, H, W) uint8 and labels of one split of a data config, read only, for all viewers. Raises DataError."""
     from aecore.data import load
 

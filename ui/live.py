@@ -1,11 +1,15 @@
 """The live chart and the live pictures: components that poll for what is new, so that nothing reruns and nothing flickers."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import streamlit as st
 
+from aecore.config import ConfigError, RunConfig
+from aecore.runs import LabError, RunFolder
+from ui.lab import lab
 from ui.palette import run_colour
 
 FOLDER = Path(__file__).parent / "components"
@@ -19,14 +23,36 @@ def _component(name: str) -> Callable[..., Any]:
 _curves = _component("curves")
 _strips = _component("strips")
 
-UNITS = {
-    "loss": "loss (mean over pixels)",
-    "reconstruction": "reconstruction loss (mean over pixels)",
-    "kl": "KL divergence, weighted",
-    "mse": "MSE per pixel, images in [0,1]",
-    "learning_rate": "learning rate",
-}
-"""Name of a metric -> title of its axis."""
+ERRORS = {"mse": "squared error", "l1": "absolute error", "bce": "binary cross-entropy"}
+
+
+def titles(configs: Sequence[RunConfig]) -> dict[str, str]:
+    """Name of a metric -> title of its axis, with what it is summed or averaged over and the range of the pixels."""
+    kinds = {(one.model.objective.kind, one.model.objective.loss, one.data.value_range) for one in configs}
+    fixed = {"mse": "squared error, mean over pixels, images in [0,1]", "learning_rate": "learning rate"}
+    if len(kinds) != 1:
+        return {"loss": "loss (these runs do not minimise the same)", "reconstruction": "reconstruction loss", **fixed}
+    kind, error, span = kinds.pop()
+    whole, over = ("reconstruction and KL, ", "sum over pixels") if kind == "elbo" else ("", "mean over pixels")
+    words = f"{ERRORS[error]}, {over}, images in {span}"
+    return {
+        "loss": f"loss: {whole}{words}",
+        "reconstruction": words,
+        "kl": "KL to the prior, weighted, nats per image",
+        **fixed,
+    }
+
+
+@lru_cache(maxsize=512)
+def _config(path: Path) -> RunConfig:
+    return RunFolder(path).config()
+
+
+def _titles(runs: Sequence["Shown"]) -> dict[str, str]:
+    try:
+        return titles([_config(lab().run(run.id).path) for run in runs])
+    except (ConfigError, LabError):  # deleted a moment ago, or damaged: its curve can still be drawn
+        return titles([])
 
 
 class Shown(NamedTuple):
@@ -42,17 +68,19 @@ def shown(runs: Sequence[tuple[str, str]]) -> list[Shown]:
     return [Shown(run, label, run_colour(place)) for place, (run, label) in enumerate(runs)]
 
 
-def live_curves(runs: Sequence[Shown], key: str, height: int = 380, term: str = "loss") -> bool:
-    """Curves of these runs, growing while they train; the zoom and the choices stay. True in the one rerun after a run ended."""
-    data = {"runs": [run._asdict() for run in runs], "height": height, "term": term, "units": UNITS}
-    result = _curves(data=data, key=key, on_ended_change=lambda: None)
-    return bool(result.ended)
+def live_curves(runs: Sequence[Shown], key: str, height: int = 380, term: str = "loss") -> None:
+    """Curves of these runs, growing while they train; the zoom and the choices stay.
+
+    Whenever one of them ends before the viewer's eyes, the page reruns once, so that it offers what comes next.
+    """
+    data = {"runs": [run._asdict() for run in runs], "height": height, "term": term, "units": _titles(runs)}
+    _curves(data=data, key=key, on_ended_change=lambda: None)
 
 
-def live_pictures(runs: Sequence[Shown], key: str, size: int = 72, loop: bool = False) -> None:
+def live_pictures(runs: Sequence[Shown], key: str, size: int = 84, lines: int = 1, loop: bool = False) -> None:
     """Held-out images, under them the reconstruction of each run, sharpening while it trains; a slider goes back in time.
 
     `size` is about how large an image is drawn, in CSS pixels; an image's pixel is a whole number of the screen's.
-    `loop` plays the training again and again, until somebody takes the slider.
+    Each row of images takes up to `lines` lines. `loop` plays the training again and again, until somebody takes the slider.
     """
-    _strips(data={"runs": [run._asdict() for run in runs], "size": size, "loop": loop}, key=key)
+    _strips(data={"runs": [run._asdict() for run in runs], "size": size, "lines": lines, "loop": loop}, key=key)

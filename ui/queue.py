@@ -9,7 +9,10 @@ from aecore.jobs.devices import Device, devices
 from aecore.runs import RunRow
 from ui.frame import page_link
 from ui.palette import STATES
-from ui.words import ends, size, span, standing, when
+from ui.words import size, span, when
+
+MOST = 5
+"""Lines in a card."""
 
 
 def badge(row: RunRow) -> str:
@@ -40,29 +43,32 @@ def queue_card(rows: Sequence[RunRow]) -> None:
     """What runs and what waits, in the order in which it will be done."""
     if not rows:
         st.markdown(":gray[Nothing runs and nothing waits.]")
-    for row in sorted(rows, key=lambda row: (row.position or 0, row.created))[:6]:
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
-            page_link("runs", f"**{plain(row.name)}**", run=row.id)
-            st.markdown(f"{badge(row)} :gray[{_progress(row)}]", width="content")
-    if len(rows) > 6:
-        page_link("runs", f"and {len(rows) - 6} more")
+    for row in sorted(rows, key=lambda row: (row.position or 0, row.created))[:MOST]:
+        _line(row, _progress(row))
+    if len(rows) > MOST:
+        page_link("runs", f"and {len(rows) - MOST} more", wide=True)
 
 
 def _progress(row: RunRow) -> str:
     if row.eta_seconds is not None:
-        return f"{row.progress:.0%}, {span(row.eta_seconds)} left"
-    return f"number {row.position}" if row.position else standing(row) if not row.live else ""
+        return f"{row.progress:.0%} · {span(row.eta_seconds)} left"
+    return f"number {row.position}" if row.position else row.shown
 
 
 def latest_card(rows: Sequence[RunRow]) -> None:
     """The latest runs that have ended."""
     if not rows:
         st.markdown(":gray[No run has ended yet.]")
-    for row in rows:
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
-            page_link("runs", f"**{plain(row.name)}**", run=row.id)
-            loss = f"loss {row.loss:.4g}" if row.loss is not None else ""
-            st.markdown(f"{badge(row)} :gray[{loss}&ensp;{ends(row) or when(row.created)}]", width="content")
+    for row in rows[:MOST]:
+        loss = f"loss {row.loss:.3g} · " if row.loss is not None and row.state == "completed" else ""
+        _line(row, f"{loss}{when(row.ended)}" if row.state == "completed" else f"{row.shown} · {when(row.ended)}")
+
+
+def _line(row: RunRow, told: str) -> None:
+    colour, icon = STATES.get(row.shown, ("gray", "help"))
+    page_link(
+        "runs", f":{colour}[:material/{icon}:]&ensp;**{plain(row.name)}**&ensp;:gray[{told}]", wide=True, run=row.id
+    )
 
 
 def plain(text: str) -> str:

@@ -12,17 +12,17 @@ from ui.frame import page_link
 from ui.lab import lab, who
 from ui.live import live_curves, live_pictures, shown
 from ui.queue import badge, plain
-from ui.words import history, span, standing, when
+from ui.words import history, standing, when
 from ui.words import shown as value_words
 
 
 def show(folder: RunFolder) -> None:
     """The whole view. Raises LabError where the run was deleted."""
     row = read_row(lab(), folder.id)
-    with st.container(key="run-head", horizontal=True, vertical_alignment="bottom", gap="medium"):
-        with st.container(width="stretch"):
-            head(row.id)
+    with st.container(key="run-head", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        name(row.id)
         actions(row)
+    standing_line(row.id)
     charts(row)
     config, log, past = st.tabs(["Configuration", "Log", "History"])
     with config:
@@ -35,18 +35,23 @@ def show(folder: RunFolder) -> None:
 
 
 @st.fragment(run_every=2)
-def head(run_id: str) -> None:
-    """Name, state, and the reason in words."""
+def name(run_id: str) -> None:
+    """The run's name and its state, kept up to date."""
     row = read_row(lab(), run_id)
-    st.markdown(f"## {plain(row.name)}&ensp;{badge(row)}")
-    st.markdown(f"{plain(standing(row))} :gray[{plain(facts(row))}]")
+    st.header(f"{plain(row.name)}&ensp;{badge(row)}", anchor=False, width="content")
+
+
+@st.fragment(run_every=2)
+def standing_line(run_id: str) -> None:
+    """Where it stands and why, in words, and what it is."""
+    row = read_row(lab(), run_id)
+    st.markdown(f"{plain(standing(row))}&ensp;:gray[{plain(facts(row))}]")
 
 
 def facts(row: RunRow) -> str:
     """Owner, data, model and time in one line."""
-    took = f", took {span(row.ended - row.started)}" if row.started and row.ended else ""
     model = f"{row.backbone} with a {row.bottleneck.replace('_', ' ')} code of {row.code_size}"
-    return f"{row.owner} · {row.dataset} · {model} · queued {when(row.created)}{took}"
+    return f"{row.owner} · {row.dataset} · {model} · queued {when(row.created)}"
 
 
 def actions(row: RunRow) -> None:
@@ -93,11 +98,9 @@ def charts(row: RunRow) -> None:
     one = shown([(row.id, row.name)])
     left, right = st.columns([6, 5], gap="large")
     with left:
-        ended = live_curves(one, key=f"curves-{row.id}")
+        live_curves(one, key=f"curves-{row.id}")
     with right:
-        live_pictures(one, key=f"pictures-{row.id}")
-    if ended:
-        st.rerun()
+        live_pictures(one, key=f"pictures-{row.id}", lines=2)
 
 
 def configuration(folder: RunFolder) -> None:

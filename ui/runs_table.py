@@ -1,6 +1,7 @@
 """The table of runs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -10,27 +11,27 @@ from ui.palette import STATES
 from ui.words import ends, when
 
 ROW_HEIGHT = 38
-MOST_SHOWN = 7
+ROWS, ROWS_WITH_RUN = 12, 4
 
 
 def table(rows: Sequence[RunRow], chosen: str | None) -> None:
     """All runs, one a row; a click on a row puts its id into the URL and reruns the page."""
     ids = [row.id for row in rows]
-    key = f"runs-table-{len(ids)}-{ids[0]}-{chosen}"  # a row that is added or chosen elsewhere makes a new selection
-    default = {"selection": {"rows": [ids.index(chosen)] if chosen in ids else [], "columns": [], "cells": []}}
+    most = ROWS_WITH_RUN if chosen else ROWS
     event = st.dataframe(
         frame(rows),
         column_config=columns(),
         hide_index=True,
-        key=key,
+        key=f"runs-table-{len(ids)}-{ids[0]}-{chosen}",  # a row's number is another run's after each change of the list
         on_select="rerun",
-        selection_mode="single-row",
-        selection_default=default,
+        selection_mode=["single-row", "single-cell"],
+        selection_default={"selection": {"rows": [ids.index(chosen)] if chosen in ids else []}},
         row_height=ROW_HEIGHT,
-        height=ROW_HEIGHT * (min(len(ids), MOST_SHOWN) + 1) + 3,
+        height=ROW_HEIGHT * (min(len(ids), most) + 1) + 3,
+        placeholder="",
         alt="All runs of this lab",
     )
-    picked = [ids[place] for place in event.selection.rows]
+    picked = [ids[place] for place, _ in event.selection.cells] or [ids[place] for place in event.selection.rows]
     if picked != [chosen] and (picked or chosen):
         st.query_params.from_dict({"run": picked[0]} if picked else {})
         st.rerun()
@@ -55,20 +56,20 @@ def frame(rows: Sequence[RunRow]) -> pd.DataFrame:
     )
 
 
-def columns() -> dict[str, object]:
+def columns() -> dict[str, Any]:
     """Titles, widths and formats of the columns."""
     of = st.column_config
     colours = [colour for colour, _ in STATES.values()]
     return {
-        "state": of.MultiselectColumn("State", options=list(STATES), color=colours, width=110),
-        "name": of.TextColumn("Name", width="medium"),
-        "owner": of.TextColumn("Owner", width="small"),
-        "data": of.TextColumn("Data", width="small"),
-        "model": of.TextColumn("Model", width="small"),
-        "code": of.NumberColumn("Code size", width=80, format="localized"),
-        "progress": of.ProgressColumn("Progress", format="percent", min_value=0, max_value=1, width="small"),
-        "loss": of.NumberColumn("Loss", format="%.4g", width=80),
-        "speed": of.NumberColumn("Images/s", format="localized", width=90),
-        "ends": of.TextColumn("Ends", width="small"),
-        "queued": of.TextColumn("Queued", width=100),
+        "state": of.MultiselectColumn("State", options=list(STATES), color=colours, width=105),
+        "name": of.TextColumn("Name", width=180),
+        "owner": of.TextColumn("Owner", width=80),
+        "data": of.TextColumn("Data", width=95),
+        "model": of.TextColumn("Model", width=125),
+        "code": of.NumberColumn("Code size", width=88, format="localized"),
+        "progress": of.ProgressColumn("Progress", format="percent", min_value=0, max_value=1, width=120),
+        "loss": of.NumberColumn("Loss", format="%.4g", width=75),
+        "speed": of.NumberColumn("Images/s", format="localized", width=85),
+        "ends": of.TextColumn("Ends", width=125),
+        "queued": of.TextColumn("Queued", width=80),
     }

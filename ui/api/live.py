@@ -103,8 +103,8 @@ def samples(request: Request) -> Response:
 
 @lru_cache(maxsize=4096)
 def _caption(path: str, step: int) -> tuple[int, int, float] | None:
-    sample = RunFolder(path).sample(step)  # None where it was thinned out a moment ago
-    return sample and (step, sample.epoch, round(sample.seconds, 2))
+    found = RunFolder(path).sample(step)
+    return (step, found.epoch, round(float(found.seconds), 2)) if found else None  # it was thinned out a moment ago
 
 
 @lru_cache(maxsize=64)

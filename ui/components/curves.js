@@ -1,5 +1,5 @@
 // Curves of runs on a canvas. Polls api/metrics for the rows since the last byte it has, twice a second while a run is live.
-const EVERY = 500, RETRY = 2000, PAD = { left: 74, right: 18, top: 14, bottom: 50 };
+const EVERY = 500, RETRY = 2000, PAD = { left: 74, right: 18, top: 36, bottom: 48 };
 const charts = new WeakMap();
 
 export default function (component) {
@@ -61,12 +61,12 @@ class Chart {
     this.lines = element("div", "lines", root);
     this.tools = element("div", "tools", root);
     this.terms = element("div", "group", this.tools);
-    this.key = element("div", "key", this.tools);
+    this.scales = element("div", "group", this.tools);
+    this.frame = element("div", "frame", root);
+    this.key = element("div", "key", root);
     this.key.innerHTML = `<span><svg viewBox="0 0 30 10"><path d="M0 5H30" stroke="currentColor" stroke-width="3"/><circle cx="15" cy="5" r="4" fill="currentColor"/></svg>held-out images</span>
       <span><svg viewBox="0 0 30 10"><path d="M0 5H30" stroke="currentColor" stroke-width="2" stroke-dasharray="5 4"/></svg>train, an epoch's mean</span>
       <span><svg viewBox="0 0 30 10"><path d="M0 7l4-4 4 5 4-6 4 5 4-4 5 5 5-4" fill="none" stroke="currentColor" opacity=".45"/></svg>train, each step</span>`;
-    this.scales = element("div", "group", this.tools);
-    this.frame = element("div", "frame", root);
     this.canvas = element("canvas", "", this.frame);
     this.canvas.setAttribute("role", "img");
     this.tip = element("div", "tip", this.frame);
@@ -82,7 +82,7 @@ class Chart {
     this.data = data;
     this.term ??= data.term;
     this.component = component;
-    this.canvas.style.height = `${data.height}px`;
+    this.canvas.style.height = `${data.height / 16}rem`;
     const before = this.runs;
     this.runs = new Map(data.runs.map((info) => [info.id, Object.assign(before.get(info.id) ?? new Run(info), info)]));
     if ([...before.keys()].join() !== [...this.runs.keys()].join()) this.view = null;
@@ -179,7 +179,7 @@ class Chart {
     if (!sorted.length) return { x, y: this.view?.y ?? (this.log ? [-2, 0] : [0, 1]) };
     const low = sorted[0], most = sorted[sorted.length - 1], high = Math.max(sorted[Math.floor(sorted.length * 0.98)], ...curves.filter((c) => c.dots).map((c) => this.fold(c.points[Math.min(1, c.points.length - 1)].value)));
     const top = most - low > 3 * (high - low) && high > low ? high : most, room = (top - low || Math.abs(top) || 1) * 0.06;
-    return { x, y: this.view?.y ?? [!this.log && low >= 0 && low < 0.35 * top ? 0 : low - room, top + room] };
+    return { x, y: this.view?.y ?? [!this.log && low >= 0 && (low < 0.35 * top || sorted.length < 20) ? 0 : low - room, top + room] };
   }
 
   fold(value) { return this.log ? Math.log10(value) : value; }
@@ -189,11 +189,13 @@ class Chart {
     if (!width || !this.data) return;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) [canvas.width, canvas.height] = [width * ratio, height * ratio].map(Math.round);
     const pen = (this.pen = canvas.getContext("2d")), style = getComputedStyle(canvas), curves = this.curves();
-    this.box = { x: PAD.left, y: PAD.top, w: width - PAD.left - PAD.right, h: height - PAD.top - PAD.bottom };
+    this.em = (parseFloat(style.fontSize) || 16) / 16; // a large screen has larger letters
+    const [left, right, top, bottom] = [PAD.left, PAD.right, PAD.top, PAD.bottom].map((pad) => pad * this.em);
+    this.box = { x: left, y: top, w: width - left - right, h: height - top - bottom };
     this.ink = style.getPropertyValue("--st-text-color") || style.color;
     this.line = style.getPropertyValue("--st-border-color") || "#8884";
     this.range = this.ranges(curves);
-    this.font = `${parseFloat(style.fontSize) || 16}px ${style.getPropertyValue("--st-font") || "sans-serif"}`;
+    this.font = `${16 * this.em}px ${style.getPropertyValue("--st-font") || "sans-serif"}`;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
     this.axes();
@@ -218,18 +220,18 @@ class Chart {
   }
 
   axes() {
-    const { pen, box } = this, rule = (x0, y0, x1, y1) => { pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x1, y1); pen.stroke(); };
+    const { pen, box, em } = this, rule = (x0, y0, x1, y1) => { pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x1, y1); pen.stroke(); };
     Object.assign(pen, { strokeStyle: this.line, lineWidth: 1 });
     for (const value of this.log ? decades(...this.range.y) : ticks(...this.range.y, 5)) {
       const y = Math.round(this.py(value)) + 0.5;
       rule(box.x, y, box.x + box.w, y);
-      this.text(short(value), box.x - 9, y, "right");
+      this.text(short(value), box.x - 9 * em, y, "right");
     }
-    for (const step of ticks(...this.range.x, Math.max(3, box.w / 130)).filter(Number.isInteger)) this.text(step.toLocaleString("en"), this.px(step), box.y + box.h + 16, step ? "center" : "left");
+    for (const step of ticks(...this.range.x, Math.max(3, box.w / (105 * em))).filter(Number.isInteger)) this.text(step.toLocaleString("en"), this.px(step), box.y + box.h + 17 * em, "center");
     Object.assign(pen, { strokeStyle: this.ink, globalAlpha: 0.5 });
     rule(box.x, box.y + box.h + 0.5, box.x + box.w, box.y + box.h + 0.5);
-    this.text("step", box.x + box.w, box.y + box.h + 38, "right");
-    this.text((this.data.units[this.term] ?? this.term) + (this.log ? ", log scale" : ""), box.x, box.y + box.h + 38, "left");
+    this.text("step", box.x + box.w, box.y + box.h + 38 * em, "right", 1);
+    this.text((this.data.units[this.term] ?? this.term) + (this.log ? ", log scale" : ""), 0, 12 * em, "left", 1);
   }
 
   curve({ run, points, width, alpha = 1, dash = [], dots }) {

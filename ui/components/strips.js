@@ -136,6 +136,7 @@ class Wall {
     }
     const place = this.at === Infinity ? steps.length - 1 : steps.indexOf(this.at);
     Object.assign(this.slider, { max: Math.max(0, steps.length - 1), value: Math.max(0, place) });
+    this.slider.style.setProperty("--share", `${(100 * place) / Math.max(1, steps.length - 1)}%`);
     this.told.textContent = `step ${(steps[place] ?? 0).toLocaleString("en")}`;
     this.row(0, "Original", "held-out images", first, (n) => `api/inputs/${first.id}.png?n=${n}`);
     runs.forEach((run, index) => {
@@ -146,7 +147,7 @@ class Wall {
     });
   }
 
-  // One row: its name, and as many images as fit, each pixel a whole number of the screen's.
+  // One row: its name, and as many images as fit into its lines, each pixel a whole number of the screen's.
   row(index, title, caption, { shape, count }, path, colour) {
     const [name, cell] = [this.rows.children[2 * index], this.rows.children[2 * index + 1]], canvas = cell.firstChild;
     name.firstChild.textContent = name.title = title;
@@ -154,21 +155,22 @@ class Wall {
     if (colour) name.style.setProperty("--colour", colour);
     const [, high, wide] = shape, ratio = window.devicePixelRatio || 1, gap = Math.round(GAP * ratio), room = Math.floor(cell.clientWidth * ratio);
     if (!room) return;
-    const fetched = Math.min(FETCHED, count), least = Math.min(4, fetched);
-    const scale = Math.max(1, Math.min(Math.round((this.data.size * ratio) / wide), Math.floor((room + gap) / least / (wide + gap / 2))));
-    const shown = Math.max(1, Math.min(fetched, Math.floor((room + gap) / (wide * scale + gap))));
+    const fetched = Math.min(FETCHED, count), wanted = (this.data.size * ratio * parseFloat(getComputedStyle(cell).fontSize)) / 16;
+    const scale = Math.max(1, Math.min(Math.round(wanted / wide), Math.floor((room + gap) / Math.min(4, fetched) / (wide + gap / 2))));
+    const across = Math.max(1, Math.min(fetched, Math.floor((room + gap) / (wide * scale + gap))));
+    const shown = Math.min(fetched, across * this.data.lines), down = Math.ceil(shown / across);
     const image = path && picture(path(fetched), () => this.draw());
-    const size = [shown * (wide * scale + gap) - gap, high * scale];
     if (!image && path && canvas.dataset.drawn) return; // keep the picture before until the next is there
+    const size = [across * (wide * scale + gap) - gap, down * (high * scale + gap) - gap];
     if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
     Object.assign(canvas.style, { width: `${size[0] / ratio}px`, height: `${size[1] / ratio}px` });
     const pen = canvas.getContext("2d");
-    pen.imageSmoothingEnabled = false;
-    pen.fillStyle = "#8883";
+    Object.assign(pen, { imageSmoothingEnabled: false, fillStyle: "#8883" });
+    pen.clearRect(0, 0, ...size);
     for (let at = 0; at < shown; at++) {
-      const x = at * (wide * scale + gap);
-      if (image) pen.drawImage(image, at * wide, 0, wide, high, x, 0, wide * scale, high * scale);
-      else pen.fillRect(x, 0, wide * scale, high * scale);
+      const place = [(at % across) * (wide * scale + gap), Math.floor(at / across) * (high * scale + gap), wide * scale, high * scale];
+      if (image) pen.drawImage(image, at * wide, 0, wide, high, ...place);
+      else pen.fillRect(...place);
     }
     canvas.dataset.drawn = image ? "1" : "";
   }

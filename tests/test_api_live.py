@@ -1,0 +1,141 @@
+"""The routes that the live components poll, on a run that was really trained."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from aecore.jobs import queue
+from aecore.runs import Lab, RunFolder
+from tests.conftest import TrainedRun, tiny
+from ui.api import live
+
+Ask = Callable[[Lab], TestClient]
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """A client of the routes over a lab."""
+
+    def at(lab: Lab) -> TestClient:
+        monkeypatch.setenv("AELAB_HOME", str(lab.path))
+        return TestClient(Starlette(routes=live.ROUTES))
+
+    return at
+
+
+def pixels(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def test_all_rows_come_once_and_then_only_what_is_new(ask: Ask, trained_run: TrainedRun) -> None:
+    client = ask(trained_run.lab)
+    first = client.get(f"/api/metrics?run={trained_run.id}").json()
+    rows, _ = trained_run.folder.metrics()
+    assert first["rows"] == [list(row) for row in rows]
+    assert first["whole"]
+    assert (first["shown"], first["ended"], first["epoch"], first["epochs"]) == ("completed", True, 3, 3)
+    again = client.get(f"/api/metrics?run={trained_run.id}&after={first['next']}").json()
+    assert again["rows"] == []
+    assert not again["whole"]
+    assert again["next"] == first["next"]
+
+
+def queued(lab: Lab) -> tuple[str, RunFolder]:
+    run = queue.submit(lab, tiny(), "ada")
+    return run, lab.run(run)
+
+
+def test_a_run_that_waits_has_no_rows_and_no_pictures_yet(ask: Ask, lab: Lab) -> None:
+    run, _ = queued(lab)
+    client = ask(lab)
+    metrics = client.get(f"/api/metrics?run={run}").json()
+    assert (metrics["rows"], metrics["shown"], metrics["ended"], metrics["position"]) == ([], "queued", False, 1)
+    assert client.get(f"/api/samples?run={run}").json()["samples"] == []
+    assert client.get(f"/api/inputs/{run}.png").json()["problem"] == f"The run {run} has no pictures yet."
+
+
+def test_what_is_appended_comes_with_the_next_question(ask: Ask, lab: Lab) -> None:
+    run, folder = queued(lab)
+    client = ask(lab)
+    folder.append_metrics([(1, 1, "train", "loss", 0.5)])
+    after = client.get(f"/api/metrics?run={run}&after={client.get(f'/api/metrics?run={run}').json()['next']}").json()[
+        "next"
+    ]
+    folder.append_metrics([(2, 1, "train", "loss", 0.25), (2, 1, "train", "kl", float("nan"))])
+    answer = client.get(f"/api/metrics?run={run}&after={after}").json()
+    assert answer["rows"] == [[2, 1, "train", "loss", 0.25], [2, 1, "train", "kl", None]]
+
+
+def test_a_file_that_was_cut_for_a_resumed_run_is_told_from_the_start(ask: Ask, lab: Lab) -> None:
+    run, folder = queued(lab)
+    client = ask(lab)
+    folder.append_metrics([(1, 1, "train", "loss", 0.5), (2, 1, "train", "loss", 0.4)])
+    after = client.get(f"/api/metrics?run={run}").json()["next"]
+    cut = folder.path / "cut"
+    cut.write_text("".join((folder.path / "metrics.csv").read_text().splitlines(keepends=True)[:2]))
+    cut.replace(folder.path / "metrics.csv")
+    answer = client.get(f"/api/metrics?run={run}&after={after}").json()
+    assert answer["whole"]
+    assert answer["rows"] == [[1, 1, "train", "loss", 0.5]]
+
+
+def test_samples_are_listed_from_the_untrained_model_on(ask: Ask, trained_run: TrainedRun) -> None:
+    answer = ask(trained_run.lab).get(f"/api/samples?run={trained_run.id}").json()
+    assert [step for step, _, _ in answer["samples"]] == trained_run.folder.sample_steps()
+    assert answer["samples"][0][:2] == [0, 0]
+    assert answer["shape"] == [1, 8, 8]
+    assert answer["count"] == 64
+    assert answer["ended"]
+
+
+def test_a_strip_holds_exactly_the_pixels_of_the_sample(ask: Ask, trained_run: TrainedRun) -> None:
+    client, folder = ask(trained_run.lab), trained_run.folder
+    step = folder.sample_steps()[-1]
+    inputs, sample = folder.inputs(), folder.sample(step)
+    assert inputs is not None
+    assert sample is not None
+    for address, images in ((f"inputs/{folder.id}", inputs.images), (f"sample/{folder.id}/{step}", sample.x_hat)):
+        answer = client.get(f"/api/{address}.png?n=5")
+        assert "immutable" in answer.headers["cache-control"]
+        np.testing.assert_array_equal(pixels(answer.content), np.concatenate(list(images[:5, 0]), axis=1))
+
+
+def test_colour_images_keep_their_channels() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (1, 2, 3, 4, 5), dtype=np.uint8)
+    strip = pixels(live.wall(images))
+    np.testing.assert_array_equal(strip[:, :5], np.moveaxis(images[0, 0], 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("metrics?run=nobody", 404),
+        ("metrics", 404),
+        ("samples?run=../runs", 404),
+        ("sample/nobody/0.png", 404),
+        ("inputs/nobody.png", 404),
+    ],
+)
+def test_what_is_not_there_is_a_sentence(ask: Ask, lab: Lab, address: str, status: int) -> None:
+    answer = ask(lab).get(f"/api/{address}")
+    assert answer.status_code == status
+    assert answer.json()["problem"].startswith("There is no run")
+
+
+def test_a_number_that_is_none_is_a_sentence(ask: Ask, trained_run: TrainedRun) -> None:
+    answer = ask(trained_run.lab).get(f"/api/inputs/{trained_run.id}.png?n=many")
+    assert answer.status_code == 400
+
+
+def test_the_wall_of_pictures_has_its_gaps_enlarged_with_it(tmp_path: Path) -> None:
+    images = np.full((2, 3, 1, 4, 4), 200, np.uint8)
+    wall = pixels(live.wall(images, scale=2, gap=1))
+    assert wall.shape == (2 * (2 * 5 - 1), 2 * (3 * 5 - 1), 4)
+    assert wall[0, 0].tolist() == [200, 200, 200, 255]
+    assert wall[8, 0, 3] == 0
