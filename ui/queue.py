@@ -73,4 +73,4 @@ def _line(row: RunRow, told: str) -> None:
 
 def plain(text: str) -> str:
     """Text that somebody typed, safe inside Streamlit's markdown."""
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()<>#+-.!|~:$&" else letter for letter in text)
+    return "".join(f"\\{letter}" if letter in "\\`*_[]<>#|~:$&" else letter for letter in text)

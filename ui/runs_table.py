@@ -32,8 +32,8 @@ def table(rows: Sequence[RunRow], chosen: str | None) -> None:
         alt="All runs of this lab",
     )
     picked = [ids[place] for place, _ in event.selection.cells] or [ids[place] for place in event.selection.rows]
-    if picked != [chosen] and (picked or chosen):
-        st.query_params.from_dict({"run": picked[0]} if picked else {})
+    if picked and picked[0] != chosen:
+        st.query_params.from_dict({"run": picked[0]})
         st.rerun()
 
 

@@ -1,0 +1,108 @@
+"""The home page: the demo from one click, what runs and what waits."""
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from aecore.jobs import queue
+from aecore.runs import Lab, index
+from tests.conftest import TrainedRun, tiny
+from ui import demo
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """The home page of a lab, as a new visitor with these query parameters sees it."""
+
+    def at(lab: Lab, **query: str) -> AppTest:
+        monkeypatch.setenv("AELAB_HOME", str(lab.path))
+        test = AppTest.from_file("../ui/main.py", default_timeout=30)
+        test.query_params.update(query)
+        test.run()
+        assert not test.exception
+        return test
+
+    return at
+
+
+def words(test: AppTest) -> str:
+    return "\n".join([element.value for element in test.markdown] + [link.label for link in test.get("page_link")])
+
+
+def test_an_empty_lab_says_what_this_is_and_offers_the_demo(home: Open, lab: Lab) -> None:
+    test = home(lab)
+    assert test.title[0].value == "Autoencoder Lab"
+    assert test.button(key="demo").label == "Train the demo: code size 2 against 16"
+    assert "Nothing runs and nothing waits." in words(test)
+    assert "No run has ended yet." in words(test)
+
+
+def test_five_clicks_make_one_pair_of_runs(home: Open, lab: Lab) -> None:
+    test = home(lab)
+    test.button(key="demo").click().run()
+    for _ in range(4):  # what a fast finger sends before the page has changed
+        test.query_params.clear()
+        test.run()
+        test.button(key="demo").click().run()
+    assert not test.exception
+    assert sorted(row.code_size for row in index.runs(lab)) == [2, 16]
+    assert {row.name for row in index.runs(lab)} == {"demo, code 2", "demo, code 16"}
+
+
+def test_after_the_click_the_url_names_the_pair_and_the_page_shows_it(home: Open, lab: Lab) -> None:
+    test = home(lab)
+    test.button(key="demo").click().run()
+    pair = test.query_params[demo.KEY].split(",")
+    assert [index.run(lab, run).code_size for run in pair] == [2, 16]
+    assert test.header[0].value == "Two numbers against sixteen"
+    again = home(lab, demo=",".join(pair))
+    assert again.header[0].value == "Two numbers against sixteen"
+    assert "number 1" in words(again)
+    assert "Compare the two" not in words(again)
+
+
+def test_when_both_have_ended_the_story_goes_on(home: Open, lab: Lab) -> None:
+    pair = [queue.submit(lab, config, "ada") for config in demo.configs()]
+    for run in pair:
+        queue.stop(lab, run, "ada")
+    assert {"Compare the two", "Walk through the latent space"} <= set(
+        words(home(lab, demo=",".join(pair))).splitlines()
+    )
+
+
+def test_again_makes_a_new_pair(home: Open, lab: Lab) -> None:
+    test = home(lab)
+    test.button(key="demo").click().run()
+    test.button(key="again").click().run()
+    assert demo.KEY not in test.query_params
+    test.button(key="demo").click().run()
+    assert len(index.runs(lab)) == 4
+
+
+def test_a_pair_that_was_deleted_is_the_first_page_again(home: Open, lab: Lab) -> None:
+    assert home(lab, demo="gone-2-abcd,gone-16-abcd").title[0].value == "Autoencoder Lab"
+
+
+def test_the_two_models_differ_in_the_code_alone() -> None:
+    two, sixteen = demo.configs()
+    assert two.model.code_size((1, 28, 28)) == 2
+    assert sixteen.model.code_size((1, 28, 28)) == 16
+    assert two.training == sixteen.training
+    assert two.data == sixteen.data
+
+
+def test_what_waits_and_what_has_ended_is_listed(home: Open, lab: Lab, trained_run: TrainedRun) -> None:
+    queue.submit(lab, tiny(name="mine_*_own"), "ada")
+    assert r"**mine\_\*\_own**&ensp;:gray[number 1]" in words(home(lab))
+    assert "**tiny**&ensp;:gray[loss " in words(home(trained_run.lab))
+
+
+def test_a_lab_that_cannot_be_opened_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AELAB_HOME", "/dev/null/lab")
+    test = AppTest.from_file("../ui/main.py", default_timeout=30).run()
+    assert not test.exception
+    assert len(test.error) == 1
+    assert test.error[0].value.startswith("The lab folder /dev/null/lab cannot be used: ")
