@@ -90,7 +90,7 @@ def train(case: Case, lab: Path, device: str) -> tuple[str, str]:
         if shown.returncode:
             raise SystemExit(f"{case.preset}: {shown.stderr.strip()}")
         lab.mkdir(parents=True, exist_ok=True)
-        mark.write_text(shown.stdout.strip().splitlines()[-1])
+        mark.write_text(shown.stdout)
     return json.loads(mark.read_text())["run"], " ".join(command)
 
 

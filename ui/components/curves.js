@@ -205,6 +205,7 @@ class Chart {
     pen.clip();
     curves.sort((a, b) => a.width - b.width).forEach((curve) => this.curve(curve));
     pen.restore();
+    canvas.dataset.points = curves.reduce((sum, curve) => sum + curve.points.length, 0);
     if (!curves.length) this.text("The curve starts here in a moment.", this.box.x + this.box.w / 2, this.box.y + this.box.h / 2, "center", 0.6);
     this.cursor(curves);
     canvas.setAttribute("aria-label", `${this.data.units[this.term] ?? this.term} against the step, of ${[...this.runs.values()].map((run) => run.label).join(" and ")}`);

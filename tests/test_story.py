@@ -1,0 +1,149 @@
+"""The first five minutes, in a real browser: the demo from one click, watched, compared, and its latent space explored."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser import chromium, dashboard, keep, settle
+
+LAPTOP, PROJECTOR = {"width": 1280, "height": 720}, {"width": 1920, "height": 1080}
+DEMO_SECONDS = 240
+"""How long a demo may take on a machine that does much else besides; what it takes on a quiet one is a benchmark's matter."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with dashboard(tmp_path_factory.mktemp("story") / "lab") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def story(browser: Browser, address: str) -> Iterator[Page]:
+    """One visitor's tab, in which the tests below follow each other like a visit does."""
+    page = browser.new_page(viewport=LAPTOP)
+    page.goto(address)
+    settle(page)
+    yield page
+    page.close()
+
+
+def points(page: Page, key: str) -> int:
+    """Points that the chart has drawn so far."""
+    return int(page.locator(f".st-key-{key} canvas").first.get_attribute("data-points") or 0)
+
+
+def pictures(page: Page, key: str) -> int:
+    """Pictures that are on the screen, originals and reconstructions together."""
+    return page.locator(f".st-key-{key} canvas[data-drawn='1']").count()
+
+
+def opens(page: Page, name: str, heading: str) -> None:
+    page.get_by_role("link", name=name, exact=True).first.click()
+    expect(page.get_by_role("heading", name=heading).first).to_be_visible(timeout=60_000)
+    settle(page)
+
+
+def test_home_says_what_this_is_and_looks_alive_before_the_first_click(story: Page) -> None:
+    expect(story.get_by_role("heading", name="Autoencoder Lab")).to_be_visible()
+    expect(story.get_by_text("This machine")).to_be_visible()
+    expect(story.locator(".st-key-film canvas[data-drawn='1']").first).to_be_visible(timeout=30_000)
+    keep(story, "home-before")
+
+
+def test_one_click_trains_two_models_and_the_curve_grows(story: Page) -> None:
+    story.locator(".st-key-demo button").click()
+    curve = story.locator(".st-key-demo-curves canvas").first
+    expect(curve).to_have_attribute("data-points", re.compile(r"^[1-9]"), timeout=60_000)
+    before, tries = points(story, "demo-curves"), 0
+    while points(story, "demo-curves") <= before and tries < 600:
+        story.wait_for_timeout(100)
+        tries += 1
+    assert points(story, "demo-curves") > before
+
+
+def test_reconstructions_stand_under_the_originals_while_it_trains(story: Page) -> None:
+    expect(story.locator(".st-key-demo-pictures canvas[data-drawn='1']").nth(20)).to_be_visible(timeout=60_000)
+    assert pictures(story, "demo-pictures") >= 3 * 8
+    keep(story, "home-live")
+
+
+def test_the_end_of_the_demo_offers_what_comes_next(story: Page) -> None:
+    expect(story.get_by_role("link", name="Compare the two")).to_be_visible(timeout=DEMO_SECONDS * 1000)
+    story.set_viewport_size(PROJECTOR)
+    keep(story, "home-done-projector")
+    story.set_viewport_size(LAPTOP)
+    keep(story, "home-done")
+
+
+def test_compare_shows_both_models_with_the_error_of_every_image(story: Page) -> None:
+    opens(story, "Compare the two", "Compare")
+    expect(story).to_have_url(re.compile(r"/compare\?runs=[^,]+,[^,]+$|/compare\?runs=.+%2C.+"))
+    wall = story.locator(".wall").first
+    expect(wall).to_be_visible(timeout=60_000)
+    assert wall.locator("img").count() >= 3 * 12
+    errors = [float(text) for text in wall.locator(".error").all_inner_texts()]
+    assert len(errors) >= 2 * 12
+    assert all(error > 0 for error in errors)
+    keep(story, "compare")
+    story.set_viewport_size(PROJECTOR)
+    keep(story, "compare-projector")
+    story.set_viewport_size(LAPTOP)
+
+
+def test_latent_shows_the_codes_and_a_selection_shows_their_images(story: Page) -> None:
+    story.go_back()
+    settle(story)
+    opens(story, "Walk through the latent space", "Latent space")
+    root = story.locator("[data-state=ready]").first
+    expect(root).to_be_visible(timeout=60_000)
+    assert int(root.get_attribute("data-points") or 0) >= 512
+    expect(story.get_by_text("Latent feature 1").first).to_be_attached()
+    canvas = story.locator("[data-state=ready] canvas").last
+    box = canvas.bounding_box()
+    assert box
+    story.locator("[data-state=ready] button[data-mode=lasso]").click()
+    corners = [(0.3, 0.3), (0.7, 0.3), (0.7, 0.7), (0.3, 0.7), (0.3, 0.32)]
+    spots = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in corners]
+    story.mouse.move(*spots[0])
+    story.mouse.down()
+    for spot in spots[1:]:
+        story.mouse.move(*spot, steps=8)
+    story.mouse.up()
+    panel = story.locator(".st-key-latent-panel")
+    expect(panel.get_by_text(re.compile(r"\d[\d,]* of \d")).first).to_be_visible(timeout=60_000)
+    expect(panel.locator("img").first).to_be_visible(timeout=60_000)
+    keep(story, "latent")
+
+
+def test_runs_lists_both_and_shows_the_chosen_one(story: Page) -> None:
+    opens(story, "Runs", "Runs")
+    expect(story.locator("[data-testid=stDataFrame]").first).to_be_visible(timeout=60_000)
+    keep(story, "runs")
+
+
+def test_train_draws_the_network_that_the_form_describes(story: Page) -> None:
+    opens(story, "Train", "Train")
+    expect(story.locator(".st-key-hourglass svg").first).to_be_visible(timeout=60_000)
+    keep(story, "train")
+
+
+@pytest.mark.parametrize("page", ["", "train", "runs", "compare", "latent"])
+def test_every_page_opens_by_itself_from_a_link_in_the_dark_on_a_projector(
+    browser: Browser, address: str, story: Page, page: str
+) -> None:
+    tab = browser.new_page(viewport=PROJECTOR, color_scheme="dark")
+    tab.goto(f"{address}/{page}")
+    settle(tab)
+    expect(tab.locator("h1").first).to_be_visible(timeout=60_000)
+    assert tab.locator("[data-testid=stException]").count() == 0
+    tab.wait_for_timeout(1500)  # for the picture only: what is fetched after the script is on the screen then
+    keep(tab, f"{page or 'home'}-dark-projector")
+    tab.close()
