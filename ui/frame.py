@@ -14,15 +14,18 @@ PAGES = {name: FOLDER / f"{name}.py" for name in ("home", "train", "runs", "comp
 
 
 def header(title: str, subtitle: str | None = None) -> None:
-    """The head of a page: a title, a line that says what the page is for, and the visitor's name on a shared server."""
-    with st.container(key="head", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        with st.container(key="head-title", gap="xsmall"):
-            st.title(title, anchor=False)
-            if subtitle:
-                st.markdown(subtitle)
-        if access.guarded():
-            with st.container(key="head-who", width="content"):
-                st.html(f'<span>{_escaped(who())}</span> <a href="{access.LOGOUT}" target="_self">Leave</a>')
+    """The head of a page: a title, and a line that says what the page is for."""
+    with st.container(key="head", gap="xsmall"):
+        st.title(title, anchor=False)
+        if subtitle:
+            st.markdown(subtitle)
+
+
+def visitor() -> None:
+    """On a shared server: the visitor's name in the bar at the top, and the way out."""
+    if access.guarded():
+        with st.container(key="visitor"):
+            st.html(f'<span>{_escaped(who())}</span> <a href="{access.LOGOUT}">Leave</a>')
 
 
 def section(title: str, note: str = "") -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 from aecore.runs import LabError
-from ui.frame import PAGES, problem
+from ui import warm
+from ui.frame import PAGES, problem, visitor
 from ui.lab import lab
 
 HERE = Path(__file__).parent
@@ -34,4 +35,6 @@ try:
 except LabError as error:
     problem(error)
 else:
+    visitor()
     page.run()
+    warm.visited()

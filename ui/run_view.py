@@ -83,7 +83,8 @@ def ask(row: RunRow, what: str) -> None:
 
     @st.dialog(f"This run belongs to {plain(row.owner)}")
     def question() -> None:
-        st.markdown(f"**{plain(row.name)}** is not yours. {row.owner} will see in its history that it was you.")
+        then = "It saves what it has learnt, then ends." if what == "stop" else "It disappears for everybody."
+        st.markdown(f"**{plain(row.name)}** is not yours. {then} Its history will say that it was you.")
         with st.container(horizontal=True):
             if st.button(f"{what.capitalize()} it all the same", key=f"{what}-anyway", type="primary"):
                 (stop if what == "stop" else delete)(row)
@@ -95,12 +96,11 @@ def ask(row: RunRow, what: str) -> None:
 
 def charts(row: RunRow) -> None:
     """Live curves beside live pictures."""
-    one = shown([(row.id, row.name)])
-    left, right = st.columns([6, 5], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
-        live_curves(one, key=f"curves-{row.id}")
+        live_curves(shown([(row.id, row.name)]), key=f"curves-{row.id}")
     with right:
-        live_pictures(one, key=f"pictures-{row.id}", lines=2)
+        live_pictures(shown([(row.id, "Reconstruction")]), key=f"pictures-{row.id}", lines=2)
 
 
 def configuration(folder: RunFolder) -> None:

@@ -1,20 +1,30 @@
-"""Imports that take seconds, made once for all visitors in the background, so that the first page does not wait for them."""
+"""Imports that take seconds, made once for all visitors, in the background and after the first page has been shown."""
 
 import gc
 import threading
 from importlib import import_module
 
 MODULES = ("numpy", "pandas", "plotly.graph_objects", "torch", "aecore.models", "aecore.analysis")
+PATIENCE = 5
+"""Seconds to wait for a first visitor: importing holds the interpreter, and his page would come later for it."""
+
+_visited = threading.Event()
 
 
 def start() -> threading.Thread:
-    """Import in a thread, then take what was imported out of the garbage collector's rounds."""
+    """Wait for the first page in a thread, import there, and take it all out of the garbage collector's rounds."""
     thread = threading.Thread(target=_import, name="warm-up", daemon=True)
     thread.start()
     return thread
 
 
+def visited() -> None:
+    """A page has been shown."""
+    _visited.set()
+
+
 def _import() -> None:
+    _visited.wait(PATIENCE)
     for module in MODULES:
         import_module(module)
     gc.collect()
