@@ -100,7 +100,7 @@ def reading(view: View) -> str:
     found = latent_points.cloud(view)
     notes = f" {found.left_out:,} codes that are not finite numbers are left out." * bool(found.left_out)
     if view.dims == 2 and not weights_of(view):
-        notes += " Reconstructions and decoding need the newest moment of a run, and a checkpoint: one is saved each minute and at the end."
+        notes += _why_no_weights(view)
     if found.pca is None:
         kinds = {1: "The code is one number; the height is chance.", 2: "The two axes are the code itself."}
         return kinds.get(found.code_size, f"The axes are {view.dims} of the code's {found.code_size} numbers.") + notes
@@ -109,6 +109,14 @@ def reading(view: View) -> str:
         f"feature {place + 1}: principal component, {share} of variance" for place, share in enumerate(shares)
     )
     return f"PCA of a code of {found.code_size:,} numbers. Latent {axes}.{notes}"
+
+
+def _why_no_weights(view: View) -> str:
+    if latest_stamp(view.run):
+        return (
+            " Only the newest model is kept: reconstructions and the pictures of empty places come with the last step."
+        )
+    return " Reconstructions and the pictures of empty places come with the first checkpoint: about a minute after the start."
 
 
 def scatter_3d(view: View) -> "Figure":
@@ -137,9 +145,9 @@ def scatter_3d(view: View) -> "Figure":
         )
     titles = {f"{axis}axis": {"title": {"text": title}} for axis, title in zip("xyz", AXES, strict=True)}
     figure.update_layout(
-        height=560,
+        height=520,
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        scene=titles | {"aspectmode": "data"},
+        scene=titles | {"aspectmode": "data", "camera": {"eye": {"x": 1.05, "y": 1.05, "z": 0.7}}},
         legend={"itemsizing": "constant", "font": {"size": 15}},
         uirevision=view.run,
     )

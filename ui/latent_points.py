@@ -5,7 +5,7 @@ Everything is computed once for all viewers, keyed by the file that it was compu
 
 import json
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from aecore.analysis.projection import PCA, fit_pca
 from aecore.runs.folder import RunFolder
 from ui.lab import lab
 
-SPLITS = ("train", "val", "test")
+SPLITS: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
 NO_LABEL = 65535
 WIDE, FITTED = 1_000, 1_500
 """Of codes of more than WIDE numbers, the principal components of FITTED random ones are taken: all would take minutes."""

@@ -1,16 +1,18 @@
 """What the latent map reads: points as bytes, pictures of images beside their reconstructions, pictures of empty places."""
 
+import math
 import threading
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from aecore.runs import LabError
 from ui import latent_points
-from ui.api.live import FOREVER, known_run
+from ui.api.live import FOREVER, Answer
 from ui.lab import lab, latest_stamp, split, trained
 from ui.latent_points import SPLITS, View
 from ui.pictures import png, wall
@@ -18,9 +20,25 @@ from ui.pictures import png, wall
 if TYPE_CHECKING:
     from aecore import Trained
 
+SplitName = Literal["train", "val", "test"]
 NOT_KEPT = {"Cache-Control": "no-store"}
 _computing = threading.Lock()
 """A model computes for one viewer at a time, on one thread: the cores belong to the trainers."""
+
+
+def said(answer: Answer) -> Answer:
+    """Answer 404 with the sentence where something is not there, 400 where the address asks for what cannot be."""
+
+    @wraps(answer)
+    def guarded(request: Request) -> Response:
+        try:
+            return answer(request)
+        except (LabError, FileNotFoundError) as error:
+            return JSONResponse({"problem": str(error)}, 404)
+        except ValueError as error:
+            return JSONResponse({"problem": str(error)}, 400)
+
+    return guarded
 
 
 def view_of(request: Request) -> View:
@@ -30,20 +48,23 @@ def view_of(request: Request) -> View:
     return View(
         request.path_params["run"],
         _split(asked.get("split", "")),
-        None if step is None else int(step),
-        None if n is None else max(1, int(n)),
+        None if step is None else _whole("step", step),
+        None if n is None else max(1, _whole("n", n)),
     )
 
 
-@known_run
+@said
 def points(request: Request) -> Response:
     """`/api/points/{run}?split=&step=&n=&v=`: the points of a view, as `latent_points.pack` writes them."""
     view = view_of(request)
     content = latent_points.pack(latent_points.points(view))
-    return Response(content, media_type="application/octet-stream", headers=_kept(request, latent_points.stamp(view)))
+    headers = _kept(request, latent_points.stamp(view)) | {
+        "Content-Encoding": "identity"
+    }  # coordinates do not compress
+    return Response(content, media_type="application/octet-stream", headers=headers)
 
 
-@known_run
+@said
 def thumb(request: Request) -> Response:
     """`/api/thumb/{run}/{split}/{i}.png?v=`: image i of a split, and beside it what the weights `v` make of it.
 
@@ -55,14 +76,12 @@ def thumb(request: Request) -> Response:
     return Response(_pair(run, _split(name), i, newest), media_type="image/png", headers=_kept(request, newest))
 
 
-@known_run
+@said
 def decode(request: Request) -> Response:
     """`/api/decode/{run}?x=&y=&split=&step=&v=`: what the decoder draws at a place of the plane."""
     view = view_of(request)
     weights = latest_stamp(view.run)
-    code = latent_points.lift(view, float(request.query_params["x"]), float(request.query_params["y"]))
-    if not np.isfinite(code).all():
-        raise ValueError("x and y must be finite numbers.")
+    code = latent_points.lift(view, *(_number(request.query_params.get(axis, "")) for axis in "xy"))
     picture = png(_compute(view.run, weights, "decode", code)[0])
     return Response(picture, media_type="image/png", headers=_kept(request, weights))
 
@@ -75,13 +94,13 @@ def model(run: str, weights: str) -> "Trained":
 
 
 @lru_cache(maxsize=20_000)
-def _pair(run: str, name: str, i: int, weights: str) -> bytes:
+def _pair(run: str, name: SplitName, i: int, weights: str) -> bytes:
     images = split(lab().run(run).config().data.model_dump_json(), name).images
     if i >= len(images):
         raise FileNotFoundError(f"The {name} split has {len(images):,} images: there is no number {i:,}.")
     shown = [images[i]]
     if weights:
-        shown.append(_compute(run, weights, "reconstruct", images[i : i + 1])[0])
+        shown.append(_compute(run, weights, "reconstruct", images[i : i + 1].copy())[0])
     return wall(np.stack(shown)[None])
 
 
@@ -91,10 +110,27 @@ def _compute(run: str, weights: str, verb: str, values: np.ndarray) -> np.ndarra
         return np.asarray(getattr(ready, verb)(values))
 
 
-def _split(name: str) -> str:
-    if name not in SPLITS:
-        raise ValueError(f"The split is {name!r}, but must be one of {', '.join(SPLITS)}.")
-    return name
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError("x and y must be finite numbers.")
+    return value
+
+
+def _whole(name: str, text: str) -> int:
+    if not text.isdecimal() or len(text) > 12:
+        raise ValueError(f"{name} is {text!r}, but must be a whole number.")
+    return int(text)
+
+
+def _split(name: str) -> SplitName:
+    for split_name in SPLITS:
+        if name == split_name:
+            return split_name
+    raise ValueError(f"The split is {name!r}, but must be one of {', '.join(SPLITS)}.")
 
 
 def _kept(request: Request, stamp: str) -> dict[str, str]:

@@ -6,6 +6,7 @@
 
 const LEFT = 58, BOTTOM = 44, TOP = 4, RIGHT = 4;  // CSS pixels around the field, for the axes
 const REACH = 7;                                    // a point is under the cursor within this many pixels
+const GREY = "#8a8f98";
 const MODES = {
   move: ["Move: drag to pan, wheel to zoom, double click to reset", "M12 3v18M3 12h18M9 6l3-3 3 3M9 18l3 3 3-3M6 9l-3 3 3 3M18 9l3 3-3 3"],
   lasso: ["Lasso: draw around points (or hold Shift while dragging)", "M5 16c-3-4-1-11 7-11s11 7 6 10-9 0-11 1 0 4-3 4M5 16a2 2 0 1 0 1 0"],
@@ -93,11 +94,13 @@ class LatentMap {
     this.hover = -1;
     this.counts = new Uint32Array(this.data.names.length + 1);
     for (const label of points.label) this.counts[Math.min(label, this.data.names.length)]++;
-    const goal = this.extent = this.home(points);
+    const goal = this.extent = fit(points, this.w, this.h);
     if (same) this.move(old, points, goal);
     else { this.view = goal; this.touched = false; this.painter.places(points.x, points.y); }
     this.paint();
-    if (!same) requestAnimationFrame(() => { this.root.dataset.state = "ready"; this.root.dataset.points = points.n; });
+    if (same) return;
+    if (points.n) this.pictures.find(this.pictureUrl(0), () => {}, () => {});  // so that images and model are at hand at the first hover
+    requestAnimationFrame(() => { this.root.dataset.state = "ready"; this.root.dataset.points = points.n; });
   }
 
   move(old, points, goal) {
@@ -114,15 +117,6 @@ class LatentMap {
     requestAnimationFrame(step);
   }
 
-  /** The view that shows all: one scale for both axes, unless that would leave half of the field empty. */
-  home({ n, x, y }) {
-    if (!n) return { x: 0, y: 0, sx: 1, sy: 1 };
-    const [left, right] = span(x), [low, high] = span(y);
-    let sx = this.w / (right - left) / 1.08, sy = this.h / (high - low) / 1.08;
-    if (Math.max(sx, sy) < 2 * Math.min(sx, sy)) sx = sy = Math.min(sx, sy);
-    return { x: (left + right) / 2, y: (low + high) / 2, sx, sy };
-  }
-
   resize() {
     const { clientWidth, clientHeight } = this.plot, ratio = (this.ratio = Math.min(2, window.devicePixelRatio || 1));
     this.w = Math.max(50, clientWidth - LEFT - RIGHT);
@@ -130,32 +124,35 @@ class LatentMap {
     Object.assign(this.field.style, { left: `${LEFT}px`, top: `${TOP}px`, width: `${this.w}px`, height: `${this.h}px` });
     [this.field.width, this.field.height] = [Math.round(this.w * ratio), Math.round(this.h * ratio)];
     [this.over.width, this.over.height] = [Math.round(clientWidth * ratio), Math.round(clientHeight * ratio)];
-    if (this.points && !this.touched) this.view = this.home(this.points);
+    if (this.points && !this.touched) this.view = fit(this.points, this.w, this.h);
     this.redraw();
   }
 
   shows(label) { return !this.only.size || this.only.has(Math.min(label, this.data.names.length)); }
   name(label) { return this.data.names[label] ?? "no label"; }
-  colour(label) { return this.data.colours[label] ?? "#8a8f98"; }
+  colour(label) { return this.data.colours[label] ?? GREY; }
 
   /** Colours and order of the points, the legend, and the names in the map: after a filter, a selection, new points. */
   paint() {
     const { points } = this;
     if (!points) return;
-    const { n, label } = points, palette = [...this.data.names, ""].map((_, i) => rgb(this.colour(i)));
-    const colours = new Uint8Array(4 * n), order = new Uint32Array(n), shown = (this.shown = new Uint8Array(n));
-    const alpha = n > 20000 ? 150 : n > 4000 ? 190 : 230;
+    const { n, label } = points, alpha = n > 20000 ? 150 : n > 4000 ? 190 : 230;
+    const packed = (hex, opacity) => { const [r, g, b] = rgb(hex); return ((opacity << 24) | (b << 16) | (g << 8) | r) >>> 0; };
+    const bright = [...this.data.names, ""].map((_, i) => packed(this.colour(i), alpha)), dull = packed(GREY, n > 4000 ? 24 : 46);
+    const lit = bright.map((_, i) => this.shows(i)), last = bright.length - 1;
+    const colours = new Uint32Array(n), order = new Uint32Array(n), shown = (this.shown = new Uint8Array(n));
     let grey = 0, full = n;
+    this.few = [];  // selected points that would be overlooked, being so few
     for (let i = 0; i < n; i++) {
-      shown[i] = this.shows(label[i]) ? 1 : 0;
-      const bright = shown[i] && (!this.chosen || this.chosen.has(points.index[i]));
-      const [r, g, b] = bright ? palette[Math.min(label[i], palette.length - 1)] : [138, 143, 152];
-      colours.set([r, g, b, bright ? alpha : n > 4000 ? 26 : 60], 4 * i);
-      order[bright ? --full : grey++] = i;
+      const at = Math.min(label[i], last), chosen = !this.chosen || this.chosen.has(points.index[i]);
+      shown[i] = lit[at] ? 1 : 0;
+      colours[i] = lit[at] && chosen ? bright[at] : dull;
+      order[lit[at] && chosen ? --full : grey++] = i;
+      if (this.chosen?.size <= 30 && lit[at] && chosen) this.few.push(i);
     }
-    this.painter.looks(colours, order);
+    this.painter.looks(new Uint8Array(colours.buffer), order);
     this.legend();
-    this.placeNames();
+    this.names = this.counts.length > 27 ? [] : middles(points, shown, this.data.names.length).map(({ label: at, ...place }) => ({ text: this.name(at), ...place }));
     this.redraw();
   }
 
@@ -176,23 +173,18 @@ class LatentMap {
     }));
   }
 
-  /** Each label's name stands at the median of its points. */
-  placeNames() {
-    const places = new Map(), { n, x, y, label } = this.points, stride = Math.max(1, Math.floor(n / 8000));
-    for (let i = 0; i < n; i += stride) {
-      if (!this.shown[i] || label[i] >= this.data.names.length) continue;
-      if (!places.has(label[i])) places.set(label[i], [[], []]);
-      places.get(label[i])[0].push(x[i]);
-      places.get(label[i])[1].push(y[i]);
-    }
-    const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
-    this.names = places.size > 26 ? [] : [...places].map(([at, [xs, ys]]) => ({ text: this.name(at), x: middle(xs), y: middle(ys) }));
+  /** Draw in the next frame: all, or only what lies over the points. */
+  redraw(all = true) {
+    this.stale ||= all;
+    this.frame ??= requestAnimationFrame(() => { this.frame = null; if (this.stale) this.draw(); else this.overlay(); });
   }
-
-  redraw() { this.grid = null; this.frame ??= requestAnimationFrame(() => { this.frame = null; this.draw(); }); }
 
   draw() {
     if (!this.points || !this.view || !this.shown) return;
+    this.stale = false;
+    this.grid = null;
+    clearTimeout(this.sorting);
+    this.sorting = setTimeout(() => { if (!this.drag && !this.closed) this.grid ??= this.sorted(); }, 40);  // before the next hover needs it
     const { n } = this.points, zoom = Math.sqrt((this.view.sx * this.view.sy) / (this.extent.sx * this.extent.sy));
     const size = Math.min(16, Math.max(2.6, 52 / n ** 0.25 - 1.2) * Math.max(1, zoom) ** 0.45 * Math.max(1, this.h / 620));
     this.painter.draw(this.view, this.w, this.h, size, this.ratio);
@@ -203,11 +195,13 @@ class LatentMap {
   toCode(px, py) { const v = this.view; return [v.x + (px - LEFT - this.w / 2) / v.sx, v.y - (py - TOP - this.h / 2) / v.sy]; }
 
   overlay() {
+    if (!this.points || !this.view || !this.names) return;
     const { pen, w, h, ratio } = this;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, this.over.width, this.over.height);
     const font = getComputedStyle(this.root).fontFamily;
-    this.axes(font);
+    const note = `${whole(this.points.n)} points${this.painter.plain ? " · drawn without WebGL2: slower" : ""}`;
+    drawAxes(pen, this.view, { left: LEFT, top: TOP, w, h }, this.data.axes, note, { ink: this.ink, font });
     pen.save();
     pen.beginPath();
     pen.rect(LEFT, TOP, w, h);
@@ -215,66 +209,26 @@ class LatentMap {
     pen.textAlign = "center";
     pen.textBaseline = "middle";
     pen.font = `700 17px ${font}`;
-    for (const [text, px, py] of this.apart()) this.halo(text, px, py);
+    const names = this.names.map(({ text, x, y }) => [text, ...this.toScreen(x, y), pen.measureText(text).width]);
+    for (const [text, px, py] of apart(names)) this.halo(text, px, py);
+    for (const i of this.few) this.ring(i, this.colour(this.points.label[i]), 4);
     this.pins.forEach((pin) => this.drawPin(pin));
     this.drawShape();
-    if (this.hover >= 0) {
-      pen.strokeStyle = this.ink;
-      pen.lineWidth = 2.5;
-      pen.beginPath();
-      pen.arc(...this.toScreen(this.points.x[this.hover], this.points.y[this.hover]), 8, 0, 7);
-      pen.stroke();
-    }
+    if (this.hover >= 0) this.ring(this.hover, this.ink, 2.5);
     pen.restore();
   }
 
-  /** Where the names stand on the screen, pushed apart where they would cover each other. */
-  apart() {
-    const names = this.names.map(({ text, x, y }) => [text, ...this.toScreen(x, y)]), width = names.map(([text]) => this.pen.measureText(text).width);
-    for (let round = 0; round < 8; round++) {
-      names.forEach((a, i) => names.slice(0, i).forEach((b, j) => {
-        const overlap = Math.abs(a[1] - b[1]) < (width[i] + width[j]) / 2 + 5 && 18 - Math.abs(a[2] - b[2]);
-        if (overlap > 0) { const side = a[2] < b[2] ? -1 : 1; a[2] += (side * overlap) / 2; b[2] -= (side * overlap) / 2; }
-      }));
-    }
-    return names;
+  ring(i, colour, width) {
+    Object.assign(this.pen, { strokeStyle: colour, lineWidth: width });
+    this.pen.beginPath();
+    this.pen.arc(...this.toScreen(this.points.x[i], this.points.y[i]), 8, 0, 7);
+    this.pen.stroke();
   }
 
   halo(text, px, py) {
     Object.assign(this.pen, { strokeStyle: this.paper, lineWidth: 5, lineJoin: "round", fillStyle: this.ink });
     this.pen.strokeText(text, px, py);
     this.pen.fillText(text, px, py);
-  }
-
-  axes(font) {
-    const { pen, w, h, view } = this, ticks = (centre, scale, length) => {
-      const raw = 90 / scale, power = 10 ** Math.floor(Math.log10(raw)), step = power * [1, 2, 5, 10].find((f) => f * power >= raw);
-      const first = Math.ceil((centre - length / 2 / scale) / step);
-      return Array.from({ length: Math.floor(length / scale / step) + 1 }, (_, k) => (first + k) * step).filter((v) => Math.abs(v - centre) <= length / 2 / scale);
-    };
-    Object.assign(pen, { fillStyle: this.ink, strokeStyle: this.ink, lineWidth: 1, font: `13px ${font}`, textBaseline: "middle", textAlign: "center" });
-    const line = (x0, y0, x1, y1, alpha) => { pen.globalAlpha = alpha; pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x1, y1); pen.stroke(); pen.globalAlpha = 0.75; };
-    for (const value of ticks(view.x, view.sx, w)) {
-      const [px] = this.toScreen(value, 0);
-      line(px, TOP, px, TOP + h, value ? 0.07 : 0.25);
-      pen.fillText(short(value), px, TOP + h + 12);
-    }
-    pen.textAlign = "right";
-    for (const value of ticks(view.y, view.sy, h)) {
-      const [, py] = this.toScreen(0, value);
-      line(LEFT, py, LEFT + w, py, value ? 0.07 : 0.25);
-      pen.fillText(short(value), LEFT - 7, py);
-    }
-    Object.assign(pen, { globalAlpha: 1, textAlign: "center", font: `600 15px ${font}` });
-    pen.fillText(this.data.axes[0], LEFT + w / 2, TOP + h + 34);
-    pen.save();
-    pen.translate(11, TOP + h / 2);
-    pen.rotate(-Math.PI / 2);
-    pen.fillText(this.data.axes[1], 0, 0);
-    pen.restore();
-    Object.assign(pen, { globalAlpha: 0.65, textAlign: "right", font: `13px ${font}` });
-    pen.fillText(`${whole(this.points.n)} points${this.painter.plain ? " · drawn without WebGL2: slower" : ""}`, LEFT + w, TOP + h + 34);
-    pen.globalAlpha = 1;
   }
 
   /** A pinned place: a dot, and above or below it the picture that the decoder draws there. */
@@ -315,7 +269,7 @@ class LatentMap {
   }
 
   setMode(mode) {
-    if (mode === "reset") { this.touched = false; if (this.points) this.view = this.home(this.points); this.redraw(); return; }
+    if (mode === "reset") { this.touched = false; if (this.points) this.view = fit(this.points, this.w, this.h); this.redraw(); return; }
     this.mode = mode;
     for (const button of this.root.querySelectorAll(".tools button")) button.setAttribute("aria-pressed", button.dataset.mode === mode);
   }
@@ -408,8 +362,9 @@ class LatentMap {
   tellPins() { this.tell("pins", this.pins.map(({ x, y }) => [x, y])); this.redraw(); }
 
   within(px, py) { return px > LEFT && px < LEFT + this.w && py > TOP && py < TOP + this.h; }
+  sorted() { return new Grid(this.points, this.shown, this.view, this.w, this.h); }
   pick(px, py) {
-    this.grid ??= new Grid(this.points, this.shown, this.view, this.w, this.h);
+    this.grid ??= this.sorted();
     return this.grid.nearest(px - LEFT, py - TOP, REACH);
   }
 
@@ -423,7 +378,7 @@ class LatentMap {
     if (hit >= 0) { if (hit !== before) this.showPoint(hit); else this.placeCard(); }
     else if (this.data.decode) this.decoding.ask([px, py]);
     else this.card.classList.remove("shown");
-    if (hit !== before) this.overlay();
+    if (hit !== before) this.redraw(false);
     this.timings.push(performance.now() - start);
     if (this.timings.length > 5000) this.timings.shift();
   }
@@ -431,18 +386,22 @@ class LatentMap {
   leave() {
     this.cursor = null;
     this.card.classList.remove("shown");
-    if (this.hover >= 0) { this.hover = -1; this.redraw(); }
+    if (this.hover >= 0) { this.hover = -1; this.redraw(false); }
   }
 
+  pictureUrl(i) { return this.data.pictures.replace("{i}", this.points.index[i]); }
+
   showPoint(hit) {
-    const { index, label, error } = this.points, url = this.data.pictures.replace("{i}", index[hit]);
+    const { index, label, error } = this.points;
     const mse = error && Number.isFinite(error[hit]) ? ` · error ${error[hit].toPrecision(2)}` : "";
     const show = (picture, said) => {
       if (this.hover !== hit) return;
+      this.pictured = picture ? hit : -1;
       const [high, wide] = this.data.shape, pair = picture && picture.width > (1.5 * picture.height * wide) / high;
       this.showCard(this.colour(label[hit]), this.name(label[hit]), picture, pair ? ["image", "reconstruction"] : ["image"], said ?? `${this.data.view.split} image ${whole(index[hit])}${mse}`);
     };
-    this.pictures.find(url, (picture) => show(picture), (error) => show(null, error.message));
+    setTimeout(() => { if (this.hover === hit && this.pictured !== hit) show(null, `${this.data.view.split} image ${whole(index[hit])} …`); }, 150);
+    this.pictures.find(this.pictureUrl(hit), (picture) => show(picture), (error) => show(null, error.message));
   }
 
   decodeUrl(x, y) { return this.data.decode.replace("{x}", x.toPrecision(7)).replace("{y}", y.toPrecision(7)); }

@@ -56,6 +56,72 @@ function span(values) {
   return high > low ? [low, high] : [low - 1, low + 1];
 }
 
+/** The view that shows all: one scale for both axes, unless that would leave half of the field empty. */
+function fit({ n, x, y }, w, h) {
+  if (!n) return { x: 0, y: 0, sx: 1, sy: 1 };
+  const [left, right] = span(x), [low, high] = span(y);
+  let sx = w / (right - left) / 1.08, sy = h / (high - low) / 1.08;
+  if (Math.max(sx, sy) < 2 * Math.min(sx, sy)) sx = sy = Math.min(sx, sy);
+  return { x: (left + right) / 2, y: (low + high) / 2, sx, sy };
+}
+
+/** The median of each label's points: [{label, x, y}]. */
+function middles({ n, x, y, label }, shown, labels) {
+  const places = new Map(), stride = Math.max(1, Math.floor(n / 8000));
+  for (let i = 0; i < n; i += stride) {
+    if (!shown[i] || label[i] >= labels) continue;
+    if (!places.has(label[i])) places.set(label[i], [[], []]);
+    places.get(label[i])[0].push(x[i]);
+    places.get(label[i])[1].push(y[i]);
+  }
+  const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+  return [...places].map(([at, [xs, ys]]) => ({ label: at, x: middle(xs), y: middle(ys) }));
+}
+
+/** Names [text, px, py, width] on the screen, pushed apart where they would cover each other. */
+function apart(names) {
+  for (let round = 0; round < 8; round++) {
+    names.forEach((a, i) => names.slice(0, i).forEach((b) => {
+      const overlap = Math.abs(a[1] - b[1]) < (a[3] + b[3]) / 2 + 5 && 18 - Math.abs(a[2] - b[2]);
+      if (overlap > 0) { const side = a[2] < b[2] ? -1 : 1; a[2] += (side * overlap) / 2; b[2] -= (side * overlap) / 2; }
+    }));
+  }
+  return names;
+}
+
+/** Round values about 90 pixels apart, in the part of an axis that is seen. */
+function ticks(centre, scale, length) {
+  const raw = 90 / scale, power = 10 ** Math.floor(Math.log10(raw)), step = power * [1, 2, 5, 10].find((f) => f * power >= raw);
+  const first = Math.ceil((centre - length / 2 / scale) / step), count = Math.floor(length / scale / step) + 1;
+  return Array.from({ length: count }, (_, k) => (first + k) * step).filter((value) => Math.abs(value - centre) <= length / 2 / scale);
+}
+
+function drawAxes(pen, view, { left, top, w, h }, titles, note, { ink, font }) {
+  const line = (x0, y0, x1, y1, alpha) => { pen.globalAlpha = alpha; pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x1, y1); pen.stroke(); pen.globalAlpha = 0.75; };
+  Object.assign(pen, { fillStyle: ink, strokeStyle: ink, lineWidth: 1, font: `13px ${font}`, textBaseline: "middle", textAlign: "center" });
+  for (const value of ticks(view.x, view.sx, w)) {
+    const px = left + w / 2 + (value - view.x) * view.sx;
+    line(px, top, px, top + h, value ? 0.07 : 0.25);
+    pen.fillText(short(value), px, top + h + 12);
+  }
+  pen.textAlign = "right";
+  for (const value of ticks(view.y, view.sy, h)) {
+    const py = top + h / 2 - (value - view.y) * view.sy;
+    line(left, py, left + w, py, value ? 0.07 : 0.25);
+    pen.fillText(short(value), left - 7, py);
+  }
+  Object.assign(pen, { globalAlpha: 1, textAlign: "center", font: `600 15px ${font}` });
+  pen.fillText(titles[0], left + w / 2, top + h + 34);
+  pen.save();
+  pen.translate(11, top + h / 2);
+  pen.rotate(-Math.PI / 2);
+  pen.fillText(titles[1], 0, 0);
+  pen.restore();
+  Object.assign(pen, { globalAlpha: 0.65, textAlign: "right", font: `13px ${font}` });
+  pen.fillText(note, left + w, top + h + 34);
+  pen.globalAlpha = 1;
+}
+
 /** Even-odd rule; the same arithmetic as ui/latent_points.py, so that both sides count alike. */
 function inside(polygon, x, y) {
   let within = false;

@@ -1,0 +1,257 @@
+"""The Latent page: which codes it shows, what a selection brings, and what it says where something is missing."""
+
+import shutil
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page
+from streamlit.testing.v1 import AppTest
+
+from aecore.jobs import queue
+from aecore.runs import Lab
+from tests.browser import chromium, dashboard, keep, settle
+from tests.conftest import TrainedRun, TwoRuns
+from ui import latent_map, latent_points
+from ui.latent_points import View
+from ui.palette import label_colour
+
+ROOT = Path(__file__).parents[1]
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def latent(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """The Latent page of a lab, with these query parameters and this state of the map."""
+
+    def at(lab: Lab, state: dict[str, Any] | None = None, **query: str) -> AppTest:
+        monkeypatch.setenv("AELAB_HOME", str(lab.path))
+        test = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
+        test.query_params.update(query)
+        for key, value in (state or {}).items():
+            test.session_state[key] = value
+        test.switch_page(str(ROOT / "pages/latent.py")).run()
+        assert not test.exception
+        return test
+
+    return at
+
+
+@pytest.fixture
+def copy(trained_run: TrainedRun, tmp_path: Path) -> TrainedRun:
+    """The trained run in a lab of the test's own, to take things away from."""
+    shutil.copytree(trained_run.lab.path, tmp_path / "lab", ignore=shutil.ignore_patterns("*.lock"))
+    lab = Lab.open(tmp_path / "lab")
+    return TrainedRun(lab, trained_run.id, lab.run(trained_run.id))
+
+
+def text(test: AppTest) -> str:
+    html = [block.proto.body for block in test.get("html") if "<style>" not in block.proto.body]
+    said = [element.value for kind in (test.markdown, test.caption, test.error) for element in kind]
+    return unescape("\n".join([*html, *said]))
+
+
+def box(places: np.ndarray) -> list[list[float]]:
+    (left, low), (right, high) = places.min(0).astype(float) - 1, places.max(0).astype(float) + 1
+    return [[left, low], [right, low], [right, high], [left, high]]
+
+
+def test_an_empty_lab_says_what_to_do(latent: Open, lab: Lab) -> None:
+    test = latent(lab)
+    assert "No model was trained here yet" in text(test)
+    assert [link.label for link in test.get("page_link")][-1] == "Set up the first run"
+
+
+def test_a_run_opens_with_all_its_test_images(latent: Open, trained_run: TrainedRun) -> None:
+    test = latent(trained_run.lab, run=trained_run.id)
+    assert test.get("bidi_component")
+    assert test.selectbox(key="latent-n").value == "all"
+    assert "The two axes are the code itself." in text(test)
+    assert "Shift and drag" in text(test), "what can be done in the map"
+
+
+def test_the_map_is_told_addresses_names_and_colours_and_no_point(trained_run: TrainedRun, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(trained_run.lab.path))
+    told = latent_map.describe(View(trained_run.id, "test", None, 512))
+    assert told["axes"] == ["Latent feature 1", "Latent feature 2"]
+    assert told["names"] == [str(digit) for digit in range(10)]
+    assert told["colours"] == [label_colour(label) for label in range(10)]
+    assert told["points"].startswith(f"api/points/{trained_run.id}?split=test&n=512&v=")
+    assert told["decode"].startswith(f"api/decode/{trained_run.id}?split=test&v=")
+    assert told["lifted"] == ""
+
+
+def test_512_training_points_are_a_choice_as_in_the_tutorial(latent: Open, trained_run: TrainedRun) -> None:
+    choice = latent(trained_run.lab, run=trained_run.id, split="train", n="512").selectbox(key="latent-n")
+    assert choice.value == "512"
+    total = len(trained_run.folder.analysis("train")["labels"])
+    assert choice.options == ["512, as in the tutorial", f"all {total:,}"]
+
+
+def test_a_lasso_brings_the_images_and_counts_by_label(latent: Open, trained_run: TrainedRun, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(trained_run.lab.path))
+    shown = latent_points.points(View(trained_run.id, "test"))
+    corner = shown.places[shown.places[:, 0] > np.median(shown.places[:, 0])]
+    view = {"split": "test", "step": None, "n": None}
+    selection = {"kind": "polygon", "polygon": box(corner), "hidden": [], "view": view}
+    inside = np.isin(shown.indices, latent_points.members(View(trained_run.id, "test"), selection))
+    test = latent(trained_run.lab, {f"latent-map-{trained_run.id}-test": {"selection": selection}}, run=trained_run.id)
+    said = text(test)
+    assert f"{inside.sum():,} of {len(inside):,} selected" in said
+    for label in np.unique(shown.labels[inside]):
+        many, all_ = (inside & (shown.labels == label)).sum(), (shown.labels == label).sum()
+        assert f"<b>{label}</b> {many} of {all_}" in said
+    assert said.count("<img src=") == min(60, inside.sum())
+    assert f"api/thumb/{trained_run.id}/test/{shown.indices[inside][0]}.png?v=" in said
+
+
+def test_the_worst_of_a_selection_come_first_where_one_asks_for_them(latent: Open, trained_run: TrainedRun) -> None:
+    kept = trained_run.folder.analysis("test")
+    selection = {
+        "kind": "polygon",
+        "polygon": box(kept["codes"]),
+        "hidden": [],
+        "view": {"split": "test", "step": None, "n": None},
+    }
+    test = latent(trained_run.lab, {f"latent-map-{trained_run.id}-test": {"selection": selection}}, run=trained_run.id)
+    test.segmented_control(key="latent-order").set_value("worst first").run()
+    first = text(test).split('<div class="latent-tiles">')[1].split("?")[0]
+    assert first.endswith(f"/test/{kept['indices'][kept['errors'].argmax()]}.png")
+
+
+@pytest.mark.parametrize(
+    "selection", [{"kind": "polygon"}, {"view": {}}, {"kind": "index", "view": {"split": "test"}}, 7]
+)
+def test_a_selection_that_makes_no_sense_selects_nothing(latent: Open, trained_run: TrainedRun, selection: Any) -> None:
+    test = latent(trained_run.lab, {f"latent-map-{trained_run.id}-test": {"selection": selection}}, run=trained_run.id)
+    assert "selected" not in text(test)
+
+
+def test_pinned_places_stand_beside_the_map(latent: Open, trained_run: TrainedRun) -> None:
+    state = {f"latent-map-{trained_run.id}-test": {"pins": [[0.5, -1.25]]}}
+    said = text(latent(trained_run.lab, state, run=trained_run.id))
+    assert "Pinned places" in said
+    assert f"api/decode/{trained_run.id}?split=test&v=" in said
+    assert "&x=0.5&y=-1.25" in said
+
+
+def test_more_dimensions_are_projected_and_the_caption_says_how_much_they_explain(
+    latent: Open, two_runs: TwoRuns
+) -> None:
+    said = text(latent(two_runs.lab, run=two_runs.ids[1]))
+    explained = latent_points.cloud(View(two_runs.ids[1], "test")).pca.explained
+    assert f"feature 1: principal component, {explained[0]:.0%}".replace("%", " % of variance") in said
+    assert f"feature 2: principal component, {explained[1]:.0%}".replace("%", " % of variance") in said
+
+
+def test_three_dimensions_have_the_same_colours_and_counts(latent: Open, two_runs: TwoRuns) -> None:
+    assert latent(two_runs.lab, run=two_runs.ids[1], dims="3").get("plotly_chart")
+    figure = latent_map.scatter_3d(View(two_runs.ids[1], "test"))
+    labels = two_runs.folders[1].analysis("test")["labels"]
+    assert [trace.name for trace in figure.data] == [f"{label}  {(labels == label).sum()}" for label in range(10)]
+    assert [trace.marker.color for trace in figure.data] == [label_colour(label) for label in range(10)]
+    assert figure.layout.scene.xaxis.title.text == "Latent feature 1"
+
+
+def test_two_numbers_offer_no_third_dimension(latent: Open, trained_run: TrainedRun) -> None:
+    test = latent(trained_run.lab, run=trained_run.id, dims="3")
+    assert not test.get("plotly_chart")
+    assert test.get("bidi_component")
+
+
+def test_the_training_can_be_walked_through(latent: Open, trained_run: TrainedRun) -> None:
+    test = latent(trained_run.lab, run=trained_run.id, split="film")
+    slider, steps = test.select_slider[0], trained_run.folder.sample_steps()
+    assert slider.value == steps[-1]
+    slider.set_value(steps[0]).run()
+    assert not test.exception
+    assert "Only the newest model is kept" in text(test)
+
+
+def test_an_unknown_run_in_the_address_shows_the_newest(latent: Open, trained_run: TrainedRun) -> None:
+    test = latent(trained_run.lab, run="nobody")
+    assert any("nobody cannot be shown" in info.value for info in test.info)
+    assert test.get("bidi_component")
+
+
+def test_before_the_analysis_there_are_the_samples_and_a_button(latent: Open, copy: TrainedRun) -> None:
+    shutil.rmtree(copy.folder.path / "analysis")
+    test = latent(copy.lab, run=copy.id)
+    assert test.get("bidi_component")
+    for _ in range(3):
+        if test.button(key="analyse"):
+            test.button(key="analyse").click().run()
+            break
+    assert [job.kind for job in queue.jobs(copy.lab, copy.id)].count("analyse") >= 1
+    assert "the codes of all images …" in text(test)
+
+
+def test_a_run_without_weights_shows_its_codes_and_says_what_is_missing(latent: Open, copy: TrainedRun) -> None:
+    shutil.rmtree(copy.folder.checkpoints)
+    test = latent(copy.lab, run=copy.id)
+    assert test.get("bidi_component")
+    assert "come with the first checkpoint" in text(test)
+
+
+def test_codes_of_a_diverged_run_are_a_sentence(latent: Open, copy: TrainedRun) -> None:
+    kept = copy.folder.analysis("test")
+    copy.folder.write_analysis({"test": kept | {"codes": np.full_like(kept["codes"], np.nan)}}, {})
+    assert "No code of the test images is a finite number: the training diverged." in text(
+        latent(copy.lab, run=copy.id)
+    )
+
+
+def place(page: Page, x: float, y: float) -> tuple[float, float]:
+    """A place of the map's field, 0 to 1 from its left and top, in pixels of the page."""
+    found = page.locator(".latent-map .field").bounding_box()
+    assert found
+    return found["x"] + found["width"] * x, found["y"] + found["height"] * y
+
+
+def on(map_: Locator, script: str) -> Any:
+    return map_.evaluate(f"root => {{ const map = root.latentMap; {script} }}")
+
+
+def test_in_a_browser_hovering_lasso_and_decoding_work_together(copy: TrainedRun) -> None:
+    with dashboard(copy.lab.path) as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.goto(f"{address}/latent?run={copy.id}&split=test")
+        page.wait_for_selector(".latent-map[data-state=ready]", timeout=60_000)
+        settle(page)
+        map_, card = page.locator(".latent-map"), page.locator(".latent-map .card")
+        keep(page, "latent")
+
+        x, y, index = on(
+            map_, "const [x, y] = map.toScreen(map.points.x[5], map.points.y[5]); return [x, y, map.points.index[5]]"
+        )
+        corner = page.locator(".latent-map .over").bounding_box()
+        page.mouse.move(corner["x"] + x, corner["y"] + y)
+        card.get_by_text(f"test image {index}").wait_for()
+        card.get_by_text("reconstruction").wait_for()
+        keep(page, "latent-hover")
+
+        page.mouse.move(*place(page, 0.99, 0.01))
+        card.get_by_text("The decoder draws").wait_for()
+        page.mouse.click(*place(page, 0.985, 0.02))
+        page.get_by_text("Pinned places").wait_for()
+
+        page.keyboard.down("Shift")
+        page.mouse.move(*place(page, 0.02, 0.02))
+        page.mouse.down()
+        for corner_ in ((0.6, 0.02), (0.6, 0.98), (0.02, 0.98)):
+            page.mouse.move(*place(page, *corner_), steps=4)
+        page.mouse.up()
+        page.keyboard.up("Shift")
+        page.wait_for_selector(".latent-tiles img")
+        chosen = on(map_, "return map.chosen.size")
+        assert 0 < chosen < len(copy.folder.analysis("test")["labels"])
+        assert page.get_by_text(f"{chosen} of ").first.is_visible(), "both sides count alike"
+        keep(page, "latent-selection")
+
+        page.locator(".latent-map .legend button").nth(1).click()
+        assert on(map_, "return map.shown.reduce((a, b) => a + b, 0)") == on(map_, "return map.counts[1]")
+        page.keyboard.press("Escape")
+        page.wait_for_selector(".latent-tiles", state="detached")
