@@ -16,6 +16,10 @@ STORY = (
     "Train one here, watch it learn, compare it with another, and walk through the space of its codes."
 )
 
+RECENT = 50
+recent = runs(lab(), limit=RECENT)
+going = any(row.state in OPEN for row in recent)
+
 
 def introduction(rows: list[RunRow]) -> None:
     """What a visitor sees before the first click: two sentences, the button, and pictures that learn."""
@@ -33,7 +37,7 @@ def introduction(rows: list[RunRow]) -> None:
                 problem(error)
         page_link("train", "or set up a model of your own", icon=":material/tune:")
     with right.container(key="hero-pictures"):
-        live_pictures(demo.latest_pair(rows) or demo.RECORDED, key="film", loop=True)
+        live_pictures(demo.latest_pair(rows) or demo.recorded(), key="film", loop=True)
 
 
 def story(pair: list[RunRow]) -> None:
@@ -49,23 +53,25 @@ def story(pair: list[RunRow]) -> None:
     demo.stage(pair)
 
 
-@st.fragment(run_every=2)
+@st.fragment(run_every=2 if going else 6)
 def machine() -> None:
     """Devices, queue and latest runs, kept up to date without a rerun of the page."""
-    rows = runs(lab(), limit=50)
-    going = [row for row in rows if row.state in OPEN]
+    rows = runs(lab(), limit=RECENT)
+    now = [row for row in rows if row.state in OPEN]
+    if bool(now) != going:
+        st.rerun()  # the interval is set when the page runs
     devices, waiting, latest = st.columns(3, gap="medium")
     with devices.container(key="devices", border=True, height="stretch"):
         section("This machine")
         queue.device_card()
     with waiting.container(key="queue", border=True, height="stretch"):
         section("Running and waiting")
-        queue.queue_card(going)
+        queue.queue_card(now)
     with latest.container(key="latest", border=True, height="stretch"):
         section("Latest runs")
         queue.latest_card([row for row in rows if row.state not in OPEN])
 
 
 pair = demo.pair_in_url(lab())
-story(pair) if pair else introduction(runs(lab(), limit=50))
+story(pair) if pair else introduction(recent)
 machine()

@@ -14,6 +14,7 @@ from aecore.jobs import queue
 from aecore.runs import Lab, RunFolder
 from tests.conftest import TrainedRun, tiny
 from ui.api import live
+from ui.live import titles
 
 Ask = Callable[[Lab], TestClient]
 
@@ -139,3 +140,12 @@ def test_the_wall_of_pictures_has_its_gaps_enlarged_with_it(tmp_path: Path) -> N
     assert wall.shape == (2 * (2 * 5 - 1), 2 * (3 * 5 - 1), 4)
     assert wall[0, 0].tolist() == [200, 200, 200, 255]
     assert wall[8, 0, 3] == 0
+
+
+def test_the_axis_says_what_the_loss_is_averaged_over() -> None:
+    mean = titles([tiny()])
+    assert mean["loss"] == "loss: squared error, mean over pixels, images in [0,1]"
+    elbo = tiny(model__bottleneck__kind="gaussian", model__objective__kind="elbo")
+    assert titles([elbo])["loss"].startswith("loss: reconstruction and KL, ")
+    assert "sum over pixels" in titles([elbo])["loss"]
+    assert "do not minimise the same" in titles([tiny(), elbo])["loss"]

@@ -14,7 +14,6 @@ from ui.live import shown as with_colours
 CODE_SIZES = (2, 16)
 KEY = "demo"
 """Name in the URL: which pair of runs is shown."""
-RECORDED: list[Shown] = []
 
 
 def configs() -> list[RunConfig]:
@@ -45,6 +44,11 @@ def pair_in_url(lab: Lab) -> list[RunRow]:
     return [found[run] for run in ids if run in found]
 
 
+def recorded() -> list[Shown]:
+    """The pair that came with the program: what the first page shows while the lab has none of its own."""
+    return with_colours([(f"recorded-{size}", f"Code of {size}") for size in CODE_SIZES])
+
+
 def latest_pair(rows: list[RunRow]) -> list[Shown]:
     """The newest finished demo of each code size, to show before the first click; empty where there is none."""
     newest = {
@@ -61,7 +65,7 @@ def named(pair: list[RunRow]) -> list[Shown]:
 
 def stage(pair: list[RunRow]) -> None:
     """Both curves and both models' pictures, live."""
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns([46, 54], gap="large")
     with left:
         live_curves(named(pair), key="demo-curves", height=430)
     with right:

@@ -96,7 +96,7 @@ def ask(row: RunRow, what: str) -> None:
 
 def charts(row: RunRow) -> None:
     """Live curves beside live pictures."""
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns([46, 54], gap="large")
     with left:
         live_curves(shown([(row.id, row.name)]), key=f"curves-{row.id}")
     with right:

@@ -16,6 +16,9 @@ from ui.lab import lab
 from ui.pictures import wall
 
 MOST = 64
+RECORDED = {path.name: path for path in sorted((Path(__file__).parents[1] / "assets/film").glob("recorded-*"))}
+"""Samples of a demo that was trained before: the first page shows them until the lab has a demo of its own."""
+
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
@@ -92,8 +95,8 @@ def _finite(value: float | None) -> float | None:
 def samples(request: Request) -> Response:
     """`?run=`: which samples there are, `[step, epoch, seconds]` each, and the shape (C, H, W) and number of their images."""
     run = request.query_params.get("run", "")
-    ended = index.run(lab(), run).state not in OPEN
-    folder = lab().run(run)
+    ended = run in RECORDED or index.run(lab(), run).state not in OPEN
+    folder = _folder(run)
     steps = folder.sample_steps()
     shape = _inputs(str(folder.path)).shape if steps else (0, 0, 0, 0)
     taken = [caption for step in steps if (caption := _caption(str(folder.path), step))]
@@ -101,10 +104,15 @@ def samples(request: Request) -> Response:
     return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
 
+def _folder(run: str) -> RunFolder:
+    """The folder of a run of this lab, or of one that came with the program."""
+    return RunFolder(RECORDED[run]) if run in RECORDED else lab().run(run)
+
+
 @lru_cache(maxsize=4096)
-def _caption(path: str, step: int) -> tuple[int, int, float] | None:
+def _caption(path: str, step: int) -> tuple[int, int, float | None] | None:
     found = RunFolder(path).sample(step)
-    return (step, found.epoch, round(float(found.seconds), 2)) if found else None  # it was thinned out a moment ago
+    return (step, found.epoch, _finite(round(float(found.seconds), 2))) if found else None  # thinned out a moment ago
 
 
 @lru_cache(maxsize=64)
@@ -119,7 +127,7 @@ def _inputs(path: str) -> np.ndarray:
 def sample(request: Request) -> Response:
     """`/api/sample/{run}/{step}.png?n=`: the first n reconstructions at a step, side by side."""
     run, step = request.path_params["run"], request.path_params["step"]
-    found = lab().run(run).sample(step)
+    found = _folder(run).sample(step)
     if found is None:
         raise LabError(f"The run {run} has no pictures of step {step}.")
     return _strip(found.x_hat, request)
@@ -128,7 +136,7 @@ def sample(request: Request) -> Response:
 @known_run
 def inputs(request: Request) -> Response:
     """`/api/inputs/{run}.png?n=`: the first n images that the samples reconstruct, side by side."""
-    return _strip(_inputs(str(lab().run(request.path_params["run"]).path)), request)
+    return _strip(_inputs(str(_folder(request.path_params["run"]).path)), request)
 
 
 def _strip(images: np.ndarray, request: Request) -> Response:

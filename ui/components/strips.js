@@ -18,6 +18,7 @@ const element = (tag, className, parent) => {
   return made;
 };
 const address = (path) => new URL(path, document.baseURI).href;
+const moment = ([step, epoch, seconds]) => step === 0 ? "untrained" : [epoch ? `epoch ${epoch}` : `step ${step}`, ...(seconds == null ? [] : [`${seconds.toFixed(1)} s`])].join(" · ");
 const pictures = new Map();
 
 // The decoded strip at this address, once; null until it is there.
@@ -141,7 +142,7 @@ class Wall {
     this.row(0, "Original", "held-out images", first, (n) => `api/inputs/${first.id}.png?n=${n}`);
     runs.forEach((run, index) => {
       const sample = run.samples.filter(([step]) => step <= this.at).pop() ?? run.samples[0];
-      const caption = !sample ? "waiting" : sample[0] === 0 ? "untrained" : `epoch ${sample[1]} · ${sample[2].toFixed(1)} s`;
+      const caption = sample ? moment(sample) : "waiting";
       this.row(index + 1, run.label, caption, first, sample && ((n) => `api/sample/${run.id}/${sample[0]}.png?n=${n}`), run.colour);
       for (const [step] of run.samples) picture(`api/sample/${run.id}/${step}.png?n=${Math.min(FETCHED, run.count)}`, () => {}); // so that the slider never waits
     });
