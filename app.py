@@ -33,11 +33,13 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
 
 async def keep_supervised() -> None:
     """Start the lab's supervisor wherever there is none. It and its trainers outlive the dashboard."""
+    said = ""
     while True:
         try:
             await asyncio.to_thread(lambda: ensure_supervisor(lab()))
         except (LabError, OSError) as error:
-            print(error, file=sys.stderr)  # each page says it too
+            if str(error) != said:  # each page says it too
+                print(said := str(error), file=sys.stderr)
         await asyncio.sleep(LOOK_EVERY)
 
 

@@ -135,6 +135,15 @@ def test_without_a_password_there_is_no_door(visitor: TestClient, monkeypatch: p
     assert visitor.get("/login", headers=PAGE).headers["location"] == "/"
 
 
+def test_a_lab_that_cannot_be_opened_is_one_sentence_here_too(
+    visitor: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELAB_HOME", "/dev/null/lab")
+    answer = visitor.get("/", headers=PAGE)
+    assert answer.status_code == 503
+    assert answer.text.startswith("The lab folder /dev/null/lab cannot be used: ")
+
+
 def test_every_answer_says_what_a_page_may_load(visitor: TestClient) -> None:
     for path in ("/login", "/api/metrics"):
         headers = visitor.get(path).headers

@@ -24,6 +24,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from aecore.runs import LabError
+
 COOKIE = "aelab_visitor"
 LOGIN, LOGOUT = "login", "logout"
 OPEN_PATHS = ("/login", "/_stcore/health", "/fonts/")
@@ -139,19 +141,25 @@ class Door:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or not guarded() or self._may_pass(scope):
+        answer: Response | None = None
+        try:
+            if scope["type"] in ("http", "websocket") and guarded() and not self._may_pass(scope):
+                answer = _refusal(scope)
+        except LabError as error:  # its secret cannot be read, so nobody can be known
+            answer = PlainTextResponse(str(error), 503)
+        if answer is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await _refusal(scope)(scope, receive, send)
+            await answer(scope, receive, send)
 
     def _may_pass(self, scope: Scope) -> bool:
         return scope["path"].startswith(OPEN_PATHS) or name_in(HTTPConnection(scope).cookies, _lab()) is not None
 
 
 def _refusal(scope: Scope) -> Response:
-    if scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", ""):
+    if scope.get("method") == "GET" and "text/html" in Headers(scope=scope).get("accept", ""):
         query = scope["query_string"].decode("latin-1")
         return RedirectResponse("/login?next=" + quote(scope["path"] + "?" * bool(query) + query, safe="/"), 303)
     return PlainTextResponse("Give your name and the password first: /login", 401)

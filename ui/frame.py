@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
+from zlib import crc32
 
 import streamlit as st
 
@@ -35,7 +36,7 @@ def section(title: str, note: str = "") -> None:
 
 def empty(text: str, page: str | None = None, label: str | None = None, **query: Any) -> None:
     """What a page shows while there is nothing to show: a sentence, and a link to what to do next."""
-    with st.container(key=f"empty-{abs(hash(text))}", border=True, horizontal_alignment="center", gap="medium"):
+    with st.container(key=f"empty-{crc32(text.encode())}", border=True, horizontal_alignment="center", gap="medium"):
         st.markdown(f"##### {text}", text_alignment="center")
         if page:
             page_link(page, label or page.capitalize(), **query)

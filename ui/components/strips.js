@@ -1,5 +1,5 @@
 // The same held-out images, and under them what each run makes of them. Polls api/samples while a run is live.
-const EVERY = 500, RETRY = 2000, GAP = 4, FETCHED = 32, FILM = 5000, REST = 2500;
+const EVERY = 500, RETRY = 2000, GAP = 4, FETCHED = 32, KEPT = 500, FILM = 5000, REST = 2500;
 const PLAY = '<svg viewBox="0 0 10 10"><path d="M2 0l8 5-8 5z"/></svg>', PAUSE = '<svg viewBox="0 0 10 10"><path d="M1 0h3v10H1zM6 0h3v10H6z"/></svg>';
 const walls = new WeakMap();
 
@@ -29,6 +29,7 @@ function picture(path, drawn) {
     image.onerror = () => pictures.delete(path);
     image.src = address(path);
     pictures.set(path, image);
+    if (pictures.size > KEPT) pictures.delete(pictures.keys().next().value);
   }
   const image = pictures.get(path);
   return image?.complete && image.naturalWidth ? image : null;
