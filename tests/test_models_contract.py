@@ -8,6 +8,7 @@ from safetensors.torch import load, save
 
 from aecore.config import ConfigError, Facts, ModelConfig
 from aecore.models import BACKBONES, BOTTLENECKS, OBJECTIVES, Autoencoder, Batch, Progress, build, summarise, summary
+from aecore.models.convolutional import TransposedConvolution
 
 SMALL = {"dense": [{"widths": (7, 5)}, {"widths": ()}]}
 SMALL["conv"] = [
@@ -15,6 +16,7 @@ SMALL["conv"] = [
     {"channels": (3, 4), "norm": "batch", "activation": "tanh"},
     {"channels": (3, 4), "kernel": 4, "stride": 1, "padding": 0, "output": "tanh"},
     {"channels": (3, 4), "kernel": 3, "stride": 1, "pool": "max", "norm": "batch", "norm_after_activation": True},
+    {"channels": (4,), "kernel": 2, "stride": 2, "padding": 0},
     {"channels": (3,), "kernel": 3, "stride": 3, "padding": 2, "activation": "gelu"},
 ]
 SHAPES = [(1, 28, 28), (3, 32, 32), (1, 17, 13), (3, 8, 9), (1, 15, 30)]
@@ -112,6 +114,20 @@ def test_a_kernel_larger_than_the_image_is_a_sentence():
     config = model_config("conv", {"channels": (3, 4), "kernel": 15, "padding": 0}, "vector", "reconstruction")
     with pytest.raises(ConfigError, match="use a smaller kernel or fewer layers"):
         build(config, Facts((1, 8, 8), (0, 1), 1, ()))
+
+
+def test_a_decoder_that_ends_in_tiles_is_the_transposed_convolution():
+    torch.manual_seed(0)
+    fast = TransposedConvolution(5, 3, 4, 4)
+    slow = torch.nn.ConvTranspose2d(5, 3, 4, 4)
+    slow.load_state_dict(fast.state_dict())
+    assert fast.tiles
+    x = torch.randn(2, 5, 7, 6)
+    assert torch.allclose(fast(x), slow(x), atol=1e-6)
+    fast(x).square().sum().backward()
+    slow(x).square().sum().backward()
+    assert torch.allclose(fast.weight.grad, slow.weight.grad, rtol=1e-4, atol=1e-5)
+    assert not TransposedConvolution(5, 3, 4, 2, 1).tiles
 
 
 def test_only_a_gaussian_bottleneck_has_a_prior():
