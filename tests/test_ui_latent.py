@@ -1,7 +1,7 @@
 """The Latent page: which codes it shows, what a selection brings, and what it says where something is missing."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from aecore.jobs import queue
 from aecore.runs import Lab
 from tests.browser import chromium, dashboard, keep, settle
-from tests.conftest import TrainedRun, TwoRuns
+from tests.conftest import TrainedRun, TwoRuns, close
 from ui import latent_map, latent_points
 from ui.latent_points import View
 from ui.palette import label_colour
@@ -41,11 +41,12 @@ def latent(monkeypatch: pytest.MonkeyPatch) -> Open:
 
 
 @pytest.fixture
-def copy(trained_run: TrainedRun, tmp_path: Path) -> TrainedRun:
+def copy(trained_run: TrainedRun, tmp_path: Path) -> Iterator[TrainedRun]:
     """The trained run in a lab of the test's own, to take things away from."""
     shutil.copytree(trained_run.lab.path, tmp_path / "lab", ignore=shutil.ignore_patterns("*.lock"))
     lab = Lab.open(tmp_path / "lab")
-    return TrainedRun(lab, trained_run.id, lab.run(trained_run.id))
+    yield TrainedRun(lab, trained_run.id, lab.run(trained_run.id))
+    close(lab)
 
 
 def text(test: AppTest) -> str:

@@ -103,7 +103,7 @@ def pinned(view: View, pins: list[tuple[float, float]], weights: str) -> None:
     st.markdown("#### Pinned places")
     parts = [
         f'<figure><img src="{decode_address(view, f"{x:.7g}", f"{y:.7g}", weights)}" alt="decoded picture">'
-        f"<figcaption>{x:.2f}, {y:.2f}</figcaption></figure>"
+        f"<figcaption>{x:.3g}, {y:.3g}</figcaption></figure>"
         for x, y in pins
     ]
     st.html(f'<div class="latent-pins">{"".join(parts)}</div>')

@@ -200,8 +200,8 @@ class LatentMap {
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, this.over.width, this.over.height);
     const font = getComputedStyle(this.root).fontFamily;
-    const note = `${whole(this.points.n)} points${this.painter.plain ? " · drawn without WebGL2: slower" : ""}`;
-    drawAxes(pen, this.view, { left: LEFT, top: TOP, w, h }, this.data.axes, note, { ink: this.ink, font });
+    drawAxes(pen, this.view, { left: LEFT, top: TOP, w, h }, this.data.axes, `${whole(this.points.n)} points`, { ink: this.ink, font });
+    if (this.painter.plain) pen.fillText("This browser has no WebGL2: drawn slower", LEFT + w - 8, TOP + 14);
     pen.save();
     pen.beginPath();
     pen.rect(LEFT, TOP, w, h);
