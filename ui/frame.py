@@ -11,6 +11,7 @@ from ui import access
 from ui.lab import who
 
 FOLDER = Path(__file__).parents[1] / "pages"
+LOGO = Path(__file__).parent / "assets/logo.svg"
 PAGES = {name: FOLDER / f"{name}.py" for name in ("home", "train", "runs", "compare", "latent")}
 
 
@@ -37,7 +38,8 @@ def section(title: str, note: str = "") -> None:
 def empty(text: str, page: str | None = None, label: str | None = None, **query: Any) -> None:
     """What a page shows while there is nothing to show: a sentence, and a link to what to do next."""
     with st.container(key=f"empty-{crc32(text.encode())}", border=True, horizontal_alignment="center", gap="medium"):
-        st.markdown(f"##### {text}", text_alignment="center")
+        st.image(str(LOGO), width=72)
+        st.markdown(text, text_alignment="center")
         if page:
             page_link(page, label or page.capitalize(), **query)
 
