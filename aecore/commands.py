@@ -211,11 +211,12 @@ def _ask(args: argparse.Namespace, row: RunRow, verb: str) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> Answer:
+    import aecore
     from aecore.jobs.analyse import figures
 
     lab = open_lab(args)
     folder = lab.run(run(lab, args.run).id)
-    found = folder.analysis_metrics() or figures(folder, lab.data_roots)
+    found = folder.analysis_metrics() or figures(aecore.load(folder), lab.data_roots)
     test, simple = found["test"], found["baselines"]
     rows = [["this model", f"{test['mse']:.5f}", f"{test['psnr']:.2f}", f"{test['ssim']:.4f}"]]
     rows += [[f"PCA, {simple['pca']['components']} components", f"{simple['pca']['mse']:.5f}", "", ""]]

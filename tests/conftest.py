@@ -1,7 +1,9 @@
 """What many tests need: a lab of their own, a tiny configuration, and runs that are already trained."""
 
 import os
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +12,8 @@ import pytest
 from aecore.config import RunConfig, parse, with_values
 from aecore.jobs import queue
 from aecore.jobs.foreground import train_here
-from aecore.jobs.supervisor import stop_supervisor
-from aecore.runs import Lab, RunFolder, runs
+from aecore.jobs.supervisor import running, stop_supervisor
+from aecore.runs import Lab, LabError, RunFolder
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -50,10 +52,13 @@ def tiny(**values: object) -> RunConfig:
 
 
 def close(lab: Lab) -> None:
-    """Leave no process behind: stop what runs, then the supervisor."""
-    for row in runs(lab):
-        if row.state in ("queued", "starting", "running"):
-            queue.stop(lab, row.id, "test")
+    """Leave no process behind: stop what runs, wait for it, then stop the supervisor."""
+    for run_id in {job.run_id for job in (*queue.pending(lab), *queue.live(lab))}:
+        with suppress(LabError):  # it was deleted, and so asked to stop already
+            queue.stop(lab, run_id, "test")
+    end = time.monotonic() + 30
+    while queue.live(lab) and running(lab) and time.monotonic() < end:
+        time.sleep(0.05)
     stop_supervisor(lab)
 
 

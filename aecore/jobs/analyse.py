@@ -7,10 +7,10 @@ import numpy as np
 
 import aecore
 from aecore import data
-from aecore.analysis import baselines, evaluation, latent, reconstruction
+from aecore.analysis import baselines, evaluation, reconstruction
+from aecore.analysis.trained import Trained
 from aecore.config import RunConfig
 from aecore.jobs.work import Stopped, Work
-from aecore.runs import RunFolder
 
 SPLITS: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
 CHUNK = 2048
@@ -31,7 +31,8 @@ def analyse(work: Work) -> None:
         if work.stop.asked:
             raise Stopped
 
-    config, trained = work.folder.config(), aecore.load(work.folder.path)
+    trained = aecore.load(work.folder)
+    config = trained.config
     splits: dict[str, dict[str, np.ndarray]] = {}
     for split in SPLITS:
         if split != "val" or data.watch_split(config.data) == "val":
@@ -39,17 +40,17 @@ def analyse(work: Work) -> None:
             indices = chosen(loaded, config, int(np.prod(trained.model.code_shape)))
             taken = loaded.take(indices)
             splits[split] = _measured(trained, taken.images, step) | {"labels": taken.labels, "indices": indices}
-    work.folder.write_analysis(splits, figures(work.folder, work.lab.data_roots))
+    work.folder.write_analysis(splits, figures(trained, work.lab.data_roots))
     work.end("completed", "Analysed.")
 
 
-def figures(folder: RunFolder, roots: data.Roots) -> dict[str, Any]:
+def figures(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     """Metrics on the run's test images: {'test': mse, psnr, ssim, n}, and of two methods that need no network.
 
     Raises:
         DataError: where the images are gone.
     """
-    config, trained = folder.config(), aecore.load(folder.path)
+    config = trained.config
     train = data.choose(data.load(config.data, "train", roots), config.training).images
     test = data.of_classes(data.load(config.data, "test", roots), config.training).images
     seen = evaluation.evaluate(trained.model, test, trained.facts)
@@ -79,11 +80,11 @@ def _compared(train: np.ndarray, test: np.ndarray, code_size: int) -> dict[str, 
     }
 
 
-def _measured(trained: Any, images: np.ndarray, step: Callable[[], None]) -> dict[str, np.ndarray]:
+def _measured(trained: Trained, images: np.ndarray, step: Callable[[], None]) -> dict[str, np.ndarray]:
     codes, errors = [], []
     for begin in range(0, len(images), CHUNK):
         chunk = images[begin : begin + CHUNK]
-        codes.append(latent.encode(trained.model, chunk, trained.facts))
-        errors.append(reconstruction.mse(chunk, reconstruction.reconstruct(trained.model, chunk, trained.facts)))
+        codes.append(trained.encode(chunk))
+        errors.append(reconstruction.mse(chunk, trained.decode(codes[-1])))
         step()
     return {"codes": np.concatenate(codes), "errors": np.concatenate(errors).astype(np.float32)}

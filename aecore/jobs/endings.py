@@ -1,16 +1,14 @@
 """Why a job ended, in a sentence for the person whose run it was."""
 
-import errno
 import signal
 from typing import NamedTuple
 
 from aecore.config import ConfigError
 from aecore.runs import LabError
+from aecore.runs.errors import FULL, no_room
 
 COMPLETED, CONFIG, REFUSED, CRASHED = 0, 3, 4, 1
 """Exit codes of a trainer. They are a hint only: an adopted process has none."""
-
-FULL = "The disk is full: nothing more could be written. Make room on the lab's disk, then start the run again."
 
 
 class Ending(NamedTuple):
@@ -26,7 +24,7 @@ def explain(error: BaseException) -> Ending:
     """The ending that an exception means. What is not known is named by its class and text; its log has the rest."""
     names = {cls.__name__ for cls in type(error).__mro__}  # by name: torch must not be imported for a sentence
     text = str(error).strip()
-    if _no_room(error, text):
+    if no_room(error):
         return Ending("disk_full", FULL, CRASHED)
     if "OutOfMemoryError" in names or isinstance(error, MemoryError) or "can't allocate memory" in text:
         return Ending("oom", _memory("DefaultCPUAllocator" in text or isinstance(error, MemoryError)), CRASHED)
@@ -60,11 +58,6 @@ def died(exit_code: int | None, rebooted: bool) -> Ending:
             "signal", "The run's process was killed or ended without a word: by hand, or when memory ran out.", CRASHED
         )
     return Ending("exit", f"The run's process ended with exit code {exit_code} before the run was complete.", CRASHED)
-
-
-def _no_room(error: BaseException, text: str) -> bool:
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return full or "No space left on device" in text or "database or disk is full" in text
 
 
 def _memory(host: bool) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from aecore.jobs import locks, process
@@ -88,10 +88,11 @@ class LocalExecutor:
     def position(self, jobs: Sequence[Job]) -> dict[int, str]:
         return {}
 
-    def tend(self) -> None:
-        """Once a tick: collect ended children, warm new ones."""
-        for child in self.children.values():
-            child.process.poll()
+    def tend(self, live: Collection[int]) -> None:
+        """Once a tick: collect the children whose jobs ended by their own word, and warm new ones."""
+        for job_id in [job_id for job_id in self.children if job_id not in live]:
+            if self.children[job_id].process.poll() is not None:
+                del self.children[job_id]
         self.nursery.tend()
 
     def close(self) -> None:

@@ -107,6 +107,7 @@ class Supervisor:
         self.lab = lab
         self.executor = executor
         self.told_to_leave = False
+        self.live: set[int] = set()
         self.asked: dict[int, float] = {}  # job id -> when it was asked to stop
         self.killed: set[int] = set()
 
@@ -150,7 +151,11 @@ class Supervisor:
                 self._stop(job)
         waiting = queue.pending(self.lab)
         dispatch(self.lab, self.executor, waiting)
-        self.executor.tend()
+        ids = {job.id for job in live}
+        if self.live - ids:
+            queue.sweep(self.lab)
+        self.live = ids
+        self.executor.tend(ids | {job.id for job in waiting})
         return bool(live or waiting)
 
     def _stop(self, job: Job) -> None:
@@ -202,7 +207,6 @@ def bury(lab: Lab, seen: Job, status: Status) -> None:
     """Write the end of a job whose process is gone; where the trainer has said it itself, its word stands."""
     job = queue.job(lab, seen.id)
     if job.state not in database.LIVE:
-        queue.sweep(lab)
         return
     if job.want == "cancel":
         saved = f"the last checkpoint is at step {job.checkpoint_step}" if job.checkpoint_step else "nothing was saved"
@@ -214,7 +218,6 @@ def bury(lab: Lab, seen: Job, status: Status) -> None:
         state, code, reason = "failed", ending.reason_code, _with_log(lab, job, ending.reason)
     values = {"engine": None, "engine_ref": None} if state == "queued" else {}
     move(lab, job.id, state, by="supervisor", reason=reason, attempt=job.attempt, reason_code=code, **values)
-    queue.sweep(lab)
 
 
 def _with_log(lab: Lab, job: Job, reason: str) -> str:

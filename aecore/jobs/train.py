@@ -1,6 +1,7 @@
 """The job 'train': from a configuration to a trained model, with everything that pages show of it."""
 
 import platform
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from aecore.config import Facts, RunConfig
 from aecore.jobs import queue
 from aecore.jobs.recorder import Recorder
 from aecore.jobs.work import Shown, Stopped, Work
-from aecore.models import summary
+from aecore.models.summary import summarise
+from aecore.runs import LabError
 from aecore.training import device as devices
 
 
@@ -29,7 +31,7 @@ def train(work: Work) -> None:
     device = devices.choose(config.training.device)
     prepared = training.prepare(config, work.lab.data_roots, device)
     state = training.start(config, prepared.facts, work.threads)
-    work.folder.write_model(described(config, prepared.facts, state))
+    work.folder.write_model(described(prepared.facts, state))
     recorder = Recorder(work, state, prepared)
     work.beat(total_steps=recorder.total_steps, device=devices.describe(device), reason="")
     for row in training.train(state, prepared, config):
@@ -48,9 +50,9 @@ def _downloading(work: Work, done: int, total: int) -> None:
         raise Stopped
 
 
-def described(config: RunConfig, facts: Facts, state: training.TrainState) -> dict[str, Any]:
+def described(facts: Facts, state: training.TrainState) -> dict[str, Any]:
     """What model.json holds: enough to build the model again, and to show it without building it."""
-    layers = summary(config.model, facts)
+    layers = summarise(state.model, facts)
     return {
         "facts": facts._asdict(),
         "parameters": layers.parameters,
@@ -68,10 +70,10 @@ def _conclude(work: Work, config: RunConfig, recorder: Recorder, prepared: train
     ending = ending_of_stop(work, recorder.state.step) if stopped else ("completed", "", _completed(recorder))
     state, reason_code, reason = ending
     work.folder.write_result(_figures(config, recorder, prepared) | {"reason": reason})
-    if (
-        work.job.engine != "foreground"
-    ):  # before the last word: who reads 'completed' finds the analysis at least queued
-        queue.submit_job(work.lab, work.job.run_id, "analyse", work.job.owner)
+    # Before the last word: who reads 'completed' finds the analysis at least queued. A run that was deleted needs none.
+    if work.job.engine != "foreground":
+        with suppress(LabError):
+            queue.submit_job(work.lab, work.job.run_id, "analyse", work.job.owner)
     work.end(state, reason, reason_code)
 
 

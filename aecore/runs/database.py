@@ -22,6 +22,9 @@ from sqlalchemy import (
     event,
     text,
 )
+from sqlalchemy.exc import OperationalError
+
+from aecore.runs.errors import FULL, LabError, filled, no_room
 
 SCHEMA = 1
 STATES = ("queued", "starting", "running", "paused", "completed", "failed", "cancelled")
@@ -148,13 +151,23 @@ def _on_begin(connection: Connection) -> None:
 
 @contextlib.contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that only reads: one consistent view."""
-    with engine.connect() as connection:
+    """A transaction that only reads: one consistent view. Raises LabError where the disk is full."""
+    with _in_words(engine), engine.connect() as connection:
         yield connection
 
 
 @contextlib.contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes, alone; all of it is kept or nothing."""
-    with engine.execution_options(immediate=True).begin() as connection:
+    """A transaction that writes, alone; all of it is kept or nothing. Raises LabError where the disk is full."""
+    with _in_words(engine), engine.execution_options(immediate=True).begin() as connection:
         yield connection
+
+
+@contextlib.contextmanager
+def _in_words(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if no_room(error) or filled(Path(engine.url.database or "").parent):
+            raise LabError(FULL) from error
+        raise

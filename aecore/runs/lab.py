@@ -8,13 +8,12 @@ from sqlalchemy.exc import DBAPIError
 
 from aecore.config.lab import read_settings
 from aecore.runs import database
+from aecore.runs.errors import LabError
 from aecore.runs.folder import RunFolder
 
 CHECKOUT = Path(__file__).parents[2]
 
-
-class LabError(ValueError):
-    """Something in the lab is missing or cannot be used; `str` is a sentence for the user."""
+__all__ = ["Lab", "LabError"]
 
 
 class Lab:

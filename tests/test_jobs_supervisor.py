@@ -1,0 +1,216 @@
+"""The supervisor and the trainers it starts, as real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from aecore import load
+from aecore.config import RunConfig
+from aecore.jobs import locks, queue
+from aecore.jobs.local import lock_path
+from aecore.jobs.supervisor import ensure_supervisor, running, stop_supervisor
+from aecore.jobs.wake import wake
+from aecore.runs import Lab, RunRow, events, run
+from tests.conftest import tiny
+
+PATIENCE = 90
+"""Seconds: importing torch takes two on a quiet machine, and a test machine is not quiet."""
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.02)
+
+
+def until_state(lab: Lab, run_id: str, *states: str) -> RunRow:
+    until(lambda: run(lab, run_id).state in (*states, "failed"), f"{run_id} to be {states}")
+    row = run(lab, run_id)
+    assert row.state in states, row.reason
+    return row
+
+
+def long(**values: object) -> RunConfig:
+    """A run that does not end by itself."""
+    return tiny(training__epochs=100_000, **values)
+
+
+def pid_of(lab: Lab, run_id: str) -> int:
+    until(lambda: queue.jobs(lab, run_id)[0].engine_ref, "a process")
+    return int((queue.jobs(lab, run_id)[0].engine_ref or "").split(":")[2])
+
+
+@pytest.fixture
+def cold_lab(lab: Lab) -> Lab:
+    """A lab of two CPU slots whose supervisor keeps no process ready: nothing is imported that a test does not use."""
+    (lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 2, "warm": 0}))
+    return lab
+
+
+def test_a_submitted_run_is_trained_and_analysed(cold_lab: Lab, tiny_config: RunConfig) -> None:
+    run_id = queue.submit(cold_lab, tiny_config, "ada")
+    ensure_supervisor(cold_lab)
+    row = until_state(cold_lab, run_id, "completed")
+    folder = cold_lab.run(run_id)
+    result, model = folder.result(), folder.model()
+    assert result is not None
+    assert model is not None
+    assert row.step == row.total_steps == result["steps"] == 66
+    assert (row.epoch, row.progress, row.device) == (3, 1.0, "CPU, 1 thread")
+    assert result["mse"] == pytest.approx(folder.metrics()[0][-1][4], rel=0.05)
+    assert model["code_size"] == 2
+    assert folder.sample_steps()[0] == 0
+    assert folder.sample_steps()[-1] == 66
+    until(lambda: queue.jobs(cold_lab, run_id)[-1].state == "completed", "the analysis")
+    assert folder.analysis_metrics() is not None
+    states = [e.new for e in events(cold_lab, run_id) if e.kind == "train"]
+    assert states == ["queued", "starting", "running", "completed"]
+
+
+def test_stopping_saves_first_and_the_slot_goes_to_the_next(cold_lab: Lab) -> None:
+    (cold_lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 1, "warm": 0}))
+    first = queue.submit(cold_lab, long(), "ada")
+    second = queue.submit(cold_lab, tiny(), "bea")
+    ensure_supervisor(cold_lab)
+    until(lambda: run(cold_lab, first).step > 0, "the first steps")
+    assert run(cold_lab, second).position == 1
+    queue.stop(cold_lab, first, "bea")
+    row = until_state(cold_lab, first, "cancelled")
+    assert row.reason == f"Stopped by bea at step {row.step:,}; the model was saved."
+    assert load(cold_lab.run(first)).checkpoint.name == f"{row.step:08d}-1"
+    assert (cold_lab.run(first).result() or {})["steps"] == row.step
+    until_state(cold_lab, second, "completed")
+
+
+def test_a_killed_trainer_is_a_failed_run_with_its_cause_in_words(cold_lab: Lab) -> None:
+    run_id = queue.submit(cold_lab, long(), "ada")
+    ensure_supervisor(cold_lab)
+    until(lambda: run(cold_lab, run_id).state == "running", "the run")
+    os.kill(pid_of(cold_lab, run_id), signal.SIGKILL)
+    until(lambda: run(cold_lab, run_id).state == "failed", "the end", 5)
+    row = run(cold_lab, run_id)
+    assert row.reason_code == "signal"
+    assert row.reason.startswith(
+        "The run's process was killed with SIGKILL: by hand, or by the system when memory ran out."
+    )
+
+
+def test_trainers_outlive_their_supervisor_and_the_next_one_adopts_them(cold_lab: Lab) -> None:
+    kept, killed = queue.submit(cold_lab, long(), "ada"), queue.submit(cold_lab, long(training__seed=1), "ada")
+    ensure_supervisor(cold_lab)
+    for run_id in (kept, killed):
+        until(lambda run_id=run_id: run(cold_lab, run_id).step > 0, "both runs")
+    os.kill(running(cold_lab) or 0, signal.SIGKILL)
+    until(lambda: running(cold_lab) is None, "the supervisor's end")
+    os.kill(pid_of(cold_lab, killed), signal.SIGKILL)
+    step = run(cold_lab, kept).step
+    until(lambda: run(cold_lab, kept).step > step, "steps without a supervisor")
+    assert run(cold_lab, killed).state == "running"  # nobody has seen it die
+    ensure_supervisor(cold_lab)
+    until(lambda: run(cold_lab, killed).state == "failed", "the dead one's burial", 20)
+    assert run(cold_lab, kept).state == "running"
+    queue.stop(cold_lab, kept, "ada")
+    until_state(cold_lab, kept, "cancelled")
+
+
+def test_the_submitter_can_be_killed(cold_lab: Lab) -> None:
+    script = (
+        "import time; from aecore.runs import Lab; from aecore.jobs import queue, supervisor; "
+        "from tests.conftest import tiny; "
+        f"lab = Lab.open({str(cold_lab.path)!r}); run = queue.submit(lab, tiny(training__epochs=50), 'ada'); "
+        "supervisor.ensure_supervisor(lab); print(run, flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as dashboard:
+        assert dashboard.stdout is not None
+        run_id = dashboard.stdout.readline().strip()
+        until(lambda: run(cold_lab, run_id).state == "running", "the run")
+        os.killpg(dashboard.pid, signal.SIGKILL)
+    until_state(cold_lab, run_id, "completed")
+
+
+def test_ten_supervisors_at_once_leave_one(lab: Lab) -> None:
+    (lab.path / "settings.json").write_text(json.dumps({"warm": 0}))
+    command = [sys.executable, "-m", "aecore.jobs.supervisor", str(lab.path)]
+    started = [subprocess.Popen(command) for _ in range(10)]
+    until(lambda: sum(process.poll() is None for process in started) <= 1, "nine to leave")
+    time.sleep(0.3)
+    left = [process.pid for process in started if process.poll() is None]
+    assert left == [running(lab)]
+    assert ensure_supervisor(lab) is False
+    stop_supervisor(lab)
+    assert running(lab) is None
+    for process in started:
+        process.wait(5)
+
+
+def test_an_idle_supervisor_leaves_by_itself(lab: Lab) -> None:
+    (lab.path / "settings.json").write_text(json.dumps({"warm": 0, "idle_minutes": 0.02}))
+    assert ensure_supervisor(lab) is True
+    until(lambda: running(lab), "the supervisor")
+    until(lambda: not running(lab), "its end")
+
+
+def test_waiting_children_take_a_run_each_and_leave_with_the_supervisor(lab: Lab) -> None:
+    (lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 2, "warm": 1}))
+    ensure_supervisor(lab)
+    until(lambda: running(lab), "the supervisor")
+    supervisor = psutil.Process(running(lab))
+    until(lambda: supervisor.children(), "a waiting child")
+    child = supervisor.children()[0]
+    run_id = queue.submit(lab, tiny(), "ada")
+    assert pid_of(lab, run_id) == child.pid
+    until_state(lab, run_id, "completed")
+    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the used child's end")
+    left = supervisor.children(recursive=True)
+    stop_supervisor(lab)
+    _, alive = psutil.wait_procs(left, timeout=PATIENCE)
+    assert alive == []
+
+
+def test_the_same_seed_gives_the_same_metrics_byte_for_byte(cold_lab: Lab, tiny_config: RunConfig) -> None:
+    ids = [queue.submit(cold_lab, tiny_config, "ada") for _ in range(2)]
+    other = queue.submit(cold_lab, tiny(training__seed=1), "ada")
+    ensure_supervisor(cold_lab)
+    for run_id in (*ids, other):
+        until_state(cold_lab, run_id, "completed")
+    first, second, third = ((cold_lab.run(i).path / "metrics.csv").read_bytes() for i in (*ids, other))
+    assert first == second != third
+
+
+def test_a_deleted_run_is_stopped_and_its_folder_follows(cold_lab: Lab) -> None:
+    run_id = queue.submit(cold_lab, long(), "ada")
+    ensure_supervisor(cold_lab)
+    until(lambda: run(cold_lab, run_id).step > 0, "the first steps")
+    queue.delete(cold_lab, run_id, "ada")
+    until(lambda: (cold_lab.trash / run_id / "config.json").exists(), "the folder in the trash")
+    assert not (cold_lab.runs_folder / run_id).exists()
+
+
+def test_a_lock_lives_as_long_as_the_process_that_inherited_it(tmp_path: Path) -> None:
+    descriptor = locks.acquire(tmp_path / "lock")
+    assert descriptor is not None
+    assert locks.acquire(tmp_path / "lock") is None
+    child = subprocess.Popen(["sleep", "600"], pass_fds=[descriptor])
+    locks.release(descriptor)
+    assert locks.held(tmp_path / "lock")
+    child.kill()
+    child.wait()
+    assert not locks.held(tmp_path / "lock")
+    assert not locks.held(tmp_path / "never")
+
+
+def test_waking_nobody_does_nothing(lab: Lab) -> None:
+    wake(lab)
+    assert lock_path(lab, queue.jobs(lab, queue.submit(lab, tiny(), "ada"))[0]).name == "train.lock"

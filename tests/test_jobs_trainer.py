@@ -1,0 +1,241 @@
+"""What a run writes, and how it ends when something is wrong. In this process, as `train` does it."""
+
+import contextlib
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aecore import load, training
+from aecore.config import ConfigError
+from aecore.jobs import endings, queue, recorder, train
+from aecore.jobs.foreground import train_here
+from aecore.jobs.states import move
+from aecore.jobs.work import Shown, Work
+from aecore.runs import Lab, RunFolder, run
+from tests.conftest import TrainedRun, tiny
+
+
+def test_a_run_folder_tells_the_whole_story(trained_run: TrainedRun) -> None:
+    folder = trained_run.folder
+    rows, _ = folder.metrics()
+    facts, inputs, result, model = folder.facts(), folder.inputs(), folder.result(), folder.model()
+    assert facts is not None
+    assert inputs is not None
+    assert result is not None
+    assert model is not None
+    assert facts.shape == inputs.images.shape[1:] == (1, 8, 8)
+    assert rows[0][:3] == (0, 0, "val")
+    assert [row[0] for row in rows if row[2:4] == ("train", "loss")] == list(range(1, 67))
+    assert [(row[0], row[1]) for row in rows if row[2:4] == ("val", "mse")] == [(0, 0), (22, 1), (44, 2), (66, 3)]
+    assert rows[-1][4] < rows[0][4]  # it learns
+    assert len(folder.timing()) >= 1
+    assert set(result) >= {"loss", "mse", "psnr", "ssim", "parameters", "code_size", "seconds", "steps", "reason"}
+    assert np.prod(model["layers"][-1]["shape"]) == 64
+    assert (model["device"], model["parameters"]) == ("cpu", result["parameters"])
+    assert not list(folder.path.glob(".*"))
+
+
+def test_the_samples_begin_untrained_and_end_trained(trained_run: TrainedRun) -> None:
+    folder = trained_run.folder
+    steps = folder.sample_steps()
+    first, last = folder.sample(steps[0]), folder.sample(steps[-1])
+    inputs, result = folder.inputs(), folder.result()
+    assert first is not None
+    assert last is not None
+    assert inputs is not None
+    assert result is not None
+    assert (steps[0], steps[-1]) == (0, 66)
+    assert last.x_hat.shape == inputs.images.shape
+    assert last.codes.shape == (len(inputs.point_labels), 2)
+    assert last.errors.mean() < first.errors.mean()
+    assert last.errors.mean() == pytest.approx(result["mse"], rel=0.02)
+
+
+def test_the_analysis_is_of_every_split_and_held_against_simple_methods(trained_run: TrainedRun) -> None:
+    folder, trained = trained_run.folder, load(trained_run.folder)
+    figures, inputs = folder.analysis_metrics(), folder.inputs()
+    assert figures is not None
+    assert inputs is not None
+    for split, count in (("train", 1350), ("val", 150), ("test", 297)):
+        arrays = folder.analysis(split)
+        assert arrays is not None
+        assert arrays["codes"].shape == (count, 2)
+        assert arrays["indices"].tolist() == list(range(count))
+        assert arrays["labels"].shape == arrays["errors"].shape == (count,)
+    val = folder.analysis("val")
+    assert val is not None
+    assert np.allclose(trained.encode(inputs.images), val["codes"][inputs.indices], atol=1e-5)
+    assert figures["test"]["n"] == 297
+    assert figures["baselines"]["pca"]["components"] == 2
+    assert figures["baselines"]["pca"]["mse"] < figures["baselines"]["mean_image"]["mse"]
+
+
+def test_samples_are_thinned_to_fifty_and_the_ends_stay(trained_run: TrainedRun) -> None:
+    kept = recorder.Recorder.__new__(recorder.Recorder)
+    kept.folder, kept.kept, kept.early = RunFolder(trained_run.folder.path / "nowhere"), [], {0, 1, 2}
+    for step in range(1000):
+        kept.kept.append(step)
+        kept._thin()
+    assert len(kept.kept) == recorder.SAMPLES
+    assert kept.kept[:3] == [0, 1, 2]
+    assert kept.kept[-1] == 999
+    gaps = np.diff(kept.kept[3:])
+    assert gaps.max() <= 4 * gaps.min() + 2
+
+
+def test_a_diverged_run_says_so(lab: Lab) -> None:
+    run_id = train_here(
+        lab, tiny(training__optimiser="sgd", training__learning_rate=10, training__weight_decay=10), "ada"
+    )
+    row = run(lab, run_id)
+    assert (row.state, row.reason_code) == ("failed", "diverged")
+    assert "at step" in row.reason
+
+
+def test_a_data_set_that_is_not_there_is_a_failed_run_with_a_sentence(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise train.data.DataError("digits could not be had: put the files there by hand.")
+
+    monkeypatch.setattr(train.data, "ensure", refuse)
+    row = run(lab, train_here(lab, tiny(), "ada"))
+    assert (row.state, row.reason_code, row.reason) == (
+        "failed",
+        "config",
+        "digits could not be had: put the files there by hand.",
+    )
+
+
+def test_an_unknown_fault_ends_with_the_last_lines_of_the_log(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_(*_: object) -> None:
+        raise RuntimeError("the bolt is loose")
+
+    monkeypatch.setattr(training, "prepare", break_)
+    row = run(lab, train_here(lab, tiny(), "ada"))
+    assert (row.state, row.reason_code) == ("failed", "exit")
+    assert row.reason.startswith("The program failed with RuntimeError: the bolt is loose")
+
+
+def test_a_full_disk_is_a_sentence(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(training, "commit", full)
+    row = run(lab, train_here(lab, tiny(), "ada"))
+    assert (row.state, row.reason_code) == ("failed", "disk_full")
+    assert row.reason.startswith("The disk is full")
+
+
+def test_a_disk_that_fills_up_ends_the_run_in_words(tmp_path: Path) -> None:
+    """For real: a lab on a file system of 6 MB."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(small)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small file system needs root; test_a_full_disk_is_a_sentence injects the fault instead")
+    try:
+        lab = Lab.open(small / "lab")
+        run_id = train_here(lab, tiny(model__backbone__widths=[2048, 512]), "ada")
+        row = run(lab, run_id)
+        assert (row.state, row.reason_code) == ("failed", "disk_full"), row.reason
+        assert row.reason.startswith("The disk is full")
+        assert not list(lab.run(run_id).checkpoints.iterdir())
+        with contextlib.suppress(OSError), (small / "rest").open("wb", buffering=0) as rest:
+            while True:
+                rest.write(bytes(4096))
+        with pytest.raises(ValueError, match="disk is full"):
+            queue.submit(lab, tiny(), "ada")
+        assert [path.name for path in lab.runs_folder.iterdir()] == [run_id]
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+def test_a_run_that_somebody_else_ended_writes_nothing_more(lab: Lab) -> None:
+    def end(shown: Shown) -> None:
+        job = queue.jobs(lab, run_ids[0])[0]
+        move(lab, job.id, "failed", by="supervisor", reason="Given up.")
+
+    run_ids: list[str] = []
+    train_here(lab, tiny(), "ada", began=run_ids.append, show=end)
+    row = run(lab, run_ids[0])
+    assert (row.state, row.reason) == ("failed", "Given up.")
+    assert lab.run(run_ids[0]).result() is None
+    assert [job.kind for job in queue.jobs(lab, run_ids[0])] == ["train"]
+
+
+def test_stopping_a_run_in_the_foreground_saves_it(lab: Lab) -> None:
+    def stop(shown: Shown) -> None:
+        queue.stop(lab, run_ids[0], "bea")
+
+    run_ids: list[str] = []
+    train_here(lab, tiny(training__epochs=100_000), "ada", began=run_ids.append, show=stop)
+    row = run(lab, run_ids[0])
+    assert row.state == "cancelled"
+    assert row.reason == f"Stopped by bea at step {row.step:,}; the model was saved."
+    assert lab.run(run_ids[0]).analysis("test") is not None
+
+
+def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    for name in ("00000001-1", "00000002-1", "00000010-1", "00000100-2"):
+        (tmp_path / name).mkdir()
+    recorder.prune(tmp_path, keep=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000010-1", "00000100-2"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (ConfigError({"a": "One.", "b": "Two."}), "config", "One. Two."),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk_full", "The disk is full"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "disk_full", "The disk is full"),
+        (MemoryError(), "oom", "The machine's memory ran out"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "oom", "training.batch_size"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file", "x.npy"),
+            "exit",
+            "x.npy could not be read or written: No such file.",
+        ),
+        (KeyError("a"), "exit", "The program failed with KeyError"),
+    ],
+)
+def test_every_fault_has_its_sentence(error: Exception, code: str, words: str) -> None:
+    ending = endings.explain(error)
+    assert ending.reason_code == code
+    assert words in ending.reason
+    assert ending.exit_code != 0
+
+
+def test_every_death_has_its_sentence() -> None:
+    assert endings.died(-9, False).reason_code == "signal"
+    assert "SIGSEGV" in endings.died(-11, False).reason
+    assert "exit code 1" in endings.died(1, False).reason
+    assert endings.died(None, True).reason_code == "host_lost"
+
+
+def test_a_trainer_by_hand_does_the_open_job(lab: Lab) -> None:
+    run_id = queue.submit(lab, tiny(training__epochs=1), "ada", engine="local")
+    move(lab, queue.jobs(lab, run_id)[0].id, "starting", by="supervisor")
+    command = [sys.executable, "-m", "aecore.jobs.trainer", str(lab.runs_folder / run_id)]
+    assert subprocess.run(command).returncode == 0
+    assert run(lab, run_id).state == "completed"
+    again = subprocess.run([*command[:-1], str(lab.runs_folder / "nope-2-aaaa")], capture_output=True, text=True)
+    assert again.returncode == 3
+    assert again.stderr.startswith("There is no run")
+
+
+def test_what_is_not_finite_is_null_in_json(trained_run: TrainedRun, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_result({"psnr": float("inf"), "deep": [{"x": float("nan")}]})
+    assert json.loads((tmp_path / "result.json").read_text()) == {"psnr": None, "deep": [{"x": None}]}
+
+
+def test_work_knows_its_folder(trained_run: TrainedRun) -> None:
+    job = queue.jobs(trained_run.lab, trained_run.id)[0]
+    assert Work(trained_run.lab, job, 1, None).folder.path == trained_run.folder.path
