@@ -31,7 +31,9 @@ def page() -> None:
         row = choose_run()
         if row and (source := choose_source(row)):
             view = film(row) if source == FILM else View(row.id, source)
-            view = view._replace(n=choose_count(row, source), dims=choose_dims(cloud(view).code_size))
+            with st.spinner("Reading the codes …"):
+                size = cloud(view).code_size
+            view = view._replace(n=choose_count(row, source), dims=choose_dims(size))
     if row is None:
         empty("No model was trained here yet: a map needs one.", "train", "Set up the first run")
     elif not source:

@@ -206,7 +206,8 @@ def _axes(folder: RunFolder, split: str, step: int | None, codes: np.ndarray, la
 def _turned(pca: PCA, codes: np.ndarray, labels: np.ndarray) -> PCA:
     """The sign of a principal component is arbitrary: the first label lies on the positive side, so that epochs look alike."""
     side = pca.project(codes[labels == labels.min()]).mean(0)
-    return pca._replace(components=pca.components * np.where(side < 0, -1, 1)[:, None].astype(pca.components.dtype))
+    components = pca.components * np.where(side < 0, -1, 1)[:, None]
+    return PCA(pca.mean.astype(np.float32), components.astype(np.float32), pca.explained)
 
 
 def _spread(places: np.ndarray) -> np.ndarray:
