@@ -45,7 +45,7 @@ def test_the_table_has_a_row_for_each_run_the_newest_first(page: Open, two_runs:
     table = page(two_runs.lab).dataframe[0].value
     assert table["code"].tolist() == [4, 2]
     assert table["owner"].tolist() == ["bea", "ada"]
-    assert table["progress"].tolist() == [1.0, 1.0]
+    assert table["progress"].tolist() == [100, 100]
     assert [list(state) for state in table["state"]] == [["completed"], ["completed"]]
 
 

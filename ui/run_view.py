@@ -1,11 +1,13 @@
 """One run: where it stands, its curves and pictures, and what can be done with it."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
 from aecore.config import flat, writes
 from aecore.jobs import queue
-from aecore.runs import RunFolder, RunRow, events, owned_by
+from aecore.runs import LabError, RunFolder, RunRow, events, owned_by
 from aecore.runs import run as read_row
 from aecore.runs.database import OPEN
 from ui.frame import page_link
@@ -20,32 +22,50 @@ def show(folder: RunFolder) -> None:
     """The whole view. Raises LabError where the run was deleted."""
     row = read_row(lab(), folder.id)
     with st.container(key="run-head", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        name(row.id)
+        live(name, row)
         actions(row)
-    standing_line(row.id)
+    live(standing_line, row)
     charts(row)
     config, log, past = st.tabs(["Configuration", "Log", "History"])
     with config:
         configuration(folder)
     with log:
-        st.code(folder.log() or "Nothing was printed yet.", language=None, height=320)
+        live(printed, row)
     with past:
-        for event in events(lab(), row.id):
-            st.markdown(f":gray[{when(event.at)}]&ensp;{plain(history(event))}")
+        live(past_events, row)
 
 
-@st.fragment(run_every=2)
-def name(run_id: str) -> None:
-    """The run's name and its state, kept up to date."""
-    row = read_row(lab(), run_id)
+def live(part: Callable[[RunRow], None], row: RunRow) -> None:
+    """Show a part of the view, and again every two seconds for as long as the run goes on."""
+
+    def newest() -> None:
+        try:
+            part(read_row(lab(), row.id))
+        except LabError:  # somebody deleted it: the whole page says so
+            st.rerun()
+
+    st.fragment(newest, run_every=2 if row.state in OPEN else None)()
+
+
+def name(row: RunRow) -> None:
+    """The run's name and its state."""
     st.header(f"{plain(row.name)}&ensp;{badge(row)}", anchor=False, width="content")
 
 
-@st.fragment(run_every=2)
-def standing_line(run_id: str) -> None:
+def standing_line(row: RunRow) -> None:
     """Where it stands and why, in words, and what it is."""
-    row = read_row(lab(), run_id)
     st.markdown(f"{plain(standing(row))}&ensp;:gray[{plain(facts(row))}]")
+
+
+def printed(row: RunRow) -> None:
+    """The end of the run's log."""
+    st.code(lab().run(row.id).log() or "Nothing was printed yet.", language=None, height=320)
+
+
+def past_events(row: RunRow) -> None:
+    """What happened to the run, a line each."""
+    for event in events(lab(), row.id):
+        st.markdown(f":gray[{when(event.at)}]&ensp;{plain(history(event))}")
 
 
 def facts(row: RunRow) -> str:

@@ -65,7 +65,7 @@ class Chart {
     this.frame = element("div", "frame", root);
     this.key = element("div", "key", root);
     this.key.innerHTML = `<span><svg viewBox="0 0 30 10"><path d="M0 5H30" stroke="currentColor" stroke-width="3"/><circle cx="15" cy="5" r="4" fill="currentColor"/></svg>held-out images</span>
-      <span><svg viewBox="0 0 30 10"><path d="M0 5H30" stroke="currentColor" stroke-width="2" stroke-dasharray="5 4"/></svg>train, an epoch's mean</span>
+      <span><svg viewBox="0 0 30 10"><path d="M0 5H30" stroke="currentColor" stroke-width="2" stroke-dasharray="5 4"/></svg>train, epoch mean</span>
       <span><svg viewBox="0 0 30 10"><path d="M0 7l4-4 4 5 4-6 4 5 4-4 5 5 5-4" fill="none" stroke="currentColor" opacity=".45"/></svg>train, each step</span>`;
     this.canvas = element("canvas", "", this.frame);
     this.canvas.setAttribute("role", "img");
