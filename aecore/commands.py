@@ -223,7 +223,7 @@ def evaluate(args: argparse.Namespace) -> Answer:
     rows += [["mean image", f"{simple['mean_image']['mse']:.5f}", "", ""]]
     return Answer(
         {"run": args.run, **found},
-        table([f"test split, {test['n']:,} images", "MSE per pixel", "PSNR dB", "SSIM"], rows),
+        table([f"test split, {int(test['n']):,} images", "MSE per pixel", "PSNR dB", "SSIM"], rows),
     )
 
 

@@ -120,7 +120,10 @@ def test_an_unknown_fault_ends_with_the_last_lines_of_the_log(lab: Lab, monkeypa
     monkeypatch.setattr(training, "prepare", break_)
     row = run(lab, train_here(lab, tiny(), "ada"))
     assert (row.state, row.reason_code) == ("failed", "exit")
-    assert row.reason.startswith("The program failed with RuntimeError: the bolt is loose")
+    first, *lines = row.reason.splitlines()
+    assert first == "The program failed with RuntimeError: the bolt is loose"
+    assert lines[-1] == "RuntimeError: the bolt is loose"
+    assert "Traceback" in lab.run(row.id).log()
 
 
 def test_a_full_disk_is_a_sentence(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def perform(work: Work) -> int:
         kinds()[work.job.kind](work)
         return endings.COMPLETED
     except states.Fenced as error:
-        print(f"This attempt is over: {error}.", flush=True)
+        _log(work, f"This attempt is over: {error}.")
         return endings.REFUSED
     except Stopped:
         reason = "Stopped before there was anything to save."
@@ -49,20 +49,24 @@ def perform(work: Work) -> int:
         room.unlink(missing_ok=True)
         ending = endings.explain(error)
         if ending.reason_code == "exit":
-            with contextlib.suppress(OSError):
-                traceback.print_exc()
-                ending = ending._replace(reason=f"{ending.reason}\n{work.folder.log(5)}")
+            _log(work, traceback.format_exc().strip())
+            ending = ending._replace(reason=f"{ending.reason}\n{work.folder.log(5)}")
         return _say(work, "failed", ending)
     finally:
         room.unlink(missing_ok=True)
 
 
 def _say(work: Work, state: str, ending: endings.Ending) -> int:
-    with contextlib.suppress(OSError):
-        print(ending.reason, flush=True)
+    _log(work, ending.reason.splitlines()[0])
     with contextlib.suppress(states.Fenced):
         work.end(state, ending.reason, ending.reason_code)
     return ending.exit_code
+
+
+def _log(work: Work, text: str) -> None:
+    """Into the run's log; also where it is not this process's output, as in the foreground."""
+    with contextlib.suppress(OSError), work.folder.log_path.open("a", encoding="utf-8") as log:
+        log.write(f"{text}\n")
 
 
 def _set_aside(room: Path) -> None:
@@ -81,7 +85,7 @@ def work_on(
     """Claim a job and do it. Returns an exit code."""
     attempt = states.claim(lab, job_id, process.reference(engine, os.getpid()))
     if attempt is None:
-        print("This job is not to be done any more.", flush=True)
+        print("This job is not to be done any more.", file=sys.stderr, flush=True)
         return endings.REFUSED
     return perform(Work(lab, queue.job(lab, job_id), attempt, threads, stop, show))
 

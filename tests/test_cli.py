@@ -1,0 +1,256 @@
+"""The command line, as a person and as a script use it."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aecore.__main__ import main
+from aecore.config import RunConfig, writes
+from aecore.jobs import queue
+from aecore.jobs.supervisor import running
+from aecore.runs import Lab, run, runs
+from tests.conftest import TrainedRun, TwoRuns, tiny
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run a verb in a lab; gives (exit code, stdout, stderr)."""
+
+    def call(lab: Lab | Path, *arguments: str) -> tuple[int, str, str]:
+        place = lab.path if isinstance(lab, Lab) else lab
+        try:
+            code = main([*arguments, "--lab", str(place)])
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        ("presets", ("demo", "scatter-2", "stacked-9")),
+        ("datasets", ("digits", "glyphs", "1x8x8")),
+        ("models", ("dense", "conv", "gaussian", "elbo")),
+        ("tasks", ("identity", "denoise")),
+        ("runs", ("No runs yet",)),
+    ],
+)
+def test_what_there_is_is_listed_for_people_and_for_machines(
+    lab: Lab, cli: Cli, verb: str, words: tuple[str, ...]
+) -> None:
+    code, out, err = cli(lab, verb)
+    assert (code, err) == (0, "")
+    assert all(word in out for word in words)
+    code, out, _ = cli(lab, verb, "--json")
+    assert (code, type(json.loads(out))) == (0, list if verb in ("datasets", "runs") else dict)
+
+
+def test_training_in_the_foreground_shows_a_bar_and_its_figures(lab: Lab, cli: Cli, tmp_path: Path) -> None:
+    config = tmp_path / "tiny.json"
+    config.write_text(writes(tiny()))
+    code, out, err = cli(lab, "train", "--config", str(config), "--set", "training.epochs=2")
+    row = runs(lab)[0]
+    assert code == 0
+    assert row.id in err
+    assert "44/44" in err
+    assert out.startswith("Completed 44 steps in ")
+    assert "psnr" in out
+    assert (row.state, row.epochs) == ("completed", 2)
+    assert lab.run(row.id).analysis_metrics() is not None
+    assert running(lab) is None
+
+
+def test_a_preset_trains_on_another_data_set(lab: Lab, cli: Cli) -> None:
+    steps = "training.max_steps=3"
+    code, out, _ = cli(
+        lab, "train", "--preset", "demo", "--dataset", "digits", "--set", steps, "--user", "ada", "--json"
+    )
+    result = json.loads(out)
+    assert (code, result["state"], result["steps"]) == (0, "completed", 3)
+    assert result["run"].startswith("demo-2-")
+    assert run(lab, result["run"]).owner == "ada"
+
+
+def test_submitting_imports_no_torch_and_starts_the_supervisor(lab: Lab) -> None:
+    (lab.path / "settings.json").write_text(json.dumps({"warm": 0}))
+    script = (
+        "import sys; from aecore.__main__ import main; code = main(sys.argv[1:]); "
+        "heavy = {'torch', 'torchvision', 'sklearn', 'pandas', 'streamlit'} & set(sys.modules); sys.exit(code or len(heavy))"
+    )
+    arguments = ["submit", "--preset", "demo", "--dataset", "digits", "--lab", str(lab.path)]
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == runs(lab)[0].id
+    assert lab.run(done.stdout.strip()).config().data.name == "digits"
+
+
+def test_a_run_can_be_looked_at(trained_run: TrainedRun, cli: Cli) -> None:
+    lab, run_id = trained_run.lab, trained_run.id
+    code, out, _ = cli(lab, "runs")
+    assert code == 0
+    assert run_id in out
+    assert "100%" in out
+    code, out, _ = cli(lab, "show", run_id)
+    assert code == 0
+    assert "running completed" in " ".join(out.split())
+    shown = json.loads(cli(lab, "show", run_id, "--json")[1])
+    assert shown["run"]["state"] == "completed"
+    assert shown["config"]["data"]["name"] == "digits"
+    assert shown["analysis"]["test"]["n"] == 297
+    assert cli(lab, "log", run_id)[0] == 0
+
+
+def test_evaluating_gives_the_test_splits_metrics(two_runs: TwoRuns, cli: Cli) -> None:
+    code, out, _ = cli(two_runs.lab, "evaluate", two_runs.ids[1])
+    assert code == 0
+    assert "297 images" in out
+    assert "PCA, 4 components" in out
+    found = json.loads(cli(two_runs.lab, "evaluate", two_runs.ids[1], "--json")[1])
+    assert found["test"] == (two_runs.folders[1].analysis_metrics() or {})["test"]
+
+
+def test_somebody_elses_run_is_not_touched_without_asking(
+    lab: Lab, tiny_config: RunConfig, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = queue.submit(lab, tiny_config, "bea")
+    for answer, code in (("n\n", 1), ("", 1), ("y\n", 0)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+        got, _, err = cli(lab, "stop", run_id, "--user", "ada")
+        assert got == code
+        assert f"Stop bea's run {run_id}? [y/N]" in err
+        assert run(lab, run_id).state == ("cancelled" if code == 0 else "queued")
+    assert cli(lab, "delete", run_id, "--user", "ada", "--yes")[:2] == (
+        0,
+        f"{run_id}: deleted; its folder is in {lab.trash}\n",
+    )
+    own = queue.submit(lab, tiny_config, "ada")
+    assert cli(lab, "stop", own, "--user", "ada") == (0, f"{own}: cancelled\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train", "--preset", "dmo"], "There is no preset 'dmo': did you mean demo?"),
+        (["submit", "--preset", "demo", "--dataset", "digit"], "digit"),
+        (
+            ["submit", "--preset", "demo", "--set", "training.epoch=3"],
+            "training.epoch is not a known field: did you mean epochs?",
+        ),
+        (
+            ["submit", "--preset", "demo", "--set", "model.bottleneck.latent_dim=0"],
+            "model.bottleneck.latent_dim is 0, but must be at least 1.",
+        ),
+        (["submit", "--preset", "demo", "--set", "model.backbone.kernel=31"], "model.backbone.kernel is 31"),
+        (["submit", "--preset", "demo", "--set", "training.epochs"], "is not an assignment"),
+        (
+            ["submit", "--config", "/nowhere.json"],
+            "The configuration /nowhere.json cannot be read: No such file or directory.",
+        ),
+        (["submit"], "One of the arguments --preset --config is required."),
+        (["show", "demo-2-none"], "There is no run 'demo-2-none'"),
+        (["stop", "demo-2-none"], "There is no run 'demo-2-none'"),
+        (["fly"], "invalid choice: 'fly'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_nothing_stays_behind(
+    lab: Lab, cli: Cli, arguments: list[str], sentence: str
+) -> None:
+    code, out, err = cli(lab, *arguments)
+    assert code != 0
+    assert out == ""
+    assert sentence in err
+    assert len(err.strip().splitlines()) == 1
+    assert runs(lab) == []
+    assert list(lab.runs_folder.iterdir()) == []
+
+
+def test_a_lab_that_cannot_be_used_is_one_sentence(tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = cli(tmp_path / "file", "runs")
+    assert code == 3
+    assert err.startswith(f"The lab folder {tmp_path / 'file'} cannot be used")
+
+
+def test_a_run_that_fails_is_an_exit_code_and_a_sentence(lab: Lab, cli: Cli, tmp_path: Path) -> None:
+    config = tmp_path / "bad.json"
+    config.write_text(writes(tiny(training__optimiser="sgd", training__learning_rate=10, training__weight_decay=10)))
+    code, out, err = cli(lab, "train", "--config", str(config))
+    assert (code, out) == (1, "")
+    assert "The loss is" in err
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_saves_the_run_and_marks_it_as_cancelled(lab: Lab, tmp_path: Path) -> None:
+    config = tmp_path / "long.json"
+    config.write_text(writes(tiny(training__epochs=100_000)))
+    command = [
+        sys.executable,
+        "-m",
+        "aecore",
+        "train",
+        "--config",
+        str(config),
+        "--lab",
+        str(lab.path),
+        "--user",
+        "ada",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "steps/s" not in process.stderr.readline():
+            if runs(lab) and runs(lab)[0].step > 0:
+                break
+        process.send_signal(2)
+        process.communicate()
+    row = runs(lab)[0]
+    assert process.returncode == 130
+    assert (row.state, row.reason) == ("cancelled", f"Stopped by ada at step {row.step:,}; the model was saved.")
+    assert (lab.run(row.id).result() or {})["steps"] == row.step
+
+
+def test_the_doctor_says_what_is_fine(lab: Lab, cli: Cli, tmp_path: Path) -> None:
+    _, out, _ = cli(lab, "doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(out)}
+    assert {"python", "torch", "disk", "database", "supervisor", "data sets here"} <= set(checks)
+    assert checks["database"]["fine"]
+    assert checks["supervisor"]["text"] == "not running; it starts with the next run"
+    assert "digits" in checks["data sets here"]["text"]
+    (tmp_path / "file").write_text("")
+    code, out, _ = cli(tmp_path / "file", "doctor")
+    assert code == 1
+    assert "PROBLEM" in out
+
+
+def test_the_supervisor_in_the_foreground_is_the_only_one(lab: Lab, cli: Cli) -> None:
+    (lab.path / "settings.json").write_text(json.dumps({"warm": 0, "idle_minutes": 0.02}))
+    lock = lab.path / "locks" / "supervisor.lock"
+    assert cli(lab, "supervise")[0] == 0
+    assert lock.exists()
+    import fcntl
+
+    with lock.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        code, _, err = cli(lab, "supervise")
+        file.truncate(0)
+    assert code == 1
+    assert f"has a supervisor already: process {os.getpid()}." in err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(trained_run: TrainedRun) -> None:
+    shell = f"{sys.executable} -m aecore presets --json --lab {trained_run.lab.path} | head -c 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", shell], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{", "")
