@@ -1,0 +1,175 @@
+"""The form is generated from the config classes, and says at a field what is wrong with it."""
+
+from collections.abc import Iterator, Mapping
+from html import unescape
+from typing import Any, Literal
+
+import pytest
+from pydantic import Field
+from streamlit.testing.v1 import AppTest
+
+from aecore.config import ConfigError, DataConfig, RunConfig, TrainingConfig, presets, walk
+from ui.draft import Draft
+from ui.form import APART, _grown
+from ui.widgets import Numeric, from_text, numeric, say
+
+
+class LongerTraining(TrainingConfig):
+    """A training config with fields that no page has heard of."""
+
+    patience: int = Field(3, ge=2, le=7, title="Patience", description="How long to wait.")
+    mood: Literal["calm", "wild"] = Field("calm", title="Mood", description="How to step.")
+    ladder: tuple[int, ...] = Field((4, 2), max_length=3, title="Ladder", description="Rungs.")
+    bold: bool = Field(False, title="Bold", description="Whether to dare.")
+
+
+class LongerRun(RunConfig):
+    training: LongerTraining = Field(LongerTraining(), title="Training", description="How it is trained.")
+
+
+class Nothing:
+    """Knows no data: everything fits."""
+
+    def check(self, config: RunConfig) -> None:
+        config.model.code_shape((1, 28, 28))
+
+    def options(self, path: str, draft: Draft) -> Mapping[str, str] | None:
+        return None
+
+    def hints(self, draft: Draft) -> Mapping[str, str]:
+        return {}
+
+
+START: list[RunConfig] = []
+"""What the script of `shown` starts from: AppTest runs a function's source, which sees no variables of this file."""
+
+
+def script() -> None:
+    from tests import test_form
+    from ui.form import Form
+
+    form = Form("draft", test_form.Nothing(), test_form.START[0])
+    form.basic()
+    form.more()
+
+
+@pytest.fixture
+def shown() -> Iterator[Any]:
+    def show(config: RunConfig) -> AppTest:
+        START[:] = [config]
+        return AppTest.from_function(script, default_timeout=30).run()
+
+    yield show
+    START.clear()
+
+
+def keys(at: AppTest) -> set[str]:
+    kinds = ("number_input", "selectbox", "text_input", "toggle", "multiselect", "button_group")
+    return {widget.key.removeprefix("draft:").partition("#")[0] for kind in kinds for widget in at.get(kind)}
+
+
+def said(at: AppTest) -> str:
+    return " ".join(unescape(block.proto.body) for block in at.get("html") if "field-problem" in block.proto.body)
+
+
+@pytest.mark.parametrize("name", ["demo", "vae-2", "stacked-9", "conv-valid-5x5"])
+def test_every_field_of_a_config_has_a_widget(shown: Any, name: str) -> None:
+    config = presets()[name].config
+    at = shown(config)
+    assert not at.exception
+    alone = {path for path, kinds in ((p.path, p.members) for p in Draft(config.model_dump()).parts().values())}
+    wanted = {f.path for f in walk(config)} - APART
+    assert keys(at) == wanted
+    assert alone <= wanted
+
+
+def test_a_new_field_in_a_config_appears_without_a_change_here(shown: Any) -> None:
+    at = shown(LongerRun())
+    assert not at.exception
+    patience = at.number_input("draft:training.patience")
+    assert (patience.label, patience.value, patience.min, patience.max) == ("Patience", 3, 2, 7)
+    assert patience.help == "How long to wait."
+    assert at.toggle("draft:training.bold").value is False
+    assert at.get("button_group")  # the two moods stand side by side
+    assert [at.number_input(f"draft:training.ladder#{i}").value for i in (0, 1)] == [4, 2]
+    patience.set_value(5).run()
+    assert at.session_state["draft"].config().training.patience == 5
+
+
+def test_bounds_and_help_come_from_the_declaration(shown: Any) -> None:
+    at = shown(presets()["scatter-2"].config)
+    for field in walk(presets()["scatter-2"].config):
+        known = numeric(field.info.annotation, field.info.metadata)
+        if known and field.path not in APART:
+            widget = at.number_input(f"draft:{field.path}")
+            assert widget.help == field.info.description
+            assert known.low is None or widget.min == known.low
+            assert known.high is None or widget.max == known.high
+
+
+def test_a_bad_combination_is_said_at_its_field(shown: Any) -> None:
+    at = shown(presets()["demo"].config)
+    assert said(at) == ""
+    at.session_state["draft"] = at.session_state["draft"].put("data.value_range", "[-1,1]")
+    at.run()
+    assert said(at).count("model.objective.loss is 'bce', but data.value_range is '[-1,1]'") == 1
+
+
+def test_an_impossible_kind_is_marked_with_the_validators_sentence() -> None:
+    draft = Draft(presets()["scatter-2"].config.model_dump(mode="json"))
+    refused = draft.refusals("model.bottleneck.kind", ["vector", "feature_map", "gaussian"], Nothing().check)
+    assert set(refused) == {"feature_map"}
+    assert refused["feature_map"].startswith("model.bottleneck.kind is 'feature_map', but a dense backbone")
+
+
+def test_another_kind_rebuilds_its_part_and_keeps_the_fields_of_the_same_name() -> None:
+    draft = Draft(presets()["scatter-2"].config.model_dump(mode="json"))
+    other = draft.put("model.backbone.kind", "conv").put("model.bottleneck.kind", "gaussian")
+    assert other.content["model"]["backbone"]["channels"] == [16, 32]
+    assert other.content["model"]["backbone"]["output"] == draft.content["model"]["backbone"]["output"]
+    assert "widths" not in other.content["model"]["backbone"]
+    assert other.content["model"]["bottleneck"] == {"kind": "gaussian", "latent_dim": 2}
+    assert draft.content["model"]["backbone"]["kind"] == "dense", "a draft is never changed in place"
+
+
+def test_a_draft_of_a_preset_is_that_preset() -> None:
+    for found in presets().values():
+        assert Draft(found.config.model_dump(mode="json")).config() == found.config
+
+
+def test_a_kernel_larger_than_the_image_is_a_problem_at_the_kernel() -> None:
+    draft = Draft(presets()["demo"].config.model_dump(mode="json")).put("model.backbone.kernel", 31)
+    assert list(draft.problems(Nothing().check)) == ["model.backbone.kernel"]
+
+
+def test_data_that_cannot_be_read_is_a_problem_at_the_data() -> None:
+    def check(config: RunConfig) -> None:
+        raise ValueError(f"{config.data.name} is gone.")
+
+    draft = Draft(RunConfig(data=DataConfig(name="glyphs")).model_dump(mode="json"))
+    assert draft.problems(check) == {"data.name": "glyphs is gone."}
+    with pytest.raises(ConfigError):
+        draft.put("training.epochs", 0).config()
+
+
+def test_more_layers_go_on_in_the_ratio_of_the_last_two() -> None:
+    what = Numeric(int, 1, 65536, False)
+    assert _grown((128, 64), 4, what) == [128, 64, 32, 16]
+    assert _grown((16, 32), 3, what) == [16, 32, 64]
+    assert _grown((8,), 2, what) == [8, 8]
+    assert _grown((128, 64), 1, what) == [128]
+    assert _grown((2, 1), 4, what) == [2, 1, 1, 1]
+
+
+def test_options_are_said_in_words() -> None:
+    assert [say(option) for option in ("mse", "feature_map", "[0,1]", "leaky_relu")] == [
+        "MSE",
+        "Feature map",
+        "[0,1]",
+        "Leaky ReLU",
+    ]
+
+
+def test_text_that_is_no_json_is_left_for_the_config_to_refuse() -> None:
+    assert from_text("[1, 2]", dict) == [1, 2]
+    assert from_text("no", dict) == "no"

@@ -1,0 +1,190 @@
+"""The Train page: what it says of a configuration, and that five clicks make one run."""
+
+import json
+from html import unescape
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from aecore.config import Facts, parse, preset, presets
+from aecore.runs import Lab, runs
+from tests.conftest import TrainedRun
+from ui import estimates, start
+from ui.hourglass import Stage, hourglass, stages
+
+ROOT = Path(__file__).parents[1]
+
+
+def open_page(lab: Lab, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
+    monkeypatch.setenv("AELAB_HOME", str(lab.path))
+    monkeypatch.delenv("AELAB_DATA", raising=False)
+    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.switch_page(str(ROOT / "pages/train.py"))
+    return at.run()
+
+
+def text(at: AppTest) -> str:
+    return unescape(" ".join(block.proto.body for block in at.get("html") if "<style>" not in block.proto.body))
+
+
+def content(at: AppTest) -> dict:  # type: ignore[type-arg]
+    return at.session_state[start.DRAFT].content
+
+
+@pytest.fixture
+def at(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    return open_page(lab, monkeypatch)
+
+
+def test_the_page_opens_on_an_empty_lab_with_the_first_preset_and_its_figures(at: AppTest) -> None:
+    assert not at.exception
+    assert at.selectbox(start.BOX).value == "demo"
+    said = text(at)
+    for words in ("392 × smaller", "784 pixels → 2 numbers", "105,907", "Runs on", "Convolution 4x4, stride 2, ReLU"):
+        assert words in said
+    assert not at.button("queue-run").disabled
+
+
+def test_a_flaw_is_said_with_the_way_out_of_it(at: AppTest) -> None:
+    at.selectbox(start.BOX).set_value("conv-valid-5x5").run()
+    said = text(at)
+    assert "no compression: × 0.12" in said
+    assert "Published flaw, kept." in said
+    at.button("twin").click().run()
+    assert at.selectbox(start.BOX).value == "conv-valid-5x5-tanh"
+
+
+def test_every_preset_can_be_queued_as_it_is(at: AppTest) -> None:
+    for name, found in presets().items():
+        at.selectbox(start.BOX).set_value(name).run()
+        assert not at.exception, name
+        assert parse(content(at) | {"name": name}) == found.config
+        assert not at.button("queue-run").disabled, name
+
+
+def test_a_preset_opens_by_its_link(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = open_page(lab, monkeypatch, preset="vae-2")
+    assert not at.exception
+    assert at.selectbox(start.BOX).value == "vae-2"
+
+
+def test_data_that_is_not_there_is_said_with_a_stand_in(at: AppTest) -> None:
+    at.selectbox(start.BOX).set_value("scatter-2").run()
+    assert "MNIST is not on this machine." in text(at)
+    at.button("stand-in").click().run()
+    assert content(at)["data"]["name"] == "glyphs"
+    assert "is not on this machine" not in text(at)
+
+
+def test_a_change_makes_it_ones_own_and_moves_the_figures(at: AppTest) -> None:
+    at.number_input("draft:model.bottleneck.latent_dim").set_value(49).run()
+    assert at.selectbox(start.BOX).value == ""
+    assert "16 × smaller" in text(at)
+    assert at.text_input("draft:name").placeholder.startswith("glyphs-conv-49 ")
+
+
+def test_a_layer_more_has_its_own_number(at: AppTest) -> None:
+    at.number_input("draft:model.backbone.channels#").set_value(3).run()
+    assert content(at)["model"]["backbone"]["channels"] == [8, 16, 32]
+    at.number_input("draft:model.backbone.channels#2").set_value(20).run()
+    assert content(at)["model"]["backbone"]["channels"] == [8, 16, 20]
+
+
+def test_what_cannot_be_is_said_and_cannot_be_queued(lab: Lab, at: AppTest) -> None:
+    at.number_input("draft:model.backbone.kernel").set_value(31).run()
+    assert text(at).count("model.backbone.kernel is 31, but the input of convolution 1 is only 28x28") == 2
+    assert at.button("queue-run").disabled
+    assert runs(lab) == []
+
+
+def test_five_clicks_make_one_run_and_new_run_another(lab: Lab, at: AppTest) -> None:
+    for _ in range(5):
+        at.button("queue-run").click().run()
+    assert not at.exception
+    assert len(runs(lab)) == 1
+    assert f"Queued as <b>{runs(lab)[0].id}</b>" in text(at)
+    at.button("new-run").click().run()
+    at.button("queue-run").click().run()
+    assert len(runs(lab)) == 2
+
+
+def test_a_changed_configuration_is_another_run_and_so_is_the_way_back(lab: Lab, at: AppTest) -> None:
+    at.button("queue-run").click().run()
+    for size, known in ((3, 2), (2, 3)):
+        at.number_input("draft:model.bottleneck.latent_dim").set_value(size).run()
+        at.button("queue-run").click().run()
+        assert len(runs(lab)) == known
+
+
+def test_a_run_is_cloned_into_the_form(trained_run: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = open_page(trained_run.lab, monkeypatch, clone=trained_run.id)
+    assert not at.exception
+    config = trained_run.folder.config()
+    assert parse(content(at) | {"name": config.name}) == config
+    assert at.text_input("draft:name").placeholder.startswith("tiny ")
+
+
+def test_a_link_to_nothing_is_a_sentence(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = open_page(lab, monkeypatch, clone="no-such-run")
+    assert not at.exception
+    assert "There is no run 'no-such-run'" in at.error[0].value
+
+
+def test_a_configuration_is_kept_as_ones_own_preset(lab: Lab, at: AppTest) -> None:
+    at.number_input("draft:model.bottleneck.latent_dim").set_value(5).run()
+    at.text_input("own-name").set_value("five").run()
+    at.button("own-save").click().run()
+    assert presets(lab.presets_folder)["five"].config.model.bottleneck.latent_dim == 5  # type: ignore[union-attr]
+    at.text_input("own-name").set_value("demo").run()
+    at.button("own-save").click().run()
+    assert "belongs to a preset that comes with the lab" in at.error[0].value
+
+
+def test_a_file_is_taken_over_or_refused_with_a_sentence(at: AppTest) -> None:
+    config = preset("halving-196").config.model_dump(mode="json")
+    at.file_uploader(start.UPLOAD).upload("mine.json", json.dumps(config).encode()).run()
+    assert content(at)["model"]["backbone"]["widths"] == [392]
+    config["training"]["epoch"] = 3
+    at.file_uploader(start.UPLOAD).upload("bad.json", json.dumps(config).encode()).run()
+    assert "training.epoch is not a known field: did you mean epochs?" in at.error[0].value
+    assert content(at)["model"]["backbone"]["widths"] == [392]
+
+
+def test_large_models_are_announced(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = open_page(lab, monkeypatch, preset="stl10-conv-100")
+    said = text(at)
+    assert "This is a large model: " in said
+    assert " GB to train, 3.2 GB a checkpoint." in said
+
+
+def test_compression_is_said_in_words() -> None:
+    facts = Facts((1, 28, 28), (0.0, 1.0), 1, ())
+    assert estimates.compression(facts, 16)[0] == "49 × smaller"
+    assert estimates.compression(facts, 6400)[0] == "no compression: × 0.12"
+
+
+def test_the_hourglass_shows_every_tensor_once_and_the_code_in_the_middle() -> None:
+    layers = [
+        ("encoder", "Convolution", (8, 14, 14), 9),
+        ("encoder", "Batch norm", (8, 14, 14), 9),
+        ("encoder", "Dense", (64,), 9),
+        ("bottleneck", "Dense", (2,), 9),
+        ("bottleneck", "Dense", (64,), 9),
+        ("decoder", "Dense", (1568,), 9),
+        ("decoder", "Transposed convolution", (1, 28, 28), 9),
+    ]
+    found = stages(layers, (1, 28, 28), (2,))
+    assert [stage.label for stage in found] == ["1×28×28", "8×14×14", "64", "2", "64", "8×14×14", "1×28×28"]
+    drawing = hourglass(found, [Stage("input", "", (784,)), Stage("code", "", (3,)), Stage("output", "", (784,))])
+    assert drawing.count("<circle") == 2, "a small code is drawn as its numbers"
+    assert drawing.count("<text") == len(found) + 1
+
+
+def test_a_device_that_is_not_there_is_said_at_the_field(at: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aecore.jobs.devices.gpus", list)
+    at.selectbox("draft:training.device").set_value("cuda").run()
+    assert text(at).count("There is no CUDA GPU on this machine") == 2
+    assert at.button("queue-run").disabled

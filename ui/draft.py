@@ -1,0 +1,108 @@
+"""A configuration while it is being written: plain data that may be wrong, and what is wrong with it. Knows no page."""
+
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from aecore.config import Config, ConfigError, FieldAt, RunConfig, members, walk
+from aecore.config.base import sentences
+
+Check = Callable[[RunConfig], Any]
+"""Raises ConfigError, or another ValueError with a sentence, where a config cannot be used with the data that it names."""
+
+
+class Part(NamedTuple):
+    """A place in a config that holds one of several kinds, as `model.backbone` does."""
+
+    path: str
+    info: FieldInfo
+    members: dict[str, type[Config]]
+
+    @property
+    def basic(self) -> bool:
+        """Whether a newcomer chooses it: where some kind has a field that a newcomer sets."""
+        fields = (info for kind in self.members.values() for info in kind.model_fields.values())
+        return any(isinstance(f.json_schema_extra, dict) and f.json_schema_extra.get("basic") for f in fields)
+
+
+class Draft:
+    """The content of a RunConfig, wrong or not. Never changed in place: every edit gives a new draft."""
+
+    def __init__(self, content: dict[str, Any], root: type[RunConfig] = RunConfig):
+        self.root = root
+        self.loose = _loose(root, content)
+        self.content: dict[str, Any] = self.loose.model_dump(mode="json", warnings=False)
+
+    def fields(self) -> Iterator[FieldAt]:
+        """Every leaf field, a part's `kind` among them, in the order of declaration."""
+        return walk(self.loose)
+
+    def parts(self) -> dict[str, Part]:
+        """{path of the kind: part} of every place that holds one of several kinds."""
+        return {part.path: part for part in _parts(self.root, self.loose, "")}
+
+    def put(self, path: str, value: Any) -> "Draft":
+        """A copy with one field replaced. A new `kind` starts from that kind's defaults, keeping the fields of the same name."""
+        *parents, name = path.split(".")
+        content = deepcopy(self.content)
+        place = content
+        for parent in parents:
+            place = place[parent]
+        place[name] = value
+        return Draft(content, self.root)
+
+    def config(self) -> RunConfig:
+        """The finished config. Raises ConfigError with a sentence for each field that is wrong."""
+        try:
+            return self.root.model_validate(self.content)
+        except ValidationError as error:
+            raise ConfigError(sentences(error, self.root)) from None
+
+    def problems(self, check: Check) -> dict[str, str]:
+        """{path: sentence} of everything that is wrong with the config, and of what `check` finds in the data it names."""
+        try:
+            check(self.config())
+        except ConfigError as error:
+            return error.fields
+        except ValueError as error:  # the data cannot be read: DataError is a sentence of its own
+            return {"data.name": str(error)}
+        return {}
+
+    def refusals(self, path: str, options: Iterable[Any], check: Check) -> dict[Any, str]:
+        """{option: sentence} of those options of one field that would bring a problem which is not there now."""
+        now = self.problems(_anything)
+        same_check = _anything if now else check  # what the data says is not known while the config itself is wrong
+        said = {*now.values(), *self.problems(same_check).values()}
+        fresh = {o: [s for s in self.put(path, o).problems(same_check).values() if s not in said] for o in options}
+        return {option: sentences[0] for option, sentences in fresh.items() if sentences}
+
+
+def _anything(config: RunConfig) -> None:
+    """The check that knows no data."""
+
+
+def _loose(cls: type[Config], content: dict[str, Any]) -> Any:
+    """An instance without validation: unknown names dropped, missing ones at their defaults, parts of the chosen kind."""
+    values: dict[str, Any] = {}
+    for name, info in cls.model_fields.items():
+        value = content.get(name, info.get_default(call_default_factory=True))
+        inner = members(info.annotation)
+        if inner and isinstance(value, Config):
+            value = value.model_dump(mode="json")
+        if inner and isinstance(value, dict):
+            kind = inner.get("") or inner.get(value.get("kind", "")) or next(iter(inner.values()))
+            value = _loose(kind, {k: v for k, v in value.items() if k in kind.model_fields and k != "kind"})
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return cls.model_construct(None, **values)
+
+
+def _parts(cls: type[Config], config: Config, prefix: str) -> Iterator[Part]:
+    for name, info in cls.model_fields.items():
+        value, inner = getattr(config, name), members(info.annotation)
+        if len(inner) > 1:
+            yield Part(f"{prefix}{name}.kind", info, inner)
+        if isinstance(value, Config):
+            yield from _parts(type(value), value, f"{prefix}{name}.")

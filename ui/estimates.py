@@ -1,0 +1,150 @@
+"""What a configuration would give, before it is queued: computed once for all viewers, without weights in memory."""
+
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from aecore import data
+from aecore.config import ConfigError, DataConfig, Facts, ModelConfig, RunConfig, suggest
+from aecore.runs.lab import Lab
+from ui.draft import Draft
+
+if TYPE_CHECKING:
+    from aecore.models import Summary
+    from aecore.training.memory import Memory
+
+BIG = 1e9
+"""Bytes from which on memory and checkpoints are worth a warning."""
+
+
+class Data:
+    """What the Train page's form asks of the data sets of a lab."""
+
+    def __init__(self, lab: Lab):
+        self.lab = lab
+        self.roots = tuple(map(str, lab.data_roots))
+
+    def facts(self, config: DataConfig) -> Facts:
+        """Facts of a data config, from the declared ones of a data set that is not there yet. Raises ConfigError, DataError."""
+        return _facts(config.model_dump_json(), self.roots)
+
+    def check(self, config: RunConfig) -> None:
+        """Raises ConfigError or DataError where the layers do not fit the images, or a class or the device is not there."""
+        facts = self.facts(config.data)
+        config.model.code_shape(facts.shape)
+        if (sentence := self.where(config)).startswith("There is no"):
+            raise ConfigError({"training.device": sentence})
+        for name in config.training.classes:
+            if name not in facts.class_names:
+                sentence = f"training.classes names {name!r}: {suggest(name, facts.class_names)}"
+                raise ConfigError({"training.classes": sentence})
+
+    def where(self, config: RunConfig) -> str:
+        """Where the run will go and whether that is free, in words."""
+        return _where(config.training.device, str(self.lab.path), self.lab)
+
+    def options(self, path: str, draft: Draft) -> Mapping[str, str] | None:
+        if path == "data.name":
+            return {name: self._titled(name) for name in data.DATASETS}
+        if path == "training.classes":
+            return dict.fromkeys(self._class_names(draft), "")
+        return None
+
+    def hints(self, draft: Draft) -> Mapping[str, str]:
+        objective, backbone = draft.loose.model.objective, draft.loose.model.backbone
+        fits = draft.loose.data.value_range == "[0,1]" and backbone.output == "sigmoid"
+        if fits and objective.kind == "reconstruction" and objective.loss != "bce":
+            return {"model.objective.loss": "BCE suits pixels in [0,1] with a sigmoid."}
+        return {}
+
+    def missing(self, name: str) -> float | None:
+        """Megabytes of the download that a data set needs first; None where it is there, or unknown."""
+        known = data.DATASETS.get(name)
+        return known.megabytes if known and known.kind == "download" and not _present(name, self.roots) else None
+
+    def _titled(self, name: str) -> str:
+        size, title = self.missing(name), data.DATASETS[name].title
+        return title if size is None else f"{title} (↓ {room(1e6 * size)})"
+
+    def _class_names(self, draft: Draft) -> tuple[str, ...]:
+        try:
+            return self.facts(draft.config().data).class_names
+        except ValueError:
+            return ()
+
+
+@st.cache_data(ttl=5, max_entries=64, show_spinner=False)
+def _present(name: str, roots: tuple[str, ...]) -> bool:
+    return data.is_present(DataConfig(name=name), [Path(root) for root in roots])
+
+
+@st.cache_data(ttl=20, max_entries=256, show_spinner=False)
+def _facts(config: str, roots: tuple[str, ...]) -> Facts:
+    return data.facts(DataConfig.model_validate_json(config), [Path(root) for root in roots])
+
+
+def summary(config: RunConfig, facts: Facts) -> "Summary":
+    """Layers, parameters and code of a config's model. Raises ConfigError where the layers do not fit."""
+    return _summary(config.model.model_dump_json(), facts)
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _summary(model: str, facts: Facts) -> "Summary":
+    from aecore.models import summary
+
+    return summary(ModelConfig.model_validate_json(model), facts)
+
+
+def memory(config: RunConfig, facts: Facts) -> "Memory":
+    """Bytes that training will take, by what they are for, and bytes of a checkpoint."""
+    return _memory(config.model_copy(update={"name": ""}).model_dump_json(), facts)
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _memory(config: str, facts: Facts) -> "Memory":
+    from aecore.training.memory import estimate
+
+    return estimate(RunConfig.model_validate_json(config), facts)
+
+
+def where(config: RunConfig, lab: Lab) -> str:
+    """Where the run will go and whether that is free, in words."""
+    return _where(config.training.device, str(lab.path), lab)
+
+
+@st.cache_data(ttl=2, max_entries=16, show_spinner=False)
+def _where(device: Any, path: str, _lab: Lab) -> str:
+    from aecore.jobs.devices import where
+
+    return where(device, _lab)
+
+
+def compression(facts: Facts, code_size: int) -> tuple[str, str]:
+    """The compression ratio in words, and the two numbers that it comes from.
+
+    >>> compression(Facts((1, 28, 28), (0, 1), 1, ()), 16)
+    ('49 × smaller', '784 pixels → 16 numbers')
+    """
+    pixels = prod(facts.shape)
+    ratio = pixels / code_size
+    numbers = (
+        f"{pixels:,} {'pixels' if facts.shape[0] == 1 else 'values'} → {code_size:,} number{'s' * (code_size != 1)}"
+    )
+    if ratio <= 1:
+        return f"no compression: × {ratio:.2g}", numbers
+    return f"{ratio:,.3g} × smaller" if ratio < 1000 else f"{ratio:,.0f} × smaller", numbers
+
+
+def room(amount: float) -> str:
+    """Bytes in words.
+
+    >>> room(4.2e9), room(310e6), room(900)
+    ('4.2 GB', '310 MB', '1 kB')
+    """
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if amount >= 0.995 * size:
+            return f"{amount / size:.1f} {unit}" if amount < 10 * size else f"{amount / size:,.0f} {unit}"
+    return f"{max(1, round(amount / 1e3))} kB"

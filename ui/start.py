@@ -1,0 +1,175 @@
+"""Where a draft starts: a preset, a run that is cloned, a file that is uploaded; and what is known to be wrong with it."""
+
+import secrets
+from html import escape
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from aecore import data
+from aecore.config import ConfigError, Preset, RunConfig, differences, presets, reads
+from aecore.runs.lab import Lab, LabError
+from ui import estimates, frame
+from ui.draft import Draft
+from ui.form import Form
+
+DRAFT, BASE, APPLIED, NONCE, SENT, BOX, UPLOAD = (
+    f"draft{part}" for part in ("", "-base", "-applied", "-nonce", "-sent", "-preset", "-upload")
+)
+"""Keys of the session: the draft, what it started from, the URL that was applied, the submit nonce, what was queued, widgets."""
+
+
+class Base(NamedTuple):
+    """What a draft started from; `preset` is '' for a clone or a file."""
+
+    title: str
+    preset: str
+    config: RunConfig
+
+
+def enter(lab: Lab) -> None:
+    """On arrival: a new nonce, and the preset or the run that the URL asks for. Later runs of the script keep what is there."""
+    if BOX not in st.session_state:  # a widget's value is dropped on leaving the page, so this is an arrival
+        new_run()
+        st.session_state.pop(APPLIED, None)
+    asked = (st.query_params.get("clone"), st.query_params.get("preset"))
+    if DRAFT not in st.session_state:
+        first, found = next(iter(presets().items()))
+        begin(Base(found.title, first, found.config))
+    if any(asked) and asked != st.session_state.get(APPLIED):
+        st.session_state[APPLIED] = asked
+        try:
+            begin(_asked(lab, *asked))
+        except (ConfigError, LabError) as error:
+            frame.problem(error)
+
+
+def new_run() -> None:
+    """Make the next click on the queue button a run of its own."""
+    st.session_state[NONCE] = secrets.token_hex(8)
+    st.session_state[SENT] = None
+
+
+def begin(base: Base) -> None:
+    """Fill everything from this configuration; only the name starts empty, so that it follows what is changed."""
+    st.session_state[DRAFT] = Draft(base.config.model_dump(mode="json") | {"name": ""})
+    st.session_state[BASE] = base
+
+
+def base() -> Base:
+    found: Base = st.session_state[BASE]
+    return found
+
+
+def changes(draft: Draft) -> list[str]:
+    """Paths of the fields in which the draft is no longer what it started from."""
+    return [path for path in differences([draft.loose, base().config]) if path != "name"]
+
+
+def preset_box(form: Form, lab: Lab) -> None:
+    """The box of presets: the one that the form shows, or one's own architecture once anything is changed."""
+    known = presets(lab.presets_folder)
+    changed = changes(form.draft)
+    st.session_state[BOX] = base().preset if base().preset in known and not changed else ""
+
+    own = f"Own, from {base().title}" if changed and base().title else base().title or "Own architecture"
+    titles = {"": own, **{name: found.title for name, found in known.items()}}
+
+    def chosen() -> None:
+        if name := st.session_state[BOX]:
+            begin(Base(known[name].title, name, known[name].config))
+            _address(preset=name)
+        else:
+            st.session_state[BASE] = Base("", "", base().config)
+
+    help = "A complete configuration to start from. Whatever you change below makes it your own."
+    st.selectbox(
+        "Preset or own architecture", list(titles), format_func=titles.__getitem__, key=BOX, help=help, on_change=chosen
+    )
+
+
+def lesson(lab: Lab) -> str:
+    """What the preset teaches that the form shows, else what the page is for."""
+    found = presets(lab.presets_folder).get(base().preset)
+    shown = found and not changes(st.session_state[DRAFT])
+    return found.help if found and shown else "Shape an autoencoder, and see what it will cost before it runs."
+
+
+def notes(form: Form, lab: Lab, known: estimates.Data) -> None:
+    """What a person should know of this start: a flaw with the way out of it, and data that is not there yet."""
+    found = presets(lab.presets_folder).get(base().preset)
+    if found and not changes(form.draft):
+        _flaw(found)
+    name = form.draft.content["data"]["name"]
+    if (size := known.missing(name)) is not None:
+        _download(form, name, size, found.stand_in if found else "")
+
+
+def _flaw(found: Preset) -> None:
+    if found.flaw:
+        with _note("flaw", f"<b>Published flaw, kept.</b> {escape(found.flaw)}"):
+            if found.twin:
+                other = presets()[found.twin]
+                twin = Base(other.title, found.twin, other.config)
+                st.button(f"Take “{other.title}”", key="twin", on_click=_switch, args=[twin])
+
+
+def _download(form: Form, name: str, size: float, stand_in: str) -> None:
+    text = f"<b>{escape(data.DATASETS[name].title)} is not on this machine.</b> Queueing downloads it first: {estimates.room(1e6 * size)}."
+    with _note("download", text):
+        other = stand_in or ("patches" if name in COLOUR else "glyphs")
+        label = f"Take “{data.DATASETS[other].title}”, no download"
+        st.button(label, key="stand-in", on_click=_put, args=["data.name", other])
+
+
+def _note(key: str, text: str) -> Any:
+    """A sentence with room for a button behind it."""
+    box = st.container(horizontal=True, vertical_alignment="center", key=key, gap="medium")
+    box.html(f"<p>{text}</p>", width="stretch")
+    return box
+
+
+COLOUR = {"cifar10", "cifar100", "stl10", "svhn"}
+"""Downloads in colour, for which `patches` stands in where the preset names nothing."""
+
+
+def _switch(to: Base) -> None:
+    begin(to)
+    _address(preset=to.preset)
+
+
+def _put(path: str, value: Any) -> None:
+    st.session_state[DRAFT] = st.session_state[DRAFT].put(path, value)
+
+
+def upload() -> None:
+    """Fill the form from a JSON file; an error stays below the box as a sentence."""
+
+    def given() -> None:
+        file = st.session_state[UPLOAD]
+        if file is not None:
+            try:
+                begin(Base(file.name, "", reads(file.getvalue().decode("utf-8", "replace"))))
+                st.session_state.pop("upload-error", None)
+            except ConfigError as error:
+                st.session_state["upload-error"] = f"{file.name} was not taken over. {error}"
+
+    st.file_uploader("Upload a configuration", type="json", key=UPLOAD, on_change=given, max_upload_size=1)
+    if error := st.session_state.get("upload-error"):
+        frame.problem(error)
+
+
+def _asked(lab: Lab, clone: str | None, name: str | None) -> Base:
+    if clone:
+        config = lab.run(clone).config()
+        return Base(config.name or clone, "", config)
+    known = presets(lab.presets_folder)
+    if name not in known:
+        raise ConfigError({"preset": f"There is no preset {name!r}: the box below lists what there is."})
+    return Base(known[name].title, name, known[name].config)
+
+
+def _address(**query: str) -> None:
+    """Let the URL say what the form started from, without applying it a second time."""
+    st.query_params.from_dict(query)
+    st.session_state[APPLIED] = (query.get("clone"), query.get("preset"))
