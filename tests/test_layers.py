@@ -25,17 +25,16 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def allowed(path: Path, name: str) -> bool:
-    place, top = path.relative_to(ROOT).with_suffix("").parts, name.split(".")[0]
-    if place[0] == "aecore":
-        if top in ("streamlit", "ui", "pages") or (top == "plotly" and place[1] != "export"):
+    """Whether a module may import this dotted name: the house's order, and what stays outside of which part."""
+    (place, *inner), (top, *below) = path.relative_to(ROOT).with_suffix("").parts, name.split(".")
+    part, other = (inner or [""])[0], (below or [""])[0]
+    if place == "aecore":
+        if top in ("streamlit", "ui", "pages") or (top == "plotly" and part != "export"):
             return False
-        if top == "aecore" and place[1] in ORDER and name.split(".")[1] in ORDER:
-            return ORDER.index(name.split(".")[1]) <= ORDER.index(place[1]) and (place[1], name.split(".")[1]) != (
-                "models",
-                "data",
-            )
+        if top == "aecore" and part in ORDER and other in ORDER:
+            return ORDER.index(other) <= ORDER.index(part) and (part, other) != ("models", "data")
         return True
-    if place[0] in ("pages", "app"):
+    if place in ("pages", "app"):
         return top not in ("torch", "torchvision", "sklearn", "sqlalchemy")
     return top != "pages"
 

@@ -101,6 +101,8 @@ def reading(view: View) -> str:
     notes = f" {found.left_out:,} codes that are not finite numbers are left out." * bool(found.left_out)
     if view.dims == 2 and not weights_of(view):
         notes += _why_no_weights(view)
+    if view.dims == 3 and len(found.labels) > MOST_3D < (view.n or len(found.labels)):
+        notes += f" In 3-D a random {MOST_3D:,} of the points are drawn; 2-D draws them all."
     if found.pca is None:
         kinds = {1: "The code is one number; the height is chance.", 2: "The two axes are the code itself."}
         return kinds.get(found.code_size, f"The axes are {view.dims} of the code's {found.code_size} numbers.") + notes
