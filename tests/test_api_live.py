@@ -107,6 +107,17 @@ def test_a_strip_holds_exactly_the_pixels_of_the_sample(ask: Ask, trained_run: T
         np.testing.assert_array_equal(pixels(answer.content), np.concatenate(list(images[:5, 0]), axis=1))
 
 
+@pytest.mark.parametrize("run", ["recorded-2", "recorded-16"])
+def test_a_recorded_demo_is_there_before_the_first_run(ask: Ask, lab: Lab, run: str) -> None:
+    client = ask(lab)
+    answer = client.get(f"/api/samples?run={run}").json()
+    assert answer["samples"][0] == [0, 0, None]
+    assert answer["samples"][-1][1] == 12
+    assert answer["ended"]
+    assert pixels(client.get(f"/api/inputs/{run}.png?n=16").content).shape == (28, 16 * 28)
+    assert pixels(client.get(f"/api/sample/{run}/0.png?n=16").content).shape == (28, 16 * 28)
+
+
 def test_colour_images_keep_their_channels() -> None:
     images = np.random.default_rng(0).integers(0, 256, (1, 2, 3, 4, 5), dtype=np.uint8)
     strip = pixels(live.wall(images))
