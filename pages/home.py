@@ -24,7 +24,7 @@ going = any(row.state in OPEN for row in recent)
 def introduction(rows: list[RunRow]) -> None:
     """What a visitor sees before the first click: two sentences, the button, and pictures that learn."""
     with st.container(key="hero"):
-        left, right = st.columns([38, 62], gap="medium", vertical_alignment="center")
+        left, right = st.columns([37, 63], gap="medium", vertical_alignment="center")
     with left.container(key="hero-words", gap="medium"):
         st.title("Autoencoder Lab", anchor=False)
         st.markdown(STORY)

@@ -5,6 +5,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,13 +30,17 @@ def keep(folder: RunFolder, place: Path) -> None:
     for old in (place / "samples").glob("*.npz"):
         old.unlink()
     none = np.zeros(0, np.int64)
-    head = {"images": inputs.images[:IMAGES], "labels": inputs.labels[:IMAGES], "indices": inputs.indices[:IMAGES]}
+    head: dict[str, Any] = {
+        "images": inputs.images[:IMAGES],
+        "labels": inputs.labels[:IMAGES],
+        "indices": inputs.indices[:IMAGES],
+    }
     np.savez_compressed(place / "samples/inputs.npz", **head, point_labels=none, point_indices=none, split=inputs.split)
     for step in moments(folder.sample_steps()):
         sample = folder.sample(step)
         assert sample is not None
         empty = np.zeros((0, 0), np.float32)
-        content = {"x_hat": sample.x_hat[:IMAGES], "codes": empty, "errors": empty.ravel()}
+        content: dict[str, Any] = {"x_hat": sample.x_hat[:IMAGES], "codes": empty, "errors": empty.ravel()}
         seconds = np.nan  # another machine's seconds would promise something about this one
         np.savez_compressed(place / f"samples/{step:08d}.npz", **content, epoch=sample.epoch, seconds=seconds)
 

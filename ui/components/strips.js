@@ -18,7 +18,7 @@ const element = (tag, className, parent) => {
   return made;
 };
 const address = (path) => new URL(path, document.baseURI).href;
-const moment = ([step, epoch, seconds]) => step === 0 ? "untrained" : [epoch ? `epoch ${epoch}` : `step ${step}`, ...(seconds == null ? [] : [`${seconds.toFixed(1)} s`])].join(" · ");
+const moment = ([step, epoch, seconds]) => step === 0 ? "untrained" : [epoch ? `epoch ${epoch}` : `step ${step}`, ...(seconds == null ? [] : [`${seconds.toFixed(seconds < 100 ? 1 : 0)} s`])].join(" · ");
 const pictures = new Map();
 
 // The decoded strip at this address, once; null until it is there.
@@ -94,7 +94,11 @@ class Wall {
     return answer.ok || answer.status === 404;
   }
 
-  steps() { return [...new Set([...this.runs.values()].flatMap((run) => run.samples.map(([step]) => step)))].sort((a, b) => a - b); }
+  // The steps of which some run has a sample; of those that are all but the same, the last.
+  steps() {
+    const all = [...this.runs.values()].flatMap((run) => run.samples.map(([step]) => step)).sort((a, b) => a - b), near = all[all.length - 1] / 200;
+    return all.filter((step, place) => place === all.length - 1 || all[place + 1] - step > near);
+  }
 
   seek(place) {
     const steps = this.steps();
@@ -140,7 +144,7 @@ class Wall {
     Object.assign(this.slider, { max: Math.max(0, steps.length - 1), value: Math.max(0, place) });
     this.slider.style.setProperty("--share", `${(100 * place) / Math.max(1, steps.length - 1)}%`);
     this.told.textContent = `step ${(steps[place] ?? 0).toLocaleString("en")}`;
-    this.row(0, "Original", "held-out images", first, (n) => `api/inputs/${first.id}.png?n=${n}`);
+    this.row(0, "Original", first.samples[0]?.[2] == null ? "recorded" : "held-out images", first, (n) => `api/inputs/${first.id}.png?n=${n}`);
     runs.forEach((run, index) => {
       const sample = run.samples.filter(([step]) => step <= this.at).pop() ?? run.samples[0];
       const caption = sample ? moment(sample) : "waiting";
@@ -157,7 +161,8 @@ class Wall {
     if (colour) name.style.setProperty("--colour", colour);
     const [, high, wide] = shape, ratio = window.devicePixelRatio || 1, gap = Math.round(GAP * ratio), room = Math.floor(cell.clientWidth * ratio);
     if (!room) return;
-    const fetched = Math.min(FETCHED, count), wanted = (this.data.size * ratio * parseFloat(getComputedStyle(cell).fontSize)) / 16;
+    const fetched = Math.min(FETCHED, count), large = this.data.loop && innerHeight > 950 ? 1.35 : 1; // the first page of a tall screen has room
+    const wanted = (large * this.data.size * ratio * parseFloat(getComputedStyle(cell).fontSize)) / 16;
     const scale = Math.max(1, Math.min(Math.round(wanted / wide), Math.floor((room + gap) / Math.min(4, fetched) / (wide + gap / 2))));
     const across = Math.max(1, Math.min(fetched, Math.floor((room + gap) / (wide * scale + gap))));
     const shown = Math.min(fetched, across * this.data.lines), down = Math.ceil(shown / across);
