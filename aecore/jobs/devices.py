@@ -2,6 +2,7 @@
 
 import os
 import platform
+import threading
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -64,7 +65,27 @@ def _many(count: int, word: str) -> str:
 
 def _cpu() -> Device:
     memory = psutil.virtual_memory()
-    return Device(_processor(), "cpu", memory.total - memory.available, memory.total, psutil.cpu_percent() / 100)
+    return Device(_processor(), "cpu", memory.total - memory.available, memory.total, _busy())
+
+
+class _Ticks:
+    """What the processors had done at the last look. One for all threads: psutil's own memory is one a thread, and a page
+    runs in a new thread each time."""
+
+    lock = threading.Lock()
+    before = psutil.cpu_times()
+    share = 0.0
+
+
+def _busy() -> float:
+    """Share of the processors' time that was not idle since the last look."""
+    with _Ticks.lock:
+        now = psutil.cpu_times()
+        spent = [b - a for a, b in zip(_Ticks.before, now, strict=True)][:8]  # guests' time is in the users' already
+        if sum(spent) > 0.5:  # a shorter look would be noise: two viewers may ask at once
+            idle = spent[now._fields.index("idle")] + (spent[4] if "iowait" in now._fields else 0)
+            _Ticks.share, _Ticks.before = max(0.0, 1 - idle / sum(spent)), now
+        return _Ticks.share
 
 
 def _processor() -> str:
@@ -112,6 +133,3 @@ def _nvml() -> Any | None:
         return pynvml
     except Exception:  # no driver, no library, or a driver that does not answer: no GPU to use
         return None
-
-
-psutil.cpu_percent()  # the first call starts the measurement that the next one reads
