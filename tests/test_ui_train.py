@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from aecore.config import Facts, parse, preset, presets
+from aecore.models import summary
 from aecore.runs import Lab, runs
 from tests.conftest import TrainedRun
 from ui import estimates, start
@@ -43,7 +44,10 @@ def test_the_page_opens_on_an_empty_lab_with_the_first_preset_and_its_figures(at
     assert not at.exception
     assert at.selectbox(start.BOX).value == "demo"
     said = text(at)
-    for words in ("392 × smaller", "784 pixels → 2 numbers", "105,907", "Runs on", "Convolution 4x4, stride 2, ReLU"):
+    counted = summary(preset("demo").config.model, Facts((1, 28, 28), (0.0, 1.0), 1, ()))
+    assert f"{counted.parameters:,}" in said
+    assert counted.layers[0].name in said
+    for words in ("392 × smaller", "784 pixels → 2 numbers", "Memory to train", "Runs on"):
         assert words in said
     assert not at.button("queue-run").disabled
 
@@ -87,10 +91,11 @@ def test_a_change_makes_it_ones_own_and_moves_the_figures(at: AppTest) -> None:
 
 
 def test_a_layer_more_has_its_own_number(at: AppTest) -> None:
+    at.selectbox(start.BOX).set_value("conv-valid-5x5").run()
     at.number_input("draft:model.backbone.channels#").set_value(3).run()
-    assert content(at)["model"]["backbone"]["channels"] == [8, 16, 32]
+    assert content(at)["model"]["backbone"]["channels"] == [6, 16, 42]
     at.number_input("draft:model.backbone.channels#2").set_value(20).run()
-    assert content(at)["model"]["backbone"]["channels"] == [8, 16, 20]
+    assert content(at)["model"]["backbone"]["channels"] == [6, 16, 20]
 
 
 def test_what_cannot_be_is_said_and_cannot_be_queued(lab: Lab, at: AppTest) -> None:
