@@ -11,12 +11,13 @@ from ui.runs_table import table
 
 rows = runs(lab())
 going = any(row.state in OPEN for row in rows)
+known = [rows]  # the first time they need not be read again
 
 
 @st.fragment(run_every=2 if going else 10)
 def overview() -> None:
     """The table, kept up to date; a click on a row chooses it."""
-    rows = runs(lab())
+    rows = known.pop() if known else runs(lab())
     if going != any(row.state in OPEN for row in rows):
         st.rerun()  # the interval is set when the page runs
     if rows:

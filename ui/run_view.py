@@ -38,9 +38,11 @@ def show(folder: RunFolder) -> None:
 def live(part: Callable[[RunRow], None], row: RunRow) -> None:
     """Show a part of the view, and again every two seconds for as long as the run goes on."""
 
+    known = [row]  # the first time it need not be read again
+
     def newest() -> None:
         try:
-            part(read_row(lab(), row.id))
+            part(known.pop() if known else read_row(lab(), row.id))
         except LabError:  # somebody deleted it: the whole page says so
             st.rerun()
 
