@@ -28,7 +28,7 @@ from aecore.runs import LabError
 
 COOKIE = "aelab_visitor"
 LOGIN, LOGOUT = "login", "logout"
-OPEN_PATHS = ("/login", "/_stcore/health", "/fonts/")
+OPEN_PATHS = ("/login", "/_stcore/health")
 MONTH = 30 * 24 * 3600
 LONGEST_NAME = 60
 FORM = Path(__file__).parent / "assets/login.html"
@@ -155,7 +155,7 @@ class Door:
             await answer(scope, receive, send)
 
     def _may_pass(self, scope: Scope) -> bool:
-        return scope["path"].startswith(OPEN_PATHS) or name_in(HTTPConnection(scope).cookies, _lab()) is not None
+        return scope["path"] in OPEN_PATHS or name_in(HTTPConnection(scope).cookies, _lab()) is not None
 
 
 def _refusal(scope: Scope) -> Response:
