@@ -1,79 +1,76 @@
-"""From the click on the demo to the first row on disk, to the first point on the screen, and to the end of both runs.
+"""From the click to the first row on disk: the demo's two runs at once, cold, warm, and against importing torch.
 
-    python -m benchmarks.start [--rounds 3]
+python benchmarks/start.py [--rounds 3]
 
-Each round starts the dashboard on an empty lab, waits until its supervisor's children are warm (and once clicks at once, for
-the cold figure), and clicks in a real Chromium. The ratio is against importing torch in a fresh process, in turn.
+cold: no supervisor and no process ready; warm: a supervisor with its children waiting. Both have the demo's images on disk.
 """
 
 import argparse
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tests.browser import chromium, dashboard, settle
-
-WARM = 12.0
-"""Seconds after which the supervisor's children have imported torch."""
-
-
-def round_trip(wait: float) -> dict[str, float]:
-    """Seconds from one click on the demo to what follows it; `wait` seconds after the page was opened."""
-    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
-        lab = Path(folder) / "lab"
-        with dashboard(lab) as address:
-            page = browser.new_page(viewport={"width": 1280, "height": 720})
-            page.goto(address)
-            settle(page)
-            time.sleep(wait)
-            click = time.monotonic()
-            page.locator(".st-key-demo button").click()
-            first_row = until(lambda: any(lab.glob("runs/*/metrics.csv"))) - click
-            canvas = page.locator(".st-key-demo-curves canvas").first
-            first_point = until(lambda: int(canvas.get_attribute("data-points") or 0) > 0) - click
-            ended = until(lambda: len(list(lab.glob("runs/*/result.json"))) == 2, 120) - click
-            analysed = until(lambda: len(list(lab.glob("runs/*/analysis/metrics.json"))) == 2, 120) - click
-        subprocess.run(["pkill", "-f", f"aecore.jobs.supervisor {lab}"], check=False)
-        time.sleep(1)
-    return {
-        "first row on disk": first_row,
-        "first point on screen": first_point,
-        "both ended": ended,
-        "analysed": analysed,
-    }
+from aecore import data
+from aecore.config import preset, with_values
+from aecore.jobs import queue
+from aecore.jobs.supervisor import ensure_supervisor, running, stop_supervisor
+from aecore.runs import Lab
 
 
-def until(condition: object, seconds: float = 60) -> float:
-    """The moment at which a condition holds. Raises TimeoutError."""
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return time.monotonic()
-        time.sleep(0.02)
-    raise TimeoutError(f"not within {seconds} s")
+def click(lab: Lab) -> tuple[float, float]:
+    """Submit the two runs; seconds until each has a first row, and until each has its first pictures."""
+    config = with_values(preset("demo").config, {"training.max_steps": 60})
+    begin = time.perf_counter()
+    sizes = {"model.bottleneck.latent_dim": 2}, {"model.bottleneck.latent_dim": 16}
+    folders = [lab.run(queue.submit(lab, with_values(config, size), "benchmark")) for size in sizes]
+    ensure_supervisor(lab)
+    rows = waited(begin, lambda: all(folder.metrics()[0] for folder in folders))
+    pictures = waited(begin, lambda: all(folder.sample_steps() for folder in folders))
+    while queue.live(lab) or queue.pending(lab):
+        time.sleep(0.1)
+    return rows, pictures
 
 
-def torch_import() -> float:
-    """Seconds of a fresh process that imports torch."""
-    begin = time.monotonic()
+def waited(begin: float, condition) -> float:  # type: ignore[no-untyped-def]
+    while not condition():
+        time.sleep(0.005)
+    return time.perf_counter() - begin
+
+
+def importing_torch() -> float:
+    begin = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import torch"], check=True)
-    return time.monotonic() - begin
+    return time.perf_counter() - begin
+
+
+def supervised(lab: Lab, seconds: float) -> None:
+    """Start the supervisor and give its children time to get ready."""
+    ensure_supervisor(lab)
+    while not running(lab):
+        time.sleep(0.05)
+    time.sleep(seconds)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time the demo from the click on.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
-    print(f"importing torch in a fresh process: {statistics.median(torch_import() for _ in range(3)):.2f} s")
-    for name, wait in (("warm", WARM), ("cold", 0.0)):
-        found = [round_trip(wait) for _ in range(rounds)]
-        for what in found[0]:
-            values = [one[what] for one in found]
-            print(f"{name}, {what}: {statistics.median(values):.2f} s (of {', '.join(f'{v:.2f}' for v in values)})")
+    parser.add_argument("--ready", type=float, default=15, help="seconds that the children have to get ready")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Lab.open(Path(folder) / "lab")
+        data.load(preset("demo").config.data, "train", lab.data_roots)
+        data.load(preset("demo").config.data, "test", lab.data_roots)
+        print("round  start   first row  first pictures  seconds after the click, both runs")
+        for number in range(args.rounds):
+            for start in ("cold", "warm"):
+                if start == "warm":
+                    supervised(lab, args.ready)
+                rows, pictures = click(lab)
+                stop_supervisor(lab)
+                print(f"{number:5}  {start:5} {rows:10.2f} {pictures:15.2f}", flush=True)
+        print(f"importing torch in a fresh process: {importing_torch():.2f} s")
 
 
 if __name__ == "__main__":

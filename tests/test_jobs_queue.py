@@ -1,5 +1,7 @@
 """The queue as people use it: submit, order, stop, delete. No process is started."""
 
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -186,3 +188,10 @@ def many(lab: Lab, count: int) -> None:
 def test_the_moves_are_those_of_the_table() -> None:
     assert set(states.MOVES) == set(database.STATES)
     assert {"completed", "failed", "cancelled"} == TERMINAL
+
+
+@pytest.mark.parametrize("module", ["jobs.local", "jobs.devices", "jobs.states", "commands", "__main__"])
+def test_what_starts_runs_and_answers_at_once_imports_no_torch(module: str) -> None:
+    heavy = "{'torch', 'torchvision', 'sklearn', 'pandas', 'streamlit', 'matplotlib', 'scipy'}"
+    script = f"import sys, aecore.{module}; sys.exit(len({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0

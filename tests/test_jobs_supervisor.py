@@ -89,7 +89,7 @@ def test_stopping_saves_first_and_the_slot_goes_to_the_next(cold_lab: Lab) -> No
     assert row.reason == f"Stopped by bea at step {row.step:,}; the model was saved."
     assert load(cold_lab.run(first)).checkpoint.name == f"{row.step:08d}-1"
     assert (cold_lab.run(first).result() or {})["steps"] == row.step
-    until_state(cold_lab, second, "completed")
+    until_state(cold_lab, second, "running", "completed")
 
 
 def test_a_killed_trainer_is_a_failed_run_with_its_cause_in_words(cold_lab: Lab) -> None:
@@ -123,11 +123,22 @@ def test_trainers_outlive_their_supervisor_and_the_next_one_adopts_them(cold_lab
     until_state(cold_lab, kept, "cancelled")
 
 
+def test_a_trainer_that_does_not_leave_is_ended_after_the_grace(cold_lab: Lab) -> None:
+    (cold_lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 1, "warm": 0, "stop_grace_seconds": 0.5}))
+    run_id = queue.submit(cold_lab, long(), "ada")
+    ensure_supervisor(cold_lab)
+    until(lambda: run(cold_lab, run_id).step > 0, "the first steps")
+    os.kill(pid_of(cold_lab, run_id), signal.SIGSTOP)
+    assert queue.stop(cold_lab, run_id, "bea") == "stopping"
+    row = until_state(cold_lab, run_id, "cancelled")
+    assert row.reason == "Stopped; its process ended before it saved again: nothing was saved."
+
+
 def test_the_submitter_can_be_killed(cold_lab: Lab) -> None:
     script = (
         "import time; from aecore.runs import Lab; from aecore.jobs import queue, supervisor; "
         "from tests.conftest import tiny; "
-        f"lab = Lab.open({str(cold_lab.path)!r}); run = queue.submit(lab, tiny(training__epochs=50), 'ada'); "
+        f"lab = Lab.open({str(cold_lab.path)!r}); run = queue.submit(lab, tiny(training__epochs=10**5), 'ada'); "
         "supervisor.ensure_supervisor(lab); print(run, flush=True); time.sleep(600)"
     )
     with subprocess.Popen(
@@ -137,7 +148,8 @@ def test_the_submitter_can_be_killed(cold_lab: Lab) -> None:
         run_id = dashboard.stdout.readline().strip()
         until(lambda: run(cold_lab, run_id).state == "running", "the run")
         os.killpg(dashboard.pid, signal.SIGKILL)
-    until_state(cold_lab, run_id, "completed")
+    step = run(cold_lab, run_id).step
+    until(lambda: run(cold_lab, run_id).step > step, "steps without a dashboard")
 
 
 def test_ten_supervisors_at_once_leave_one(lab: Lab) -> None:
@@ -177,16 +189,6 @@ def test_waiting_children_take_a_run_each_and_leave_with_the_supervisor(lab: Lab
     stop_supervisor(lab)
     _, alive = psutil.wait_procs(left, timeout=PATIENCE)
     assert alive == []
-
-
-def test_the_same_seed_gives_the_same_metrics_byte_for_byte(cold_lab: Lab, tiny_config: RunConfig) -> None:
-    ids = [queue.submit(cold_lab, tiny_config, "ada") for _ in range(2)]
-    other = queue.submit(cold_lab, tiny(training__seed=1), "ada")
-    ensure_supervisor(cold_lab)
-    for run_id in (*ids, other):
-        until_state(cold_lab, run_id, "completed")
-    first, second, third = ((cold_lab.run(i).path / "metrics.csv").read_bytes() for i in (*ids, other))
-    assert first == second != third
 
 
 def test_a_deleted_run_is_stopped_and_its_folder_follows(cold_lab: Lab) -> None:

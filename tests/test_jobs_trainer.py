@@ -89,6 +89,13 @@ def test_samples_are_thinned_to_fifty_and_the_ends_stay(trained_run: TrainedRun)
     assert gaps.max() <= 4 * gaps.min() + 2
 
 
+def test_the_same_seed_gives_the_same_metrics_byte_for_byte(trained_run: TrainedRun, lab: Lab) -> None:
+    first = (trained_run.folder.path / "metrics.csv").read_bytes()
+    again, other = (train_here(lab, config, "ada") for config in (tiny(), tiny(training__seed=1)))
+    assert (lab.run(again).path / "metrics.csv").read_bytes() == first
+    assert (lab.run(other).path / "metrics.csv").read_bytes() != first
+
+
 def test_a_diverged_run_says_so(lab: Lab) -> None:
     run_id = train_here(
         lab, tiny(training__optimiser="sgd", training__learning_rate=10, training__weight_decay=10), "ada"

@@ -4,7 +4,6 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
@@ -213,7 +212,7 @@ def job(lab: Lab, job_id: int) -> Job:
 
 def pending(lab: Lab) -> list[Job]:
     """Jobs that wait for a slot, in the order in which they start: priority, then first come first served."""
-    return _jobs(lab, (jobs_table.c.state == "queued") & jobs_table.c.engine.is_(None), by_priority=True)
+    return in_order(_jobs(lab, jobs_table.c.state == "queued"))
 
 
 def live(lab: Lab) -> list[Job]:
@@ -221,7 +220,18 @@ def live(lab: Lab) -> list[Job]:
     return _jobs(lab, jobs_table.c.state.in_(LIVE))
 
 
-def _jobs(lab: Lab, condition: Any, by_priority: bool = False) -> list[Job]:
-    order: Sequence[Any] = [jobs_table.c.priority.desc(), jobs_table.c.id] if by_priority else [jobs_table.c.id]
+def at_hand(lab: Lab) -> tuple[list[Job], list[Job]]:
+    """`live` and `pending` of one moment."""
+    found = _jobs(lab, jobs_table.c.state.in_(("queued", *LIVE)))
+    return [job for job in found if job.state in LIVE], in_order([job for job in found if job.state == "queued"])
+
+
+def in_order(waiting: list[Job]) -> list[Job]:
+    """Waiting jobs as they start; those that somebody trains in the foreground are not the supervisor's."""
+    return sorted((job for job in waiting if job.engine is None), key=lambda job: (-job.priority, job.id))
+
+
+def _jobs(lab: Lab, condition: Any) -> list[Job]:
+    query = select(*JOB_COLUMNS).where(condition).order_by(jobs_table.c.id)
     with database.reading(lab.engine) as connection:
-        return [Job(*row) for row in connection.execute(select(*JOB_COLUMNS).where(condition).order_by(*order))]
+        return [Job(*row) for row in connection.execute(query)]

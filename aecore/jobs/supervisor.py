@@ -22,8 +22,8 @@ from aecore.jobs.states import move
 from aecore.jobs.wake import Alarm, wake
 from aecore.runs import Lab, LabError, database
 
-TICK = 0.2
-"""Seconds between looks when nobody wakes it."""
+TICK, REST = 0.2, 1.0
+"""Seconds between looks when nobody wakes it: while there is work, and while there is none."""
 
 _started: list[subprocess.Popen[bytes]] = []  # kept, so that those that left are not zombies of the dashboard
 
@@ -119,13 +119,15 @@ class Supervisor:
         alarm = Alarm(self.lab)
         last_use = time.monotonic()
         queue.sweep(self.lab)
+        keeper = self.lab.engine.connect()  # SQLite makes and removes two files whenever nobody else is connected
         try:
             while not self.told_to_leave and time.monotonic() - last_use < self.lab.settings.idle_minutes * 60:
                 at_work = self._tick()
-                if alarm.wait(TICK) or at_work:
+                if alarm.wait(TICK if at_work else REST) or at_work:
                     last_use = time.monotonic()
         finally:
             self.executor.close()
+            keeper.close()
             alarm.close()
 
     def _tick(self) -> bool:
@@ -142,14 +144,13 @@ class Supervisor:
 
     def tick(self) -> bool:
         """Look once at everything. Returns whether anything is running or waiting."""
-        live = queue.live(self.lab)
+        live, waiting = queue.at_hand(self.lab)
         statuses = self.executor.poll(live) or {}
         for job in live:
             if job.id in statuses and statuses[job.id].gone:
                 bury(self.lab, job, statuses[job.id])
             elif job.want != "run":
                 self._stop(job)
-        waiting = queue.pending(self.lab)
         dispatch(self.lab, self.executor, waiting)
         ids = {job.id for job in live}
         if self.live - ids:

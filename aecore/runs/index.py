@@ -14,7 +14,7 @@ from aecore.runs.database import runs as runs_table
 from aecore.runs.lab import Lab, LabError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # a frozen one takes four times as long to make, a thousand times a table
 class RunRow:
     """One run as a table shows it. Times are seconds since 1970; what is not known yet is None."""
 
@@ -72,7 +72,7 @@ class Event(NamedTuple):
 
 def runs(lab: Lab, ids: Sequence[str] | None = None, limit: int | None = None) -> list[RunRow]:
     """The lab's runs, newest first; only those of `ids` where given (unknown ones are left out)."""
-    query = _query().order_by(runs_table.c.seq.desc())
+    query = QUERY
     if ids is not None:
         query = query.where(runs_table.c.id.in_(ids))
     with database.reading(lab.engine) as connection:
@@ -119,7 +119,10 @@ def _query() -> Select[Any]:
     columns += [j.started, j.ended, j.device, j.reason_code, j.reason, j.id, queue.c.position]
     columns += [j.steps_per_second, j.heartbeat]
     joined = runs_table.join(jobs, j.id == r.job_id).outerjoin(queue, queue.c.id == j.id)
-    return select(*columns).select_from(joined).where(r.deleted.is_(None))
+    return select(*columns).select_from(joined).where(r.deleted.is_(None)).order_by(r.seq.desc())
+
+
+QUERY = _query()
 
 
 def _row(values: tuple[Any, ...], now: float) -> RunRow:
