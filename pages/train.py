@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from aecore.config import ConfigError, RunConfig, presets
+from aecore.config import RunConfig
 from ui import estimates, frame, network, start, submit
 from ui.form import Form
 from ui.lab import lab
@@ -14,7 +14,7 @@ known = estimates.Data(here)
 st.html(Path(frame.__file__).parent / "assets/train.css")
 start.enter(here)
 frame.header("Train", start.lesson(here))
-form = Form(start.DRAFT, known, next(iter(presets().values())).config)
+form = Form(start.DRAFT, known, start.base().config)
 config: RunConfig | None = None if form.problems else form.draft.config()
 
 start.notes(form, here, known)
@@ -23,9 +23,11 @@ with left, st.container(key="train-form", gap="xsmall"):
     with st.grid(2, gap="small"):
         start.preset_box(form, here)
         form.field("data.name")
-    form.basic(apart=frozenset({"data.name"}))
+        if form.draft.content["data"]["name"] == "folder":
+            form.field("data.path")
+    form.basic()
     for sentence in form.unplaced():
-        frame.problem(ConfigError({"": sentence}))
+        frame.problem(sentence)
     if form.folded():
         st.session_state["more"] = True
     with st.expander("More", icon=":material/tune:", key="more", on_change="rerun"):

@@ -193,3 +193,11 @@ def test_a_device_that_is_not_there_is_said_at_the_field(at: AppTest, monkeypatc
     at.selectbox("draft:training.device").set_value("cuda").run()
     assert text(at).count("There is no CUDA GPU on this machine") == 2
     assert at.button("queue-run").disabled
+
+
+def test_a_folder_asks_for_its_path_at_the_top(at: AppTest) -> None:
+    at.selectbox("draft:data.name").set_value("folder").run()
+    assert not at.exception
+    assert at.text_input("draft:data.path").value == ""
+    assert at.button("queue-run").disabled
+    assert "This cannot be queued yet." in text(at)

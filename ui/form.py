@@ -55,6 +55,7 @@ class Form:
         self.at = {field.path: field for field in self.draft.fields()}
         self.problems = self.draft.problems(known.check)
         self.hints = known.hints(self.draft)
+        self.placed: set[str] = set()
 
     @property
     def draft(self) -> Draft:
@@ -65,15 +66,15 @@ class Form:
     def draft(self, draft: Draft) -> None:
         st.session_state[self.name] = draft
 
-    def basic(self, apart: frozenset[str] = frozenset()) -> None:
-        """What a newcomer sets, a row for each part of the config, but for the fields `apart` that the page places itself."""
-        fields = [f for f in self.at.values() if self._is_basic(f) and f.path not in apart]
+    def basic(self) -> None:
+        """What a newcomer sets, a row for each part of the config, but for the fields that the page has placed itself."""
+        fields = [f for f in self.at.values() if self._is_basic(f) and f.path not in self.placed]
         for _, row in groupby(fields, lambda f: f.path.rpartition(".")[0]):
             self._row(list(row))
 
     def more(self) -> None:
         """All other fields, two in a row, under the headings of the config's own parts."""
-        rest = (f for f in self.at.values() if f.path not in APART and not self._is_basic(f))
+        rest = (f for f in self.at.values() if f.path not in APART | self.placed and not self._is_basic(f))
         for name, group in groupby(rest, lambda f: f.path.partition(".")[0]):
             st.html(f'<h4 class="form-group">{html.escape(self.draft.root.model_fields[name].title or name)}</h4>')
             with st.grid(2, gap="small", key=f"{self.name}-grid-{name}"):
@@ -83,7 +84,7 @@ class Form:
     def folded(self) -> list[str]:
         """Paths of the problems that no basic field shows."""
         basic = {field.path for field in self.at.values() if self._is_basic(field)}
-        return [path for path in self.problems if not any(_within(path, at) for at in basic)]
+        return [path for path in self.problems if not any(_within(path, at) for at in basic | self.placed)]
 
     def unplaced(self) -> list[str]:
         """Sentences of the problems that belong to no field of the form."""
@@ -91,6 +92,7 @@ class Form:
 
     def field(self, path: str, alone: bool = True) -> None:
         """The widget of one field, and under it what is wrong with it, unless it shares a row that says it."""
+        self.placed.add(path)
         field = self.at[path]
         part = self.parts.get(path)
         info = part.info if part else field.info

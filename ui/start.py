@@ -2,6 +2,7 @@
 
 import secrets
 from html import escape
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import streamlit as st
@@ -27,6 +28,17 @@ class Base(NamedTuple):
     config: RunConfig
 
 
+def known_presets(lab: Lab) -> dict[str, Preset]:
+    """The package's presets and one's own, read again where a file of one's own came or changed."""
+    own = tuple((path.name, path.stat().st_mtime_ns) for path in sorted(lab.presets_folder.glob("*.json")))
+    return _read_presets(lab.presets_folder, own)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _read_presets(folder: Path, own: tuple[tuple[str, int], ...]) -> dict[str, Preset]:
+    return presets(folder)
+
+
 def enter(lab: Lab) -> None:
     """On arrival: a new nonce, and the preset or the run that the URL asks for. Later runs of the script keep what is there."""
     if BOX not in st.session_state:  # a widget's value is dropped on leaving the page, so this is an arrival
@@ -34,7 +46,7 @@ def enter(lab: Lab) -> None:
         st.session_state.pop(APPLIED, None)
     asked = (st.query_params.get("clone"), st.query_params.get("preset"))
     if DRAFT not in st.session_state:
-        first, found = next(iter(presets().items()))
+        first, found = next(iter(known_presets(lab).items()))
         begin(Base(found.title, first, found.config))
     if any(asked) and asked != st.session_state.get(APPLIED):
         st.session_state[APPLIED] = asked
@@ -68,7 +80,7 @@ def changes(draft: Draft) -> list[str]:
 
 def preset_box(form: Form, lab: Lab) -> None:
     """The box of presets: the one that the form shows, or one's own architecture once anything is changed."""
-    known = presets(lab.presets_folder)
+    known = known_presets(lab)
     changed = changes(form.draft)
     st.session_state[BOX] = base().preset if base().preset in known and not changed else ""
 
@@ -90,26 +102,26 @@ def preset_box(form: Form, lab: Lab) -> None:
 
 def lesson(lab: Lab) -> str:
     """What the preset teaches that the form shows, else what the page is for."""
-    found = presets(lab.presets_folder).get(base().preset)
+    found = known_presets(lab).get(base().preset)
     shown = found and not changes(st.session_state[DRAFT])
     return found.help if found and shown else "Shape an autoencoder, and see what it will cost before it runs."
 
 
 def notes(form: Form, lab: Lab, known: estimates.Data) -> None:
     """What a person should know of this start: a flaw with the way out of it, and data that is not there yet."""
-    found = presets(lab.presets_folder).get(base().preset)
+    found = known_presets(lab).get(base().preset)
     if found and not changes(form.draft):
-        _flaw(found)
+        _flaw(found, known_presets(lab))
     name = form.draft.content["data"]["name"]
     if (size := known.missing(name)) is not None:
         _download(form, name, size, found.stand_in if found else "")
 
 
-def _flaw(found: Preset) -> None:
+def _flaw(found: Preset, known: dict[str, Preset]) -> None:
     if found.flaw:
         with _note("flaw", f"<b>Published flaw, kept.</b> {escape(found.flaw)}"):
             if found.twin:
-                other = presets()[found.twin]
+                other = known[found.twin]
                 twin = Base(other.title, found.twin, other.config)
                 st.button(f"Take “{other.title}”", key="twin", on_click=_switch, args=[twin])
 
@@ -163,7 +175,7 @@ def _asked(lab: Lab, clone: str | None, name: str | None) -> Base:
     if clone:
         config = lab.run(clone).config()
         return Base(config.name or clone, "", config)
-    known = presets(lab.presets_folder)
+    known = known_presets(lab)
     if name not in known:
         raise ConfigError({"preset": f"There is no preset {name!r}: the box below lists what there is."})
     return Base(known[name].title, name, known[name].config)
