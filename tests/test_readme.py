@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aecore.config import presets
 from aecore.data import DATASETS
 from aecore.runs.lab import Lab
+from tests.conftest import TrainedRun
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,13 +43,13 @@ def test_every_console_block_runs(lab: Lab) -> None:
             run = shell("python -m aecore runs --json", lab.path).stdout.split('"id": "')[1].split('"')[0]
 
 
-def test_the_script_runs_on_a_trained_run(trained_run: Path) -> None:
+def test_the_script_runs_on_a_trained_run(trained_run: TrainedRun) -> None:
     [script] = blocks("python")
-    space: dict[str, object] = {}
-    exec(script.replace('"RUN"', repr(str(trained_run))), space)
-    z, x_hat = space["z"], space["x_hat"]
-    assert z.shape[0] == x_hat.shape[0]  # type: ignore[attr-defined]
-    assert str(x_hat.dtype) == "uint8"  # type: ignore[attr-defined]
+    space: dict[str, Any] = {}
+    exec(script.replace('"RUN"', repr(str(trained_run.folder.path))), space)
+    facts = space["trained"].facts
+    assert space["z"].shape == (8, trained_run.folder.config().model.code_size(facts.shape))
+    assert space["x_hat"].shape == (8, *facts.shape)
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"make ([a-z]+)", README))))
