@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +94,8 @@ def test_submitting_imports_no_torch_and_starts_the_supervisor(lab: Lab) -> None
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == runs(lab)[0].id
     assert lab.run(done.stdout.strip()).config().data.name == "digits"
+    while running(lab) is None:
+        time.sleep(0.05)
 
 
 def test_a_run_can_be_looked_at(trained_run: TrainedRun, cli: Cli) -> None:

@@ -25,7 +25,9 @@ from aecore.runs import Lab, LabError, database
 TICK, REST = 0.2, 1.0
 """Seconds between looks when nobody wakes it: while there is work, and while there is none."""
 
-_started: list[subprocess.Popen[bytes]] = []  # kept, so that those that left are not zombies of the dashboard
+_started: list[
+    tuple[Path, subprocess.Popen[bytes]]
+] = []  # kept, so that those that left are no zombies of the dashboard
 
 
 def ensure_supervisor(lab: Lab) -> bool:
@@ -35,7 +37,7 @@ def ensure_supervisor(lab: Lab) -> bool:
 
     Returns: whether one had to be started. Of several that start at once, one stays.
     """
-    _started[:] = [process for process in _started if process.poll() is None]
+    _started[:] = [(path, process) for path, process in _started if process.poll() is None]
     if locks.held(_lock(lab)):
         wake(lab)
         return False
@@ -43,11 +45,10 @@ def ensure_supervisor(lab: Lab) -> bool:
         command = [sys.executable, "-m", "aecore.jobs.supervisor", str(lab.path)]
         environment = os.environ | {"AELAB_DATA": lab.data_root}
         devnull = subprocess.DEVNULL
-        _started.append(
-            subprocess.Popen(
-                command, cwd="/", stdin=devnull, stdout=log, stderr=log, start_new_session=True, env=environment
-            )
+        process = subprocess.Popen(
+            command, cwd="/", stdin=devnull, stdout=log, stderr=log, start_new_session=True, env=environment
         )
+    _started.append((lab.path, process))
     return True
 
 
@@ -61,6 +62,10 @@ def running(lab: Lab) -> int | None:
 
 def stop_supervisor(lab: Lab, seconds: float = 10) -> None:
     """Ask the supervisor to leave and wait for it. The trainers go on."""
+    for path, process in _started:
+        if path == lab.path:
+            process.terminate()  # it may not have come as far as the lock
+            process.wait(seconds)
     end = time.monotonic() + seconds
     while locks.held(_lock(lab)) and time.monotonic() < end:
         pid = running(lab)
