@@ -1,4 +1,4 @@
-"""Runs: the table of all, and everything about the one that is chosen."""
+"""Runs: the table of all, and everything about the one that is chosen, which is the newest at first."""
 
 import streamlit as st
 
@@ -28,10 +28,8 @@ header("Runs", "Everything that was trained in this lab, and what trains now.")
 if not rows:
     empty("Nothing was trained here yet.", "train", "Set up the first run")
 overview()
-if chosen := st.query_params.get("run"):
+if chosen := st.query_params.get("run") or (rows[0].id if rows else None):
     try:
         run_view.show(lab().run(chosen))
     except LabError as error:
         problem(error)
-elif rows:
-    st.markdown(":gray[Choose a row to see its curves, its pictures and its log.]")

@@ -96,7 +96,7 @@ def stop(row: RunRow) -> None:
 
 def delete(row: RunRow) -> None:
     queue.delete(lab(), row.id, who())
-    del st.query_params["run"]
+    st.query_params.pop("run", None)
     st.rerun()
 
 
