@@ -71,8 +71,9 @@ class Sampler:
             for part in self.images.split(model.evaluation_batch):
                 x = normalise(part, self.facts.value_range)  # (B, C, H, W)
                 z = model.encode(x)
-                missing = self.points - sum(len(known) for known in codes)
-                codes.append(z[: max(0, missing)].flatten(1).float())
+                missing = self.points - sum(map(len, codes))
+                if missing > 0:
+                    codes.append(z[:missing].flatten(1).float())
                 difference = (model.decode(z).clamp(low, high) - x) / (high - low)
                 errors.append(difference.square().mean(dim=(1, 2, 3)))
             shown = normalise(torch.from_numpy(self.inputs.images).to(model.device), self.facts.value_range)

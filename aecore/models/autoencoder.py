@@ -10,9 +10,10 @@ from aecore.models.batch import Batch, Output, Progress
 from aecore.models.bottlenecks import Code, Enter, EnterGaussian
 from aecore.models.objectives import Objective
 
-LARGEST_BATCH = 512
-WIDEST_BATCH = 8 << 20
-"""Numbers in the largest layer's output for one evaluated batch: 32 MB."""
+SMALLEST_BATCH, LARGEST_BATCH = 32, 256
+WIDEST_BATCH = 1 << 20
+"""Numbers in the largest layer's output for one evaluated batch: 4 MB. Larger ones are no faster, and leave
+holes in the C library's heap that take hundreds of MB."""
 
 
 class Encoder(nn.Module):
@@ -63,7 +64,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.encoder, self.decoder, self.objective = encoder, decoder, objective
         self.code_shape = code_shape
-        self.evaluation_batch = max(1, min(LARGEST_BATCH, WIDEST_BATCH // widest))
+        self.evaluation_batch = min(LARGEST_BATCH, max(SMALLEST_BATCH, WIDEST_BATCH // widest))
         """Images that are evaluated at once: few enough that evaluating never needs more memory than training."""
 
     @property

@@ -44,34 +44,78 @@ def summarise(model: Autoencoder, facts: Facts) -> Summary:
     return Summary(_layers(model, facts), parameters, model.code_shape, code_size, prod(facts.shape) / code_size)
 
 
-def _layers(model: Autoencoder, facts: Facts) -> list[Layer]:
-    """Every layer in the order in which an image meets it."""
-    found: list[Layer] = []
-    leaves = {name: module for name, module in model.named_modules() if not list(module.children())}
+class Traced(NamedTuple):
+    """A module without children, as an image met it on its way through a model."""
 
-    def note(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            _append(found, name, module, tuple(output.shape[1:]))
+    path: str
+    module: nn.Module
+    inputs: tuple[int, ...]
+    """Shape of what went in, without the batch."""
+    output: tuple[int, ...]
+
+
+def trace(model: Autoencoder, facts: Facts) -> list[Traced]:
+    """Every module without children in the order in which one empty image meets it, on the model's device."""
+    found: list[Traced] = []
+
+    def hook_for(path: str) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+            found.append(Traced(path, module, tuple(inputs[0].shape[1:]), tuple(output.shape[1:])))
 
         return hook
 
-    hooks = [module.register_forward_hook(note(name)) for name, module in leaves.items() if _name(module, "")]
+    leaves = [(path, module) for path, module in model.named_modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(hook_for(path)) for path, module in leaves]
     x = torch.zeros(1, *facts.shape, device=model.device)
-    with model.evaluating(), DenseShapes():
+    with model.evaluating(), KnownShapes():
         model(Batch(x, x))
     for hook in hooks:
         hook.remove()
     return found
 
 
-class DenseShapes(TorchFunctionMode):
-    """Gives the shape of a dense layer on the meta device without asking PyTorch, which would import torch._dynamo for it:
-    more than a second, for the first model that a process looks at."""
+SAME_SHAPE = (F.relu, F.leaky_relu, F.elu, F.gelu, F.silu, F.batch_norm, torch.tanh, torch.sigmoid)
+
+
+class KnownShapes(TorchFunctionMode):
+    """Gives the shapes of common layers on the meta device without asking PyTorch, which would import torch._dynamo for
+    them: more than a second, for the first model that a process looks at. What is not known here PyTorch works out."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.linear and args[0].is_meta:
             return torch.empty(*args[0].shape[:-1], len(args[1]), device="meta")
+        if func is F.conv2d and args[0].is_meta:
+            return torch.empty(_convolved(*args[:5]), device="meta")
+        if func is F.conv_transpose2d and args[0].is_meta:
+            return torch.empty(_transposed(*args[:6]), device="meta")
+        if func in SAME_SHAPE and args[0].is_meta:
+            return torch.empty(args[0].shape, device="meta")
         return func(*args, **(kwargs or {}))
+
+
+def _convolved(x: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]) -> list[int]:
+    sides = zip(x.shape[2:], weight.shape[2:], stride, padding, strict=True)
+    return [len(x), len(weight), *((side + 2 * pad - kernel) // step + 1 for side, kernel, step, pad in sides)]
+
+
+def _transposed(
+    x: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, ...], padding: tuple[int, ...], extra: tuple[int, ...]
+) -> list[int]:
+    sides = zip(x.shape[2:], weight.shape[2:], stride, padding, extra, strict=True)
+    return [
+        len(x),
+        weight.shape[1],
+        *((side - 1) * step - 2 * pad + kernel + more for side, kernel, step, pad, more in sides),
+    ]
+
+
+def _layers(model: Autoencoder, facts: Facts) -> list[Layer]:
+    """What a person would list as layers, in order."""
+    found: list[Layer] = []
+    for step in trace(model, facts):
+        if _name(step.module, step.path):
+            _append(found, step.path, step.module, step.output)
+    return found
 
 
 def _append(found: list[Layer], path: str, module: nn.Module, shape: tuple[int, ...]) -> None:

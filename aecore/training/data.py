@@ -57,6 +57,11 @@ def prepare(config: RunConfig, roots: Sequence[Path], device: torch.device) -> D
     )
 
 
+def most_watched(n_train: int) -> int:
+    """Images that are watched at most, beside `n_train` training images."""
+    return max(FEWEST_WATCHED, n_train // 5)
+
+
 def _watched(config: RunConfig, roots: Sequence[Path], n_train: int) -> tuple[Split, np.ndarray]:
     """Images of the watched split, at most a fifth of the training images (or 1,000), so that watching costs little.
 
@@ -64,7 +69,7 @@ def _watched(config: RunConfig, roots: Sequence[Path], n_train: int) -> tuple[Sp
     """
     split = load(config.data, watch_split(config.data), roots)
     kept = of_classes(split._replace(factors={"index": np.arange(len(split.labels))}), config.training)
-    n = min(len(kept.labels), max(FEWEST_WATCHED, n_train // 5))
+    n = min(len(kept.labels), most_watched(n_train))
     order = torch.randperm(len(kept.labels), generator=seeded(config.data.seed, "watch"))[:n]
     chosen = kept.take(np.sort(order.numpy()))
     return chosen, chosen.factors["index"]

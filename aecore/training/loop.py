@@ -37,13 +37,13 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row]:
             with state.autocast():
                 terms = state.model.training_step(Batch(x, target, label), Progress(state.step, total), state.noise)
             loss = torch.stack(list(terms.values())).sum()
-            state.model.zero_grad(set_to_none=True)
             loss.backward()
             if training.clip_norm is not None:
                 nn.utils.clip_grad_norm_(state.model.parameters(), training.clip_norm)
 
             rows = state.losses.add(state.step + 1, state.epoch + 1, terms, loss)  # raises Diverged
             state.optimiser.step(learning_rate(training, state.step, total), skip=not_finite(loss))
+            state.model.zero_grad(set_to_none=True)  # here, so that the next forward pass has their memory
             state.step, state.position = state.step + 1, state.position + 1
             yield from state.hand_out(rows)
             if state.step == total:
