@@ -19,7 +19,8 @@ def pca_mse(train: np.ndarray, test: np.ndarray, k: int) -> float:
 
     It is the least that a linear autoencoder with k code units can reach on its training images. Baldi & Hornik 1989.
     """
-    pca = fit_pca(np.concatenate(list(_rows(train))), k)
+    fitted = fit_pca(train.reshape(len(train), -1), k)
+    pca = fitted._replace(mean=fitted.mean / 255)  # fitted to bytes as they are, used on [0,1]
     return _mean([np.square(x - pca.lift(pca.project(x))).mean(axis=1) for x in _rows(test)])
 
 

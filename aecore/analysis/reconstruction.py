@@ -1,15 +1,18 @@
 """Reconstructions, and the error of each image: MSE, PSNR, SSIM, all on pixels in [0,1]."""
 
+from collections.abc import Callable
+from math import prod
+
 import numpy as np
 
 from aecore.analysis.passes import parts, pictures
 from aecore.config import Facts
 from aecore.models import Autoencoder
 
-SIGMA, LARGEST_WINDOW = 1.5, 11
+SIGMA, RADIUS = 1.5, 5
 K1, K2 = 0.01, 0.03
-CHUNK = 4 << 20
-"""Pixels that SSIM works on at once: it needs about ten times as much memory in between."""
+CHUNK = 1 << 19
+"""Pixels that are compared at once: SSIM needs about 20 numbers for each in between."""
 
 
 def reconstruct(model: Autoencoder, images: np.ndarray, facts: Facts, batch: int | None = None) -> np.ndarray:
@@ -26,8 +29,7 @@ def reconstruct(model: Autoencoder, images: np.ndarray, facts: Facts, batch: int
 
 def mse(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(N,) mean squared error per pixel of images (N, C, H, W), uint8 or float in [0,1]."""
-    difference = unit(a) - unit(b)
-    return np.mean(np.square(difference, out=difference), axis=(1, 2, 3))
+    return _by_chunk(_mse, a, b)
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -39,21 +41,18 @@ def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(N,) structural similarity of images (N, C, H, W), uint8 or float in [0,1]. Wang et al. 2004.
 
-    Gaussian window of min(11, the largest odd number up to the side), sigma 1.5, biased covariance, data range 1, mean over
-    the channels and over all pixels whose window lies inside the image: scikit-image's gaussian_weights=True with
-    use_sample_covariance=False.
+    Gaussian window of win_size = min(11, the largest odd number up to the side), sigma 1.5, biased covariance, data range 1,
+    mean over the channels and over all pixels whose window lies inside the image. These are scikit-image's numbers with that
+    win_size, gaussian_weights=True and use_sample_covariance=False; as there, the Gaussian itself always has 11 taps, and
+    images of less than 11 pixels are mirrored at their edges for it.
     """
-    pixels = int(np.prod(a.shape[1:]))
-    size = max(1, CHUNK // pixels)
-    return np.concatenate(
-        [np.empty(0)] + [_ssim(unit(a[i : i + size]), unit(b[i : i + size])) for i in range(0, len(a), size)]
-    )
+    return _by_chunk(_ssim, a, b)
 
 
 def window_side(height: int, width: int) -> int:
     """Side of SSIM's window for images of this size."""
     side = min(height, width)
-    return min(LARGEST_WINDOW, side - 1 + side % 2)
+    return min(2 * RADIUS + 1, side - 1 + side % 2)
 
 
 def unit(images: np.ndarray) -> np.ndarray:
@@ -61,11 +60,24 @@ def unit(images: np.ndarray) -> np.ndarray:
     return images / 255.0 if images.dtype == np.uint8 else images.astype(np.float64)
 
 
+def _by_chunk(measure: Callable[[np.ndarray, np.ndarray], np.ndarray], a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(N,) float64: `measure` of images in [0,1], a chunk of them at a time."""
+    size = max(1, CHUNK // prod(a.shape[1:]))
+    chunks = [slice(first, first + size) for first in range(0, len(a), size)]
+    return np.concatenate([np.empty(0), *(measure(unit(a[chunk]), unit(b[chunk])) for chunk in chunks)])
+
+
+def _mse(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    result: np.ndarray = np.square(a - b).mean(axis=(1, 2, 3))
+    return result
+
+
 def _ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    radius = window_side(*a.shape[2:]) // 2
-    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / SIGMA) ** 2)
+    weights = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
     weights /= weights.sum()
-    mean_a, mean_b = _filter(a, weights), _filter(b, weights)  # (N, C, H - 2 radius, W - 2 radius)
+    margin = RADIUS - window_side(*a.shape[2:]) // 2
+    a, b = (np.pad(images, ((0, 0), (0, 0), (margin, margin), (margin, margin)), "symmetric") for images in (a, b))
+    mean_a, mean_b = _filter(a, weights), _filter(b, weights)  # (N, C, H', W'): where the window lies inside
     variance_a = _filter(a * a, weights) - mean_a**2
     variance_b = _filter(b * b, weights) - mean_b**2
     covariance = _filter(a * b, weights) - mean_a * mean_b
