@@ -10,6 +10,7 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from aecore.config import preset
 from aecore.jobs import queue
 from aecore.runs import Lab, RunFolder
 from tests.conftest import TrainedRun, tiny
@@ -112,7 +113,7 @@ def test_a_recorded_demo_is_there_before_the_first_run(ask: Ask, lab: Lab, run: 
     client = ask(lab)
     answer = client.get(f"/api/samples?run={run}").json()
     assert answer["samples"][0] == [0, 0, None]
-    assert answer["samples"][-1][1] == 12
+    assert answer["samples"][-1][1] == preset("demo").config.training.epochs
     assert answer["ended"]
     assert pixels(client.get(f"/api/inputs/{run}.png?n=16").content).shape == (28, 16 * 28)
     assert pixels(client.get(f"/api/sample/{run}/0.png?n=16").content).shape == (28, 16 * 28)

@@ -119,7 +119,10 @@ def test_latent_shows_the_codes_and_a_selection_shows_their_images(story: Page) 
     panel = story.locator(".st-key-latent-panel")
     expect(panel.locator(".latent-tiles img").first).to_be_visible(timeout=60_000)
     expect(panel.get_by_text(re.compile(r"[\d,]+ of [\d,]+ selected"))).to_be_visible()
-    expect(panel.locator(".latent-tiles img").nth(3)).to_be_visible(timeout=60_000)
+    story.wait_for_function(
+        "[...document.querySelectorAll('.latent-tiles img')].every(img => img.complete && img.naturalWidth)",
+        timeout=60_000,
+    )
     story.mouse.move(5, 5)
     keep(story, "latent")
 
