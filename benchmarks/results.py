@@ -127,13 +127,13 @@ def draw(folder: Any, path: Path) -> None:
     shown.resize((shown.width * 2, shown.height * 2), Image.Resampling.NEAREST).save(path)
 
 
-def markdown(rows: list[Measured], where: str) -> str:
+def markdown(rows: list[Measured], where: str, note: str) -> str:
     """The table and the pictures."""
     lines = [
         "# What the presets reach",
         "",
         "Written by `python -m benchmarks.results`; every row is one run, reproduced by its command.",
-        f"Machine: {where}.",
+        f"Machine: {where}. {note}".strip(),
         "",
         f"`loss` is the mean training loss over the last {LAST_STEPS} steps in the preset's own loss and pixel range; `MSE` (per pixel,",
         "[0,1]), `PSNR` and `SSIM` are of the watched images: the test split, or for our presets the validation split.",
@@ -151,6 +151,9 @@ def markdown(rows: list[Measured], where: str) -> str:
     if scatter:
         ends = ", ".join(f"{value:.3f}" for value in scatter.epoch_ends)
         lines += ["", f"`scatter-2`, loss of the last batch of each epoch, ours: {ends}."]
+    measured = {row.case.preset for row in rows}
+    if missing := [f"`{case.preset}`" for case in CASES if case.preset not in measured]:
+        lines += ["", f"Not measured yet: {', '.join(missing)}."]
     for row in rows:
         lines += ["", f"## {row.case.preset}", "", f"`{row.command}`", "", f"![{row.case.preset}]({row.picture})"]
     return "\n".join(lines) + "\n"
@@ -161,6 +164,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--lab", type=Path, default=ROOT / "lab" / "results")
+    parser.add_argument("--note", default="", help="a sentence about the machine, such as what else it did")
     parser.add_argument("--write", type=Path, default=ROOT / "docs" / "RESULTS.md")
     options = parser.parse_args()
     rows = []
@@ -168,7 +172,7 @@ def main() -> None:
         if not options.only or case.preset in options.only:
             rows.append(measure(case, options.lab, options.device, options.write.parent / "results"))
             print(f"{case.preset}: loss {rows[-1].last_loss:.4f}, {rows[-1].seconds:.0f} s", flush=True)
-    options.write.write_text(markdown(rows, machine()))
+    options.write.write_text(markdown(rows, machine(), options.note))
 
 
 if __name__ == "__main__":
