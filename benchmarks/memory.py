@@ -1,12 +1,10 @@
 """Measured peak memory of every preset against `aecore.training.memory.estimate`: hold 15 %.
 
-    python -m benchmarks.memory [--device cpu|cuda] [--only PRESET ...] [--steps 6] [--repeat 3]
+    python -m benchmarks.memory [--device cpu|cuda] [--only PRESET ...] [--steps 6] [--repeat 1]
 
 Each preset trains for a few steps, evaluates and takes a sample in a process of its own, on random images of its data set's
 shape and number. CPU: the process's peak resident set. CUDA: `max_memory_allocated` plus the context (memory in use on the
-device less what PyTorch reserved); `reserved` is what its allocator held on to. The median of three processes is taken:
-before glibc 2.38 an aligned allocation may leave a hole that fits nothing (bug 14581), which in about one process in four
-adds up to 300 MB to the resident set of a convolutional preset.
+device less what PyTorch reserved); `reserved` is what its allocator held on to. The median of the repetitions is shown.
 """
 
 import argparse
@@ -48,7 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--only", nargs="+", metavar="PRESET")
     parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser.parse_args()
 

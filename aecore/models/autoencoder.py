@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from aecore.models.batch import Batch, Output, Progress
 from aecore.models.bottlenecks import Code, Enter, EnterGaussian
+from aecore.models.heap import without_holes
 from aecore.models.objectives import Objective
 
 SMALLEST_BATCH, LARGEST_BATCH = 32, 256
@@ -77,7 +78,7 @@ class Autoencoder(nn.Module):
         training = self.training
         self.eval()
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), without_holes():
                 yield
         finally:
             self.train(training)
