@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aecore.analysis.passes import pictures
+from aecore.analysis.watched import Inputs
 from aecore.data import normalise
 from aecore.models import Autoencoder
 from aecore.training import Data
@@ -15,23 +16,6 @@ from aecore.training import Data
 PICTURES, POINTS = 64, 2000
 LARGEST_CODES = 1 << 20
 """Numbers in the codes of one sample, so that a sample of a feature map stays small on the disk."""
-
-
-class Inputs(NamedTuple):
-    """The subset, the same in each sample."""
-
-    images: np.ndarray
-    """(n <= 64, C, H, W) uint8."""
-    labels: np.ndarray
-    """(n,) int64."""
-    indices: np.ndarray
-    """(n,) int64: place of each image in its split."""
-    point_labels: np.ndarray
-    """(m <= 2000,) int64: label of each of the codes."""
-    point_indices: np.ndarray
-    """(m,) int64: place of the image of each code in the split."""
-    split: str
-    """'val' or 'test'."""
 
 
 class Sample(NamedTuple):

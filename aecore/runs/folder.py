@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from aecore.analysis.watched import Inputs
 from aecore.config import ConfigError, Facts, RunConfig, reads, writes
 from aecore.runs import files
 
@@ -17,23 +18,6 @@ TIMING_HEADER = "step,epoch,seconds,images_per_second,device_memory\n"
 
 MetricRow = tuple[int, int, str, str, float]
 """step, epoch, split, name, value."""
-
-
-class Inputs(NamedTuple):
-    """The fixed, held-out subset that is watched during a run."""
-
-    images: np.ndarray
-    """(n <= 64, C, H, W) uint8: the originals above every row of reconstructions."""
-    labels: np.ndarray
-    """(n,) int64."""
-    indices: np.ndarray
-    """(n,) int64: place of each image in its split."""
-    point_labels: np.ndarray
-    """(m <= 2000,) int64: label of each point of a sample's codes."""
-    point_indices: np.ndarray
-    """(m,) int64: place of each point in its split."""
-    split: str
-    """'val' or 'test'."""
 
 
 class SampleFile(NamedTuple):

@@ -1,0 +1,22 @@
+"""The fixed, held-out subset that is shown of a run. Free of torch: pages read it from run folders."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Inputs(NamedTuple):
+    """The fixed, held-out subset that is watched during a run."""
+
+    images: np.ndarray
+    """(n <= 64, C, H, W) uint8: the originals above every row of reconstructions."""
+    labels: np.ndarray
+    """(n,) int64."""
+    indices: np.ndarray
+    """(n,) int64: place of each image in its split."""
+    point_labels: np.ndarray
+    """(m <= 2000,) int64: label of each point of a sample's codes."""
+    point_indices: np.ndarray
+    """(m,) int64: place of each point in its split."""
+    split: str
+    """'val' or 'test'."""
