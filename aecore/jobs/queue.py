@@ -34,6 +34,7 @@ class Job(NamedTuple):
     want: str
     attempt: int
     priority: int
+    place: int
     created: float
     started: float | None
     ended: float | None
@@ -48,6 +49,9 @@ class Job(NamedTuple):
     step: int
     checkpoint_step: int | None
     data_root: str | None
+    crashes: int
+    crash_step: int | None
+    memory: int | None
 
 
 JOB_COLUMNS = [jobs_table.c[name] for name in Job._fields]
@@ -121,6 +125,7 @@ def _insert_job(connection: Connection, run_id: str, kind: str, owner: str, **va
     row = {"run_id": run_id, "kind": kind, "owner": owner, "created": time.time(), **values}
     key = connection.execute(insert(jobs_table).values(row)).inserted_primary_key
     assert key is not None
+    connection.execute(update(jobs_table).where(jobs_table.c.id == key[0]).values(place=key[0]))
     note(connection, key[0], run_id, "", "queued", owner, "")
     return int(key[0])
 
@@ -228,7 +233,7 @@ def at_hand(lab: Lab) -> tuple[list[Job], list[Job]]:
 
 def in_order(waiting: list[Job]) -> list[Job]:
     """Waiting jobs as they start; those that somebody trains in the foreground are not the supervisor's."""
-    return sorted((job for job in waiting if job.engine is None), key=lambda job: (-job.priority, job.id))
+    return sorted((job for job in waiting if job.engine is None), key=lambda job: (-job.priority, job.place))
 
 
 def _jobs(lab: Lab, condition: Any) -> list[Job]:

@@ -26,7 +26,7 @@ from sqlalchemy.exc import OperationalError
 
 from aecore.runs.errors import FULL, LabError, filled, no_room
 
-SCHEMA = 1
+SCHEMA = 2
 STATES = ("queued", "starting", "running", "paused", "completed", "failed", "cancelled")
 OPEN = ("queued", "starting", "running", "paused")
 """States that can still change."""
@@ -71,6 +71,7 @@ jobs = Table(
     Column("state", String, _one_of("state", STATES), nullable=False, default="queued"),
     Column("want", String, _one_of("want", WANTS), nullable=False, default="run"),
     Column("priority", Integer, nullable=False, default=0),
+    Column("place", Integer),
     Column("attempt", Integer, nullable=False, default=0),
     Column("created", Float, nullable=False),
     Column("started", Float),
@@ -91,10 +92,20 @@ jobs = Table(
     Column("steps_per_second", Float),
     Column("checkpoint_step", Integer),
     Column("data_root", String),
+    Column("crashes", Integer, nullable=False, default=0),
+    Column("crash_step", Integer),
+    Column("memory", Integer),
     sqlite_autoincrement=True,
 )
 Index("jobs_by_state", jobs.c.state, jobs.c.priority, jobs.c.id)
-Index("one_open_job", jobs.c.run_id, jobs.c.kind, unique=True, sqlite_where=jobs.c.state.in_(OPEN))
+Index(
+    "one_open_job",
+    jobs.c.run_id,
+    jobs.c.kind,
+    unique=True,
+    sqlite_where=jobs.c.state.in_(OPEN),
+    postgresql_where=jobs.c.state.in_(OPEN),
+)
 
 events = Table(
     "events",
@@ -109,6 +120,18 @@ events = Table(
     Column("reason", String, nullable=False, default=""),
     sqlite_autoincrement=True,
 )
+
+
+MIGRATIONS = {
+    1: [
+        "ALTER TABLE jobs ADD COLUMN place INTEGER",
+        "ALTER TABLE jobs ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE jobs ADD COLUMN crash_step INTEGER",
+        "ALTER TABLE jobs ADD COLUMN memory INTEGER",
+        "UPDATE jobs SET place = id",
+    ],
+}
+"""What brings a database of each layout to the next."""
 
 
 def connect(path: Path) -> Engine:
@@ -126,15 +149,18 @@ def connect(path: Path) -> Engine:
     if version > SCHEMA:
         raise ValueError(f"{path} was made by a newer version of this program (layout {version}): update the program.")
     if version < SCHEMA:
-        _create(engine)
+        _upgrade(engine)
     return engine
 
 
-def _create(engine: Engine) -> None:
+def _upgrade(engine: Engine) -> None:
     with writing(engine) as connection:  # looked at again under the lock: several processes may start together
-        if connection.execute(text("PRAGMA user_version")).scalar_one() < SCHEMA:
+        version = connection.execute(text("PRAGMA user_version")).scalar_one()
+        if version == 0:
             metadata.create_all(connection)
-            connection.execute(text(f"PRAGMA user_version = {SCHEMA}"))
+        for statement in (line for step in range(version or SCHEMA, SCHEMA) for line in MIGRATIONS[step]):
+            connection.execute(text(statement))
+        connection.execute(text(f"PRAGMA user_version = {SCHEMA}"))
 
 
 def _on_connect(connection: Any, _record: Any) -> None:

@@ -109,7 +109,7 @@ def owned_by(row: RunRow, who: str) -> bool:
 
 def _query() -> Select[Any]:
     queue = (
-        select(jobs.c.id, func.row_number().over(order_by=(jobs.c.priority.desc(), jobs.c.id)).label("position"))
+        select(jobs.c.id, func.row_number().over(order_by=(jobs.c.priority.desc(), jobs.c.place)).label("position"))
         .where(jobs.c.state == "queued", jobs.c.kind == "train")
         .cte("queue")
     )
