@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from aecore.runs import RunFolder
 
 
-def load(run: "str | Path | RunFolder") -> "Trained":
+def load(run: "str | Path | RunFolder", best: bool = False) -> "Trained":
     """The trained model of a run: `.model`, `.encoder`, `.decoder`, `.reconstruct(images)`, `.encode(images)`, `.decode(codes)`.
 
     Args:
         run: a run's folder, or the id of a run in the lab (AELAB_HOME, else `lab/` in the checkout).
+        best: the checkpoint of the lowest watched loss among those that were kept, instead of the newest.
 
     Raises:
         ValueError: where there is no such run, or nothing of it was saved yet.
     """
     from aecore.analysis.trained import load_trained
 
-    return load_trained(_folder(run))
+    return load_trained(_folder(run), best)
 
 
 def _folder(run: "str | Path | RunFolder") -> Path:

@@ -14,6 +14,7 @@ from aecore.analysis.projection import fit_pca, largest_angle
 from aecore.analysis.reconstruction import mse, psnr, reconstruct, ssim, window_side
 from aecore.analysis.sampling import Sampler
 from aecore.config import ConfigError, Facts, RunConfig, parse, writes
+from aecore.manifest import Mark
 from aecore.models import build
 
 RANDOM = np.random.default_rng(0)
@@ -203,7 +204,7 @@ def test_load_gives_a_trained_model_whose_halves_work_alone(tmp_path, data):
         aecore.load(tmp_path)
     state = training.start(chosen, data.facts, 1)
     list(training.train(state, data, chosen))
-    training.commit(tmp_path / "checkpoints", state, 0, 1, data.facts)
+    training.commit(tmp_path / "checkpoints", state, Mark(), 1, data.facts)
 
     trained = aecore.load(str(tmp_path))
     images = data.watch_images[:5].numpy()

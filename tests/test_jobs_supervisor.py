@@ -12,13 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from aecore import load
+from aecore import load, manifest
 from aecore.config import RunConfig
-from aecore.jobs import locks, queue
+from aecore.jobs import locks, queue, steer
 from aecore.jobs.local import lock_path
 from aecore.jobs.supervisor import ensure_supervisor, running, stop_supervisor
 from aecore.jobs.wake import wake
-from aecore.runs import Lab, RunRow, events, run
+from aecore.runs import Lab, LabError, RunRow, events, run
 from tests.conftest import tiny
 
 PATIENCE = 90
@@ -92,17 +92,129 @@ def test_stopping_saves_first_and_the_slot_goes_to_the_next(cold_lab: Lab) -> No
     until_state(cold_lab, second, "running", "completed")
 
 
-def test_a_killed_trainer_is_a_failed_run_with_its_cause_in_words(cold_lab: Lab) -> None:
+def settings(lab: Lab, **values: object) -> None:
+    (lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 2, "warm": 0} | values))
+
+
+def content(lab: Lab, run_id: str) -> dict[str, str]:
+    """Digests of what must not depend on interruptions: the metrics and the last checkpoint's tensors."""
+    folder = lab.run(run_id)
+    newest = manifest.newest(folder.checkpoints)
+    assert newest is not None
+    files = [folder.path / "metrics.csv", *sorted(newest.glob("*.safetensors"))]
+    return {path.name: manifest.digest_of(path) for path in files}
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_if_nothing_had_happened(cold_lab: Lab) -> None:
+    settings(cold_lab, checkpoint_steps=20, checkpoint_share=1, retries=1000)
+    config = tiny(training__epochs=100, training__augmentation="shift")
+    whole, killed = queue.submit(cold_lab, config, "ada"), queue.submit(cold_lab, config, "ada")
+    ensure_supervisor(cold_lab)
+    for _ in range(2):
+        before = queue.jobs(cold_lab, killed)[0]
+        until(lambda before=before: run(cold_lab, killed).step > before.step + 100, "steps")
+        os.kill(pid_of(cold_lab, killed), signal.SIGKILL)
+        until(lambda before=before: queue.jobs(cold_lab, killed)[0].attempt > before.attempt, "the next attempt")
+    for run_id in (whole, killed):
+        until_state(cold_lab, run_id, "completed")
+    assert content(cold_lab, killed) == content(cold_lab, whole)
+    said = [event.reason for event in events(cold_lab, killed)]
+    assert sum("was killed with SIGKILL" in text and "It goes on from step" in text for text in said) == 2
+    assert sum(text.startswith("Goes on from step") for text in said) == 2
+
+
+def test_a_run_that_dies_again_and_again_at_the_same_place_has_failed(cold_lab: Lab) -> None:
+    settings(cold_lab, retries=2)
     run_id = queue.submit(cold_lab, long(), "ada")
     ensure_supervisor(cold_lab)
-    until(lambda: run(cold_lab, run_id).state == "running", "the run")
-    os.kill(pid_of(cold_lab, run_id), signal.SIGKILL)
-    until(lambda: run(cold_lab, run_id).state == "failed", "the end", 5)
+    for attempt in (1, 2):
+        until(lambda attempt=attempt: queue.jobs(cold_lab, run_id)[0].attempt == attempt, "an attempt")
+        os.kill(pid_of(cold_lab, run_id), signal.SIGKILL)
+    until(lambda: run(cold_lab, run_id).state == "failed", "the end", 20)
     row = run(cold_lab, run_id)
     assert row.reason_code == "signal"
-    assert row.reason.startswith(
-        "The run's process was killed with SIGKILL: by hand, or by the system when memory ran out."
+    assert "killed with SIGKILL" in row.reason
+    assert "It was tried 2 times from the same checkpoint." in row.reason
+
+
+def test_pausing_frees_the_slot_and_resuming_goes_on_exactly(cold_lab: Lab) -> None:
+    settings(cold_lab)
+    config = tiny(training__epochs=60)
+    run_id, other = queue.submit(cold_lab, config, "ada"), queue.submit(cold_lab, config, "bea")
+    ensure_supervisor(cold_lab)
+    until(lambda: run(cold_lab, run_id).step > 0, "the first steps")
+    assert steer.pause(cold_lab, run_id, "bea") in ("pausing", "paused")
+    row = until_state(cold_lab, run_id, "paused")
+    assert row.reason == f"Paused by bea at step {row.step:,}; the model was saved."
+    until_state(cold_lab, other, "completed")
+    assert steer.resume(cold_lab, run_id, "ada") == "queued"
+    until_state(cold_lab, run_id, "completed")
+    assert content(cold_lab, run_id) == content(cold_lab, other)
+
+
+def test_a_run_that_is_told_to_leave_from_outside_saves_and_comes_back(cold_lab: Lab) -> None:
+    settings(cold_lab)
+    run_id = queue.submit(cold_lab, long(), "ada")
+    ensure_supervisor(cold_lab)
+    until(lambda: run(cold_lab, run_id).step > 0, "the first steps")
+    os.kill(pid_of(cold_lab, run_id), signal.SIGTERM)
+    until(lambda: queue.jobs(cold_lab, run_id)[0].attempt == 2, "the second attempt")
+    job = queue.jobs(cold_lab, run_id)[0]
+    assert (job.crashes, job.state) == (0, "running")
+    assert any(
+        event.reason.startswith("The run's process was told to leave from outside. It goes on from step")
+        for event in events(cold_lab, run_id)
     )
+
+
+def test_a_completed_run_is_extended_from_its_optimisers_state(cold_lab: Lab) -> None:
+    settings(cold_lab)
+    first, whole = (queue.submit(cold_lab, tiny(training__epochs=epochs), "ada") for epochs in (3, 5))
+    ensure_supervisor(cold_lab)
+    for run_id in (first, whole):
+        until_state(cold_lab, run_id, "completed")
+    longer = steer.extend(cold_lab, first, "bea", 2)
+    ensure_supervisor(cold_lab)
+    row = until_state(cold_lab, longer, "completed")
+    assert (row.parent, row.owner, row.epochs, row.step) == (first, "bea", 5, run(cold_lab, whole).step)
+    assert content(cold_lab, longer) == content(cold_lab, whole)  # the schedule is constant
+    with pytest.raises(LabError, match="at least 1"):
+        steer.extend(cold_lab, first, "bea", 0)
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(cold_lab: Lab) -> None:
+    settings(cold_lab, checkpoint_steps=50, checkpoint_share=1)
+    config = tiny(training__epochs=60)
+    run_id, whole = queue.submit(cold_lab, config, "ada"), queue.submit(cold_lab, config, "ada")
+    ensure_supervisor(cold_lab)
+    until(lambda: (queue.jobs(cold_lab, run_id)[0].checkpoint_step or 0) > 100, "checkpoints")
+    steer.pause(cold_lab, run_id, "ada")
+    row = until_state(cold_lab, run_id, "paused")
+    folder = cold_lab.run(run_id).checkpoints
+    newest = manifest.newest(folder)
+    assert newest is not None
+    (newest / "optimiser.safetensors").write_bytes(b"")
+    steer.resume(cold_lab, run_id, "ada")
+    until_state(cold_lab, run_id, "completed")
+    until_state(cold_lab, whole, "completed")
+    assert (folder / f"damaged-{newest.name}").is_dir()
+    said = [event.reason for event in events(cold_lab, run_id)]
+    assert any(text.startswith(f"The checkpoint of step {row.step:,} is damaged and was set aside") for text in said)
+    assert content(cold_lab, run_id) == content(cold_lab, whole)
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_never_starts_over_silently(cold_lab: Lab) -> None:
+    settings(cold_lab)
+    run_id = queue.submit(cold_lab, long(), "ada")
+    ensure_supervisor(cold_lab)
+    until(lambda: run(cold_lab, run_id).step > 0, "the first steps")
+    steer.pause(cold_lab, run_id, "ada")
+    until_state(cold_lab, run_id, "paused")
+    for path in cold_lab.run(run_id).checkpoints.glob("[0-9]*/*.safetensors"):
+        path.unlink()
+    steer.resume(cold_lab, run_id, "ada")
+    until(lambda: run(cold_lab, run_id).state == "failed", "the end")
+    assert run(cold_lab, run_id).reason.startswith("No checkpoint of this run can be used any more")
 
 
 def test_trainers_outlive_their_supervisor_and_the_next_one_adopts_them(cold_lab: Lab) -> None:
@@ -117,7 +229,7 @@ def test_trainers_outlive_their_supervisor_and_the_next_one_adopts_them(cold_lab
     until(lambda: run(cold_lab, kept).step > step, "steps without a supervisor")
     assert run(cold_lab, killed).state == "running"  # nobody has seen it die
     ensure_supervisor(cold_lab)
-    until(lambda: run(cold_lab, killed).state == "failed", "the dead one's burial", 20)
+    until(lambda: queue.jobs(cold_lab, killed)[0].attempt == 2, "the dead one's second attempt")
     assert run(cold_lab, kept).state == "running"
     queue.stop(cold_lab, kept, "ada")
     until_state(cold_lab, kept, "cancelled")
@@ -131,7 +243,7 @@ def test_a_trainer_that_does_not_leave_is_ended_after_the_grace(cold_lab: Lab) -
     os.kill(pid_of(cold_lab, run_id), signal.SIGSTOP)
     assert queue.stop(cold_lab, run_id, "bea") == "stopping"
     row = until_state(cold_lab, run_id, "cancelled")
-    assert row.reason == "Stopped; its process ended before it saved again: nothing was saved."
+    assert row.reason.startswith("Stopped; its process ended before it saved again: ")
 
 
 def test_the_submitter_can_be_killed(cold_lab: Lab) -> None:

@@ -6,18 +6,19 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from aecore import load, training
+from aecore import load, manifest, training
 from aecore.config import ConfigError
 from aecore.jobs import endings, queue, recorder, train
 from aecore.jobs.foreground import train_here
 from aecore.jobs.states import move
 from aecore.jobs.work import Shown, Work
-from aecore.runs import Lab, RunFolder, run
+from aecore.runs import Lab, RunFolder, events, run
 from tests.conftest import TrainedRun, tiny
 
 
@@ -133,38 +134,65 @@ def test_an_unknown_fault_ends_with_the_last_lines_of_the_log(lab: Lab, monkeypa
     assert "Traceback" in lab.run(row.id).log()
 
 
-def test_a_full_disk_is_a_sentence(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+def test_a_full_disk_makes_the_run_wait_until_there_is_room(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit, told = training.commit, []
 
+    def full(*arguments: object) -> Path:
+        seen = run(lab, run_ids[0])
+        told.append((seen.state, seen.reason_code, seen.reason))
+        if len(told) < 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return commit(*arguments)  # type: ignore[arg-type]
+
+    run_ids: list[str] = []
     monkeypatch.setattr(training, "commit", full)
-    row = run(lab, train_here(lab, tiny(), "ada"))
-    assert (row.state, row.reason_code) == ("failed", "disk_full")
-    assert row.reason.startswith("The disk is full")
+    train_here(lab, tiny(), "ada", began=run_ids.append)
+    words = "The disk is full: the run waits, and goes on as soon as there is room."
+    assert told[1] == ("running", "disk_full", words)
+    assert (run(lab, run_ids[0]).state, run(lab, run_ids[0]).reason_code) == ("completed", "")
+    assert [e.reason for e in events(lab, run_ids[0]) if "room" in e.reason] == [
+        words,
+        "There is room again: the run goes on.",
+    ]
 
 
-def test_a_disk_that_fills_up_ends_the_run_in_words(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_and_is_cleared_loses_nothing(tmp_path: Path, lab: Lab) -> None:
     """For real: a lab on a file system of 6 MB."""
     small = tmp_path / "small"
     small.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(small)]
     if os.getuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("mounting a small file system needs root; test_a_full_disk_is_a_sentence injects the fault instead")
+        pytest.skip("mounting a small file system needs root; a full disk is injected by the test before this one")
     try:
-        lab = Lab.open(small / "lab")
-        run_id = train_here(lab, tiny(model__backbone__widths=[2048, 512]), "ada")
-        row = run(lab, run_id)
-        assert (row.state, row.reason_code) == ("failed", "disk_full"), row.reason
-        assert row.reason.startswith("The disk is full")
-        assert not list(lab.run(run_id).checkpoints.iterdir())
+        _fill_and_clear(small, lab)
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+def _fill_and_clear(small: Path, other: Lab) -> None:
+    config = tiny(training__epochs=300)
+    (small / "lab").mkdir()
+    (small / "lab" / "settings.json").write_text(json.dumps({"checkpoint_steps": 50, "checkpoint_share": 1}))
+    lab = Lab.open(small / "lab")
+
+    def fill(shown: Shown) -> None:
+        if filled:
+            return
+        filled.append(shown.step)
         with contextlib.suppress(OSError), (small / "rest").open("wb", buffering=0) as rest:
             while True:
                 rest.write(bytes(4096))
         with pytest.raises(ValueError, match="disk is full"):
-            queue.submit(lab, tiny(), "ada")
-        assert [path.name for path in lab.runs_folder.iterdir()] == [run_id]
-    finally:
-        subprocess.run(["umount", "-l", str(small)], check=True)
+            queue.submit(lab, config, "ada")
+        threading.Timer(3, (small / "rest").unlink).start()
+
+    filled: list[int] = []
+    run_id = train_here(lab, config, "ada", show=fill)
+    row = run(lab, run_id)
+    assert (row.state, row.step) == ("completed", row.total_steps), row.reason
+    whole = train_here(other, config, "ada")
+    metrics = [(place.run(name).path / "metrics.csv").read_bytes() for place, name in ((lab, run_id), (other, whole))]
+    assert metrics[0] == metrics[1]
 
 
 def test_a_run_that_somebody_else_ended_writes_nothing_more(lab: Lab) -> None:
@@ -192,11 +220,15 @@ def test_stopping_a_run_in_the_foreground_saves_it(lab: Lab) -> None:
     assert lab.run(run_ids[0]).analysis("test") is not None
 
 
-def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
-    for name in ("00000001-1", "00000002-1", "00000010-1", "00000100-2"):
+def test_the_last_two_checkpoints_and_the_best_are_kept(tmp_path: Path) -> None:
+    for name, best in (("1-1", True), ("2-1", True), ("3-1", False), ("10-1", False), ("100-2", False)):
         (tmp_path / name).mkdir()
-    recorder.prune(tmp_path, keep=2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000010-1", "00000100-2"]
+        content = {"files": {}, "step": int(name.split("-")[0]), "best": best}
+        (tmp_path / name / manifest.MANIFEST).write_text(manifest.sealed(content))
+    manifest.prune(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["10-1", "100-2", "2-1"]
+    assert manifest.best(tmp_path) == tmp_path / "2-1"
+    assert manifest.newest(tmp_path) == tmp_path / "100-2"
 
 
 @pytest.mark.parametrize(

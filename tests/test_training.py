@@ -1,5 +1,6 @@
 """The training loop: what it says, that it says the same again, and that it goes on from a checkpoint as if uninterrupted."""
 
+import itertools
 import json
 import math
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from aecore.config import ConfigError, Facts, RunConfig, parse
+from aecore.manifest import Mark, damage, mark, newest, read, survey
 from aecore.models import Batch, Progress
 from aecore.tasks import corrupt
 from aecore.training import (
@@ -20,14 +22,12 @@ from aecore.training import (
     commit,
     evaluate,
     learning_rate,
-    newest,
     restore,
     start,
     total_steps,
     train,
 )
 from aecore.training.augmentation import flip, shift
-from aecore.training.checkpoints import damage, manifest
 from aecore.training.optimiser import Optimiser
 
 FACTS = Facts((1, 6, 7), (0, 1), 20, ("a", "b"))
@@ -134,7 +134,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, options, after):
     rows = train(state, data, config)
     first = [next(rows) for _ in range(after)]
     rows.close()
-    path = commit(tmp_path, state, 0, 1, FACTS)
+    path = commit(tmp_path, state, Mark(), 1, FACTS)
     del state
     resumed = restore(path, config)
     assert first + list(train(resumed, data, config)) == whole
@@ -150,7 +150,7 @@ def test_a_window_that_a_checkpoint_divides_is_whole_afterwards(tmp_path):
         state.losses.width = 3
         return state
 
-    whole = list(train(wide(), data, config))
+    whole = [row for row in train(wide(), data, config) if row]
     assert [r.step for r in whole if r.split == "train" and r.name == "loss"] == [3, 6, 8]
     one_by_one = values(run(config), "train", "loss")
     assert values(whole, "train", "loss") == pytest.approx(
@@ -158,22 +158,22 @@ def test_a_window_that_a_checkpoint_divides_is_whole_afterwards(tmp_path):
     )
     state = wide()
     rows = train(state, data, config)
-    first = [next(rows) for _ in range(6)]  # the last of them belongs to step 4, the first of a window
-    resumed = restore(commit(tmp_path, state, 0, 1, FACTS), config)
+    first = list(itertools.islice(filter(None, rows), 6))  # the last of them belongs to step 4, the first of a window
+    resumed = restore(commit(tmp_path, state, Mark(), 1, FACTS), config)
     resumed.losses.width = 3
-    assert first + list(train(resumed, data, config)) == whole
+    assert first + [row for row in train(resumed, data, config) if row] == whole
 
 
-def test_a_checkpoint_is_whole_or_passed_over(tmp_path, caplog):
+def test_a_checkpoint_is_whole_or_passed_over(tmp_path):
     config, data = tiny(), images()
     state = start(config, FACTS, 1)
-    older = commit(tmp_path, state, 7, 1, FACTS)
+    older = commit(tmp_path, state, Mark(7), 1, FACTS)
     list(train(state, data, config))
-    newer = commit(tmp_path, state, 99, 1, FACTS)
+    newer = commit(tmp_path, state, Mark(99), 1, FACTS)
     assert (older.name, newer.name) == ("00000000-1", "00000008-1")
-    assert manifest(newer)["metrics_bytes"] == 99
+    assert mark(newer).metrics_bytes == 99
     names = {"encoder.safetensors", "decoder.safetensors", "optimiser.safetensors", "state.json"}
-    assert set(manifest(newer)["files"]) == names
+    assert set(read(newer)["files"]) == names
     assert newest(tmp_path) == newer
 
     file = newer / "decoder.safetensors"
@@ -181,10 +181,37 @@ def test_a_checkpoint_is_whole_or_passed_over(tmp_path, caplog):
     content[-1] ^= 1
     file.write_bytes(content)
     assert newest(tmp_path) == older
-    assert "00000008-1 is damaged" in caplog.text
+    assert survey(tmp_path)[1] == [(newer, "decoder.safetensors is not what was written.")]
     (older / "state.json").unlink()
     assert "cannot be read" in str(damage(older))
     assert newest(tmp_path) is None
+
+
+def test_one_flipped_bit_anywhere_in_a_checkpoint_is_found(tmp_path):
+    path = commit(tmp_path, start(tiny(), FACTS, 1), Mark(1234, 5.5, 0.5, True), 1, FACTS)
+    assert damage(path) is None
+    chance = np.random.default_rng(0)
+    for file in sorted(path.iterdir()):
+        whole = file.read_bytes()
+        for place in chance.integers(0, 8 * len(whole), 20):
+            content = bytearray(whole)
+            content[place // 8] ^= 1 << place % 8
+            file.write_bytes(content)
+            assert damage(path) is not None, f"bit {place} of {file.name}"
+        for length in (0, len(whole) // 2, len(whole) - 1):
+            file.write_bytes(whole[:length])
+            assert damage(path) is not None, f"{length} bytes of {file.name}"
+        file.write_bytes(whole)
+    moved = path.rename(path.with_name("00000009-1"))
+    assert damage(moved) == "it is of step 0."
+
+
+def test_a_model_that_is_not_finite_is_never_a_checkpoint(tmp_path):
+    state = start(tiny(), FACTS, 1)
+    next(state.model.parameters()).data[0] = math.nan
+    with pytest.raises(Diverged):
+        commit(tmp_path, state, Mark(), 1, FACTS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
@@ -193,12 +220,12 @@ def test_a_checkpoint_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatc
 
     monkeypatch.setattr("aecore.training.checkpoints._write_json", full)
     with pytest.raises(OSError, match="No space"):
-        commit(tmp_path, start(tiny(), FACTS, 1), 0, 1, FACTS)
+        commit(tmp_path, start(tiny(), FACTS, 1), Mark(), 1, FACTS)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
-    path = commit(tmp_path, start(tiny(), FACTS, 1), 0, 1, FACTS)
+    path = commit(tmp_path, start(tiny(), FACTS, 1), Mark(), 1, FACTS)
     with pytest.raises(ConfigError, match="does not fit the run's model"):
         restore(path, tiny({"bottleneck": {"kind": "vector", "latent_dim": 3}}))
 

@@ -5,14 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aecore import manifest
 from aecore.analysis import latent, reconstruction
 from aecore.config import ConfigError, Facts, RunConfig, reads
 from aecore.models import Autoencoder, Decoder, Encoder
-from aecore.training.checkpoints import kept_facts, load_model, newest
+from aecore.training.checkpoints import kept_facts, load_model
 
 
 class Trained(NamedTuple):
-    """The newest checkpoint of a run, on the CPU, in evaluation mode. Images are uint8 (N, C, H, W)."""
+    """A checkpoint of a run, on the CPU, in evaluation mode. Images are uint8 (N, C, H, W)."""
 
     model: Autoencoder
     config: RunConfig
@@ -42,8 +43,8 @@ class Trained(NamedTuple):
         return latent.decode(self.model, codes, self.facts)
 
 
-def load_trained(folder: Path) -> Trained:
-    """The trained model in a run's folder.
+def load_trained(folder: Path, best: bool = False) -> Trained:
+    """The trained model in a run's folder: the newest checkpoint, or the one of the lowest watched loss.
 
     Raises:
         ConfigError: where there is no run, or nothing of it was saved yet.
@@ -54,7 +55,7 @@ def load_trained(folder: Path) -> Trained:
         raise ConfigError(
             {"": f"There is no run in {folder}: config.json cannot be read ({error.strerror})."}
         ) from None
-    checkpoint = newest(folder / "checkpoints")
+    checkpoint = (best and manifest.best(folder / "checkpoints")) or manifest.newest(folder / "checkpoints")
     if checkpoint is None:
         raise ConfigError({"": f"Run {folder.name} has no checkpoint yet: it is saved once a minute, and at its end."})
     facts = kept_facts(checkpoint)

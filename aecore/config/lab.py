@@ -46,6 +46,25 @@ class LabSettings(Config):
     stop_grace_seconds: float = Field(
         60, gt=0, title="Grace", description="Seconds that a stopped run has to save before it is killed."
     )
+    retries: int = Field(
+        3, ge=1, le=1000, title="Retries", description="A run that died so often without a newer checkpoint has failed."
+    )
+    checkpoint_seconds: float = Field(
+        60, gt=0, title="Checkpoint every, s", description="Seconds after which a run is saved again."
+    )
+    checkpoint_steps: int = Field(
+        10_000,
+        ge=1,
+        title="Checkpoint every, steps",
+        description="Steps after which it is saved again, whatever the time.",
+    )
+    checkpoint_share: float = Field(
+        0.05,
+        gt=0,
+        le=1,
+        title="Checkpoint share",
+        description="Share of the time that saving may take: large models are saved more rarely.",
+    )
 
 
 def read_settings(path: Path) -> LabSettings:

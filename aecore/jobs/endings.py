@@ -7,8 +7,8 @@ from aecore.config import ConfigError
 from aecore.runs import LabError
 from aecore.runs.errors import FULL, no_room
 
-COMPLETED, CONFIG, REFUSED, CRASHED = 0, 3, 4, 1
-"""Exit codes of a trainer. They are a hint only: an adopted process has none."""
+COMPLETED, CONFIG, REFUSED, CRASHED, LEFT = 0, 3, 4, 1, 75
+"""Exit codes of a trainer; LEFT: it was told to leave, and can go on. They are a hint only: an adopted process has none."""
 
 
 class Ending(NamedTuple):

@@ -1,11 +1,12 @@
 """Training in the caller's own process, registered in the lab like any other run."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from aecore.config import RunConfig
-from aecore.jobs import locks, queue, states, trainer
+from aecore.jobs import locks, process, queue, states, trainer
 from aecore.jobs.work import Shown, Stop
 from aecore.runs import Lab, run
 
@@ -48,7 +49,7 @@ def _do(lab: Lab, job: queue.Job, stop: Stop, show: Callable[[Shown], None]) -> 
     assert held is not None, "nobody else knows this run yet"
     try:
         states.move(lab, job.id, "starting", by=job.owner)
-        trainer.work_on(lab, job.id, stop, None, ENGINE, show)
+        trainer.work_on(lab, job.id, stop, None, process.reference(ENGINE, os.getpid()), show)
     finally:
         locks.release(held)
 

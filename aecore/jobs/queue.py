@@ -3,7 +3,9 @@
 import hashlib
 import re
 import secrets
+import shutil
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
@@ -64,12 +66,14 @@ def submit(
     nonce: str | None = None,
     parent: str | None = None,
     engine: str | None = None,
+    begin: Callable[[RunFolder], int] | None = None,
 ) -> str:
     """Queue a run and return its id. The same owner, nonce and config give the same run, however often it is submitted.
 
     Args:
         nonce: anything that is new for each form that is filled in; None makes a new run each time.
         engine: 'foreground' for a run that the caller trains itself; the supervisor leaves it alone.
+        begin: fills the new folder before anybody sees it, and returns the step of the checkpoint that it put there.
 
     Raises:
         ConfigError: where the data set is unknown or the model does not fit its images.
@@ -93,21 +97,39 @@ def submit(
         known = select(runs_table.c.id).where(runs_table.c.submission == submission, runs_table.c.deleted.is_(None))
         run_id: str | None = connection.execute(known).scalar_one_or_none() if submission else None
         if run_id is None:
-            run_id = _insert_run(lab, connection, config, values, engine)
+            run_id = _insert_run(lab, connection, config, values, engine, begin)
     wake(lab)
     return run_id
 
 
-def _insert_run(lab: Lab, connection: Connection, config: RunConfig, values: dict[str, Any], engine: str | None) -> str:
+def _insert_run(
+    lab: Lab,
+    connection: Connection,
+    config: RunConfig,
+    values: dict[str, Any],
+    engine: str | None,
+    begin: Callable[[RunFolder], int] | None,
+) -> str:
     run_id = _new_id(lab, values["name"], values["code_size"])
+    folder, step = RunFolder(lab.runs_folder / run_id), None
     try:
-        RunFolder(lab.runs_folder / run_id).create(config)  # before the row is visible: who finds it, finds its folder
+        folder.create(config)  # before the row is visible: who finds it, finds its folder
+        step = begin(folder) if begin else None
     except OSError as error:
+        shutil.rmtree(folder.path, ignore_errors=True)
         raise LabError(f"The run was not queued. {explain(error).reason}") from None
     connection.execute(insert(runs_table).values(id=run_id, **values))
     pool = "cpu" if config.training.device in ("cpu", "mps") else "auto"
     job_id = _insert_job(
-        connection, run_id, "train", values["owner"], pool=pool, engine=engine, data_root=lab.data_root
+        connection,
+        run_id,
+        "train",
+        values["owner"],
+        pool=pool,
+        engine=engine,
+        data_root=lab.data_root,
+        step=step or 0,
+        checkpoint_step=step,
     )
     connection.execute(update(runs_table).where(runs_table.c.id == run_id).values(job_id=job_id))
     return run_id
@@ -160,12 +182,18 @@ def stop(lab: Lab, run_id: str, by: str) -> str:
 def _cancel(connection: Connection, run_id: str, by: str) -> None:
     open_ones = select(jobs_table).where(jobs_table.c.run_id == run_id, jobs_table.c.state.in_(OPEN))
     for job in connection.execute(open_ones).all():
-        connection.execute(update(jobs_table).where(jobs_table.c.id == job.id).values(want="cancel"))
-        if job.state in LIVE and job.want == "run":
-            note(connection, job.id, run_id, job.state, job.state, by, f"{by} asked to stop it.")
-        elif job.state not in LIVE:
-            reason = f"Cancelled by {by} before it started."
-            swap(connection, job.id, "cancelled", by=by, reason=reason, reason_code="user")
+        want(connection, job, "cancel", by)
+
+
+def want(connection: Connection, job: Any, wish: str, by: str) -> None:
+    """Note that an open job should be paused or cancelled. One that waits is so at once; one that runs saves first."""
+    verb, done, state = {"pause": ("pause", "Paused", "paused"), "cancel": ("stop", "Cancelled", "cancelled")}[wish]
+    connection.execute(update(jobs_table).where(jobs_table.c.id == job.id).values(want=wish))
+    if job.state in LIVE and job.want != wish:
+        note(connection, job.id, job.run_id, job.state, job.state, by, f"{by} asked to {verb} it.")
+    elif job.state not in LIVE:
+        kept = f"at step {job.checkpoint_step:,}" if job.checkpoint_step else "before it started"
+        swap(connection, job.id, state, by=by, reason=f"{done} by {by} {kept}.", reason_code="user")
 
 
 def stopper(lab: Lab, job_id: int) -> str:

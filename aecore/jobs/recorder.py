@@ -1,75 +1,93 @@
 """What is written while a model trains: metrics, pictures, checkpoints, progress. How often is decided here, and nothing else."""
 
-import shutil
 import time
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 
-from aecore import training
+from aecore import manifest, training
 from aecore.analysis.sampling import Sampler
 from aecore.jobs.work import Shown, Work
+from aecore.manifest import Mark
 
-LOOK, BEAT, CHECKPOINT = 0.25, 1.0, 60.0
-"""Seconds between flushes, between words to the database, and between checkpoints of a small model."""
+LOOK, BEAT = 0.25, 1.0
+"""Seconds between flushes, and between words to the database."""
 EARLY = 20.0
 """Seconds at the start in which a picture a second is taken."""
 SAMPLES = 50
-SHARE = 0.05
-"""Share of the time that checkpoints may take."""
 WRITING = 100e6
 """Bytes per second that a disk is trusted with, before the first checkpoint tells."""
 
 
 class Recorder:
-    """Takes the rows of one run's training loop."""
+    """Takes the rows of one attempt's training loop; `before` is where the folder stood when it began."""
 
-    def __init__(self, work: Work, state: training.TrainState, data: training.Data):
+    def __init__(self, work: Work, state: training.TrainState, data: training.Data, before: Mark = Mark()):
         config = work.folder.config()
         self.work, self.folder, self.state, self.facts = work, work.folder, state, data.facts
         self.sampler = Sampler(data, state.model)
         self.total_steps = training.total_steps(config, len(data.train_images))
         self.batch_size = min(config.training.batch_size, len(data.train_images))
         self.waiting: list[training.Row] = []
-        self.latest: dict[tuple[str, str], float] = {}
-        self.metrics_bytes = 0
+        self.latest = {(split, name): value for _, _, split, name, value in self.folder.metrics()[0]}
+        self.metrics_bytes = before.metrics_bytes
         self.speed = 0.0
         self.epoch_ended = False
-        self.early: set[int] = set()
-        self.kept: list[int] = []
-        self.checkpointed = -1
-        self.start = self.looked = self.beaten = self.saved = time.monotonic()
+        self.kept = self.folder.sample_steps()
+        self.early = set(self.kept)
+        self.checkpointed = state.step if before.metrics_bytes else -1
+        self.start = time.monotonic() - before.seconds
+        self.looked = self.beaten = self.saved = time.monotonic()
         self.sampled, self.sample_cost = 0.0, 0.0
-        self.checkpoint_every = max(CHECKPOINT, checkpoint_bytes(state) / WRITING / SHARE)
-        self.aside = 0.0  # seconds that went into pictures and checkpoints: not the training's
-        self.beaten_at = (0, self.start, 0.0)
+        self.saved_step, self.save_cost = state.step, checkpoint_bytes(state) / WRITING
+        self.aside = before.aside  # seconds that went into pictures and checkpoints: not the training's
+        self.beaten_at = (state.step, self.beaten, self.aside)
 
-    def row(self, row: training.Row) -> None:
-        """Take one row; once in a while write, draw, save and tell."""
-        first = not self.latest
-        self.waiting.append(row)
-        self.latest[row.split, row.name] = row.value
-        self.epoch_ended |= row.split != "train"
-        if first:
-            self.flush()
-            self.sample()
+    def row(self, row: training.Row | None) -> None:
+        """Take one row, or a step without one; once in a while write, draw, save and tell."""
+        if row is not None:
+            self._take(row)
         now = time.monotonic()
         if now - self.looked >= LOOK:
             self.looked = now
             self._look(now)
+        elif self.state.step - self.saved_step >= self.work.lab.settings.checkpoint_steps:
+            self._save_if_due(now)
+
+    def _take(self, row: training.Row) -> None:
+        self.waiting.append(row)
+        self.latest[row.split, row.name] = row.value
+        self.epoch_ended |= row.split != "train"
+        if not self.kept:
+            self._write(self.flush, self.sample)
+        if row.split != "train" and self._is_best:
+            self._save_if_due(time.monotonic(), 0.0)
 
     def _look(self, now: float) -> None:
-        self.flush()
+        self._write(self.flush)
         if self._sample_due(now):
-            self.sample()
-        if now - self.saved >= self.checkpoint_every:
-            self.checkpoint()
+            self._write(self.sample)
+        self._save_if_due(now)
         if now - self.beaten >= BEAT:
             self.beaten = now
-            self.beat()
+            self._write(self.beat)
+
+    def _save_if_due(self, now: float, seconds: float | None = None) -> None:
+        """Checkpoints come after so many seconds or steps, but never take more than a share of the time."""
+        settings = self.work.lab.settings
+        late = now - self.saved >= (settings.checkpoint_seconds if seconds is None else seconds)
+        far = self.state.step - self.saved_step >= settings.checkpoint_steps
+        if (late or far) and now - self.saved >= self.save_cost / settings.checkpoint_share:
+            self._write(self.checkpoint)
+
+    def _write(self, *writes: Any) -> None:
+        for write in writes:
+            self.work.patiently(write, max(0, self.checkpointed))
+
+    @property
+    def _is_best(self) -> bool:
+        return self.state.best.step == self.state.step
 
     def flush(self) -> None:
         """Everything that was taken is on its way to the disk afterwards."""
@@ -111,18 +129,20 @@ class Recorder:
             self.folder.drop_sample(self.kept.pop(least))
 
     def checkpoint(self) -> None:
-        """Save the state; the last two are kept."""
+        """Save the state; the last two are kept, and the best."""
         self.flush()
         if self.checkpointed == self.state.step:
             return
         begin = time.monotonic()
-        training.commit(self.folder.checkpoints, self.state, self.metrics_bytes, self.work.attempt, self.facts)
-        self.checkpointed = self.state.step
-        prune(self.folder.checkpoints, keep=2)
+        self.folder.sync_metrics()
+        mark = Mark(self.metrics_bytes, self.seconds, self.aside, self._is_best)
+        training.commit(self.folder.checkpoints, self.state, mark, self.work.attempt, self.facts)
+        self.checkpointed = self.saved_step = self.state.step
+        manifest.prune(self.folder.checkpoints)
         self.work.beat(checkpoint_step=self.state.step)
         self.saved = time.monotonic()
-        self.checkpoint_every = max(CHECKPOINT, (self.saved - begin) / SHARE)
-        self.aside += self.saved - begin
+        self.save_cost = self.saved - begin
+        self.aside += self.save_cost
 
     def beat(self) -> None:
         """Tell the database and whoever watches how far it is."""
@@ -139,6 +159,7 @@ class Recorder:
             loss=shown.loss,
             images_per_second=self.speed,
             steps_per_second=step / self.seconds if step else None,
+            memory=memory(self.state),
         )
         self.folder.append_timing(step, shown.epoch, self.seconds, self.speed, memory(self.state))
         self.work.show(shown)
@@ -155,17 +176,11 @@ class Recorder:
 
     def finish(self) -> None:
         """The last rows, the last pictures, the last checkpoint."""
-        self.flush()
-        self.beat()
-        self.sample()
-        self.checkpoint()
+        self._write(self.flush, self.beat, self.sample, self.checkpoint)
 
-
-def prune(folder: Path, keep: int) -> None:
-    """Remove all checkpoints but the newest ones."""
-    made: Sequence[Path] = sorted(path for path in folder.iterdir() if path.name[:1].isdigit())
-    for path in made[:-keep]:
-        shutil.rmtree(path, ignore_errors=True)
+    def keep(self) -> None:
+        """What must not be lost when the process leaves and comes back."""
+        self._write(self.flush, self.beat, self.checkpoint)
 
 
 def checkpoint_bytes(state: training.TrainState) -> int:

@@ -2,10 +2,12 @@
 
     queued -> starting     the supervisor takes it, holding a slot
     starting -> running    the trainer claims it: `attempt` grows by one and fences off every earlier copy
-    running -> completed | failed | cancelled    the trainer's own word, or the supervisor's when it died without one
+    running -> completed | failed | cancelled | paused    the trainer's own word, or the supervisor's when it died without one
+    running -> queued      the machine wants its place back, or the process died: it goes on from its last checkpoint
+    paused | failed | cancelled -> queued    a person resumes it: `attempt` grows, so that no earlier copy is heard any more
 
 What people want goes into `want`; a live job that should stop is still `running`, until it has saved.
-A terminal state is never overwritten.
+`completed` is final, and no process overwrites a job that has ended.
 """
 
 import time
@@ -17,15 +19,17 @@ from aecore.runs import Lab, database
 from aecore.runs.database import LIVE, events, jobs
 
 MOVES: dict[str, frozenset[str]] = {
-    "queued": frozenset({"starting", "running", "cancelled", "failed"}),
-    "starting": frozenset({"queued", "running", "failed", "cancelled"}),
-    "running": frozenset({"running", "completed", "failed", "cancelled"}),
-    "paused": frozenset({"queued", "cancelled"}),
+    "queued": frozenset({"starting", "running", "paused", "cancelled", "failed"}),
+    "starting": frozenset({"queued", "running", "paused", "failed", "cancelled"}),
+    "running": frozenset({"running", "queued", "paused", "completed", "failed", "cancelled"}),
+    "paused": frozenset({"cancelled"}),
     "completed": frozenset(),
     "failed": frozenset(),
     "cancelled": frozenset(),
 }
-TERMINAL = frozenset(state for state, onward in MOVES.items() if not onward)
+REVIVED = frozenset({"paused", "failed", "cancelled"})
+"""States from which a person, and nobody else, brings a job back into the queue."""
+TERMINAL = frozenset({"completed", "failed", "cancelled"})
 
 
 class Fenced(RuntimeError):
@@ -56,15 +60,22 @@ def swap(
     by: str,
     reason: str = "",
     attempt: int | None = None,
+    revive: bool = False,
     **values: Any,
 ) -> bool:
-    """`move` inside a transaction that is already open for writing."""
+    """`move` inside a transaction that is already open for writing; `revive` is a person's word that it goes on.
+
+    The attempt grows then: whatever an earlier process still says is not heard any more.
+    """
     row = connection.execute(select(jobs.c.state, jobs.c.attempt, jobs.c.run_id).where(jobs.c.id == job_id)).one()
-    if new not in MOVES[row.state] or attempt not in (None, row.attempt):
+    allowed = new == "queued" and row.state in REVIVED if revive else new in MOVES[row.state]
+    if not allowed or attempt not in (None, row.attempt):
         return False
-    values = {"state": new, "reason": reason} | values
+    values = {"state": new, "reason": reason, "attempt": row.attempt + revive} | values
     if new in TERMINAL:
         values["ended"] = time.time()
+    if new in ("queued", "paused"):
+        values |= {"engine": values.get("engine"), "engine_ref": None, "ended": None}
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
     note(connection, job_id, row.run_id, row.state, new, by, reason)
     return True
@@ -101,3 +112,9 @@ def beat(lab: Lab, job_id: int, attempt: int, **values: Any) -> str:
     if want is None:
         raise Fenced(f"job {job_id} is no longer at attempt {attempt}")
     return want
+
+
+def say(lab: Lab, job_id: int, run_id: str, text: str) -> None:
+    """Add a sentence to a running job's history."""
+    with database.writing(lab.engine) as connection:
+        note(connection, job_id, run_id, "running", "running", "trainer", text)

@@ -150,6 +150,7 @@ class Supervisor:
     def tick(self) -> bool:
         """Look once at everything. Returns whether anything is running or waiting."""
         live, waiting = queue.at_hand(self.lab)
+        self._forget({job.id for job in live})
         statuses = self.executor.poll(live) or {}
         for job in live:
             if job.id in statuses and statuses[job.id].gone:
@@ -163,6 +164,11 @@ class Supervisor:
         self.live = ids
         self.executor.tend(ids | {job.id for job in waiting})
         return bool(live or waiting)
+
+    def _forget(self, live: set[int]) -> None:
+        """Of jobs that left, so that one that comes back is asked again."""
+        self.asked = {job_id: when for job_id, when in self.asked.items() if job_id in live}
+        self.killed &= live
 
     def _stop(self, job: Job) -> None:
         """Ask once; where it does not leave in the lab's grace, end it."""
@@ -192,7 +198,7 @@ def start(lab: Lab, executor: Executor, job: Job) -> bool:
     try:
         ref = executor.submit(job)
     except Busy as error:
-        move(lab, job.id, "queued", by="supervisor", reason=f"Waits: {error}.", engine=None)
+        move(lab, job.id, "queued", by="supervisor", reason=f"Waits: {error}.")
         return False
     except OSError as error:
         reason = f"The run's process could not be started. {endings.explain(error).reason}"
@@ -210,20 +216,52 @@ def _note_reference(lab: Lab, job_id: int, ref: str) -> None:
 
 
 def bury(lab: Lab, seen: Job, status: Status) -> None:
-    """Write the end of a job whose process is gone; where the trainer has said it itself, its word stands."""
+    """Write what becomes of a job whose process is gone; where the trainer has said it itself, its word stands."""
     job = queue.job(lab, seen.id)
     if job.state not in database.LIVE:
         return
-    if job.want == "cancel":
-        saved = f"the last checkpoint is at step {job.checkpoint_step}" if job.checkpoint_step else "nothing was saved"
-        state, code, reason = "cancelled", "user", f"Stopped; its process ended before it saved again: {saved}."
+    if job.want != "run":
+        _as_wanted(lab, job)
     elif job.state == "starting" and status.exit_code is None and job.engine != "foreground":
-        state, code, reason = "queued", "", "The supervisor was ended before it could start the run."
+        _requeue(lab, job, "The supervisor was ended before it could start the run.")
+    elif job.engine == "foreground":
+        _fail(lab, job, endings.died(status.exit_code, status.rebooted))
+    elif status.rebooted:
+        _requeue(lab, job, endings.died(status.exit_code, True).reason)
     else:
-        ending = endings.died(status.exit_code, status.rebooted)
-        state, code, reason = "failed", ending.reason_code, _with_log(lab, job, ending.reason)
-    values = {"engine": None, "engine_ref": None} if state == "queued" else {}
-    move(lab, job.id, state, by="supervisor", reason=reason, attempt=job.attempt, reason_code=code, **values)
+        _crashed(lab, job, endings.died(status.exit_code, False))
+
+
+def _as_wanted(lab: Lab, job: Job) -> None:
+    """It was asked to leave, and did so before it could save again."""
+    state, word = ("cancelled", "Stopped") if job.want == "cancel" else ("paused", "Paused")
+    saved = f"the last checkpoint is at step {job.checkpoint_step:,}" if job.checkpoint_step else "nothing was saved"
+    reason = f"{word}; its process ended before it saved again: {saved}."
+    move(lab, job.id, state, by="supervisor", reason=reason, attempt=job.attempt, reason_code="user")
+
+
+def _crashed(lab: Lab, job: Job, ending: endings.Ending) -> None:
+    """Try again from the last checkpoint, unless it died too often without getting any further."""
+    further = job.crashes == 0 or (job.checkpoint_step or 0) > (job.crash_step or 0)
+    crashes = 1 if further else job.crashes + 1
+    values = {"crashes": crashes, "crash_step": job.checkpoint_step or 0}
+    if crashes >= lab.settings.retries:
+        tried = f" It was tried {crashes} times from the same checkpoint." if crashes > 1 else ""
+        _fail(lab, job, ending._replace(reason=ending.reason + tried), **values)
+    else:
+        _requeue(lab, job, ending.reason, ending.reason_code, **values)
+
+
+def _requeue(lab: Lab, job: Job, reason: str, code: str = "", **values: int) -> None:
+    onward = f"It goes on from step {job.checkpoint_step:,}." if job.checkpoint_step else "It begins again."
+    reason = f"{reason} {onward}" if job.kind == "train" else reason
+    move(lab, job.id, "queued", by="supervisor", reason=reason, attempt=job.attempt, reason_code=code, **values)
+
+
+def _fail(lab: Lab, job: Job, ending: endings.Ending, **values: int) -> None:
+    reason = _with_log(lab, job, ending.reason)
+    code = ending.reason_code
+    move(lab, job.id, "failed", by="supervisor", reason=reason, attempt=job.attempt, reason_code=code, **values)
 
 
 def _with_log(lab: Lab, job: Job, reason: str) -> str:

@@ -2,17 +2,19 @@
 
 import platform
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from aecore import data, training
+from aecore import data, manifest, training
 from aecore.analysis.evaluation import evaluate
 from aecore.config import Facts, RunConfig
 from aecore.jobs import queue
 from aecore.jobs.recorder import Recorder
 from aecore.jobs.work import Shown, Stopped, Work
+from aecore.manifest import Mark
 from aecore.models.summary import summarise
 from aecore.runs import LabError
 from aecore.training import device as devices
@@ -30,16 +32,53 @@ def train(work: Work) -> None:
     data.ensure(config.data, work.lab.data_roots, lambda done, total: _downloading(work, done, total))
     device = devices.choose(config.training.device)
     prepared = training.prepare(config, work.lab.data_roots, device)
-    state = training.start(config, prepared.facts, work.threads)
-    work.folder.write_model(described(prepared.facts, state))
-    recorder = Recorder(work, state, prepared)
-    work.beat(total_steps=recorder.total_steps, device=devices.describe(device), reason="")
+    state, mark = begin(work, config, prepared.facts)
+    work.patiently(lambda: work.folder.write_model(described(prepared.facts, state)), state.step)
+    recorder = Recorder(work, state, prepared, mark)
+    work.beat(total_steps=recorder.total_steps, device=devices.describe(state.device), reason="")
     for row in training.train(state, prepared, config):
         recorder.row(row)
         if work.stop.asked:
             break
+    if work.stop.asked and not _is_the_end(work):
+        recorder.keep()
+        raise Stopped(state.step)
     recorder.finish()
     _conclude(work, config, recorder, prepared)
+
+
+def begin(work: Work, config: RunConfig, facts: Facts) -> tuple[training.TrainState, Mark]:
+    """The run at step 0, or as its newest whole checkpoint has it; what was written after that is taken back.
+
+    Raises:
+        LabError: where there were checkpoints and none of them can be used. A run never starts over silently.
+        ConfigError: where the device that it began on is not there any more.
+    """
+    path, mark = _recover(work)
+    work.folder.rewind(mark.metrics_bytes, manifest.step_of(path) if path else -1)
+    if path is None:
+        return training.start(config, facts, work.threads), mark
+    state = training.restore(path, config)
+    work.say(f"Goes on from step {state.step:,}.")
+    work.beat(step=state.step, checkpoint_step=state.step)
+    return state, mark
+
+
+def _recover(work: Work) -> tuple[Path | None, Mark]:
+    folder = work.folder
+    manifest.tidy(folder.checkpoints)
+    path, damaged = manifest.survey(folder.checkpoints)
+    for lost in damaged:
+        manifest.set_aside(lost)
+        work.say(f"The checkpoint of step {manifest.step_of(lost.path):,} is damaged and was set aside: {lost.problem}")
+    if path is None and (damaged or work.job.checkpoint_step is not None):
+        raise LabError("No checkpoint of this run can be used any more: clone it to train it from the start.")
+    return path, manifest.mark(path) if path else Mark()
+
+
+def _is_the_end(work: Work) -> bool:
+    """Whether who is asked to leave will not come back: then the figures are worth their time."""
+    return work.wanted() == "cancel" or (work.wanted() == "run" and work.job.engine == "foreground")
 
 
 def _downloading(work: Work, done: int, total: int) -> None:
@@ -66,25 +105,16 @@ def described(facts: Facts, state: training.TrainState) -> dict[str, Any]:
 
 
 def _conclude(work: Work, config: RunConfig, recorder: Recorder, prepared: training.Data) -> None:
-    stopped = work.stop.asked
-    ending = ending_of_stop(work, recorder.state.step) if stopped else ("completed", "", _completed(recorder))
-    state, reason_code, reason = ending
-    work.folder.write_result(_figures(config, recorder, prepared) | {"reason": reason})
+    stopped, reason = work.stop.asked, _completed(recorder)
+    figures = _figures(config, recorder, prepared) | ({} if stopped else {"reason": reason})
+    work.patiently(lambda: work.folder.write_result(figures), recorder.state.step)
     # Before the last word: who reads 'completed' finds the analysis at least queued. A run that was deleted needs none.
     if work.job.engine != "foreground":
         with suppress(LabError):
             queue.submit_job(work.lab, work.job.run_id, "analyse", work.job.owner)
-    work.end(state, reason, reason_code)
-
-
-def ending_of_stop(work: Work, step: int) -> tuple[str, str, str]:
-    """State, reason code and sentence of a run that was asked to leave: by a person, or by the machine."""
-    saved = f"at step {step:,}; the model was saved" if step else "before it began"
-    if work.wanted() == "cancel":
-        return "cancelled", "user", f"Stopped by {queue.stopper(work.lab, work.job.id)} {saved}."
-    if work.job.engine == "foreground":  # Ctrl-C
-        return "cancelled", "user", f"Stopped by {work.job.owner} {saved}."
-    return "failed", "signal", f"The run's process was told to leave from outside {saved}."
+    if stopped:
+        raise Stopped(recorder.state.step)
+    work.end("completed", reason)
 
 
 def _completed(recorder: Recorder) -> str:

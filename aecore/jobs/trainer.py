@@ -42,16 +42,17 @@ def perform(work: Work) -> int:
     except states.Fenced as error:
         _log(work, f"This attempt is over: {error}.")
         return endings.REFUSED
-    except Stopped:
-        reason = "Stopped before there was anything to save."
-        return _say(work, "cancelled", endings.Ending("user", reason, endings.COMPLETED))
+    except Stopped as stopped:
+        with contextlib.suppress(states.Fenced):
+            return work.leave(stopped.step)
+        return endings.REFUSED
     except Exception as error:
         room.unlink(missing_ok=True)
         ending = endings.explain(error)
         if ending.reason_code == "exit":
             _log(work, traceback.format_exc().strip())
             ending = ending._replace(reason=f"{ending.reason}\n{work.folder.log(5)}")
-        return _say(work, "failed", ending)
+        return _say(work, "failed", _with_kept(work, ending))
     finally:
         room.unlink(missing_ok=True)
 
@@ -61,6 +62,15 @@ def _say(work: Work, state: str, ending: endings.Ending) -> int:
     with contextlib.suppress(states.Fenced):
         work.end(state, ending.reason, ending.reason_code)
     return ending.exit_code
+
+
+def _with_kept(work: Work, ending: endings.Ending) -> endings.Ending:
+    """Name what was kept, after the first line."""
+    kept = queue.job(work.lab, work.job.id).checkpoint_step if work.job.kind == "train" else None
+    if kept is None:
+        return ending
+    first, *lines = ending.reason.splitlines()
+    return ending._replace(reason="\n".join([f"{first} The checkpoint of step {kept:,} is kept.", *lines]))
 
 
 def _log(work: Work, text: str) -> None:
@@ -79,11 +89,14 @@ def work_on(
     job_id: int,
     stop: Stop,
     threads: int | None,
-    engine: str = "local",
+    reference: str | None = None,
     show: Callable[[Shown], None] = lambda shown: None,
 ) -> int:
-    """Claim a job and do it. Returns an exit code."""
-    attempt = states.claim(lab, job_id, process.reference(engine, os.getpid()))
+    """Claim a job and do it. `reference` is its engine's name for it, by default one of the engine on this machine.
+
+    Returns: an exit code.
+    """
+    attempt = states.claim(lab, job_id, reference or process.reference("local", os.getpid()))
     if attempt is None:
         print("This job is not to be done any more.", file=sys.stderr, flush=True)
         return endings.REFUSED
@@ -155,8 +168,9 @@ def by_hand(run: Path) -> int:
     job = waiting[0]
     held = locks.acquire(run / f"{job.kind}.lock")
     if held is None:
-        raise LabError(f"Run {run.name} is being worked on by another process.")
-    return work_on(lab, job.id, stop, None, engine=job.engine or "local")
+        print(f"Run {run.name} is being worked on by another process.", file=sys.stderr)
+        return endings.REFUSED
+    return work_on(lab, job.id, stop, None, os.environ.get("AELAB_REF"))
 
 
 def main(arguments: list[str]) -> int:

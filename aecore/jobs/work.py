@@ -1,17 +1,24 @@
 """What a job's process holds while it works: its row in the queue, its folder, and whether it was asked to stop."""
 
 import signal
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from aecore.jobs import states
+from aecore.jobs import endings, queue, states
 from aecore.jobs.queue import Job
-from aecore.runs import Lab, RunFolder
+from aecore.runs import Lab, LabError, RunFolder
+from aecore.runs.errors import no_room
 
 
 class Stopped(Exception):
-    """The work was asked to leave before it had anything to save."""
+    """The work was asked to leave, and what can be saved is saved."""
+
+    def __init__(self, step: int = 0):
+        self.step = step
+        super().__init__()
 
 
 class Stop:
@@ -68,5 +75,52 @@ class Work:
             raise states.Fenced(f"job {self.job.id} ended without this process")
 
     def wanted(self) -> str:
-        """What people want of it now: 'run' or 'cancel'."""
+        """What people want of it now: 'run', 'pause' or 'cancel'."""
         return states.beat(self.lab, self.job.id, self.attempt)
+
+    def say(self, text: str) -> None:
+        """A sentence for the run's history and its log."""
+        states.say(self.lab, self.job.id, self.job.run_id, text)
+        print(text, flush=True)
+
+    def patiently(self, write: Callable[[], object], step: int) -> None:
+        """Write; where the disk is full, wait until there is room, and say so.
+
+        Raises:
+            Stopped: where it is asked to leave while it waits.
+        """
+        waited = False
+        while True:
+            try:
+                write()
+                break
+            except Exception as error:
+                if not no_room(error):
+                    raise
+            if not waited:
+                self._tell("disk_full", "The disk is full: the run waits, and goes on as soon as there is room.")
+            waited = True
+            time.sleep(1)
+            if self.stop.asked:
+                raise Stopped(step)
+        if waited:
+            self._tell("", "")
+
+    def _tell(self, code: str, reason: str) -> None:
+        with suppress(LabError, OSError):  # the database's disk may be the full one
+            self.beat(reason_code=code, reason=reason)
+            self.say(reason or "There is room again: the run goes on.")
+
+    def leave(self, step: int) -> int:
+        """Say why this process leaves before the end: a person asked, or the machine. Returns an exit code."""
+        wanted, person = self.wanted(), self.job.owner
+        if wanted == "run" and self.job.engine != "foreground":
+            saved = f"It goes on from step {step:,}." if step else "It begins again."
+            self.end("queued", f"The run's process was told to leave from outside. {saved}", "signal")
+            return endings.LEFT
+        if wanted != "run":
+            person = queue.stopper(self.lab, self.job.id)
+        saved = f"at step {step:,}; the model was saved" if step else "before there was anything to save"
+        state, word = ("paused", "Paused") if wanted == "pause" else ("cancelled", "Stopped")
+        self.end(state, f"{word} by {person} {saved}.", "user")
+        return endings.COMPLETED

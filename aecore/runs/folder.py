@@ -117,6 +117,34 @@ class RunFolder:
         line = f"{step},{epoch},{seconds:.3f},{images_per_second:.1f},{memory}\n"
         _append(self.path / "timing.csv", TIMING_HEADER, line)
 
+    def sync_metrics(self) -> None:
+        """See to it that the metrics survive a power failure: a checkpoint must not know of rows that are lost."""
+        with (self.path / "metrics.csv").open("rb") as file:
+            os.fsync(file.fileno())
+
+    def rewind(self, metrics_bytes: int, step: int) -> None:
+        """Take back what an attempt wrote after its last checkpoint, of `step`; the metrics get a new inode."""
+        metrics = self.path / "metrics.csv"
+        if metrics.exists():
+            with metrics.open("rb") as file:
+                kept = file.read(metrics_bytes)
+            files.write(metrics, lambda file: file.write(kept))
+        lines, _ = _complete_lines(self.path / "timing.csv", 0)
+        if lines:
+            text = "".join(f"{line}\n" for line in lines[1:] if int(line.partition(",")[0]) <= step)
+            files.write_text(self.path / "timing.csv", TIMING_HEADER + text)
+        for later in [kept for kept in self.sample_steps() if kept > step]:
+            self.drop_sample(later)
+
+    def begin_from(self, parent: "RunFolder", checkpoint: Path, metrics_bytes: int) -> None:
+        """Go on in this new folder where another run's checkpoint ended: its files are linked, they never change."""
+        shutil.copytree(checkpoint, self.checkpoints / checkpoint.name, copy_function=_link)
+        shutil.copytree(parent.path / "samples", self.path / "samples", copy_function=_link, dirs_exist_ok=True)
+        for name in ("metrics.csv", "timing.csv"):
+            if (parent.path / name).exists():
+                shutil.copyfile(parent.path / name, self.path / name)
+        self.rewind(metrics_bytes, int(checkpoint.name.partition("-")[0]))
+
     def inputs(self) -> Inputs | None:
         """The watched images; None before the first sample."""
         arrays = files.read_arrays(self.path / "samples" / "inputs.npz")
@@ -209,9 +237,22 @@ def _complete_lines(path: Path, after: int) -> tuple[list[str], int]:
 
 
 def _append(path: Path, header: str, text: str) -> int:
-    with path.open("ab") as file:
-        if file.tell() == 0:
-            file.write(header.encode("ascii"))
-        file.write(text.encode("ascii"))
-        file.flush()
+    """Add all of it or nothing: half a line would stay in the file for good."""
+    with path.open("ab", buffering=0) as file:
+        begin = file.tell()
+        content = ((header if begin == 0 else "") + text).encode("ascii")
+        try:
+            while content:
+                content = content[file.write(content) :]
+        except OSError:
+            file.truncate(begin)
+            raise
         return file.tell()
+
+
+def _link(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
+    return target

@@ -1,13 +1,10 @@
 """Checkpoints: safetensors and JSON in a folder of their own, whole or not there at all.
 
 <step>-<attempt>/ holds encoder.safetensors, decoder.safetensors (each usable alone), optimiser.safetensors, state.json and,
-written last, MANIFEST.json with the size and sha256 of each and the length of metrics.csv that belongs to it. The folder is
-written under another name, flushed to the disk, and renamed.
+written last, the manifest (`aecore.manifest`). The folder is written under another name, flushed to the disk, and renamed.
 """
 
-import hashlib
 import json
-import logging
 import os
 import shutil
 from pathlib import Path
@@ -17,26 +14,25 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from aecore import manifest
 from aecore.config import ConfigError, Facts, ModelConfig, RunConfig
+from aecore.manifest import MANIFEST, Mark
 from aecore.models import Autoencoder, build
 from aecore.training import device as devices
-from aecore.training.rows import Row
+from aecore.training.rows import Diverged, Row
 from aecore.training.state import Best, Engine, TrainState, assemble
 
-MANIFEST = "MANIFEST.json"
-log = logging.getLogger(__name__)
 
-
-def commit(folder: Path, state: TrainState, metrics_bytes: int, attempt: int, facts: Facts) -> Path:
-    """Keep `state` under `folder`, durably; `metrics_bytes` is the length of metrics.csv with all rows handed out so far.
+def commit(folder: Path, state: TrainState, mark: Mark, attempt: int, facts: Facts) -> Path:
+    """Keep `state` under `folder`, durably, with what of the run's folder belongs to it.
 
     A step that this attempt has kept already is left as it is: its rows that were not handed out then lie in it.
 
     `facts` are those of the data that the model was built for.
 
     Raises:
-        OSError: where it cannot be written; nothing is left behind then.
-        Diverged: where losses that were still on the device are not finite.
+        OSError, safetensors.SafetensorError: where it cannot be written; nothing is left behind then.
+        Diverged: where losses that were still on the device, or the weights themselves, are not finite.
     """
     path = folder / f"{state.step:08d}-{attempt}"
     if path.exists():
@@ -44,43 +40,13 @@ def commit(folder: Path, state: TrainState, metrics_bytes: int, attempt: int, fa
     unfinished = folder / f".tmp-{path.name}-{os.getpid()}"
     try:
         unfinished.mkdir(parents=True)
-        _write(unfinished, state, metrics_bytes, facts)
+        _write(unfinished, state, mark, facts)
         unfinished.rename(path)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     _flush(folder)
     return path
-
-
-def newest(folder: Path) -> Path | None:
-    """The checkpoint of the highest step that is whole, by its manifest. Damaged ones are named in the log and left."""
-    kept = [path for path in folder.glob("[0-9]*-*") if path.is_dir()]
-    for path in sorted(kept, key=_step_and_attempt, reverse=True):
-        problem = damage(path)
-        if problem is None:
-            return path
-        log.warning("Checkpoint %s is damaged and was passed over: %s", path.name, problem)
-    return None
-
-
-def damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint, in a sentence; None where every file is as its manifest says."""
-    try:
-        for name, (size, digest) in manifest(path)["files"].items():
-            if (path / name).stat().st_size != size:
-                return f"{name} has {(path / name).stat().st_size} bytes instead of {size}."
-            if _digest(path / name) != digest:
-                return f"{name} is not what was written."
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"its files cannot be read ({error})."
-    return None
-
-
-def manifest(path: Path) -> dict[str, Any]:
-    """{'files': {name: [bytes, sha256]}, 'metrics_bytes': ...} of a checkpoint."""
-    content: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    return content
 
 
 def restore(path: Path, config: RunConfig) -> TrainState:
@@ -130,18 +96,27 @@ def kept_facts(path: Path) -> Facts:
     return _facts(_read_state(path)["facts"])
 
 
-def _write(folder: Path, state: TrainState, metrics_bytes: int, facts: Facts) -> None:
+def _write(folder: Path, state: TrainState, mark: Mark, facts: Facts) -> None:
     """Every file of a checkpoint, the manifest last, each of them flushed to the disk."""
     state.rows.extend(state.losses.flush())
+    _check(state)
     for name, part in state.model.named_children():
         if part.state_dict():
             _save(part.state_dict(), folder / f"{name}.safetensors")
     _save(state.optimiser.tensors() | {"noise": state.noise.get_state()}, folder / "optimiser.safetensors")
     _write_json(folder / "state.json", _scalars(state) | {"facts": facts._asdict()})
-    files = {path.name: [path.stat().st_size, _digest(path)] for path in sorted(folder.iterdir())}
-    _write_json(folder / MANIFEST, {"files": files, "metrics_bytes": metrics_bytes})
+    files = {path.name: [path.stat().st_size, manifest.digest_of(path)] for path in sorted(folder.iterdir())}
+    content = manifest.sealed({"files": files, "step": state.step, **mark._asdict()})
+    (folder / MANIFEST).write_text(content, encoding="utf-8")
     for path in (*folder.iterdir(), folder):
         _flush(path)
+
+
+def _check(state: TrainState) -> None:
+    """A checkpoint is healthy or not written: a finite loss can have had a gradient that was not."""
+    sums = [parameter.detach().float().sum() for parameter in state.model.parameters()]
+    if sums and not bool(torch.isfinite(torch.stack(sums)).all()):
+        raise Diverged(state.step, float("nan"))
 
 
 def _scalars(state: TrainState) -> dict[str, Any]:
@@ -177,16 +152,6 @@ def _facts(content: dict[str, Any]) -> Facts:
     channels, height, width = content["shape"]
     low, high = content["value_range"]
     return Facts((channels, height, width), (low, high), content["n_train"], tuple(content["class_names"]))
-
-
-def _step_and_attempt(path: Path) -> tuple[int, int]:
-    step, _, attempt = path.name.partition("-")
-    return int(step), int(attempt) if attempt.isdigit() else -1
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -17,8 +17,9 @@ from aecore.training.seeds import seeded
 from aecore.training.state import Best, TrainState
 
 
-def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row]:
-    """Train from where `state` stands, row by row. Between two rows it can be checkpointed; closing the generator stops.
+def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | None]:
+    """Train from where `state` stands, row by row; None after a step without one. In between the state can be checkpointed,
+    and closing the generator stops.
 
     Raises:
         Diverged: for a loss that is not finite, with the weights as they were before that step.
@@ -48,6 +49,8 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row]:
             yield from state.hand_out(rows)
             if state.step == total:
                 break
+            if not rows:
+                yield None
 
         rows = state.losses.close(state.step, state.epoch + 1) if state.step == total else state.losses.flush()
         rate = learning_rate(training, state.step - 1, total)
