@@ -261,6 +261,29 @@ def test_every_death_has_its_sentence() -> None:
     assert endings.died(None, True).reason_code == "host_lost"
 
 
+def test_a_lack_of_memory_names_the_peak_and_a_batch_that_fits(tmp_path: Path) -> None:
+    needs = {"batch_size": 512, "of_one": 1_000_000_000, "of_batch": 6_110_000_000}  # 10 MB an image
+    ending = endings.out_of_memory(True, 3_200_000_000, 4_000_000_000, needs)
+    assert ending.reason == (
+        "The machine's memory ran out after 3.2 GB. A batch of 256 would fit (training.batch_size=256 instead of 512)."
+    )
+    assert "A batch of 81 would fit" in endings.out_of_memory(False, None, 2_000_000_000, needs).reason
+    assert "1.0 GB for a single image" in endings.out_of_memory(True, None, 500_000_000, needs).reason
+    assert endings.died(-9, False, oom=True).reason_code == "oom"
+    assert endings.died(-11, False, oom=True).reason_code == "signal"
+
+
+def test_a_run_that_wants_more_memory_than_it_may_have_says_so(lab: Lab) -> None:
+    run_id = queue.submit(lab, tiny(model__backbone__widths=[65536, 65536]), "ada", engine="local")
+    move(lab, queue.jobs(lab, run_id)[0].id, "starting", by="supervisor")
+    limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, (12 * 2**30,) * 2); "
+    limit += "sys.argv = ['trainer', sys.argv[1]]; runpy.run_module('aecore.jobs.trainer', run_name='__main__')"
+    assert subprocess.run([sys.executable, "-c", limit, str(lab.runs_folder / run_id)]).returncode == 1
+    row = run(lab, run_id)
+    assert (row.state, row.reason_code) == ("failed", "oom"), row.reason
+    assert row.reason.startswith("The machine's memory ran out")
+
+
 def test_a_trainer_by_hand_does_the_open_job(lab: Lab) -> None:
     run_id = queue.submit(lab, tiny(training__epochs=1), "ada", engine="local")
     move(lab, queue.jobs(lab, run_id)[0].id, "starting", by="supervisor")

@@ -1,14 +1,21 @@
 """Why a job ended, in a sentence for the person whose run it was."""
 
 import signal
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
 
 from aecore.config import ConfigError
-from aecore.runs import LabError
+from aecore.runs import LabError, RunFolder
 from aecore.runs.errors import FULL, no_room
 
 COMPLETED, CONFIG, REFUSED, CRASHED, LEFT = 0, 3, 4, 1, 75
 """Exit codes of a trainer; LEFT: it was told to leave, and can go on. They are a hint only: an adopted process has none."""
+
+
+SAFE = 0.9
+"""Share of the memory that a suggestion fills: the estimate is within 15 %."""
 
 
 class Ending(NamedTuple):
@@ -27,7 +34,7 @@ def explain(error: BaseException) -> Ending:
     if no_room(error):
         return Ending("disk_full", FULL, CRASHED)
     if "OutOfMemoryError" in names or isinstance(error, MemoryError) or "can't allocate memory" in text:
-        return Ending("oom", _memory("DefaultCPUAllocator" in text or isinstance(error, MemoryError)), CRASHED)
+        return out_of_memory("DefaultCPUAllocator" in text or isinstance(error, MemoryError))
     if "Diverged" in names:
         return Ending("diverged", text, CRASHED)
     if isinstance(error, ConfigError | LabError) or "DataError" in names or type(error) is ValueError:
@@ -41,10 +48,17 @@ def explain(error: BaseException) -> Ending:
     )
 
 
-def died(exit_code: int | None, rebooted: bool) -> Ending:
-    """The ending of a process that left without a word. `exit_code` is None where it was not our own child."""
+def died(exit_code: int | None, rebooted: bool, oom: bool = False) -> Ending:
+    """The ending of a process that left without a word.
+
+    Args:
+        exit_code: None where it was not our own child.
+        oom: whether the system killed a process for its memory since this one began.
+    """
     if rebooted:
         return Ending("host_lost", "The machine was restarted while the run was going.", CRASHED)
+    if oom and exit_code == -signal.SIGKILL:
+        return out_of_memory(host=True)
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
         why = (
@@ -60,6 +74,36 @@ def died(exit_code: int | None, rebooted: bool) -> Ending:
     return Ending("exit", f"The run's process ended with exit code {exit_code} before the run was complete.", CRASHED)
 
 
-def _memory(host: bool) -> str:
+def out_of_memory(host: bool, peak: int | None = None, room: float = 0, needs: dict[str, Any] | None = None) -> Ending:
+    """The ending of a run that wanted more memory than there is.
+
+    Args:
+        host: the machine's own memory, or a GPU's.
+        peak: bytes that the run had when it was last asked.
+        room: bytes that a run can have.
+        needs: what model.json says of it: {'batch_size', 'of_one', 'of_batch'}, bytes with one image a batch and with all.
+    """
     where = "The machine's memory" if host else "The GPU's memory"
-    return f"{where} ran out: use a smaller batch (training.batch_size), a smaller model or smaller images."
+    had = f" after {peak / 1e9:.1f} GB" if peak else ""
+    return Ending("oom", f"{where} ran out{had}. {_smaller(room, needs)}", CRASHED)
+
+
+def in_memory(ending: Ending, run: Path, peak: int | None) -> Ending:
+    """An ending for want of memory, told with what the run had and a batch that would fit; any other as it is."""
+    if ending.reason_code != "oom":
+        return ending
+    model = RunFolder(run).model() or {}
+    host = "machine" in ending.reason
+    room = psutil.virtual_memory().available if host else model.get("device_memory") or 0
+    return out_of_memory(host, peak, room, model.get("memory"))
+
+
+def _smaller(room: float, needs: dict[str, Any] | None) -> str:
+    if not needs or not room:
+        return "Use a smaller batch (training.batch_size), a smaller model or smaller images."
+    one, all_, batch = needs["of_one"], needs["of_batch"], needs["batch_size"]
+    each = max(1.0, (all_ - one) / max(1, batch - 1))
+    fits = min(batch // 2, 1 + int((SAFE * room - one) // each))
+    if fits < 1:
+        return f"It needs {one / 1e9:.1f} GB for a single image a step: use a smaller model or smaller images."
+    return f"A batch of {fits} would fit (training.batch_size={fits} instead of {batch})."

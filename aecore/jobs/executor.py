@@ -18,6 +18,8 @@ class Status(NamedTuple):
     """None while it runs, and where nobody can know."""
     rebooted: bool = False
     """Whether the machine was restarted since the job began."""
+    oom: bool = False
+    """Whether the system killed some process for its memory since the job began."""
 
 
 class Executor(Protocol):

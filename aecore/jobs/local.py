@@ -31,6 +31,7 @@ class LocalExecutor:
         places = sum(slot.pool != "side" for slot in self.slots)
         self.nursery = Nursery(lab.path, min(lab.settings.warm, places), threads, lab.data_root)
         self.children: dict[int, Child] = {}
+        self.killed_before: dict[int, int] = {}  # by job: what `process.oom_kills` said when it began
 
     def free_slots(self, job: Job) -> int:
         return sum(not locks.held(slot.lock) for slot in self._places(job))
@@ -53,6 +54,7 @@ class LocalExecutor:
         message |= {"threads": slot.threads, "device": slot.device, "data_root": job.data_root or ""}
         child.hand_over(message, held)
         self.children[job.id] = child
+        self.killed_before[job.id] = process.oom_kills()
         return process.reference(self.name, child.process.pid)
 
     def _cold(self, job: Job, slot: Slot) -> Child:
@@ -79,7 +81,9 @@ class LocalExecutor:
             return Status(gone=False)
         child = self.children.pop(job.id, None)
         exit_code = _exit_code(child) if child else None
-        return Status(True, exit_code, process.rebooted(job.engine_ref))
+        killed = process.oom_kills()
+        oom = killed > self.killed_before.pop(job.id, killed)
+        return Status(True, exit_code, process.rebooted(job.engine_ref), oom)
 
     def stop(self, job: Job, hard: bool = False) -> None:
         number = signal.SIGKILL if hard else signal.SIGTERM

@@ -37,3 +37,12 @@ def send(ref: str | None, number: signal.Signals, group: bool = False) -> None:
     with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
         if reference(engine, int(pid)) == ref:
             os.killpg(int(pid), number) if group else os.kill(int(pid), number)
+
+
+def oom_kills() -> int:
+    """How many processes this machine has killed for their memory since its start; 0 where the system does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0

@@ -229,7 +229,8 @@ def bury(lab: Lab, seen: Job, status: Status) -> None:
     elif status.rebooted:
         _requeue(lab, job, endings.died(status.exit_code, True).reason)
     else:
-        _crashed(lab, job, endings.died(status.exit_code, False))
+        ending = endings.died(status.exit_code, False, status.oom)
+        _crashed(lab, job, endings.in_memory(ending, lab.runs_folder / job.run_id, job.memory))
 
 
 def _as_wanted(lab: Lab, job: Job) -> None:

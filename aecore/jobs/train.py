@@ -10,7 +10,7 @@ import torch
 
 from aecore import data, manifest, training
 from aecore.analysis.evaluation import evaluate
-from aecore.config import Facts, RunConfig
+from aecore.config import Facts, RunConfig, with_values
 from aecore.jobs import queue
 from aecore.jobs.recorder import Recorder
 from aecore.jobs.work import Shown, Stopped, Work
@@ -33,7 +33,8 @@ def train(work: Work) -> None:
     device = devices.choose(config.training.device)
     prepared = training.prepare(config, work.lab.data_roots, device)
     state, mark = begin(work, config, prepared.facts)
-    work.patiently(lambda: work.folder.write_model(described(prepared.facts, state)), state.step)
+    model = described(prepared.facts, state) | needed(config, prepared.facts, state.device)
+    work.patiently(lambda: work.folder.write_model(model), state.step)
     recorder = Recorder(work, state, prepared, mark)
     work.beat(total_steps=recorder.total_steps, device=devices.describe(state.device), reason="")
     for row in training.train(state, prepared, config):
@@ -102,6 +103,16 @@ def described(facts: Facts, state: training.TrainState) -> dict[str, Any]:
         **state.engine,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }
+
+
+def needed(config: RunConfig, facts: Facts, device: torch.device) -> dict[str, Any]:
+    """Bytes that the run is expected to take, and that its GPU has: where they do not suffice, a batch that fits is named."""
+    batch = config.training.batch_size
+    of_batch, of_one = (
+        training.memory.estimate(with_values(config, {"training.batch_size": size}), facts).total for size in (batch, 1)
+    )
+    total = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None
+    return {"memory": {"batch_size": batch, "of_batch": of_batch, "of_one": of_one}, "device_memory": total}
 
 
 def _conclude(work: Work, config: RunConfig, recorder: Recorder, prepared: training.Data) -> None:

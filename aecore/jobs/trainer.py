@@ -48,7 +48,7 @@ def perform(work: Work) -> int:
         return endings.REFUSED
     except Exception as error:
         room.unlink(missing_ok=True)
-        ending = endings.explain(error)
+        ending = endings.in_memory(endings.explain(error), work.folder.path, _peak(work))
         if ending.reason_code == "exit":
             _log(work, traceback.format_exc().strip())
             ending = ending._replace(reason=f"{ending.reason}\n{work.folder.log(5)}")
@@ -62,6 +62,12 @@ def _say(work: Work, state: str, ending: endings.Ending) -> int:
     with contextlib.suppress(states.Fenced):
         work.end(state, ending.reason, ending.reason_code)
     return ending.exit_code
+
+
+def _peak(work: Work) -> int | None:
+    with contextlib.suppress(LabError):
+        return queue.job(work.lab, work.job.id).memory
+    return None
 
 
 def _with_kept(work: Work, ending: endings.Ending) -> endings.Ending:
