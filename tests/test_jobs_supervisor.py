@@ -182,6 +182,47 @@ def test_a_completed_run_is_extended_from_its_optimisers_state(cold_lab: Lab) ->
         steer.extend(cold_lab, first, "bea", 0)
 
 
+@pytest.mark.parametrize("bottleneck", ["vector", "gaussian"])
+def test_two_processes_train_as_one_with_the_whole_batch(cold_lab: Lab, bottleneck: str) -> None:
+    settings(cold_lab)
+    values = {"training__batch_size": 50, "training__augmentation": "shift", "training__epochs": 2}
+    if bottleneck == "gaussian":
+        values |= {"model__bottleneck__kind": "gaussian", "model__objective__kind": "elbo"}
+    one = queue.submit(cold_lab, tiny(**values), "ada")
+    two = queue.submit(cold_lab, tiny(**values, training__processes=2), "ada")
+    ensure_supervisor(cold_lab)
+    for run_id in (one, two):
+        until_state(cold_lab, run_id, "completed")
+    rows, others = (cold_lab.run(run_id).metrics()[0] for run_id in (one, two))
+    assert [row[:4] for row in rows] == [row[:4] for row in others]
+    assert [row[4] for row in others] == pytest.approx([row[4] for row in rows], rel=1e-5)
+
+
+def test_several_processes_are_stopped_killed_and_resumed_like_one(cold_lab: Lab) -> None:
+    settings(cold_lab, checkpoint_steps=20, checkpoint_share=1)
+    config = tiny(training__epochs=60, training__processes=2)
+    whole = queue.submit(cold_lab, config, "ada")
+    ensure_supervisor(cold_lab)
+    until_state(cold_lab, whole, "completed")
+    run_id = queue.submit(cold_lab, config, "ada")
+    until(lambda: (queue.jobs(cold_lab, run_id)[0].checkpoint_step or 0) > 0, "a checkpoint")
+    os.kill(pid_of(cold_lab, run_id), signal.SIGKILL)  # torchrun: its processes must not train on unseen
+    until(lambda: queue.jobs(cold_lab, run_id)[0].attempt == 2, "the next attempt")
+    steer.pause(cold_lab, run_id, "ada")
+    until_state(cold_lab, run_id, "paused")
+    steer.resume(cold_lab, run_id, "ada")
+    until_state(cold_lab, run_id, "completed")
+    assert content(cold_lab, run_id) == content(cold_lab, whole)
+
+
+def test_more_processes_than_places_are_refused(cold_lab: Lab) -> None:
+    settings(cold_lab)
+    run_id = queue.submit(cold_lab, tiny(training__processes=3), "ada")
+    ensure_supervisor(cold_lab)
+    until(lambda: run(cold_lab, run_id).state == "failed", "the refusal")
+    assert "training.processes is 3, but this lab has 2 places" in run(cold_lab, run_id).reason
+
+
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(cold_lab: Lab) -> None:
     settings(cold_lab, checkpoint_steps=50, checkpoint_share=1)
     config = tiny(training__epochs=60)

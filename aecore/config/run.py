@@ -86,7 +86,25 @@ class RunConfig(Config):
                     "binary cross-entropy needs pixels in [0,1]; use 'mse' or 'l1', or the range '[0,1]'."
                 }
             )
+        if problems := self._alone():
+            raise ConfigError(problems)
         return self
+
+    def _alone(self) -> dict[str, str]:
+        """Why several processes cannot train it together."""
+        count, backbone = self.training.processes, self.model.backbone
+        if count > self.training.batch_size:
+            batch = self.training.batch_size
+            return {
+                "training.processes": f"training.processes is {count}, but a batch has {batch} images: at most {batch}."
+            }
+        if count > 1 and isinstance(backbone, ConvBackbone) and backbone.norm == "batch":
+            sentence = (
+                f"training.processes is {count}, but model.backbone.norm is 'batch': each process would normalise by its own "
+                "part of the batch, which is another model. Use 1, or the norm 'none'."
+            )
+            return {"training.processes": sentence}
+        return {}
 
 
 def parse(content: dict[str, Any]) -> RunConfig:

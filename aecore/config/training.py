@@ -66,6 +66,13 @@ class TrainingConfig(Config):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", title="Device", description="Where to train; auto takes a GPU when there is one."
     )
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        title="GPUs",
+        description="GPUs (or CPU slots) that train this run together; each takes its part of every batch.",
+    )
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", title="Precision", description="32-bit floats, or bfloat16 autocast where the device has it."
     )

@@ -32,6 +32,9 @@ class Executor(Protocol):
     def free_slots(self, job: Job) -> int:
         """Places that are free for a job of this pool."""
 
+    def most_slots(self, job: Job) -> int:
+        """Places that there would be if nothing ran."""
+
     def submit(self, job: Job) -> str:
         """Start it. Returns the engine's name for it, `engine_ref`; raises Busy where there is no place after all."""
 

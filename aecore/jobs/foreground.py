@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from aecore.config import RunConfig
 from aecore.jobs import locks, process, queue, states, trainer
 from aecore.jobs.work import Shown, Stop
-from aecore.runs import Lab, run
+from aecore.runs import Lab, LabError, run
 
 ENGINE = "foreground"
 
@@ -31,6 +31,8 @@ def train_here(
     Raises:
         ConfigError, LabError: where the run cannot be registered; nothing stays behind then.
     """
+    if config.training.processes > 1:
+        raise LabError(f"training.processes is {config.training.processes}: several train in the queue only (submit).")
     trainer.kinds()  # imports torch: a Ctrl-C until here leaves no run behind
     run_id = queue.submit(lab, config, owner, engine=ENGINE)
     began(run_id)

@@ -7,12 +7,13 @@ import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from aecore.jobs import locks, process
+from aecore.jobs import locks, process, together
 from aecore.jobs.children import Child, Nursery
 from aecore.jobs.devices import gpus
 from aecore.jobs.executor import Busy, Status
 from aecore.jobs.queue import Job
 from aecore.jobs.slots import Slot, pool_of, slots
+from aecore.jobs.together import Group
 from aecore.runs import Lab
 
 
@@ -30,11 +31,14 @@ class LocalExecutor:
         threads = next(slot.threads for slot in self.slots if slot.pool == ("gpu" if uuids else "cpu"))
         places = sum(slot.pool != "side" for slot in self.slots)
         self.nursery = Nursery(lab.path, min(lab.settings.warm, places), threads, lab.data_root)
-        self.children: dict[int, Child] = {}
+        self.children: dict[int, Child | Group] = {}
         self.killed_before: dict[int, int] = {}  # by job: what `process.oom_kills` said when it began
 
     def free_slots(self, job: Job) -> int:
         return sum(not locks.held(slot.lock) for slot in self._places(job))
+
+    def most_slots(self, job: Job) -> int:
+        return len(self._places(job))
 
     def submit(self, job: Job) -> str:
         run_lock = locks.acquire(lock_path(self.lab, job))
@@ -42,17 +46,22 @@ class LocalExecutor:
             raise Busy("an earlier process of this run has not left yet")
         held = [run_lock]
         try:
-            slot, slot_lock = self._acquire(job)
-            held.append(slot_lock)
-            return self._start(job, slot, held)
+            places = self._acquire(job, held)
+            return self._start(job, places, held)
         finally:
             locks.release(*held)  # ours; the child holds its own copies
 
-    def _start(self, job: Job, slot: Slot, held: list[int]) -> str:
+    def _start(self, job: Job, places: list[Slot], held: list[int]) -> str:
+        if job.slots > 1:
+            return self._noted(job, together.start(self.lab, job, places, held))
+        slot = places[0]
         child = self.nursery.take() or self._cold(job, slot)
         message = {"run": str(self.lab.runs_folder / job.run_id), "job": job.id, "kind": job.kind}
         message |= {"threads": slot.threads, "device": slot.device, "data_root": job.data_root or ""}
         child.hand_over(message, held)
+        return self._noted(job, child)
+
+    def _noted(self, job: Job, child: Child | Group) -> str:
         self.children[job.id] = child
         self.killed_before[job.id] = process.oom_kills()
         return process.reference(self.name, child.process.pid)
@@ -65,12 +74,17 @@ class LocalExecutor:
         pool = pool_of(job.pool, self.has_gpus)
         return [slot for slot in self.slots if slot.pool == pool]
 
-    def _acquire(self, job: Job) -> tuple[Slot, int]:
+    def _acquire(self, job: Job, held: list[int]) -> list[Slot]:
+        """Lock as many slots as the job needs; their locks are added to `held`."""
+        taken: list[Slot] = []
         for slot in self._places(job):
             slot.lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = locks.acquire(slot.lock)
             if descriptor is not None:
-                return slot, descriptor
+                held.append(descriptor)
+                taken.append(slot)
+            if len(taken) == job.slots:
+                return taken
         raise Busy("another process took the slot")
 
     def poll(self, jobs: Sequence[Job]) -> dict[int, Status]:
@@ -86,6 +100,8 @@ class LocalExecutor:
         return Status(True, exit_code, process.rebooted(job.engine_ref), oom)
 
     def stop(self, job: Job, hard: bool = False) -> None:
+        if job.slots > 1 and not hard:
+            return  # torchrun would give its processes 30 seconds; the first of them reads what is wanted
         number = signal.SIGKILL if hard else signal.SIGTERM
         process.send(job.engine_ref, number, group=hard)
 
@@ -109,7 +125,7 @@ def lock_path(lab: Lab, job: Job) -> Path:
     return lab.runs_folder / job.run_id / f"{job.kind}.lock"
 
 
-def _exit_code(child: Child) -> int | None:
+def _exit_code(child: Child | Group) -> int | None:
     """Of a child whose lock is free; its last moments can take a little longer. What it left behind is ended with it."""
     for _ in range(50):
         code = child.process.poll()

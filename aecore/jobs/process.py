@@ -1,13 +1,17 @@
 """Processes by a name that is never used twice: boot, process id and start time. For signals only; life is told by locks."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
+import sys
 from functools import cache
 from pathlib import Path
 
 import psutil
+
+PR_SET_PDEATHSIG = 1
 
 
 @cache
@@ -46,3 +50,9 @@ def oom_kills() -> int:
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
     return 0
+
+
+def die_with_parent() -> None:
+    """End this process when its parent ends, however that ends. Linux only; elsewhere it finds its partners gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -37,6 +37,7 @@ class Job(NamedTuple):
     attempt: int
     priority: int
     place: int
+    slots: int
     created: float
     started: float | None
     ended: float | None
@@ -128,6 +129,7 @@ def _insert_run(
         pool=pool,
         engine=engine,
         data_root=lab.data_root,
+        slots=config.training.processes,
         step=step or 0,
         checkpoint_step=step,
     )

@@ -187,8 +187,15 @@ def dispatch(lab: Lab, executor: Executor, waiting: list[Job]) -> None:
     """Start what fits, strictly in order within each pool: nobody overtakes."""
     full: set[str] = set()
     for job in waiting:
-        if job.pool not in full and not (executor.free_slots(job) and start(lab, executor, job)):
+        if job.slots > executor.most_slots(job):
+            _impossible(lab, job, executor.most_slots(job))
+        elif job.pool not in full and not (executor.free_slots(job) >= job.slots and start(lab, executor, job)):
             full.add(job.pool)
+
+
+def _impossible(lab: Lab, job: Job, most: int) -> None:
+    reason = f"training.processes is {job.slots}, but this lab has {most} places for it: use at most {most}."
+    move(lab, job.id, "failed", by="supervisor", reason=reason, reason_code="config")
 
 
 def start(lab: Lab, executor: Executor, job: Job) -> bool:

@@ -16,7 +16,7 @@ from aecore.jobs.recorder import Recorder
 from aecore.jobs.work import Shown, Stopped, Work
 from aecore.manifest import Mark
 from aecore.models.summary import summarise
-from aecore.runs import LabError
+from aecore.runs import Lab, LabError
 from aecore.training import device as devices
 
 
@@ -31,15 +31,20 @@ def train(work: Work) -> None:
     config = work.folder.config()
     data.ensure(config.data, work.lab.data_roots, lambda done, total: _downloading(work, done, total))
     device = devices.choose(config.training.device)
+    world = training.join(device.type)
     prepared = training.prepare(config, work.lab.data_roots, device)
-    state, mark = begin(work, config, prepared.facts)
+    path, mark = world.told(lambda: recover(work))
+    state = begin(path, config, prepared.facts, work.threads)
+    if path is not None:
+        work.say(f"Goes on from step {state.step:,}.")
+        work.beat(step=state.step, checkpoint_step=state.step)
     model = described(prepared.facts, state) | needed(config, prepared.facts, state.device)
     work.patiently(lambda: work.folder.write_model(model), state.step)
     recorder = Recorder(work, state, prepared, mark)
     work.beat(total_steps=recorder.total_steps, device=devices.describe(state.device), reason="")
     for row in training.train(state, prepared, config):
         recorder.row(row)
-        if work.stop.asked:
+        if world.agree(work.stop.asked):
             break
     if work.stop.asked and not _is_the_end(work):
         recorder.keep()
@@ -48,24 +53,34 @@ def train(work: Work) -> None:
     _conclude(work, config, recorder, prepared)
 
 
-def begin(work: Work, config: RunConfig, facts: Facts) -> tuple[training.TrainState, Mark]:
-    """The run at step 0, or as its newest whole checkpoint has it; what was written after that is taken back.
+def follow(lab: Lab, run_id: str) -> None:
+    """Be one of the other processes of a run that several train: do as the first one does, and write nothing."""
+    config = lab.run(run_id).config()
+    device = devices.choose(config.training.device)
+    world = training.join(device.type)
+    prepared = training.prepare(config, lab.data_roots, device)
+    path, _ = world.told(lambda: (None, Mark()))  # the first process knows
+    state = begin(path, config, prepared.facts, torch.get_num_threads())
+    for _ in training.train(state, prepared, config):
+        if world.agree(False):
+            break
+
+
+def begin(path: Path | None, config: RunConfig, facts: Facts, threads: int | None) -> training.TrainState:
+    """The run at step 0, or as a checkpoint has it.
+
+    Raises:
+        ConfigError: where the device that it began on is not there any more.
+    """
+    return training.restore(path, config) if path else training.start(config, facts, threads)
+
+
+def recover(work: Work) -> tuple[Path | None, Mark]:
+    """The newest whole checkpoint, None at the start; what was written after it is taken back.
 
     Raises:
         LabError: where there were checkpoints and none of them can be used. A run never starts over silently.
-        ConfigError: where the device that it began on is not there any more.
     """
-    path, mark = _recover(work)
-    work.folder.rewind(mark.metrics_bytes, manifest.step_of(path) if path else -1)
-    if path is None:
-        return training.start(config, facts, work.threads), mark
-    state = training.restore(path, config)
-    work.say(f"Goes on from step {state.step:,}.")
-    work.beat(step=state.step, checkpoint_step=state.step)
-    return state, mark
-
-
-def _recover(work: Work) -> tuple[Path | None, Mark]:
     folder = work.folder
     manifest.tidy(folder.checkpoints)
     path, damaged = manifest.survey(folder.checkpoints)
@@ -74,7 +89,9 @@ def _recover(work: Work) -> tuple[Path | None, Mark]:
         work.say(f"The checkpoint of step {manifest.step_of(lost.path):,} is damaged and was set aside: {lost.problem}")
     if path is None and (damaged or work.job.checkpoint_step is not None):
         raise LabError("No checkpoint of this run can be used any more: clone it to train it from the start.")
-    return path, manifest.mark(path) if path else Mark()
+    mark = manifest.mark(path) if path else Mark()
+    folder.rewind(mark.metrics_bytes, manifest.step_of(path) if path else -1)
+    return path, mark
 
 
 def _is_the_end(work: Work) -> bool:
@@ -109,7 +126,8 @@ def needed(config: RunConfig, facts: Facts, device: torch.device) -> dict[str, A
     """Bytes that the run is expected to take, and that its GPU has: where they do not suffice, a batch that fits is named."""
     batch = config.training.batch_size
     of_batch, of_one = (
-        training.memory.estimate(with_values(config, {"training.batch_size": size}), facts).total for size in (batch, 1)
+        training.memory.estimate(with_values(config, {"training.batch_size": size}), facts).total
+        for size in (batch, config.training.processes)
     )
     total = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None
     return {"memory": {"batch_size": batch, "of_batch": of_batch, "of_one": of_one}, "device_memory": total}

@@ -20,6 +20,8 @@ from aecore.jobs import endings, locks, process, queue, states
 from aecore.jobs.work import Shown, Stop, Stopped, Work
 from aecore.runs import Lab, LabError
 
+HELD = "AELAB_HELD"
+"""Environment variable: the job whose locks the starter of this process holds for it."""
 ROOM = 256 * 1024
 """Bytes set aside in the run's folder, given back when the disk is full: the last words need room too."""
 
@@ -166,17 +168,31 @@ def prepare(lab: Lab) -> None:
 def by_hand(run: Path) -> int:
     """Do a run's open training job, as an engine other than ours starts it. Returns an exit code."""
     lab = Lab.open(run.absolute().parents[1])
+    if int(os.environ.get("RANK", "0")) > 0:
+        return _follow(lab, run)
     stop = Stop()
     stop.install(signal.SIGTERM)
     waiting = [job for job in queue.jobs(lab, lab.run(run.name).id) if job.state not in states.TERMINAL]
     if not waiting:
         raise LabError(f"Run {run.name} has no job to do.")
     job = waiting[0]
-    held = locks.acquire(run / f"{job.kind}.lock")
-    if held is None:
+    if os.environ.get(HELD) != str(job.id) and locks.acquire(run / f"{job.kind}.lock") is None:
         print(f"Run {run.name} is being worked on by another process.", file=sys.stderr)
         return endings.REFUSED
-    return work_on(lab, job.id, stop, None, os.environ.get("AELAB_REF"))
+    together = "WORLD_SIZE" in os.environ
+    if together:
+        process.die_with_parent()
+    reference = process.reference("local", os.getppid() if together else os.getpid())
+    return work_on(lab, job.id, stop, None, os.environ.get("AELAB_REF") or reference)
+
+
+def _follow(lab: Lab, run: Path) -> int:
+    from aecore.jobs.train import follow
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first process decides when all of them leave
+    process.die_with_parent()
+    follow(lab, run.name)
+    return endings.COMPLETED
 
 
 def main(arguments: list[str]) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from aecore.config.bottlenecks import FeatureMapBottleneck, GaussianBottleneck, VectorBottleneck
 from aecore.models.layers import ACTIVATIONS
+from aecore.models.noise import normal
 
 
 class Code(NamedTuple):
@@ -82,7 +83,7 @@ class EnterGaussian(Enter):
         mu, log_var = self.posterior(features)
         if not self.training:
             return Code(mu, mu, log_var)
-        noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+        noise = normal(mu, generator)
         return Code(mu + (0.5 * log_var).exp() * noise, mu, log_var)
 
     def prior(self, n: int, generator: torch.Generator | None) -> Tensor:

@@ -72,6 +72,7 @@ jobs = Table(
     Column("want", String, _one_of("want", WANTS), nullable=False, default="run"),
     Column("priority", Integer, nullable=False, default=0),
     Column("place", Integer),
+    Column("slots", Integer, nullable=False, default=1),
     Column("attempt", Integer, nullable=False, default=0),
     Column("created", Float, nullable=False),
     Column("started", Float),
@@ -125,6 +126,7 @@ events = Table(
 MIGRATIONS = {
     1: [
         "ALTER TABLE jobs ADD COLUMN place INTEGER",
+        "ALTER TABLE jobs ADD COLUMN slots INTEGER NOT NULL DEFAULT 1",
         "ALTER TABLE jobs ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE jobs ADD COLUMN crash_step INTEGER",
         "ALTER TABLE jobs ADD COLUMN memory INTEGER",

@@ -4,6 +4,7 @@ from aecore.training import device, memory
 from aecore.training.checkpoints import commit, load_model, restore
 from aecore.training.data import Data, prepare
 from aecore.training.loop import evaluate, train
+from aecore.training.parallel import join
 from aecore.training.rows import Diverged, Row
 from aecore.training.schedule import learning_rate, total_steps
 from aecore.training.state import Best, Engine, TrainState, start
@@ -18,6 +19,7 @@ __all__ = [
     "commit",
     "device",
     "evaluate",
+    "join",
     "learning_rate",
     "load_model",
     "memory",

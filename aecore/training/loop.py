@@ -35,10 +35,14 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | No
             target = normalise(augment(images, training, state.noise), value_range)  # (B, C, H, W)
             x = corrupt(config.task, target, value_range, state.noise)
 
+            batch, share = state.world.share(Batch(x, target, label), state.noise)
             with state.autocast():
-                terms = state.model.training_step(Batch(x, target, label), Progress(state.step, total), state.noise)
-            loss = torch.stack(list(terms.values())).sum()
+                terms = state.model.training_step(batch, Progress(state.step, total), state.noise)
+            loss = total_of(terms, share)
             loss.backward()
+            if state.world.size > 1:
+                terms = state.world.reduce(state.model.parameters(), {k: share * term for k, term in terms.items()})
+                loss = total_of(terms)
             if training.clip_norm is not None:
                 nn.utils.clip_grad_norm_(state.model.parameters(), training.clip_norm)
 
@@ -59,6 +63,12 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | No
         yield from state.hand_out(rows + watch(state, data, config))
 
 
+def total_of(terms: dict[str, Tensor], share: float = 1.0) -> Tensor:
+    """The sum of the terms: what is minimised; only its share where a process has a part of the batch."""
+    loss = torch.stack(list(terms.values())).sum()
+    return loss if share == 1.0 else share * loss
+
+
 def not_finite(loss: Tensor) -> Tensor | None:
     """1 on the device where the loss is not finite: the optimiser skips the step and no host waits. None on the CPU,
     where the loss has been looked at already."""
@@ -74,7 +84,8 @@ def patience_is_over(state: TrainState, config: RunConfig) -> bool:
 def watch(state: TrainState, data: Data, config: RunConfig) -> list[Row]:
     """Evaluate the watched split and remember the best loss. Raises Diverged where it is not finite."""
     total = total_steps(config, len(data.train_images))
-    values = evaluate(state.model, data.watch_images, data, config, Progress(state.step, total))
+    now = Progress(state.step, total)
+    values = state.world.told(lambda: evaluate(state.model, data.watch_images, data, config, now))
     if not math.isfinite(values["loss"]):
         raise Diverged(state.step, values["loss"])
     if values["loss"] < state.best.loss:

@@ -3,6 +3,7 @@
 Held to the measured peak within 15 % for every preset by `python -m benchmarks.memory`.
 """
 
+import math
 from math import prod
 from typing import NamedTuple
 
@@ -89,7 +90,8 @@ def _training(config: RunConfig, facts: Facts, steps: list[Traced], images: int)
         if isinstance(step.module, nn.MaxPool2d):
             numbers += INDEX * prod(step.output)
     in_flight = 2 * max(prod(step.output) for step in steps)
-    return FLOAT * min(config.training.batch_size, images) * (numbers + in_flight)
+    batch = math.ceil(min(config.training.batch_size, images) / config.training.processes)
+    return FLOAT * batch * (numbers + in_flight)
 
 
 def _evaluating(model: Autoencoder, facts: Facts, steps: list[Traced]) -> int:

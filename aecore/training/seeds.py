@@ -3,12 +3,16 @@
 import numpy as np
 import torch
 
+from aecore.models.noise import Noise
+
 STREAMS = {"weights": 0, "noise": 1, "order": 2, "watch": 3}
 
 
-def seeded(seed: int, stream: str, number: int = 0, device: str | torch.device = "cpu") -> torch.Generator:
+def seeded(seed: int, stream: str, number: int = 0, device: str | torch.device = "cpu") -> Noise:
     """A generator for a stream of `seed`: 'weights', 'noise', 'order' (a number an epoch), 'watch'."""
-    return torch.Generator(device).manual_seed(state_of(seed, stream, number))
+    noise = Noise(device)
+    noise.manual_seed(state_of(seed, stream, number))
+    return noise
 
 
 def state_of(seed: int, stream: str, number: int = 0) -> int:

@@ -13,6 +13,7 @@ from aecore.config import Facts, RunConfig
 from aecore.models import Autoencoder, build
 from aecore.training import device as devices
 from aecore.training.optimiser import Optimiser
+from aecore.training.parallel import ALONE, World, current
 from aecore.training.rows import Losses, Row
 from aecore.training.schedule import total_steps, window
 from aecore.training.seeds import seeded, state_of
@@ -55,6 +56,8 @@ class TrainState:
     """The step at which the watched split was evaluated last; -1 before the untrained model was."""
     rows: deque[Row] = field(default_factory=deque)
     """Rows that are known and not handed out yet."""
+    world: World = ALONE
+    """The processes that train it together."""
 
     @property
     def device(self) -> torch.device:
@@ -101,4 +104,5 @@ def assemble(model: Autoencoder, config: RunConfig, facts: Facts, engine: Engine
         seeded(config.training.seed, "noise", device=device),
         Losses(window(total_steps(config, facts.n_train))),
         engine,
+        world=current(),
     )
