@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from aecore import load, manifest
 from aecore.config import RunConfig
-from aecore.jobs import locks, queue, steer
+from aecore.jobs import locks, queue, steer, supervisor
 from aecore.jobs.local import lock_path
 from aecore.jobs.supervisor import ensure_supervisor, running, stop_supervisor
 from aecore.jobs.wake import wake
@@ -320,6 +321,35 @@ def test_ten_supervisors_at_once_leave_one(lab: Lab) -> None:
         process.wait(5)
 
 
+def test_a_newer_program_replaces_the_supervisor_and_an_older_one_does_not(
+    cold_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = queue.submit(cold_lab, long(), "ada")
+    ensure_supervisor(cold_lab)
+    until(lambda: run(cold_lab, run_id).step > 0, "the first steps")
+    first, now = running(cold_lab), supervisor.changed()
+    monkeypatch.setattr(supervisor, "changed", lambda: now - 100)
+    assert ensure_supervisor(cold_lab) is False
+    monkeypatch.setattr(supervisor, "changed", lambda: now + 100)
+    assert ensure_supervisor(cold_lab) is True
+    until(lambda: running(cold_lab) not in (None, first), "the new one")
+    job = queue.jobs(cold_lab, run_id)[0]
+    assert (job.state, job.attempt) == ("running", 1)
+
+
+def test_a_run_whose_folder_is_removed_fails_in_words_and_the_others_go_on(cold_lab: Lab) -> None:
+    settings(cold_lab)
+    gone, other = queue.submit(cold_lab, long(), "ada"), queue.submit(cold_lab, long(), "ada")
+    ensure_supervisor(cold_lab)
+    for run_id in (gone, other):
+        until(lambda run_id=run_id: run(cold_lab, run_id).step > 0, "the first steps")
+    shutil.rmtree(cold_lab.runs_folder / gone)
+    until(lambda: run(cold_lab, gone).state == "failed", "the end")
+    assert "could not be read or written: No such file or directory" in run(cold_lab, gone).reason
+    step = run(cold_lab, other).step
+    until(lambda: run(cold_lab, other).step > step, "further steps of the other")
+
+
 def test_an_idle_supervisor_leaves_by_itself(lab: Lab) -> None:
     (lab.path / "settings.json").write_text(json.dumps({"warm": 0, "idle_minutes": 0.02}))
     assert ensure_supervisor(lab) is True
@@ -331,14 +361,14 @@ def test_waiting_children_take_a_run_each_and_leave_with_the_supervisor(lab: Lab
     (lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 2, "warm": 1}))
     ensure_supervisor(lab)
     until(lambda: running(lab), "the supervisor")
-    supervisor = psutil.Process(running(lab))
-    until(lambda: supervisor.children(), "a waiting child")
-    child = supervisor.children()[0]
+    parent = psutil.Process(running(lab))
+    until(lambda: parent.children(), "a waiting child")
+    child = parent.children()[0]
     run_id = queue.submit(lab, tiny(), "ada")
     assert pid_of(lab, run_id) == child.pid
     until_state(lab, run_id, "completed")
     until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the used child's end")
-    left = supervisor.children(recursive=True)
+    left = parent.children(recursive=True)
     stop_supervisor(lab)
     _, alive = psutil.wait_procs(left, timeout=PATIENCE)
     assert alive == []

@@ -4,13 +4,16 @@ It holds `supervisor.lock` for life, so there is never a second one. It may die 
 the next one sees from locks and database what is going on. It imports no torch.
 """
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 import traceback
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -39,8 +42,10 @@ def ensure_supervisor(lab: Lab) -> bool:
     """
     _started[:] = [(path, process) for path, process in _started if process.poll() is None]
     if locks.held(_lock(lab)):
-        wake(lab)
-        return False
+        if _written(lab).changed >= changed():
+            wake(lab)
+            return False
+        stop_supervisor(lab)  # it runs an older program; its trainers go on, and the next one adopts them
     with (lab.path / "supervisor.log").open("ab") as log:
         command = [sys.executable, "-m", "aecore.jobs.supervisor", str(lab.path)]
         environment = os.environ | {"AELAB_DATA": lab.data_root}
@@ -54,10 +59,26 @@ def ensure_supervisor(lab: Lab) -> bool:
 
 def running(lab: Lab) -> int | None:
     """The supervisor's process id; None where there is none."""
-    if not locks.held(_lock(lab)):
-        return None
-    text = _lock(lab).read_text(encoding="ascii")
-    return int(text) if text else None
+    return _written(lab).pid if locks.held(_lock(lab)) else None
+
+
+class Written(NamedTuple):
+    """What a supervisor writes into its lock."""
+
+    pid: int | None
+    changed: float
+    """When its program was changed last; a supervisor that has not come as far as writing counts as new."""
+
+
+def _written(lab: Lab) -> Written:
+    pid, _, when = _lock(lab).read_text(encoding="ascii").partition(" ")
+    return Written(int(pid), float(when)) if when else Written(None, math.inf)
+
+
+@cache
+def changed() -> float:
+    """When the program that this process runs was changed last, seconds since 1970."""
+    return max(path.stat().st_mtime // 1 for path in Path(__file__).parents[1].rglob("*.py"))
 
 
 def stop_supervisor(lab: Lab, seconds: float = 10) -> None:
@@ -95,7 +116,7 @@ def _become(lab: Lab) -> int | None:
         held = locks.acquire(_lock(lab))
         if held is not None:
             os.truncate(held, 0)
-            os.write(held, str(os.getpid()).encode("ascii"))
+            os.write(held, f"{os.getpid()} {changed():.0f}".encode("ascii"))
             return held
         time.sleep(0.02)
     return None
