@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import insert
 
 from aecore.config import ConfigError, RunConfig
-from aecore.jobs import queue, states
+from aecore.jobs import local, locks, queue, states, supervisor
+from aecore.jobs.devices import Device
 from aecore.jobs.states import TERMINAL, Fenced, beat, claim, move
 from aecore.runs import Lab, LabError, database, events, owned_by, run, runs
 from tests.conftest import tiny
@@ -195,3 +196,40 @@ def test_what_starts_runs_and_answers_at_once_imports_no_torch(module: str) -> N
     heavy = "{'torch', 'torchvision', 'sklearn', 'pandas', 'streamlit', 'matplotlib', 'scipy'}"
     script = f"import sys, aecore.{module}; sys.exit(len({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+def test_small_runs_share_a_gpu_where_measured_memory_fits(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    (lab.path / "settings.json").write_text('{"runs_per_gpu": 2}')
+    lab = Lab.open(lab.path)
+    used = 1_000_000_000
+
+    def cards() -> list[Device]:
+        return [Device("Big", "cuda", used, 8_000_000_000, 0.0, uuid) for uuid in ("A", "B")]
+
+    monkeypatch.setattr(local, "gpus", cards)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(lab.path))
+    executor = local.LocalExecutor(lab)
+    assert [slot.name for slot in executor.slots[:4]] == ["gpu-0", "gpu-1", "gpu-0-2", "gpu-1-2"]
+    job = queue.jobs(lab, queue.submit(lab, tiny(training__device="auto"), "ada"))[0]
+    held: list[int] = []
+    assert executor._acquire(job, held)[0].name == "gpu-0"
+    assert executor._acquire(job, held)[0].name == "gpu-1"
+    assert executor.waits(job) == "it shares no GPU before a run like it was measured"
+    with database.writing(lab.engine) as connection:
+        connection.execute(database.jobs.update().values(memory=2_000_000_000, device="Big"))
+    assert executor._acquire(job, held)[0].name == "gpu-0-2"
+    used = 7_000_000_000
+    assert executor.free_slots(job) == 0
+    assert executor.waits(job) == "it needs about 2.0 GB and Big has 1.0 GB free"
+    locks.release(*held)
+
+
+def test_a_gpu_that_somebody_else_uses_is_left_alone_and_that_is_said(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "gpus", lambda: [Device("Big", "cuda", 6_000_000_000, 8_000_000_000, 0.9, "A")])
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(lab.path))
+    run_id = queue.submit(lab, tiny(training__device="auto"), "ada")
+    supervisor.dispatch(lab, local.LocalExecutor(lab), queue.pending(lab))
+    assert run(lab, run_id).state == "queued"
+    assert run(lab, run_id).reason == "Waits: another program has 6.0 GB of Big."

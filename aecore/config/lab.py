@@ -30,6 +30,13 @@ class LabSettings(Config):
     side_slots: int = Field(
         1, ge=1, le=64, title="Side slots", description="Analyses and other side jobs at once, beside the runs."
     )
+    runs_per_gpu: int = Field(
+        1,
+        ge=1,
+        le=16,
+        title="Runs per GPU",
+        description="Small runs that share a GPU, where the memory that was measured for runs like them fits.",
+    )
     warm: int = Field(
         2,
         ge=0,

@@ -32,6 +32,9 @@ class Executor(Protocol):
     def free_slots(self, job: Job) -> int:
         """Places that are free for a job of this pool."""
 
+    def waits(self, job: Job) -> str:
+        """Why a job cannot start although a place is free, in words; '' where that is not so."""
+
     def most_slots(self, job: Job) -> int:
         """Places that there would be if nothing ran."""
 

@@ -12,6 +12,7 @@ from aecore.jobs.children import Child, Nursery
 from aecore.jobs.devices import gpus
 from aecore.jobs.executor import Busy, Status
 from aecore.jobs.queue import Job
+from aecore.jobs.room import objection
 from aecore.jobs.slots import Slot, pool_of, slots
 from aecore.jobs.together import Group
 from aecore.runs import Lab
@@ -35,7 +36,19 @@ class LocalExecutor:
         self.killed_before: dict[int, int] = {}  # by job: what `process.oom_kills` said when it began
 
     def free_slots(self, job: Job) -> int:
-        return sum(not locks.held(slot.lock) for slot in self._places(job))
+        return len(self._free(job))
+
+    def waits(self, job: Job) -> str:
+        """Why a job that could start does not, in words; '' where every place is taken, or one is free."""
+        cards = gpus() if self.has_gpus else []
+        free = [slot for slot in self._places(job) if not locks.held(slot.lock)]
+        why = [objection(self.lab, job, slot, self.slots, cards) for slot in free]
+        return next((text for text in why if text), "") if all(why) else ""
+
+    def _free(self, job: Job) -> list[Slot]:
+        cards = gpus() if self.has_gpus else []
+        free = [slot for slot in self._places(job) if not locks.held(slot.lock)]
+        return [slot for slot in free if objection(self.lab, job, slot, self.slots, cards) is None]
 
     def most_slots(self, job: Job) -> int:
         return len(self._places(job))
@@ -77,7 +90,7 @@ class LocalExecutor:
     def _acquire(self, job: Job, held: list[int]) -> list[Slot]:
         """Lock as many slots as the job needs; their locks are added to `held`."""
         taken: list[Slot] = []
-        for slot in self._places(job):
+        for slot in self._free(job):
             slot.lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = locks.acquire(slot.lock)
             if descriptor is not None:

@@ -34,9 +34,20 @@ def slots(lab: Lab, uuids: Sequence[str]) -> list[Slot]:
     ours = lab.path / "locks"
     # A GPU is locked for all labs of this user on this machine: two of them must not share it unknowingly.
     everyone = Path(tempfile.gettempdir()) / f"aelab-{os.getuid()}"
-    gpu_share = max(1, cores() // max(1, len(uuids)))
+    each = lab.settings.runs_per_gpu
+    gpu_share = max(1, cores() // max(1, each * len(uuids)))
+    # The first places of all GPUs come before the second ones: a run shares a GPU only when none is empty.
+    shared = [(n, i, uuid) for n in range(each) for i, uuid in enumerate(uuids)]
     return [
-        *(Slot(f"gpu-{i}", "gpu", everyone / f"{uuid}.lock", uuid, gpu_share) for i, uuid in enumerate(uuids)),
+        *(Slot(_name(i, n), "gpu", everyone / f"{uuid}{_suffix(n)}.lock", uuid, gpu_share) for n, i, uuid in shared),
         *(Slot(f"cpu-{i}", "cpu", ours / f"cpu-{i}.lock", "", share) for i in range(count)),
         *(Slot(f"side-{i}", "side", ours / f"side-{i}.lock", "", share) for i in range(lab.settings.side_slots)),
     ]
+
+
+def _name(index: int, place: int) -> str:
+    return f"gpu-{index}{_suffix(place)}"
+
+
+def _suffix(place: int) -> str:
+    return f"-{place + 1}" if place else ""

@@ -212,6 +212,16 @@ def dispatch(lab: Lab, executor: Executor, waiting: list[Job]) -> None:
             _impossible(lab, job, executor.most_slots(job))
         elif job.pool not in full and not (executor.free_slots(job) >= job.slots and start(lab, executor, job)):
             full.add(job.pool)
+            _explain(lab, job, executor.waits(job))
+
+
+def _explain(lab: Lab, job: Job, why: str) -> None:
+    """Say why the first in the queue waits, where that is not just its turn. No event: it comes and goes."""
+    reason = f"Waits: {why}." if why else ""
+    if reason != job.reason and (why or job.reason.startswith("Waits: ")):
+        waiting = database.jobs.update().where(database.jobs.c.id == job.id, database.jobs.c.state == "queued")
+        with database.writing(lab.engine) as connection:
+            connection.execute(waiting.values(reason=reason))
 
 
 def _impossible(lab: Lab, job: Job, most: int) -> None:
