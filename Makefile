@@ -41,6 +41,7 @@ fix: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.memory
 

@@ -1,6 +1,6 @@
 """From the click to the first row on disk: the demo's two runs at once, cold, warm, and against importing torch.
 
-python benchmarks/start.py [--rounds 3]
+python -m benchmarks.start [--rounds 3]
 
 cold: no supervisor and no process ready; warm: a supervisor with its children waiting. Both have the demo's images on disk.
 """
