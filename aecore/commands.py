@@ -1,6 +1,7 @@
 """The verbs of the command line: each takes its arguments and gives an answer for machines and for people."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from aecore.config import (
     with_values,
 )
 from aecore.jobs import doctor, queue, supervisor
+from aecore.jobs.children import PATIENT
 from aecore.runs import Lab, RunRow, events, owned_by, run, runs
 from aecore.runs.text import table
 
@@ -108,6 +110,7 @@ def submit(args: argparse.Namespace) -> Answer:
 
 
 def train(args: argparse.Namespace) -> Answer:
+    os.environ.update(PATIENT | os.environ)  # before torch is imported
     from aecore.jobs.foreground import train_here
     from aecore.jobs.progress import Bar
 

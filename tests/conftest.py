@@ -16,6 +16,7 @@ from aecore.jobs.supervisor import running, stop_supervisor
 from aecore.runs import Lab, LabError, RunFolder
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 class TrainedRun(NamedTuple):

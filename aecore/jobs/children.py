@@ -12,6 +12,9 @@ from typing import Any
 
 from aecore.config.lab import cores
 
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""A process's threads sleep while they wait for each other: spinning, they take the processors from everything else and are two
+to ten times slower where anything else runs (docs/LOG.md)."""
 REST = 4.0
 """Seconds after a start before the next child is warmed: what was just started needs the processor more."""
 
@@ -30,7 +33,9 @@ class Child:
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
-                env=os.environ | {"OMP_NUM_THREADS": str(threads), "AELAB_DATA": data_root, "PYTHONUNBUFFERED": "1"},
+                env=os.environ
+                | PATIENT
+                | {"OMP_NUM_THREADS": str(threads), "AELAB_DATA": data_root, "PYTHONUNBUFFERED": "1"},
             )
         self.socket = ours
         self.socket.setblocking(False)

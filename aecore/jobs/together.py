@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from aecore.jobs.children import PATIENT
 from aecore.jobs.queue import Job
 from aecore.jobs.slots import Slot
 from aecore.jobs.trainer import HELD
@@ -30,14 +31,18 @@ def command(run: Path, slots: int) -> list[str]:
 def start(lab: Lab, job: Job, places: list[Slot], held: list[int]) -> Group:
     """Start a run's processes; torchrun inherits the locks, and the processes end with it. Raises OSError."""
     run = lab.runs_folder / job.run_id
-    environment = os.environ | {
-        HELD: str(job.id),
-        "OMP_NUM_THREADS": str(places[0].threads),
-        "AELAB_DATA": job.data_root or "",
-        "CUDA_VISIBLE_DEVICES": ",".join(place.device for place in places),
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "PYTHONUNBUFFERED": "1",
-    }
+    environment = (
+        os.environ
+        | PATIENT
+        | {
+            HELD: str(job.id),
+            "OMP_NUM_THREADS": str(places[0].threads),
+            "AELAB_DATA": job.data_root or "",
+            "CUDA_VISIBLE_DEVICES": ",".join(place.device for place in places),
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
     with (run / "log.txt").open("ab") as log:
         return Group(
             subprocess.Popen(
