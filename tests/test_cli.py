@@ -245,7 +245,7 @@ def test_the_supervisor_in_the_foreground_is_the_only_one(lab: Lab, cli: Cli) ->
     with lock.open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(f"{os.getpid()} 0")
         file.flush()
         code, _, err = cli(lab, "supervise")
         file.truncate(0)
