@@ -21,7 +21,7 @@ from aecore.config import (
     reads,
     with_values,
 )
-from aecore.jobs import doctor, queue, supervisor
+from aecore.jobs import doctor, queue, supervisor, trash
 from aecore.jobs.children import PATIENT
 from aecore.runs import Lab, RunRow, events, owned_by, run, runs
 from aecore.runs.text import table
@@ -197,7 +197,7 @@ def stop(args: argparse.Namespace) -> Answer:
 def delete(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
     _ask(args, run(lab, args.run), "Delete")
-    queue.delete(lab, args.run, args.user)
+    trash.delete(lab, args.run, args.user)
     return Answer({"run": args.run, "state": "deleted"}, f"{args.run}: deleted; its folder is in {lab.trash}")
 
 

@@ -1,11 +1,12 @@
 """What many tests need: a lab of their own, a tiny configuration, and runs that are already trained."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -13,7 +14,8 @@ from aecore.config import RunConfig, parse, with_values
 from aecore.jobs import queue
 from aecore.jobs.foreground import train_here
 from aecore.jobs.supervisor import running, stop_supervisor
-from aecore.runs import Lab, LabError, RunFolder
+from aecore.runs import Lab, LabError, RunFolder, database
+from tests import postgresql
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -69,6 +71,38 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     made = Lab.open(tmp_path / "lab")
     yield made
     close(made)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgresql.Server]:
+    """A PostgreSQL; the test is skipped where there is none."""
+    with postgresql.running() as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    """An empty lab of this test's own, on SQLite and then on PostgreSQL."""
+    path = tmp_path / "lab"
+    if request.param == "postgresql":
+        path.mkdir()
+        url = request.getfixturevalue("server").new_database()
+        (path / "settings.json").write_text(json.dumps({"database": url}))
+    made = Lab.open(path)
+    yield made
+    close(made)
+    made.engine.dispose()
+
+
+def dump(lab: Lab) -> dict[str, list[dict[str, Any]]]:
+    """Every row of the database."""
+    with database.reading(lab.engine) as connection:
+        return {
+            table.name: [
+                dict(row) for row in connection.execute(table.select().order_by(*table.primary_key)).mappings()
+            ]
+            for table in (database.runs, database.jobs, database.events)
+        }
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from aecore.__main__ import main
 from aecore.config import RunConfig, writes
 from aecore.jobs import queue
 from aecore.jobs.supervisor import running
-from aecore.runs import Lab, run, runs
+from aecore.runs import Lab, database, run, runs
 from tests.conftest import TrainedRun, TwoRuns, tiny
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -227,12 +228,22 @@ def test_the_doctor_says_what_is_fine(lab: Lab, cli: Cli, tmp_path: Path) -> Non
     checks = {check["name"]: check for check in json.loads(out)}
     assert {"python", "torch", "disk", "database", "supervisor", "data sets here"} <= set(checks)
     assert checks["database"]["fine"]
+    assert re.fullmatch(r"ok, 0 runs, SQLite 3\.\d+\.\d+", checks["database"]["text"])
+    assert "GiB free" in checks["disk"]["text"]
     assert checks["supervisor"]["text"] == "not running; it starts with the next run"
     assert "digits" in checks["data sets here"]["text"]
     (tmp_path / "file").write_text("")
     code, out, _ = cli(tmp_path / "file", "doctor")
     assert code == 1
     assert "PROBLEM" in out
+
+
+def test_the_doctor_says_in_words_that_the_sqlite_in_use_is_old(
+    lab: Lab, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version, old in (((3, 40, 1), True), ((3, 44, 6), False), ((3, 50, 6), True), ((3, 51, 3), False)):
+        monkeypatch.setattr(database.sqlite, "sqlite_version_info", version)
+        assert ("is older than 3.51.3" in cli(lab, "doctor")[1]) == old
 
 
 def test_the_supervisor_in_the_foreground_is_the_only_one(lab: Lab, cli: Cli) -> None:

@@ -9,11 +9,17 @@ import pytest
 from sqlalchemy import insert
 
 from aecore.config import ConfigError, RunConfig
-from aecore.jobs import local, locks, queue, states, supervisor
+from aecore.jobs import local, locks, queue, states, supervisor, trash
 from aecore.jobs.devices import Device
 from aecore.jobs.states import TERMINAL, Fenced, beat, claim, move
 from aecore.runs import Lab, LabError, database, events, owned_by, run, runs
 from tests.conftest import tiny
+
+
+@pytest.fixture
+def lab(either_lab: Lab) -> Lab:
+    """Everything here holds on SQLite and on PostgreSQL."""
+    return either_lab
 
 
 def job_of(lab: Lab, run_id: str) -> queue.Job:
@@ -89,11 +95,11 @@ def test_a_deleted_run_is_gone_from_every_list_and_its_folder_is_kept_in_the_tra
     lab: Lab, tiny_config: RunConfig
 ) -> None:
     run_id = queue.submit(lab, tiny_config, "ada", nonce="n")
-    queue.delete(lab, run_id, "ada")
+    trash.delete(lab, run_id, "ada")
     assert runs(lab) == []
     assert (lab.trash / run_id / "config.json").exists()
     for ask in (lambda: run(lab, run_id), lambda: lab.run(run_id), lambda: queue.stop(lab, run_id, "ada")):
-        with pytest.raises(LabError, match="There is no run"):
+        with pytest.raises(LabError, match=f"Run '{run_id}' was deleted on .*aecore undelete {run_id}` brings it back"):
             ask()
     assert queue.submit(lab, tiny_config, "ada", nonce="n") != run_id
 
@@ -102,10 +108,10 @@ def test_a_deleted_run_keeps_its_folder_until_its_process_is_gone(lab: Lab, tiny
     run_id = queue.submit(lab, tiny_config, "ada")
     job = job_of(lab, run_id)
     move(lab, job.id, "starting", by="supervisor")
-    queue.delete(lab, run_id, "ada")
+    trash.delete(lab, run_id, "ada")
     assert (lab.runs_folder / run_id).exists()
     move(lab, job.id, "cancelled", by="supervisor")
-    queue.sweep(lab)
+    trash.sweep(lab)
     assert not (lab.runs_folder / run_id).exists()
 
 

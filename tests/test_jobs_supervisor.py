@@ -15,7 +15,7 @@ import pytest
 
 from aecore import load, manifest
 from aecore.config import RunConfig
-from aecore.jobs import locks, queue, steer, supervisor
+from aecore.jobs import locks, queue, steer, supervisor, trash
 from aecore.jobs.local import lock_path
 from aecore.jobs.supervisor import ensure_supervisor, running, stop_supervisor
 from aecore.jobs.wake import wake
@@ -378,7 +378,7 @@ def test_a_deleted_run_is_stopped_and_its_folder_follows(cold_lab: Lab) -> None:
     run_id = queue.submit(cold_lab, long(), "ada")
     ensure_supervisor(cold_lab)
     until(lambda: run(cold_lab, run_id).step > 0, "the first steps")
-    queue.delete(cold_lab, run_id, "ada")
+    trash.delete(cold_lab, run_id, "ada")
     until(lambda: (cold_lab.trash / run_id / "config.json").exists(), "the folder in the trash")
     assert not (cold_lab.runs_folder / run_id).exists()
 

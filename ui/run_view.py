@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from aecore.config import flat, writes
-from aecore.jobs import queue
+from aecore.jobs import queue, trash
 from aecore.runs import LabError, RunFolder, RunRow, events, owned_by
 from aecore.runs import run as read_row
 from aecore.runs.database import OPEN
@@ -95,7 +95,7 @@ def stop(row: RunRow) -> None:
 
 
 def delete(row: RunRow) -> None:
-    queue.delete(lab(), row.id, who())
+    trash.delete(lab(), row.id, who())
     st.query_params.pop("run", None)
     st.rerun()
 

@@ -1,5 +1,6 @@
 """Settings of one lab: how many runs at once, and how the supervisor behaves."""
 
+import json
 import os
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,12 @@ class LabSettings(Config):
     """`settings.json` of a lab. Every field has a default, so the file need not exist."""
 
     executor: Literal["local"] = Field("local", title="Executor", description="What starts the runs: this machine.")
+    database: str = Field(
+        "",
+        repr=False,  # it may hold a password
+        title="Database",
+        description="Empty: SQLite in the lab's folder. Where several machines write: postgresql://user@host/name.",
+    )
     cpu_slots: int = Field(
         default_factory=cores,
         ge=1,
@@ -72,13 +79,20 @@ class LabSettings(Config):
         title="Checkpoint share",
         description="Share of the time that saving may take: large models are saved more rarely.",
     )
+    keep_deleted_days: float = Field(
+        7, ge=0, title="Keep deleted runs, days", description="So long a deleted run can be brought back."
+    )
 
 
 def read_settings(path: Path) -> LabSettings:
     """Settings from a lab's `settings.json`; the defaults where there is none. Raises ConfigError that names the file."""
     try:
-        return LabSettings.model_validate_json(path.read_text(encoding="utf-8"))
+        return LabSettings.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return LabSettings()
+    except json.JSONDecodeError as error:  # without its text, which may hold a password
+        raise ConfigError(
+            {"": f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}."}
+        ) from None
     except ValidationError as error:
         raise ConfigError({p: f"{path}: {text}" for p, text in sentences(error, LabSettings).items()}) from None

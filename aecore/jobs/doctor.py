@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,7 +34,15 @@ def examine(lab_path: str | Path | None, data_root: str | Path | None) -> list[C
         lab = Lab.open(lab_path, data_root)
     except LabError as error:
         return [*checks, Check("lab", False, str(error))]
-    return [*checks, Check("lab", True, str(lab.path)), _disk(lab), _database(lab), _supervisor(lab), *_data(lab)]
+    return [
+        *checks,
+        Check("lab", True, str(lab.path)),
+        _disk(lab),
+        *_sqlite(),
+        _database(lab),
+        _supervisor(lab),
+        *_data(lab),
+    ]
 
 
 def _packages() -> Iterator[Check]:
@@ -72,9 +79,31 @@ def _disk(lab: Lab) -> Check:
 
 
 def _database(lab: Lab) -> Check:
+    rows, version_ = f"{len(runs(lab))} runs", database.version(lab.engine)
+    if lab.engine.dialect.name == "postgresql":
+        return Check("database", True, f"{rows}, {version_} at {database.name(lab.engine)}")
     with database.reading(lab.engine) as connection:
         answer = str(connection.execute(text("PRAGMA quick_check")).scalar_one())
-    return Check("database", answer == "ok", f"{answer}, {len(runs(lab))} runs, SQLite {sqlite3.sqlite_version}")
+    return Check("database", answer == "ok", f"{answer}, {rows}, {version_}")
+
+
+def _sqlite() -> Iterator[Check]:
+    """Releases with the fix of the bug that could damage a database with several writers."""
+    found = database.sqlite.sqlite_version_info
+    if (
+        found >= (3, 51, 3)
+        or (found[:2] == (3, 50)
+        and found >= (3, 50, 7))
+        or (found[:2] == (3, 44)
+        and found >= (3, 44, 6))
+    ):
+        return
+    yield Check(
+        "SQLite",
+        None,
+        f"{database.sqlite.sqlite_version} is older than 3.51.3, which mends a rare fault that damages a database when several "
+        "processes write: `pip install pysqlite3` where there is a wheel for this machine, or a newer system.",
+    )
 
 
 def _supervisor(lab: Lab) -> Check:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from aecore.config import RunConfig
-from aecore.jobs import locks, process, queue, states, trainer
+from aecore.jobs import locks, process, queue, states, trainer, trash
 from aecore.jobs.work import Shown, Stop
 from aecore.runs import Lab, LabError, run
 
@@ -42,7 +42,7 @@ def train_here(
             stop.asked = False
             job_id = queue.submit_job(lab, run_id, "analyse", owner, engine=ENGINE)
             _do(lab, queue.job(lab, job_id), stop, show)
-    queue.sweep(lab)
+    trash.sweep(lab)
     return run_id
 
 

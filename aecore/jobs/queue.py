@@ -1,4 +1,4 @@
-"""What people do with runs: submit, stop, delete. Each is one short transaction; the supervisor does the rest."""
+"""What people do with runs: submit and stop (`trash` deletes). Each is one short transaction; the supervisor does the rest."""
 
 import hashlib
 import re
@@ -176,12 +176,13 @@ def stop(lab: Lab, run_id: str, by: str) -> str:
     """
     read_run(lab, run_id)
     with database.writing(lab.engine) as connection:
-        _cancel(connection, run_id, by)
+        cancel(connection, run_id, by)
     wake(lab)
     return read_run(lab, run_id).shown
 
 
-def _cancel(connection: Connection, run_id: str, by: str) -> None:
+def cancel(connection: Connection, run_id: str, by: str) -> None:
+    """`stop` inside a transaction that is already open for writing."""
     open_ones = select(jobs_table).where(jobs_table.c.run_id == run_id, jobs_table.c.state.in_(OPEN))
     for job in connection.execute(open_ones).all():
         want(connection, job, "cancel", by)
@@ -206,33 +207,6 @@ def stopper(lab: Lab, job_id: int) -> str:
     )
     with database.reading(lab.engine) as connection:
         return str(connection.execute(query).scalar_one())
-
-
-def delete(lab: Lab, run_id: str, by: str) -> None:
-    """Take a run out of the lab: it is stopped, disappears from every list, and its folder moves to the lab's trash.
-
-    Raises:
-        LabError: where there is no such run.
-    """
-    row = read_run(lab, run_id)
-    with database.writing(lab.engine) as connection:
-        _cancel(connection, run_id, by)
-        gone = {"deleted": time.time(), "submission": None}  # the same form may be submitted again
-        connection.execute(update(runs_table).where(runs_table.c.id == run_id).values(gone))
-        note(connection, row.job_id, run_id, row.state, "deleted", by, f"Deleted by {by}.")
-    sweep(lab)
-    wake(lab)
-
-
-def sweep(lab: Lab) -> None:
-    """Move the folders of deleted runs to the trash, once nothing writes into them any more."""
-    busy = select(jobs_table.c.run_id).where(jobs_table.c.state.in_(LIVE))
-    query = select(runs_table.c.id).where(runs_table.c.deleted.is_not(None), runs_table.c.id.not_in(busy))
-    with database.reading(lab.engine) as connection:
-        gone = connection.execute(query).scalars().all()
-    for run_id in gone:
-        if (lab.runs_folder / run_id).exists():
-            (lab.runs_folder / run_id).rename(lab.trash / run_id)
 
 
 def jobs(lab: Lab, run_id: str) -> list[Job]:

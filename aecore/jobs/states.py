@@ -82,9 +82,10 @@ def swap(
 
 
 def note(connection: Connection, job_id: int, run_id: str, old: str, new: str, by: str, reason: str) -> None:
-    """Write an event row."""
+    """Write an event row; `run.json` in the run's folder follows when the transaction ends."""
     row = {"job_id": job_id, "run_id": run_id, "at": time.time(), "old": old, "new": new, "by": by, "reason": reason}
     connection.execute(insert(events).values(row))
+    database.changed(connection, run_id)
 
 
 def claim(lab: Lab, job_id: int, engine_ref: str) -> int | None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from aecore.jobs import endings, locks, queue
+from aecore.jobs import endings, locks, queue, trash
 from aecore.jobs.executor import Busy, Executor, Status
 from aecore.jobs.local import LocalExecutor
 from aecore.jobs.queue import Job
@@ -144,7 +144,7 @@ class Supervisor:
         """Until told to leave, or idle for the lab's `idle_minutes`."""
         alarm = Alarm(self.lab)
         last_use = time.monotonic()
-        queue.sweep(self.lab)
+        trash.sweep(self.lab)
         keeper = self.lab.engine.connect()  # SQLite makes and removes two files whenever nobody else is connected
         try:
             while not self.told_to_leave and time.monotonic() - last_use < self.lab.settings.idle_minutes * 60:
@@ -181,7 +181,7 @@ class Supervisor:
         dispatch(self.lab, self.executor, waiting)
         ids = {job.id for job in live}
         if self.live - ids:
-            queue.sweep(self.lab)
+            trash.sweep(self.lab)
         self.live = ids
         self.executor.tend(ids | {job.id for job in waiting})
         return bool(live or waiting)

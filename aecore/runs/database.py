@@ -1,168 +1,101 @@
-"""The database: the index of runs and the queue of jobs. SQLAlchemy only; no other code may open the file."""
+"""The database: the index of runs and the queue of jobs, on SQLite or PostgreSQL. Nothing else may open the file.
+
+One writer at a time on both. What a transaction changed of a run is mirrored in the run's folder before it ends.
+"""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    Connection,
-    Engine,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    NullPool,
-    String,
-    Table,
-    create_engine,
-    event,
-    text,
-)
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, select, text
+from sqlalchemy.exc import ArgumentError, OperationalError
 
+from aecore.runs import migrations, mirror, rebuild
 from aecore.runs.errors import FULL, LabError, filled, no_room
+from aecore.runs.tables import LIVE, OPEN, STATES, WANTS, events, jobs, runs
 
-SCHEMA = 2
-STATES = ("queued", "starting", "running", "paused", "completed", "failed", "cancelled")
-OPEN = ("queued", "starting", "running", "paused")
-"""States that can still change."""
-LIVE = ("starting", "running")
-"""States in which a process exists or is about to."""
-WANTS = ("run", "pause", "cancel")
+try:
+    from pysqlite3 import dbapi2 as sqlite
+except ImportError:  # no wheel for this machine: `aecore doctor` says whether the system's own will do
+    from sqlite3 import dbapi2 as sqlite
 
-metadata = MetaData()
+__all__ = ["LIVE", "OPEN", "STATES", "WANTS", "changed", "connect", "events", "jobs", "reading", "runs", "writing"]
 
-
-def _one_of(column: str, words: tuple[str, ...]) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(map(repr, words))})")
+WRITERS = 0x6165_6C61_62
+"""The advisory lock that PostgreSQL's writers take in turn."""
 
 
-runs = Table(
-    "runs",
-    metadata,
-    Column("seq", Integer, primary_key=True),
-    Column("id", String, nullable=False, unique=True),
-    Column("name", String, nullable=False),
-    Column("owner", String, nullable=False),
-    Column("dataset", String, nullable=False),
-    Column("backbone", String, nullable=False),
-    Column("bottleneck", String, nullable=False),
-    Column("code_size", Integer, nullable=False),
-    Column("epochs", Integer, nullable=False),
-    Column("created", Float, nullable=False),
-    Column("parent", String),
-    Column("deleted", Float),
-    Column("submission", String, unique=True),
-    Column("job_id", Integer),
-    sqlite_autoincrement=True,
-)
+def connect(lab: Path, url: str = "") -> Engine:
+    """An engine on the lab's database, which is made where it does not exist, and filled from the run folders.
 
-jobs = Table(
-    "jobs",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("run_id", String, ForeignKey("runs.id"), nullable=False, index=True),
-    Column("kind", String, nullable=False),
-    Column("owner", String, nullable=False),
-    Column("state", String, _one_of("state", STATES), nullable=False, default="queued"),
-    Column("want", String, _one_of("want", WANTS), nullable=False, default="run"),
-    Column("priority", Integer, nullable=False, default=0),
-    Column("place", Integer),
-    Column("slots", Integer, nullable=False, default=1),
-    Column("attempt", Integer, nullable=False, default=0),
-    Column("created", Float, nullable=False),
-    Column("started", Float),
-    Column("ended", Float),
-    Column("engine", String),
-    Column("engine_ref", String),
-    Column("slot", String),
-    Column("pool", String, nullable=False, default="cpu"),
-    Column("device", String),
-    Column("heartbeat", Float),
-    Column("reason_code", String, nullable=False, default=""),
-    Column("reason", String, nullable=False, default=""),
-    Column("step", Integer, nullable=False, default=0),
-    Column("total_steps", Integer),
-    Column("epoch", Integer, nullable=False, default=0),
-    Column("loss", Float),
-    Column("images_per_second", Float),
-    Column("steps_per_second", Float),
-    Column("checkpoint_step", Integer),
-    Column("data_root", String),
-    Column("crashes", Integer, nullable=False, default=0),
-    Column("crash_step", Integer),
-    Column("memory", Integer),
-    sqlite_autoincrement=True,
-)
-Index("jobs_by_state", jobs.c.state, jobs.c.priority, jobs.c.id)
-Index(
-    "one_open_job",
-    jobs.c.run_id,
-    jobs.c.kind,
-    unique=True,
-    sqlite_where=jobs.c.state.in_(OPEN),
-    postgresql_where=jobs.c.state.in_(OPEN),
-)
-
-events = Table(
-    "events",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False),
-    Column("run_id", String, nullable=False, index=True),
-    Column("at", Float, nullable=False),
-    Column("old", String, nullable=False),
-    Column("new", String, nullable=False),
-    Column("by", String, nullable=False),
-    Column("reason", String, nullable=False, default=""),
-    sqlite_autoincrement=True,
-)
-
-
-MIGRATIONS = {
-    1: [
-        "ALTER TABLE jobs ADD COLUMN place INTEGER",
-        "ALTER TABLE jobs ADD COLUMN slots INTEGER NOT NULL DEFAULT 1",
-        "ALTER TABLE jobs ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0",
-        "ALTER TABLE jobs ADD COLUMN crash_step INTEGER",
-        "ALTER TABLE jobs ADD COLUMN memory INTEGER",
-        "UPDATE jobs SET place = id",
-    ],
-}
-"""What brings a database of each layout to the next."""
-
-
-def connect(path: Path) -> Engine:
-    """An engine on the database file, which is made with its tables where it does not exist.
+    Args:
+        url: of a PostgreSQL database; '' means `lab.sqlite` in the lab's folder.
 
     Raises:
-        sqlalchemy.exc.OperationalError: where the file cannot be opened or written.
-        ValueError: where a newer version of this program made it.
+        sqlalchemy.exc.DBAPIError: where it cannot be opened or written.
+        LabError: where the URL cannot be used, or a newer version of this program made the database.
     """
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": 30})
-    event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
-    with reading(engine) as connection:
-        version = connection.execute(text("PRAGMA user_version")).scalar_one()
-    if version > SCHEMA:
-        raise ValueError(f"{path} was made by a newer version of this program (layout {version}): update the program.")
-    if version < SCHEMA:
-        _upgrade(engine)
+    engine = (_postgresql(url) if url else _sqlite(lab / "lab.sqlite")).execution_options(lab=lab)
+    found = _layout(engine)
+    if found > migrations.LAYOUT:
+        raise LabError(
+            f"{name(engine)} was made by a newer version of this program (layout {found}; this one knows layouts "
+            f"up to {migrations.LAYOUT}): update the program."
+        )
+    if found < migrations.LAYOUT:
+        _bring_up(engine, lab)
     return engine
 
 
-def _upgrade(engine: Engine) -> None:
+def _layout(engine: Engine) -> int:
+    try:
+        with reading(engine) as connection:
+            return migrations.layout(connection)
+    except OperationalError as error:
+        if not _is_server(engine):
+            raise
+        why = " ".join(str(error.orig).split())
+        raise LabError(f"The lab's database {name(engine)} does not answer: {why}") from None
+
+
+def _bring_up(engine: Engine, lab: Path) -> None:
     with writing(engine) as connection:  # looked at again under the lock: several processes may start together
-        version = connection.execute(text("PRAGMA user_version")).scalar_one()
-        if version == 0:
-            metadata.create_all(connection)
-        for statement in (line for step in range(version or SCHEMA, SCHEMA) for line in MIGRATIONS[step]):
-            connection.execute(text(statement))
-        connection.execute(text(f"PRAGMA user_version = {SCHEMA}"))
+        before = migrations.layout(connection)
+        if before >= migrations.LAYOUT:
+            return
+        migrations.bring_up(connection)
+        if before == 0:
+            rebuild.fill(connection, lab)
+        else:
+            changed(connection, *connection.execute(select(runs.c.id)).scalars())
+
+
+def name(engine: Engine) -> str:
+    """The database in words, without a password."""
+    if not _is_server(engine):
+        return str(engine.url.database)
+    return engine.url.difference_update_query(["password"]).render_as_string(hide_password=True)
+
+
+def version(engine: Engine) -> str:
+    """Of the library or server that does the work, such as 'SQLite 3.53.4'."""
+    if not _is_server(engine):
+        return f"SQLite {sqlite.sqlite_version}"
+    with reading(engine) as connection:
+        return f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
+
+
+def _is_server(engine: Engine) -> bool:
+    return engine.dialect.name == "postgresql"
+
+
+def _sqlite(path: Path) -> Engine:
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, module=sqlite, poolclass=NullPool, connect_args={"timeout": 30})
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
@@ -177,10 +110,37 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
+def _postgresql(text_: str) -> Engine:
+    try:
+        url = make_url(text_)
+    except ArgumentError:
+        url = URL.create("?")
+    if url.get_backend_name() != "postgresql":  # without the value: it may hold a password
+        raise LabError(
+            "settings.json: database must be empty, for SQLite in the lab's folder, "
+            "or an address such as postgresql://user@host/name."
+        )
+    try:
+        url = url.set(drivername="postgresql+psycopg")
+        engine = create_engine(
+            url, pool_pre_ping=True, isolation_level="READ COMMITTED", connect_args={"connect_timeout": 10}
+        )
+    except ModuleNotFoundError:
+        raise LabError("PostgreSQL needs a library: `pip install -r requirements-postgresql.txt`.") from None
+    event.listen(engine, "begin", _take_turns)
+    return engine
+
+
+def _take_turns(connection: Connection) -> None:
+    if connection.get_execution_options().get("immediate"):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS})")
+
+
 @contextlib.contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads: one consistent view. Raises LabError where the disk is full."""
-    with _in_words(engine), engine.connect() as connection:
+    options = {"isolation_level": "REPEATABLE READ"} if _is_server(engine) else {}
+    with _in_words(engine), engine.execution_options(**options).connect() as connection:
         yield connection
 
 
@@ -188,7 +148,18 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes, alone; all of it is kept or nothing. Raises LabError where the disk is full."""
     with _in_words(engine), engine.execution_options(immediate=True).begin() as connection:
+        connection.info[CHANGED] = set()
         yield connection
+        # While the lock is still held: so an older state of a run never overwrites a newer one.
+        mirror.write(connection, engine.get_execution_options()["lab"], connection.info[CHANGED])
+
+
+CHANGED = "aelab_changed"
+
+
+def changed(connection: Connection, *run_ids: str) -> None:
+    """Note that runs were changed in this transaction: `run.json` in their folders follows before it ends."""
+    connection.info[CHANGED].update(run_ids)
 
 
 @contextlib.contextmanager
@@ -196,6 +167,6 @@ def _in_words(engine: Engine) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        if no_room(error) or filled(Path(engine.url.database or "").parent):
+        if no_room(error) or (not _is_server(engine) and filled(Path(engine.url.database or "").parent)):
             raise LabError(FULL) from error
         raise

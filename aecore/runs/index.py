@@ -11,7 +11,7 @@ from aecore.runs import database
 from aecore.runs.database import LIVE, jobs
 from aecore.runs.database import events as events_table
 from aecore.runs.database import runs as runs_table
-from aecore.runs.lab import Lab, LabError
+from aecore.runs.lab import Lab
 
 
 @dataclass(slots=True, unsafe_hash=True)  # a frozen one takes four times as long to make, a thousand times a table
@@ -85,7 +85,7 @@ def run(lab: Lab, run_id: str) -> RunRow:
     """One run. Raises LabError where there is none, or it was deleted."""
     found = runs(lab, [run_id])
     if not found:
-        raise LabError(f"There is no run {run_id!r} in {lab.path}: `python -m aecore runs` lists what there is.")
+        raise lab.missing(run_id)
     return found[0]
 
 

@@ -2,14 +2,17 @@
 
 import os
 import re
+import time
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from aecore.config.lab import read_settings
 from aecore.runs import database
 from aecore.runs.errors import LabError
 from aecore.runs.folder import RunFolder
+from aecore.runs.tables import runs
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -23,7 +26,7 @@ class Lab:
         self.path = path
         self.data_roots = data_roots
         self.settings = read_settings(path / "settings.json")
-        self.engine = database.connect(path / "lab.sqlite")
+        self.engine = database.connect(path, self.settings.database)
 
     @classmethod
     def open(cls, path: str | Path | None = None, data_root: str | Path | None = None) -> "Lab":
@@ -72,8 +75,25 @@ class Lab:
         """The folder of a run. Raises LabError where there is none."""
         folder = self.runs_folder / run_id
         if not re.fullmatch(r"[\w-]+", run_id) or not folder.is_dir():
-            raise LabError(f"There is no run {run_id!r} in {self.path}: `python -m aecore runs` lists what there is.")
+            raise self.missing(run_id)
         return RunFolder(folder)
+
+    def missing(self, run_id: str) -> LabError:
+        """Why there is no such run, in words: to be raised."""
+        query = select(runs.c.deleted).where(runs.c.id == run_id, runs.c.deleted.is_not(None))
+        with database.reading(self.engine) as connection:
+            deleted = connection.execute(query).scalar_one_or_none()
+        if deleted is None:
+            return LabError(f"There is no run {run_id!r} in {self.path}: `python -m aecore runs` lists what there is.")
+        until = deleted + self.settings.keep_deleted_days * 86400
+        return LabError(
+            f"Run {run_id!r} was deleted on {_day(deleted)}: "
+            f"`python -m aecore undelete {run_id}` brings it back until {_day(until)}."
+        )
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
 def _unusable(place: Path, why: str) -> str:

@@ -1,0 +1,47 @@
+"""The database's layout: its number, and what brings an older one to today's."""
+
+from sqlalchemy import Connection, text
+
+from aecore.runs.tables import metadata
+
+LAYOUT = 2
+MIGRATIONS = {
+    1: [
+        "ALTER TABLE jobs ADD COLUMN place INTEGER",
+        "ALTER TABLE jobs ADD COLUMN slots INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE jobs ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE jobs ADD COLUMN crash_step INTEGER",
+        "ALTER TABLE jobs ADD COLUMN memory BIGINT",
+        "UPDATE jobs SET place = id",
+    ],
+}
+"""What brings a database of each layout to the next. A column that comes later needs a default: see `rebuild`."""
+
+
+def layout(connection: Connection) -> int:
+    """The layout of the database; 0 where it has no tables yet."""
+    if connection.dialect.name == "sqlite":
+        return int(connection.execute(text("PRAGMA user_version")).scalar_one())
+    if connection.execute(text("SELECT to_regclass('layout')")).scalar_one() is None:
+        return 0
+    return int(connection.execute(text("SELECT number FROM layout")).scalar_one())
+
+
+def bring_up(connection: Connection) -> int:
+    """Make the tables, or bring them to today's layout, inside the caller's one transaction. Returns what it was before."""
+    before = layout(connection)
+    if before == 0:
+        metadata.create_all(connection)
+    for statement in (line for step in range(before or LAYOUT, LAYOUT) for line in MIGRATIONS[step]):
+        connection.execute(text(statement))
+    _note(connection)
+    return before
+
+
+def _note(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.execute(text(f"PRAGMA user_version = {LAYOUT}"))
+        return
+    connection.execute(text("CREATE TABLE IF NOT EXISTS layout (number INTEGER NOT NULL)"))
+    connection.execute(text("DELETE FROM layout"))
+    connection.execute(text(f"INSERT INTO layout VALUES ({LAYOUT})"))

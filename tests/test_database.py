@@ -1,0 +1,184 @@
+"""The database's engine and its layouts: an older one is brought to today's, once, whole or not at all."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect, text
+
+from aecore.config import RunConfig
+from aecore.jobs import queue, states
+from aecore.runs import Lab, LabError, database, migrations, run, runs
+from tests.conftest import dump
+from tests.postgresql import Server
+
+ROOT = Path(__file__).parents[1]
+
+LAYOUT_1 = """
+CREATE TABLE runs (seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id VARCHAR NOT NULL UNIQUE, name VARCHAR NOT NULL,
+  owner VARCHAR NOT NULL, dataset VARCHAR NOT NULL, backbone VARCHAR NOT NULL, bottleneck VARCHAR NOT NULL,
+  code_size INTEGER NOT NULL, epochs INTEGER NOT NULL, created FLOAT NOT NULL, parent VARCHAR, deleted FLOAT,
+  submission VARCHAR UNIQUE, job_id INTEGER);
+CREATE TABLE jobs (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id VARCHAR NOT NULL REFERENCES runs (id),
+  kind VARCHAR NOT NULL, owner VARCHAR NOT NULL, state VARCHAR NOT NULL, want VARCHAR NOT NULL, priority INTEGER NOT NULL,
+  attempt INTEGER NOT NULL, created FLOAT NOT NULL, started FLOAT, ended FLOAT, engine VARCHAR, engine_ref VARCHAR,
+  slot VARCHAR, pool VARCHAR NOT NULL, device VARCHAR, heartbeat FLOAT, reason_code VARCHAR NOT NULL,
+  reason VARCHAR NOT NULL, step INTEGER NOT NULL, total_steps INTEGER, epoch INTEGER NOT NULL, loss FLOAT,
+  images_per_second FLOAT, steps_per_second FLOAT, checkpoint_step INTEGER, data_root VARCHAR,
+  CHECK (state IN ('queued', 'starting', 'running', 'paused', 'completed', 'failed', 'cancelled')),
+  CHECK (want IN ('run', 'pause', 'cancel')));
+CREATE INDEX jobs_by_state ON jobs (state, priority, id);
+CREATE UNIQUE INDEX one_open_job ON jobs (run_id, kind) WHERE state IN ('queued', 'starting', 'running', 'paused');
+CREATE TABLE events (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, job_id INTEGER NOT NULL REFERENCES jobs (id),
+  run_id VARCHAR NOT NULL, at FLOAT NOT NULL, old VARCHAR NOT NULL, new VARCHAR NOT NULL, by VARCHAR NOT NULL,
+  reason VARCHAR NOT NULL);
+INSERT INTO runs VALUES (1, 'old-2-aaaa', 'old', 'ada', 'digits', 'dense', 'vector', 2, 3, 1.5, NULL, NULL, NULL, 1);
+INSERT INTO runs VALUES (2, 'old-2-bbbb', 'old', 'bea', 'digits', 'dense', 'vector', 2, 3, 2.5, NULL, NULL, 'x', 2);
+INSERT INTO jobs (id, run_id, kind, owner, state, want, priority, attempt, created, pool, reason_code, reason, step, epoch)
+  VALUES (1, 'old-2-aaaa', 'train', 'ada', 'completed', 'run', 0, 1, 1.5, 'cpu', '', 'Completed.', 66, 3),
+         (2, 'old-2-bbbb', 'train', 'bea', 'queued', 'run', 0, 0, 2.5, 'cpu', '', '', 0, 0);
+INSERT INTO events VALUES (1, 1, 'old-2-aaaa', 1.5, '', 'queued', 'ada', '');
+PRAGMA user_version = 1
+"""
+OPEN = "import sys; from aecore.runs import Lab, runs; print(len(runs(Lab.open(sys.argv[1]))))"
+
+
+def old_lab(path: Path) -> Path:
+    """A lab as the first version left it: layout 1, no mirrors."""
+    (path / "runs" / "old-2-aaaa").mkdir(parents=True)
+    with database._sqlite(path / "lab.sqlite").connect() as connection:
+        for statement in LAYOUT_1.split(";"):
+            connection.execute(text(statement))
+        connection.commit()
+    return path
+
+
+def at_once(count: int, path: Path) -> list[str]:
+    """What so many processes print that open the lab at the same moment and count its runs."""
+    opened = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(count)
+    ]
+    said = [process.communicate(timeout=120) for process in opened]
+    assert [(process.returncode, err) for process, (_, err) in zip(opened, said, strict=True)] == [(0, "")] * count
+    return [out.strip() for out, _ in said]
+
+
+def test_the_sqlite_in_use_has_the_fix_of_3_51_3() -> None:
+    pytest.importorskip("pysqlite3", reason="pysqlite3 has no wheel for this machine")
+    assert database.sqlite.sqlite_version_info >= (3, 51, 3)
+    assert database.sqlite.__name__ == "pysqlite3.dbapi2"
+
+
+def test_nothing_but_sqlalchemy_opens_the_database_file() -> None:
+    sources = [path for part in ("aecore", "ui", "pages") for path in (ROOT / part).rglob("*.py")]
+    words = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in sources}
+    assert [name for name, word in words.items() if 'lab.sqlite"' in word] == ["aecore/runs/database.py"]
+    assert [name for name, word in words.items() if re.search(r"(from|import) (py)?sqlite3\b", word)] == [
+        "aecore/runs/database.py"
+    ]
+    assert "sqlite.connect" not in words["aecore/runs/database.py"]
+
+
+def test_a_database_of_layout_1_is_brought_up_with_its_rows(tmp_path: Path) -> None:
+    lab = Lab.open(old_lab(tmp_path))
+    assert [(row.id, row.state, row.owner, row.position) for row in runs(lab)] == [
+        ("old-2-bbbb", "queued", "bea", 1),
+        ("old-2-aaaa", "completed", "ada", None),
+    ]
+    assert [(job["place"], job["crashes"], job["memory"]) for job in dump(lab)["jobs"]] == [(1, 0, None), (2, 0, None)]
+    fresh = Lab.open(tmp_path / "fresh")
+    for table in ("runs", "jobs", "events"):
+        columns = [{column["name"] for column in inspect(each.engine).get_columns(table)} for each in (lab, fresh)]
+        assert columns[0] == columns[1]
+    assert json.loads((lab.runs_folder / "old-2-aaaa" / "run.json").read_text())["jobs"][0]["state"] == "completed"
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["empty", "layout-1"])
+def test_eight_processes_that_open_a_lab_at_once_bring_it_up_once(tmp_path: Path, old: bool) -> None:
+    path = old_lab(tmp_path) if old else tmp_path
+    assert at_once(8, path) == ["2" if old else "0"] * 8
+    assert len(dump(Lab.open(path))["runs"]) == (2 if old else 0)
+
+
+def test_a_process_killed_at_any_statement_leaves_the_old_layout_or_the_new_one(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from aecore.runs import database; from sqlalchemy import event, Engine\n"
+        "count = int(sys.argv[2])\n"
+        "@event.listens_for(Engine, 'before_cursor_execute')\n"
+        "def _(*_):\n"
+        "    global count; count -= 1\n"
+        "    if count == 0: os.kill(os.getpid(), 9)\n"
+        "database.connect(Path(sys.argv[1]))"
+    )
+    layouts = []
+    for statement in range(2, 40, 3):
+        path = old_lab(tmp_path / str(statement))
+        done = subprocess.run([sys.executable, "-c", script, str(path), str(statement)], capture_output=True, text=True)
+        with database._sqlite(path / "lab.sqlite").connect() as connection:
+            layouts.append(migrations.layout(connection))
+            columns = {column["name"] for column in inspect(connection).get_columns("jobs")}
+        assert ("memory" in columns) == ("place" in columns) == (layouts[-1] == migrations.LAYOUT)
+        assert [row.id for row in runs(Lab.open(path))] == ["old-2-bbbb", "old-2-aaaa"]
+        if done.returncode == 0:
+            break
+        assert done.returncode == -9, done.stderr
+    assert layouts[0] == 1
+    assert layouts[-1] == migrations.LAYOUT
+
+
+def test_a_newer_layout_is_refused_and_nothing_is_changed(either_lab: Lab) -> None:
+    statement = (
+        "PRAGMA user_version = 99" if either_lab.engine.dialect.name == "sqlite" else "UPDATE layout SET number = 99"
+    )
+    with database.writing(either_lab.engine) as connection:
+        connection.execute(text(statement))
+    with pytest.raises(LabError, match=r"was made by a newer version .*layout 99.*update the program") as refused:
+        Lab.open(either_lab.path)
+    assert "open-sesame" not in str(refused.value)
+    with database.reading(either_lab.engine) as connection:
+        assert migrations.layout(connection) == 99
+
+
+def test_the_password_of_the_database_is_never_shown(tmp_path: Path, server: Server) -> None:
+    settings = tmp_path / "settings.json"
+    for wrong in (
+        "mysql://ada:open-sesame@host/lab",
+        "ada:open-sesame@host",
+        "postgresql://ada:open-sesame@/lab?host=/nowhere",
+        "postgresql://ada@/lab?host=/nowhere&password=open-sesame",
+    ):
+        settings.write_text(json.dumps({"database": wrong}))
+        with pytest.raises(LabError, match="database") as refused:
+            Lab.open(tmp_path)
+        assert "open-sesame" not in str(refused.value)
+    settings.write_text('{"database": "postgresql://ada:open-sesame@host/lab"')
+    with pytest.raises(LabError, match=r"settings.json is not JSON: line 1") as refused:
+        Lab.open(tmp_path)
+    assert "open-sesame" not in str(refused.value)
+    settings.write_text(json.dumps({"database": server.new_database()}))
+    lab = Lab.open(tmp_path)
+    assert "open-sesame" not in f"{lab.settings!r} {lab.engine!r} {database.name(lab.engine)}"
+
+
+def test_a_lab_moves_to_postgresql_by_its_settings(lab: Lab, server: Server, tiny_config: RunConfig) -> None:
+    run_id = queue.submit(lab, tiny_config, "ada")
+    before = dump(lab)
+    (lab.path / "settings.json").write_text(json.dumps({"database": server.new_database()}))
+    moved = Lab.open(lab.path)
+    assert moved.engine.dialect.name == "postgresql"
+    assert dump(moved) == before
+    assert run(moved, run_id).owner == "ada"
+    assert at_once(8, lab.path) == ["1"] * 8
+    moved.engine.dispose()
+
+
+def test_postgresql_takes_the_log_of_a_process_that_printed_zeros(either_lab: Lab, tiny_config: RunConfig) -> None:
+    job = queue.jobs(either_lab, queue.submit(either_lab, tiny_config, "ada"))[0]
+    assert states.move(either_lab, job.id, "failed", by="supervisor", reason="It said a\0b.")
+    assert run(either_lab, job.run_id).reason == "It said a\ufffdb."
