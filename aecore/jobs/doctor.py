@@ -92,10 +92,8 @@ def _sqlite() -> Iterator[Check]:
     found = database.sqlite.sqlite_version_info
     if (
         found >= (3, 51, 3)
-        or (found[:2] == (3, 50)
-        and found >= (3, 50, 7))
-        or (found[:2] == (3, 44)
-        and found >= (3, 44, 6))
+        or (found[:2] == (3, 50) and found >= (3, 50, 7))
+        or (found[:2] == (3, 44) and found >= (3, 44, 6))
     ):
         return
     yield Check(

@@ -37,38 +37,23 @@ def connect(lab: Path, url: str = "") -> Engine:
         LabError: where the URL cannot be used, or a newer version of this program made the database.
     """
     engine = (_postgresql(url) if url else _sqlite(lab / "lab.sqlite")).execution_options(lab=lab)
-    found = _layout(engine)
+    try:
+        with _transaction(engine) as connection:
+            found = migrations.layout(connection)
+    except OperationalError as error:
+        if not _is_server(engine):
+            raise
+        why = " ".join(str(error.orig).split())
+        raise LabError(f"The lab's database {name(engine)} does not answer: {why}") from None
     if found > migrations.LAYOUT:
         raise LabError(
             f"{name(engine)} was made by a newer version of this program (layout {found}; this one knows layouts "
             f"up to {migrations.LAYOUT}): update the program."
         )
     if found < migrations.LAYOUT:
-        _bring_up(engine, lab)
+        with writing(engine):
+            pass
     return engine
-
-
-def _layout(engine: Engine) -> int:
-    try:
-        with reading(engine) as connection:
-            return migrations.layout(connection)
-    except OperationalError as error:
-        if not _is_server(engine):
-            raise
-        why = " ".join(str(error.orig).split())
-        raise LabError(f"The lab's database {name(engine)} does not answer: {why}") from None
-
-
-def _bring_up(engine: Engine, lab: Path) -> None:
-    with writing(engine) as connection:  # looked at again under the lock: several processes may start together
-        before = migrations.layout(connection)
-        if before >= migrations.LAYOUT:
-            return
-        migrations.bring_up(connection)
-        if before == 0:
-            rebuild.fill(connection, lab)
-        else:
-            changed(connection, *connection.execute(select(runs.c.id)).scalars())
 
 
 def name(engine: Engine) -> str:
@@ -139,9 +124,13 @@ def _take_turns(connection: Connection) -> None:
 @contextlib.contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads: one consistent view. Raises LabError where the disk is full."""
-    options = {"isolation_level": "REPEATABLE READ"} if _is_server(engine) else {}
-    with _in_words(engine), engine.execution_options(**options).connect() as connection:
-        yield connection
+    with _in_words(engine):
+        with _transaction(engine) as connection:
+            if migrations.layout(connection) != 0:
+                yield connection
+                return
+        with writing(engine) as connection:  # somebody deleted the database under us
+            yield connection
 
 
 @contextlib.contextmanager
@@ -149,9 +138,25 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes, alone; all of it is kept or nothing. Raises LabError where the disk is full."""
     with _in_words(engine), engine.execution_options(immediate=True).begin() as connection:
         connection.info[CHANGED] = set()
+        lab = engine.get_execution_options()["lab"]
+        if migrations.layout(connection) < migrations.LAYOUT:
+            _bring_up(connection, lab)
         yield connection
         # While the lock is still held: so an older state of a run never overwrites a newer one.
-        mirror.write(connection, engine.get_execution_options()["lab"], connection.info[CHANGED])
+        mirror.write(connection, lab, connection.info[CHANGED])
+
+
+def _transaction(engine: Engine) -> Connection:
+    options = {"isolation_level": "REPEATABLE READ"} if _is_server(engine) else {}
+    return engine.execution_options(**options).connect()
+
+
+def _bring_up(connection: Connection, lab: Path) -> None:
+    """Make what is missing, under the lock: of several processes that start together, one does it."""
+    if migrations.bring_up(connection) == 0:
+        rebuild.fill(connection, lab)
+    else:
+        changed(connection, *connection.execute(select(runs.c.id)).scalars())
 
 
 CHANGED = "aelab_changed"

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, func, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from aecore.runs import files, migrations, mirror
+from aecore.runs.errors import LabError
 from aecore.runs.folder import RunFolder
 from aecore.runs.tables import events, jobs, runs
 
@@ -21,15 +22,21 @@ DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, SQLAlchemyEr
 log = logging.getLogger(__name__)
 
 
+class Newer(LabError):
+    """The folders are a newer program's: this one would only spoil them."""
+
+
 def fill(connection: Connection, lab: Path) -> None:
     """Insert every run of the lab's folders into the empty tables, deleted ones too, all ids kept.
 
-    A folder that cannot be read is named in the log and left alone.
+    A folder that cannot be read is named in the log and left alone. Raises LabError where a newer program wrote them.
     """
     kept, lost = [], []
     for folder in _folders(lab):
         try:
             kept.append((folder, read(folder)))
+        except Newer:
+            raise
         except DAMAGE as error:
             lost.append((folder, error))
     for folder, snapshot in sorted(kept, key=lambda item: item[1]["run"]["seq"]):
@@ -57,7 +64,7 @@ def read(folder: Path) -> Snapshot:
     if content is None:
         raise ValueError("is missing")
     if content["layout"] > migrations.LAYOUT:
-        raise ValueError("was written by a newer version of this program")
+        raise Newer(f"The run folder {folder} was written by a newer version of this program: update the program.")
     if content["run"]["id"] != folder.name:
         raise ValueError(f"belongs to run {content['run']['id']}")
     content["run"]["seq"] + 0  # what the order goes by
