@@ -5,6 +5,9 @@ python -m aecore train  --preset NAME [--set PATH=VALUE]   in the foreground, wi
 python -m aecore submit --preset NAME [--set PATH=VALUE]   into the queue; prints the run's id
 python -m aecore runs | show RUN | log RUN                 what happened
 python -m aecore stop RUN | delete RUN                     saves first; asks before it touches somebody else's
+python -m aecore deleted | undelete RUN                    what was deleted, and bringing it back
+python -m aecore usage                                     room on the disk, by run and person
+python -m aecore backup FILE | restore FILE --lab DIR      the whole lab but its data sets, while runs go on
 python -m aecore evaluate RUN                              metrics on the test split
 python -m aecore supervise                                 the supervisor in the foreground
 python -m aecore doctor                                    what is fine on this machine and what is not
@@ -18,6 +21,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from aecore import keeping
 from aecore.commands import LISTS, OF_A_CONFIG, OF_A_RUN, Refused, Verb, show_runs
 from aecore.config import ConfigError
 from aecore.data import DataError
@@ -42,14 +46,18 @@ def parser() -> Parser:
     )
     whole = Parser(prog="python -m aecore", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
-    for name, verb in LISTS.items():
+    for name, verb in (LISTS | keeping.LISTS).items():
         verbs.add_parser(name, parents=[shared]).set_defaults(do=verb)
     for name, verb in OF_A_CONFIG.items():
         _add_configuration(verbs.add_parser(name, parents=[shared]), verb)
     listing = verbs.add_parser("runs", parents=[shared])
     listing.add_argument("--limit", type=int, help="the newest so many")
     listing.set_defaults(do=show_runs)
-    for name, verb in OF_A_RUN.items():
+    for name, verb in keeping.OF_A_FILE.items():
+        filed = verbs.add_parser(name, parents=[shared])
+        filed.add_argument("file", metavar="FILE", help="a tar file")
+        filed.set_defaults(do=verb)
+    for name, verb in (OF_A_RUN | keeping.OF_A_RUN).items():
         one = verbs.add_parser(name, parents=[shared])
         one.add_argument("run", metavar="RUN")
         one.add_argument("--yes", action="store_true", help="do not ask before touching somebody else's run")

@@ -21,7 +21,7 @@ from aecore.config import (
     reads,
     with_values,
 )
-from aecore.jobs import doctor, queue, supervisor, trash
+from aecore.jobs import doctor, queue, supervisor
 from aecore.jobs.children import PATIENT
 from aecore.runs import Lab, RunRow, events, owned_by, run, runs
 from aecore.runs.text import table
@@ -189,19 +189,13 @@ def show_log(args: argparse.Namespace) -> Answer:
 
 def stop(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    _ask(args, run(lab, args.run), "Stop")
+    ask(args, run(lab, args.run), "Stop")
     shown = queue.stop(lab, args.run, args.user)
     return Answer({"run": args.run, "state": shown}, f"{args.run}: {shown}")
 
 
-def delete(args: argparse.Namespace) -> Answer:
-    lab = open_lab(args)
-    _ask(args, run(lab, args.run), "Delete")
-    trash.delete(lab, args.run, args.user)
-    return Answer({"run": args.run, "state": "deleted"}, f"{args.run}: deleted; its folder is in {lab.trash}")
-
-
-def _ask(args: argparse.Namespace, row: RunRow, verb: str) -> None:
+def ask(args: argparse.Namespace, row: RunRow, verb: str) -> None:
+    """Before somebody else's run is touched. Raises Refused where the answer is no."""
     if owned_by(row, args.user) or args.yes:
         return
     try:
@@ -258,4 +252,9 @@ LISTS: dict[str, Verb] = {
     "doctor": show_doctor,
 }
 OF_A_CONFIG: dict[str, Verb] = {"train": train, "submit": submit}
-OF_A_RUN: dict[str, Verb] = {"show": show_run, "log": show_log, "stop": stop, "delete": delete, "evaluate": evaluate}
+OF_A_RUN: dict[str, Verb] = {
+    "show": show_run,
+    "log": show_log,
+    "stop": stop,
+    "evaluate": evaluate,
+}

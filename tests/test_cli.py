@@ -136,7 +136,7 @@ def test_somebody_elses_run_is_not_touched_without_asking(
         assert run(lab, run_id).state == ("cancelled" if code == 0 else "queued")
     assert cli(lab, "delete", run_id, "--user", "ada", "--yes")[:2] == (
         0,
-        f"{run_id}: deleted; its folder is in {lab.trash}\n",
+        f"{run_id}: deleted; `python -m aecore undelete {run_id}` brings it back for 7 days\n",
     )
     own = queue.submit(lab, tiny_config, "ada")
     assert cli(lab, "stop", own, "--user", "ada") == (0, f"{own}: cancelled\n", "")
@@ -268,3 +268,39 @@ def test_a_reader_that_has_seen_enough_is_no_error(trained_run: TrainedRun) -> N
     shell = f"{sys.executable} -m aecore presets --json --lab {trained_run.lab.path} | head -c 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", shell], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "{", "")
+
+
+def test_a_deleted_run_is_listed_and_brought_back(lab: Lab, tiny_config: RunConfig, cli: Cli) -> None:
+    assert cli(lab, "deleted")[1] == "No deleted run is kept.\n"
+    run_id = queue.submit(lab, tiny_config, "ada")
+    cli(lab, "delete", run_id, "--user", "ada")
+    assert run_id in cli(lab, "deleted")[1]
+    [kept] = json.loads(cli(lab, "deleted", "--json")[1])
+    assert (kept["id"], kept["owner"]) == (run_id, "ada")
+    code, _, err = cli(lab, "show", run_id)
+    assert code == 3
+    assert f"`python -m aecore undelete {run_id}` brings it back until" in err
+    assert cli(lab, "undelete", run_id) == (0, f"{run_id}: cancelled\n", "")
+    assert cli(lab, "undelete", run_id)[0] == 3
+
+
+def test_usage_is_shown_for_runs_and_people(lab: Lab, tiny_config: RunConfig, cli: Cli) -> None:
+    ids = [queue.submit(lab, tiny_config, who) for who in ("ada", "bea")]
+    code, out, _ = cli(lab, "usage")
+    assert code == 0
+    assert all(word in out for word in (*ids, "ada", "bea", "are free on the lab's disk"))
+    found = json.loads(cli(lab, "usage", "--json")[1])
+    assert sum(found["owners"].values()) == sum(one["bytes"] for one in found["runs"]) > 0
+
+
+def test_a_lab_is_backed_up_and_restored(lab: Lab, tiny_config: RunConfig, cli: Cli, tmp_path: Path) -> None:
+    run_id = queue.submit(lab, tiny_config, "ada")
+    file = str(tmp_path / "lab.tar")
+    code, out, _ = cli(lab, "backup", file)
+    assert (code, out.startswith(f"{file}: 1 runs, ")) == (0, True)
+    assert cli(tmp_path / "new", "restore", file) == (0, f"{tmp_path / 'new'}: a lab with 1 runs.\n", "")
+    assert run(Lab.open(tmp_path / "new"), run_id).owner == "ada"
+    code, out, err = cli(tmp_path / "new", "restore", file)
+    assert (code, out) == (3, "")
+    assert "is not empty" in err
+    assert main(["restore", file]) == 2

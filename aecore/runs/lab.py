@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 from pathlib import Path
 
 from sqlalchemy import select
@@ -13,6 +12,7 @@ from aecore.runs import database
 from aecore.runs.errors import LabError
 from aecore.runs.folder import RunFolder
 from aecore.runs.tables import runs
+from aecore.runs.text import moment
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -87,13 +87,9 @@ class Lab:
             return LabError(f"There is no run {run_id!r} in {self.path}: `python -m aecore runs` lists what there is.")
         until = deleted + self.settings.keep_deleted_days * 86400
         return LabError(
-            f"Run {run_id!r} was deleted on {_day(deleted)}: "
-            f"`python -m aecore undelete {run_id}` brings it back until {_day(until)}."
+            f"Run {run_id!r} was deleted on {moment(deleted)}: "
+            f"`python -m aecore undelete {run_id}` brings it back until {moment(until)}."
         )
-
-
-def _day(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
 def _unusable(place: Path, why: str) -> str:
