@@ -4,7 +4,6 @@ import io
 import json
 import shutil
 import tarfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ import numpy as np
 import pytest
 
 import aecore
+from aecore import manifest
 from aecore.config import RunConfig
 from aecore.jobs import queue, trash
 from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import Lab, LabError, backup, run, runs
-from tests.conftest import TrainedRun, close, dump, tiny
+from tests.conftest import TrainedRun, dump, tiny
 from tests.postgresql import Server
 
 
@@ -52,47 +52,43 @@ def test_a_restored_lab_is_the_same_lab(full_lab: Lab, trained_run: TrainedRun, 
 
 
 def test_a_backup_while_a_run_trains_restores_a_run_that_can_be_loaded(lab: Lab, tmp_path: Path) -> None:
-    (lab.path / "settings.json").write_text(json.dumps({"warm": 0}))
+    (lab.path / "settings.json").write_text(json.dumps({"warm": 0, "checkpoint_steps": 10, "checkpoint_share": 1}))
     run_id = queue.submit(lab, tiny(training__epochs=100_000), "ada")
     ensure_supervisor(lab)
     end = time.monotonic() + 60
-    while run(lab, run_id).step < 50 and time.monotonic() < end:
+    while (queue.jobs(lab, run_id)[0].checkpoint_step or 0) < 50 and time.monotonic() < end:
         time.sleep(0.05)
-    rows = len(lab.run(run_id).metrics()[0])
-    stop = threading.Event()
-    rotating = threading.Thread(target=_rotate, args=(lab.run(run_id).checkpoints, stop))
-    rotating.start()
-    for i in range(5):
+    for i in range(8):
+        rows, step = len(lab.run(run_id).metrics()[0]), queue.jobs(lab, run_id)[0].checkpoint_step or 0
         backup.backup(lab, tmp_path / "lab.tar")
         backup.restore(tmp_path / "lab.tar", tmp_path / str(i))
         back = Lab.open(tmp_path / str(i))
         assert run(back, run_id).state == "running"
         assert len(back.run(run_id).metrics()[0]) >= rows
-        [*kept] = back.run(run_id).checkpoints.iterdir()
-        assert kept
-        assert all((path / "MANIFEST.json").read_text() == (path / "weights").read_text() for path in kept)
+        newest, damaged = manifest.survey(back.run(run_id).checkpoints)
+        assert damaged == []
+        assert newest is not None
+        assert manifest.step_of(newest) >= step
+        assert aecore.load(back.run(run_id).path).checkpoint == newest
         assert not [path for path in back.path.rglob("*") if path.name.endswith((".lock", ".room", ".tmp"))]
-    stop.set()
-    rotating.join()
-    close(lab)
-    shutil.rmtree(lab.run(run_id).checkpoints / "00000000-0", ignore_errors=True)
 
 
-def _rotate(folder: Path, stop: threading.Event) -> None:
-    """Checkpoints that come and go, as fast as they can; the last two stay."""
-    count = 0
-    while not stop.is_set() or count < 3:
-        made = folder / f"{count:08d}-0"
-        beside = folder / f".{count}"
-        beside.mkdir()
-        for name in ("weights", "MANIFEST.json"):
-            (beside / name).write_text(str(count))
-        beside.rename(made)
-        shutil.rmtree(folder / f"{count - 2:08d}-0", ignore_errors=True)
-        count += 1
-        time.sleep(0.001)
-    for path in folder.glob("*-0"):
-        shutil.rmtree(path)
+def test_where_every_checkpoint_that_was_seen_is_gone_the_newer_ones_are_taken(
+    full_lab: Lab, trained_run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, plain, moved = full_lab.run(trained_run.id).checkpoints, backup._add_checkpoint, []
+
+    def add(tar: tarfile.TarFile, path: Path, name: str) -> bool:
+        if not moved:
+            for old in list(folder.iterdir()):
+                moved.append(old.rename(folder / f"9{old.name}"))
+        return plain(tar, path, name)
+
+    monkeypatch.setattr(backup, "_add_checkpoint", add)
+    backup.backup(full_lab, tmp_path / "lab.tar")
+    backup.restore(tmp_path / "lab.tar", tmp_path / "new")
+    kept = Lab.open(tmp_path / "new").run(trained_run.id).checkpoints
+    assert sorted(path.name for path in kept.iterdir()) == sorted(path.name for path in moved)
 
 
 def test_a_file_that_grows_or_is_cut_while_it_is_read_breaks_nothing(

@@ -4,12 +4,15 @@ import json
 import logging
 import re
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from aecore.config import RunConfig
 from aecore.jobs import queue, states, trash
+from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import Lab, LabError, database, events, mirror, run, runs
 from tests.conftest import TrainedRun, close, dump, tiny
 from tests.postgresql import Server
@@ -236,3 +239,37 @@ def test_who_has_the_lab_open_when_its_database_is_lost_goes_on(lab: Lab, tiny_c
     assert (run(lab, job.run_id).state if reads else states.beat(lab, job.id, 1, step=7)) in ("running", "run")
     assert dump(Lab.open(lab.path)) == dump(lab)
     assert len(events(lab, job.run_id)) == 3
+
+
+@pytest.mark.parametrize("where", ["sqlite", "postgresql"])
+def test_a_run_trains_to_its_end_though_its_database_is_lost_meanwhile(
+    lab: Lab, where: str, request: pytest.FixtureRequest
+) -> None:
+    settings = {"warm": 0}
+    if where == "postgresql":
+        settings["database"] = request.getfixturevalue("server").new_database()
+    (lab.path / "settings.json").write_text(json.dumps(settings))
+    there = Lab.open(lab.path)
+    run_id = queue.submit(there, tiny(training__epochs=60), "ada")
+    ensure_supervisor(there)
+    until(lambda: run(there, run_id).step > 0)
+    if where == "sqlite":
+        lose(there)
+    until(lambda: run(there, run_id).state not in database.OPEN)
+    until(lambda: not queue.live(there) and not queue.pending(there))
+    assert run(there, run_id).reason.startswith("Completed 1,320 steps")
+    assert [(e.kind, e.new) for e in events(there, run_id)] == [
+        *(("train", state) for state in ("queued", "starting", "running")),
+        ("analyse", "queued"),
+        ("train", "completed"),
+        *(("analyse", state) for state in ("starting", "running", "completed")),
+    ]
+    close(there)
+    there.engine.dispose()
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from sqlalchemy import select
 
+from aecore import manifest
 from aecore.runs import database, files, migrations, mirror
 from aecore.runs.errors import LabError, no_room
 from aecore.runs.lab import Lab
@@ -108,7 +109,7 @@ def _add_checkpoint(tar: tarfile.TarFile, folder: Path, name: str) -> bool:
             opened = [(path.name, stack.enter_context(path.open("rb"))) for path in sorted(folder.iterdir())]
         except FileNotFoundError:
             return False
-        if "MANIFEST.json" not in dict(opened):  # it is being removed
+        if manifest.MANIFEST not in dict(opened):  # it is being removed
             return False
         _add_directory(tar, name)
         for path_name, file in opened:
