@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -17,21 +18,52 @@ FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_a
 
 
 class Server:
-    """A running PostgreSQL."""
+    """A PostgreSQL in a folder of its own."""
 
-    def __init__(self, sockets: Path):
-        self.sockets = sockets
+    def __init__(self, binaries: Path, folder: Path):
+        self.binaries, self.folder, self.data = binaries, folder, folder / "data"
+        self.as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []  # it refuses to run as root
+        self.process: subprocess.Popen[bytes] | None = None
         self.count = itertools.count(1)
+
+    def make(self) -> None:
+        """The empty cluster."""
+        if self.as_user:
+            shutil.chown(self.folder, "postgres")
+        make = [*self.as_user, self.binaries / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--no-sync"]
+        subprocess.run([*make, "-E", "UTF8"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = [word for option in FAST for word in ("-c", option)]
+        command = [*self.as_user, self.binaries / "postgres", "-D", self.data, "-k", self.folder, *options]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
+        end = time.monotonic() + 30
+        while True:
+            try:
+                return self.connect().close()
+            except psycopg.OperationalError:
+                if self.process.poll() is not None or time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Close every connection and leave."""
+        if self.process is not None and self.process.poll() is None:
+            pid = int((self.data / "postmaster.pid").read_text().split()[0])
+            os.kill(pid, signal.SIGINT)  # runuser hands no signal on
+            self.process.wait(20)
 
     def new_database(self) -> str:
         """The address of an empty database."""
         name = f"lab{next(self.count)}"
         with self.connect() as connection:
             connection.execute(f"CREATE DATABASE {name}")
-        return f"postgresql://postgres:open-sesame@/{name}?host={self.sockets}"
+        return f"postgresql://postgres:open-sesame@/{name}?host={self.folder}"
 
     def connect(self) -> psycopg.Connection:
-        return psycopg.connect(host=str(self.sockets), user="postgres", dbname="postgres", autocommit=True)
+        return psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True)
 
 
 @contextmanager
@@ -42,42 +74,11 @@ def running() -> Iterator[Server]:
     if found is None:
         pytest.skip("PostgreSQL is not installed: apt-get install --no-install-recommends postgresql")
     folder = Path(tempfile.mkdtemp(prefix="aelab-pg-", dir="/tmp"))  # a socket's path is short
+    server = Server(Path(found).parent, folder)
     try:
-        with _server(Path(found).parent, folder) as process:
-            _wait(Server(folder), process)
-            yield Server(folder)
+        server.make()
+        server.start()
+        yield server
     finally:
+        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _server(binaries: Path, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    as_user: list[str] = []
-    if os.getuid() == 0:  # it refuses to run as root
-        as_user = ["runuser", "-u", "postgres", "--"]
-        shutil.chown(folder, "postgres")
-    data = folder / "data"
-    make = [*as_user, binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
-    subprocess.run(make, check=True, stdout=subprocess.DEVNULL, cwd="/")
-    options = [word for option in FAST for word in ("-c", option)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*as_user, binaries / "postgres", "-D", data, "-k", folder, *options], stdout=log, stderr=log, cwd="/"
-        )
-    try:
-        yield process
-    finally:
-        pid = int((data / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, 2)  # fast shutdown; runuser hands on no signal
-        process.wait(20)
-
-
-def _wait(server: Server, process: "subprocess.Popen[bytes]") -> None:
-    end = time.monotonic() + 30
-    while True:
-        try:
-            return server.connect().close()
-        except psycopg.OperationalError:
-            if process.poll() is not None or time.monotonic() > end:
-                raise
-            time.sleep(0.05)

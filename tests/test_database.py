@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from sqlalchemy import inspect, text
 from aecore.config import RunConfig
 from aecore.jobs import queue, states
 from aecore.runs import Lab, LabError, database, migrations, run, runs
+from tests import postgresql
 from tests.conftest import dump
 from tests.postgresql import Server
 
@@ -182,3 +185,20 @@ def test_postgresql_takes_the_log_of_a_process_that_printed_zeros(either_lab: La
     job = queue.jobs(either_lab, queue.submit(either_lab, tiny_config, "ada"))[0]
     assert states.move(either_lab, job.id, "failed", by="supervisor", reason="It said a\0b.")
     assert run(either_lab, job.run_id).reason == "It said a\ufffdb."
+
+
+def test_a_postgresql_that_is_started_again_is_waited_for(tmp_path: Path, tiny_config: RunConfig) -> None:
+    with postgresql.running() as own:
+        (tmp_path / "settings.json").write_text(json.dumps({"database": own.new_database()}))
+        lab = Lab.open(tmp_path)
+        run_id = queue.submit(lab, tiny_config, "ada")
+        own.stop()
+        back = threading.Timer(1, own.start)
+        back.start()
+        assert run(lab, run_id).owner == "ada"
+        back.join()
+        own.stop()
+        begin = time.monotonic()
+        with pytest.raises(LabError, match=r"The lab's database postgresql.* does not answer"):
+            Lab.open(tmp_path)
+        assert time.monotonic() - begin < 10  # who only opens it is told at once

@@ -4,6 +4,7 @@ One writer at a time on both. What a transaction changed of a run is mirrored in
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ except ImportError:  # no wheel for this machine: `aecore doctor` says whether t
 
 __all__ = ["LIVE", "OPEN", "STATES", "WANTS", "changed", "connect", "events", "jobs", "reading", "runs", "writing"]
 
+PATIENCE = 30.0
+"""Seconds that a transaction waits for its turn, or for a PostgreSQL that is being started again."""
 WRITERS = 0x6165_6C61_62
 """The advisory lock that PostgreSQL's writers take in turn."""
 
@@ -53,6 +56,8 @@ def connect(lab: Path, url: str = "") -> Engine:
     if found < migrations.LAYOUT:
         with writing(engine):
             pass
+    if _is_server(engine):
+        event.listen(engine, "do_connect", _patiently)  # from now on: an address that is wrong is said at once
     return engine
 
 
@@ -77,7 +82,7 @@ def _is_server(engine: Engine) -> bool:
 
 def _sqlite(path: Path) -> Engine:
     url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, module=sqlite, poolclass=NullPool, connect_args={"timeout": 30})
+    engine = create_engine(url, module=sqlite, poolclass=NullPool, connect_args={"timeout": PATIENCE})
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
@@ -119,6 +124,17 @@ def _postgresql(text_: str) -> Engine:
 def _take_turns(connection: Connection) -> None:
     if connection.get_execution_options().get("immediate"):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS})")
+
+
+def _patiently(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return dialect.connect(*arguments, **options)
+        except dialect.dbapi.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 @contextlib.contextmanager
