@@ -37,6 +37,7 @@ def shell(command: str, lab: Path) -> subprocess.CompletedProcess[str]:
 def test_every_console_block_runs(lab: Lab) -> None:
     run = ""
     for command in COMMANDS:
+        command = command.replace("FILE.tar", f"{lab.path}.tar").replace("DIR", f"{lab.path}-2")
         done = shell(re.sub(r"\bRUN\b", run, command), lab.path)
         assert done.returncode == 0, f"{command}: {done.stderr}"
         if " train " in command:

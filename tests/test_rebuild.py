@@ -256,7 +256,7 @@ def test_a_run_trains_to_its_end_though_its_database_is_lost_meanwhile(
     if where == "sqlite":
         lose(there)
     until(lambda: run(there, run_id).state not in database.OPEN)
-    until(lambda: not queue.live(there) and not queue.pending(there))
+    until(lambda: queue.at_hand(there) == ([], []))
     assert run(there, run_id).reason.startswith("Completed 1,320 steps")
     assert [(e.kind, e.new) for e in events(there, run_id)] == [
         *(("train", state) for state in ("queued", "starting", "running")),

@@ -121,6 +121,7 @@ def _derived(folder: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
     }
     completed = str(result.get("reason", "")).startswith("Completed")
     job = {"run_id": folder.name, "kind": "train", "owner": "unknown", "created": made, "data_root": ""}
+    job |= {"slots": config.training.processes, "pool": "cpu" if config.training.device in ("cpu", "mps") else "auto"}
     job |= {"state": "completed" if completed else "failed", "step": int(result.get("steps", max(steps)))}
     job |= {"checkpoint_step": max(steps) or None, "loss": result.get("loss")}
     job |= {"total_steps": job["step"], "epoch": config.training.epochs} if completed else {}
