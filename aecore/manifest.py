@@ -4,6 +4,7 @@
 folder belongs to them. A folder is written under another name, flushed to the disk, and renamed.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -119,7 +120,15 @@ def prune(folder: Path, keep: int = 2) -> None:
     flagged = [path for path in made if _flagged(path)]
     for path in made[:-keep]:
         if path not in flagged[-1:]:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Under another name first: who is killed half-way leaves no half of a checkpoint that is taken for one."""
+    unwanted = path.with_name(f".tmp-old-{path.name}")
+    with contextlib.suppress(OSError):  # it stays whole then, and is removed the next time
+        path.rename(unwanted)
+        shutil.rmtree(unwanted, ignore_errors=True)
 
 
 def tidy(folder: Path) -> None:

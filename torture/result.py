@@ -1,0 +1,20 @@
+"""What a measure found, and what keeps it from being taken here."""
+
+from typing import NamedTuple
+
+
+class Result(NamedTuple):
+    """One row of the table."""
+
+    counts: dict[str, float]
+    """What was counted, by name; whole numbers but for seconds."""
+    seconds: float
+    """Wall time."""
+    sentence: str
+    """The row in words."""
+    held: bool
+    """Whether what the product promises was seen every time."""
+
+
+class Skipped(Exception):
+    """The measure cannot be taken on this machine; the text says why."""
