@@ -62,17 +62,24 @@ def best(folder: Path) -> Path | None:
 def damage(path: Path) -> str | None:
     """What is wrong with a checkpoint, in a sentence; None where every file is as its manifest says."""
     try:
-        content = read(path)
-        for name, (size, digest) in content["files"].items():
-            if (path / name).stat().st_size != size:
-                return f"{name} has {(path / name).stat().st_size} bytes instead of {size}."
-            if digest_of(path / name) != digest:
-                return f"{name} is not what was written."
-        if content["step"] != step_of(path):
-            return f"it is of step {content['step']}."
-        mark(path)
+        try:
+            return _difference(path)
+        except OSError:  # a system that fails once has damaged nothing yet: it is asked again
+            return _difference(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"it cannot be read ({error})."
+
+
+def _difference(path: Path) -> str | None:
+    content = read(path)
+    for name, (size, digest) in content["files"].items():
+        if (path / name).stat().st_size != size:
+            return f"{name} has {(path / name).stat().st_size} bytes instead of {size}."
+        if digest_of(path / name) != digest:
+            return f"{name} is not what was written."
+    if content["step"] != step_of(path):
+        return f"it is of step {content['step']}."
+    mark(path)
     return None
 
 
@@ -117,7 +124,10 @@ def set_aside(damaged: Damaged) -> None:
 def prune(folder: Path, keep: int = 2) -> None:
     """Remove all checkpoints but the newest ones and the best. Which is the best is read from the manifests alone."""
     made = sorted(_all(folder), key=_step_and_attempt)
-    flagged = [path for path in made if _flagged(path)]
+    try:
+        flagged = [path for path in made if _flagged(path)]
+    except OSError:
+        return  # the one that cannot be read now may be the best: the next time
     for path in made[:-keep]:
         if path not in flagged[-1:]:
             _remove(path)
@@ -150,7 +160,7 @@ def _all(folder: Path) -> list[Path]:
 def _flagged(path: Path) -> bool:
     try:
         return mark(path).best
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
 
 

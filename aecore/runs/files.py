@@ -25,8 +25,18 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the text of a file in one step."""
+    """Replace the text of a file in one step; it is there after a power failure, too."""
     write(path, lambda file: file.write(text.encode("utf-8")))
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Make the system write a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, content: Any) -> None:

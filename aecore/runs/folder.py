@@ -63,6 +63,7 @@ class RunFolder:
             (self.path / "samples").mkdir()
             self.checkpoints.mkdir()
             files.write_text(self.path / "config.json", writes(config))
+            files.flush(self.path.parent)  # the database says soon, durably, that the run exists
         except OSError:
             shutil.rmtree(self.path, ignore_errors=True)
             raise
