@@ -38,6 +38,7 @@ class Point(NamedTuple):
 
 def warm(argument: str) -> Any:
     """In the server of children: a run with older checkpoints, and a new one due."""
+    from aecore.jobs import train  # noqa: F401  a child that imports would open files that are not the checkpoint's
     from torture import scene
 
     made = scene.set_up(Path(argument) / "lab")
