@@ -4,20 +4,22 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from aecore import load, manifest, training
 from aecore.config import ConfigError
-from aecore.jobs import endings, queue, recorder, train
+from aecore.jobs import endings, queue, recorder, train, trainer
 from aecore.jobs.foreground import train_here
 from aecore.jobs.states import move
-from aecore.jobs.work import Shown, Work
+from aecore.jobs.work import Shown, Stop, Work
 from aecore.runs import Lab, RunFolder, events, run
 from tests.conftest import TrainedRun, tiny
 
@@ -304,3 +306,55 @@ def test_what_is_not_finite_is_null_in_json(trained_run: TrainedRun, tmp_path: P
 def test_work_knows_its_folder(trained_run: TrainedRun) -> None:
     job = queue.jobs(trained_run.lab, trained_run.id)[0]
     assert Work(trained_run.lab, job, 1, None).folder.path == trained_run.folder.path
+
+
+def test_who_is_told_to_leave_while_it_imports_leaves_at_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = queue.submit(lab, tiny(), "ada")
+    stop, job_id = Stop(), queue.jobs(lab, run_id)[0].id
+    move(lab, job_id, "starting", by="supervisor")
+    monkeypatch.setattr(trainer, "kinds", lambda: stop._set())
+    assert trainer.work_on(lab, job_id, stop, 1) == endings.LEFT
+    row = run(lab, run_id)
+    assert (row.state, row.reason) == (
+        "queued",
+        "The run's process was told to leave from outside. It begins again.",
+    )
+
+
+def test_what_cannot_be_read_for_a_moment_is_neither_damaged_nor_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (1, 2, 3, 4):
+        (tmp_path / f"{step}-1").mkdir()
+        content = {"files": {}, "step": step, "best": step == 1}
+        (tmp_path / f"{step}-1" / manifest.MANIFEST).write_text(manifest.sealed(content))
+    fails, read = ["1-1"], manifest.read
+
+    def stammer(path: Path) -> dict[str, Any]:
+        if path.name in fails:
+            fails.remove(path.name)
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(manifest, "read", stammer)
+    manifest.prune(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+    fails.append("4-1")
+    assert manifest.survey(tmp_path) == (tmp_path / "4-1", [])
+    manifest.prune(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1-1", "3-1", "4-1"]
+
+
+def test_a_rotation_that_is_killed_leaves_no_half_of_a_checkpoint_in_sight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (1, 2, 3):
+        (tmp_path / f"{step}-1").mkdir()
+        (tmp_path / f"{step}-1" / manifest.MANIFEST).write_text(manifest.sealed({"files": {}, "step": step}))
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **_: (path / manifest.MANIFEST).unlink())
+    manifest.prune(tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("[0-9]*")) == ["2-1", "3-1"]
+    assert all(manifest.damage(path) is None for path in tmp_path.glob("[0-9]*"))
+    monkeypatch.undo()
+    manifest.tidy(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2

@@ -1,6 +1,7 @@
 """A run's folder: what is written is read back, and never half of it."""
 
 import errno
+import io
 from pathlib import Path
 from typing import IO
 
@@ -100,3 +101,19 @@ def test_a_write_that_fails_leaves_the_old_content_and_nothing_beside(folder: Ru
 def test_the_log_gives_its_last_lines(folder: RunFolder) -> None:
     folder.log_path.write_text("".join(f"line {i}\n" for i in range(5000)))
     assert folder.log(2) == "line 4998\nline 4999"
+
+
+def test_rows_whose_file_cannot_be_closed_are_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path)
+    end = folder.append_metrics([(1, 1, "train", "loss", 0.5)])
+
+    class Full(io.FileIO):
+        def close(self) -> None:
+            super().close()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", lambda self, *_, **__: Full(self, "ab"))
+    with pytest.raises(OSError, match="No space"):
+        folder.append_metrics([(2, 1, "train", "loss", 0.5)])
+    monkeypatch.undo()
+    assert (tmp_path / "metrics.csv").stat().st_size == end

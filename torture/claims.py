@@ -75,7 +75,9 @@ def _fill(lab: Lab, jobs: int) -> None:
     words = dict.fromkeys(("name", "owner", "dataset", "backbone", "bottleneck"), "torture")
     with database.writing(lab.engine) as connection:
         runs = [{"id": f"run-{n}", **words, "code_size": 2, "epochs": 1, "created": 0.0} for n in range(jobs)]
-        rows = [{"run_id": f"run-{n}", "kind": "train", "owner": "torture", "created": 0.0, "place": n} for n in range(jobs)]
+        rows = [
+            {"run_id": f"run-{n}", "kind": "train", "owner": "torture", "created": 0.0, "place": n} for n in range(jobs)
+        ]
         connection.execute(insert(database.runs), runs)
         connection.execute(insert(database.jobs), rows)
 

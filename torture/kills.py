@@ -33,12 +33,19 @@ def measure(rounds: int, seed: int) -> Result:
 
         hunt = Hunt(lab, random.Random(seed), LIFE, kill, claimed=False)
         runs = hunt.on(small(STEPS), rounds)
-    counts = {"kills": hunt.strikes, "inside a commit": len(inside), "runs": len(runs), "lost or not identical": len(hunt.lost)}
+    counts = {
+        "kills": hunt.strikes,
+        "inside a commit": len(inside),
+        "runs": len(runs),
+        "lost or not identical": len(hunt.lost),
+    }
     sentence = (
         f"{hunt.strikes} kills of {len(runs)} runs, {len(inside)} of them inside a checkpoint commit (`.tmp-*` left behind): "
         f"{len(hunt.lost)} lost, doubled or different in weights, optimiser, counters or metrics.csv (sha256)."
     )
-    return Result(counts, time.monotonic() - begin, _with(sentence, hunt.lost), not hunt.lost and bool(inside or rounds < 50))
+    return Result(
+        counts, time.monotonic() - begin, _with(sentence, hunt.lost), not hunt.lost and bool(inside or rounds < 50)
+    )
 
 
 def _with(sentence: str, lost: list[str]) -> str:

@@ -66,7 +66,13 @@ def measure(rounds: int, seed: int) -> Result:
         if few:
             runs += hunt.on(large(60), few)
     bad = len(told.problems) + len(hunt.lost)
-    counts = {"signals": hunt.strikes, "to 74 MB": few, "runs": len(runs), "slowest, s": round(told.slowest, 2), "failed": bad}
+    counts = {
+        "signals": hunt.strikes,
+        "to 74 MB": few,
+        "runs": len(runs),
+        "slowest, s": round(told.slowest, 2),
+        "failed": bad,
+    }
     sentence = (
         f"{hunt.strikes} signals ({few} to a model of 74 MB): {hunt.strikes - len(told.problems)} saved, queued with the reason "
         f"and gone within 10 s, the slowest in {told.slowest:.1f} s; {len(hunt.lost)} of {len(runs)} runs lost or different."

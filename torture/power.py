@@ -99,10 +99,13 @@ def measure(rounds: int, seed: int) -> Result:
         raise Skipped("only root mounts a file system")
     begin, rng, found = time.monotonic(), random.Random(seed), Counter[str]()
     problems: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="torture-") as name:
-        with (Path(name) / "log").open("w") as log, Forks("torture.power", name, log) as forks:
-            for _ in range(rounds):
-                problems += _round(Path(name), forks, rng.uniform(0, LIFE), found)
+    with (
+        tempfile.TemporaryDirectory(prefix="torture-") as name,
+        (Path(name) / "log").open("w") as log,
+        Forks("torture.power", name, log) as forks,
+    ):
+        for _ in range(rounds):
+            problems += _round(Path(name), forks, rng.uniform(0, LIFE), found)
     counts = {"rounds": rounds, "acknowledged": found["acknowledged"], "lost": found["lost"]}
     counts |= {"checkpoints": found["checkpoints"], "behind": found["behind"], "metrics too short": found["short"]}
     sentence = (

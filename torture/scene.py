@@ -76,5 +76,3 @@ def visible(folder: Path) -> list[str]:
     """Checkpoints that a reader takes for whole ones and that are not, with what is wrong with them."""
     problems = ((path.name, manifest.damage(path)) for path in folder.glob("[0-9]*"))
     return [f"{name}: {problem}" for name, problem in problems if problem]
-
-

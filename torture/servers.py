@@ -72,7 +72,15 @@ class Dashboard:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         environment = os.environ | {"AELAB_HOME": str(lab.path), "AELAB_PASSWORD": "", "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
+        command = [
+            sys.executable,
+            "-m",
+            "streamlit",
+            "run",
+            "app.py",
+            f"--server.port={port}",
+            "--server.headless=true",
+        ]
         with (lab.path / "dashboard.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
@@ -150,7 +158,7 @@ def _lost(lab: Lab, before: list[Job], victim: Job | None) -> list[str]:
         new = queue.job(lab, old.id)
         if new.state not in ("queued", "starting", "running"):
             problems.append(f"{old.run_id} is {new.state}: {new.reason}")
-        if (victim is None or old.id != victim.id) and old.state == "running":
-            if (new.attempt, new.engine_ref) != (old.attempt, old.engine_ref):
-                problems.append(f"{old.run_id} was begun again, although its process lived.")
+        untouched = old.state == "running" and (victim is None or old.id != victim.id)
+        if untouched and (new.attempt, new.engine_ref) != (old.attempt, old.engine_ref):
+            problems.append(f"{old.run_id} was begun again, although its process lived.")
     return problems

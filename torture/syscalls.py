@@ -18,7 +18,9 @@ from aecore import manifest
 from torture.forks import Forks
 from torture.result import Result, Skipped
 
-CALLS = "openat,creat,write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2,mkdir,mkdirat,close,unlink,unlinkat"
+CALLS = (
+    "openat,creat,write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2,mkdir,mkdirat,close,unlink,unlinkat"
+)
 CALLS += ",rmdir,ftruncate,fallocate,copy_file_range,sendfile,link,linkat"
 FAULTS = {"KILL": "signal=KILL", "ENOSPC": "error=ENOSPC", "EIO": "error=EIO"}
 OLDER = 3

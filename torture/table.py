@@ -24,7 +24,9 @@ class Measure(NamedTuple):
 
 MEASURES = {
     "kills": Measure("kill -9 of a trainer at a random moment", 200, "kills"),
-    "syscalls": Measure("every write-side system call of a checkpoint commit x {KILL, ENOSPC, EIO}", 1000, "points at most"),
+    "syscalls": Measure(
+        "every write-side system call of a checkpoint commit x {KILL, ENOSPC, EIO}", 1000, "points at most"
+    ),
     "power": Measure("power loss: ext4 in a file, shutdown ioctl", 50, "rounds"),
     "servers": Measure("kill -9 of dashboard and supervisor with 2 running and 3 queued", 20, "rounds"),
     "claims": Measure("queued jobs claimed by 8 processes", 2000, "jobs"),
@@ -60,7 +62,9 @@ def versions() -> dict[str, str]:
     """Of what a figure depends on."""
     import torch
 
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -39,7 +39,9 @@ def perform(work: Work) -> int:
     room = work.folder.path / f".{work.job.kind}.room"
     try:
         _set_aside(room)
-        kinds()[work.job.kind](work)
+        with work.stop.at_once(work.job.checkpoint_step or 0):
+            task = kinds()[work.job.kind]
+        task(work)
         return endings.COMPLETED
     except states.Fenced as error:
         _log(work, f"This attempt is over: {error}.")

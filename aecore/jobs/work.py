@@ -2,8 +2,8 @@
 
 import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -22,10 +22,15 @@ class Stopped(Exception):
 
 
 class Stop:
-    """Set by SIGTERM. The work looks at it between two steps: a signal handler must do nothing else."""
+    """Set by SIGTERM. The work looks at it between two steps: a signal handler must do nothing else.
+
+    But for `at_once`: while there is nothing to save yet, nobody waits for seconds of imports.
+    """
 
     def __init__(self) -> None:
         self.asked = False
+        self._at_once = False
+        self._step = 0
 
     def install(self, *numbers: signal.Signals) -> None:
         """Take these signals from now on."""
@@ -34,6 +39,22 @@ class Stop:
 
     def _set(self, *_: object) -> None:
         self.asked = True
+        if self._at_once:
+            self._at_once = False
+            raise Stopped(self._step)
+
+    @contextmanager
+    def at_once(self, step: int) -> Iterator[None]:
+        """In here the signal ends the work where it is, as saved at `step`. Raises Stopped, also where it has come already."""
+        if self.asked:
+            raise Stopped(step)
+        self._step, self._at_once = step, True
+        try:
+            yield
+        finally:
+            self._at_once = False
+        if self.asked:  # a library took the exception for one of its own
+            raise Stopped(step)
 
 
 class Shown(NamedTuple):

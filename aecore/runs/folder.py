@@ -238,17 +238,19 @@ def _complete_lines(path: Path, after: int) -> tuple[list[str], int]:
 
 
 def _append(path: Path, header: str, text: str) -> int:
-    """Add all of it or nothing: half a line would stay in the file for good."""
-    with path.open("ab", buffering=0) as file:
-        begin = file.tell()
-        content = ((header if begin == 0 else "") + text).encode("ascii")
-        try:
+    """Add all of it or nothing: half a line would stay in the file for good, and whoever tries again would add it twice."""
+    begin = path.stat().st_size if path.exists() else 0
+    content = ((header if begin == 0 else "") + text).encode("ascii")
+    try:
+        with path.open("ab", buffering=0) as file:
             while content:
                 content = content[file.write(content) :]
-        except OSError:
-            file.truncate(begin)
-            raise
-        return file.tell()
+            end = file.tell()
+    except OSError:  # closing can fail, too
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(path, begin)
+        raise
+    return end
 
 
 def _link(source: str, target: str) -> str:
