@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: help run serve test check fix bench clean
+.PHONY: help run serve test check fix bench torture clean
 
 help:
 	@echo "make run     the dashboard on http://127.0.0.1:$(PORT)"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   format, lint, types, tests"
 	@echo "make fix     format and mend what can be mended"
 	@echo "make bench   measure: memory, start, speed"
+	@echo "make torture faults done to real runs; writes docs/RELIABILITY.md (half an hour; root and strace for all rows)"
 	@echo "make clean   remove .venv and what was built (the lab/ with your runs stays)"
 
 $(VENV)/.installed: requirements.txt pyproject.toml install.py
@@ -44,6 +45,9 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.memory
+
+torture: $(VENV)/.installed-dev
+	$(BIN)/python -m torture
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache tests/screenshots
