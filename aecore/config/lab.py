@@ -9,6 +9,7 @@ import psutil
 from pydantic import Field, ValidationError
 
 from aecore.config.base import Config, ConfigError, sentences
+from aecore.config.slurm import SlurmSettings
 
 
 def cores() -> int:
@@ -20,7 +21,12 @@ def cores() -> int:
 class LabSettings(Config):
     """`settings.json` of a lab. Every field has a default, so the file need not exist."""
 
-    executor: Literal["local"] = Field("local", title="Executor", description="What starts the runs: this machine.")
+    executor: Literal["local", "slurm"] = Field(
+        "local", title="Executor", description="What starts the runs: this machine, or the cluster's Slurm."
+    )
+    slurm: SlurmSettings = Field(
+        default_factory=SlurmSettings, title="Slurm", description="What is asked of the cluster for each run."
+    )
     database: str = Field(
         "",
         repr=False,  # it may hold a password

@@ -1,13 +1,13 @@
 """What an engine must do for the supervisor. Pages and the command line never talk to one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from aecore.jobs.queue import Job
 
 
 class Busy(RuntimeError):
-    """There is no place for the job just now: it stays in the queue."""
+    """There is no place for the job just now, or the engine does not answer: nothing changes."""
 
 
 class Status(NamedTuple):
@@ -17,9 +17,15 @@ class Status(NamedTuple):
     exit_code: int | None = None
     """None while it runs, and where nobody can know."""
     rebooted: bool = False
-    """Whether the machine was restarted since the job began."""
+    """Whether its machine was lost: restarted since the job began, or taken away."""
     oom: bool = False
     """Whether the system killed some process for its memory since the job began."""
+    ref: str | None = None
+    """The engine's name for it, where the lab may not have noted it."""
+    note: str = ""
+    """A sentence of the engine's on why it is gone; '' where it knows none."""
+    withdrawn: bool = False
+    """Whether somebody took it away from the engine before it started: it should not come back by itself."""
 
 
 class Executor(Protocol):
@@ -30,7 +36,7 @@ class Executor(Protocol):
     """True: it is handed everything at once and keeps its own queue. False: only what fits now."""
 
     def free_slots(self, job: Job) -> int:
-        """Places that are free for a job of this pool."""
+        """Places that are free for a job of this pool; 0 where the engine does not answer."""
 
     def waits(self, job: Job) -> str:
         """Why a job cannot start although a place is free, in words; '' where that is not so."""
@@ -39,13 +45,28 @@ class Executor(Protocol):
         """Places that there would be if nothing ran."""
 
     def submit(self, job: Job) -> str:
-        """Start it. Returns the engine's name for it, `engine_ref`; raises Busy where there is no place after all."""
+        """Start it, or find it where it was started before. Returns the engine's name for it, `engine_ref`.
+
+        Raises:
+            Busy: where there is no place after all.
+            LabError, OSError: where it cannot be started at all.
+        """
 
     def poll(self, jobs: Sequence[Job]) -> dict[int, Status] | None:
         """Status by job id; None where the engine cannot be reached: then nothing may be changed."""
 
     def stop(self, job: Job, hard: bool = False) -> None:
-        """Ask the job's first process to save and leave, or end the whole group at once."""
+        """Ask the job's first process to save and leave, or end the whole group at once.
+
+        Raises:
+            Busy: where the engine did not take it: to be said again.
+        """
 
     def position(self, jobs: Sequence[Job]) -> dict[int, str]:
         """What the engine itself says of waiting jobs, by job id; empty where the lab's own queue is the only one."""
+
+    def tend(self, live: Collection[int]) -> None:
+        """Once a tick: housekeeping. `live` are the jobs that run or wait."""
+
+    def close(self) -> None:
+        """The supervisor leaves; the jobs go on."""
