@@ -55,7 +55,11 @@ SlurmdLogFile={folder}/slurmd-%n.log
 GresTypes=gpu
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 Gres=gpu:1 State=UNKNOWN
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 Gres=gpu:1 State=UNKNOWN
-PartitionName=lab Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=lab Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=one Nodes=n1 MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=n[1-2] MaxTime=INFINITE State=UP PriorityTier=2
 """
 """cred_expire: a requeued job starts again after 5 seconds instead of 121. batch_sched_delay, sched_interval: starts at once."""
 
@@ -71,7 +75,10 @@ def missing() -> str:
 
 
 class Cluster:
-    """Two nodes, `n1` and `n2`, of two processors and one pretended GPU each; one partition, `lab`."""
+    """Two nodes, `n1` and `n2`, of two processors and one pretended GPU each.
+
+    Partitions: `lab` of both, `one` of the first, and `urgent`, whose jobs take the places of the others' jobs.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -114,7 +121,7 @@ class Cluster:
 
     def _until_idle(self) -> None:
         end = time.monotonic() + 30
-        while self.call("sinfo", "-h", "-N", "-o", "%T").split() != ["idle", "idle"]:
+        while set(self.call("sinfo", "-h", "-N", "-o", "%T").split()) != {"idle"}:
             assert time.monotonic() < end, f"the nodes did not come up:\n{self.call('sinfo', '-N')}"
             time.sleep(0.1)
 
@@ -177,8 +184,8 @@ def _free_ports(count: int) -> list[int]:
         return [int(one.getsockname()[1]) for one in sockets]
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+@pytest.fixture(scope="session", name="cluster")
+def started_cluster() -> Iterator[Cluster]:
     """A Slurm that takes jobs; skips with the reason where there cannot be one."""
     if why := missing():
         pytest.skip(why)

@@ -7,10 +7,11 @@ from pydantic import AfterValidator, Field
 
 from aecore.config.base import Config, ConfigError
 
-OURS = (
+OURS = re.split(
+    r"\s+",
     "array batch chdir cpus-per-task error export gres gpus help input job-name mem no-requeue open-mode output parsable "
-    "partition quiet requeue signal test-only time wait wrap"
-).split()
+    "partition quiet requeue signal test-only time wait wrap",
+)
 """Options of sbatch that the lab sets itself, or that would change what it gets back."""
 
 
@@ -41,11 +42,17 @@ class SlurmSettings(Config):
     )
     gpus: int = Field(1, ge=0, le=64, title="GPUs", description="GPUs of a run that does not ask for the CPU.")
     gpu_type: str = Field(
-        "", pattern=r"^[\w.-]*$", title="GPU type", description="As the cluster names it, such as 'a100'; any when empty."
+        "",
+        pattern=r"^[\w.-]*$",
+        title="GPU type",
+        description="As the cluster names it, such as 'a100'; any when empty.",
     )
     cpus: int = Field(4, ge=1, le=1024, title="CPUs", description="Processors of a run.")
     memory: str = Field(
-        "16G", pattern=r"^([1-9]\d*[KMGT]?)?$", title="Memory", description="Of a run; the cluster's default when empty."
+        "16G",
+        pattern=r"^([1-9]\d*[KMGT]?)?$",
+        title="Memory",
+        description="Of a run; the cluster's default when empty.",
     )
     time_limit: str = Field(
         "",
@@ -54,7 +61,11 @@ class SlurmSettings(Config):
         description="Minutes, or as 24:00:00 or 2-12:00:00; the partition's own when empty. A run that reaches it goes on.",
     )
     save_seconds: int = Field(
-        120, ge=1, le=3600, title="Time to save", description="Seconds before the time limit at which a run is told to save."
+        120,
+        ge=1,
+        le=3600,
+        title="Time to save",
+        description="Seconds before the time limit at which a run is told to save.",
     )
     options: tuple[Option, ...] = Field(
         (), title="Options", description="Further options of sbatch, such as '--account=vision'."
@@ -62,9 +73,15 @@ class SlurmSettings(Config):
     prologue: tuple[Line, ...] = Field(
         (), title="Prologue", description="Lines of shell before the run's process starts, such as 'module load cuda'."
     )
-    python: Line = Field("", title="Python", description="The interpreter on the nodes; the supervisor's own when empty.")
+    python: Line = Field(
+        "", title="Python", description="The interpreter on the nodes; the supervisor's own when empty."
+    )
     poll_seconds: float = Field(
-        2, ge=0.1, le=600, title="Poll every, s", description="Seconds between two questions to Slurm about the same run."
+        2,
+        ge=0.1,
+        le=600,
+        title="Poll every, s",
+        description="Seconds between two questions to Slurm about the same run.",
     )
     timeout_seconds: float = Field(
         15, gt=0, le=600, title="Timeout, s", description="Seconds after which a command of Slurm counts as unanswered."

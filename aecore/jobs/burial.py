@@ -14,12 +14,17 @@ def bury(lab: Lab, seen: Job, status: Status) -> None:
         return
     if job.want != "run":
         _as_wanted(lab, job)
+    elif status.withdrawn:
+        move(lab, job.id, "cancelled", by="supervisor", reason=status.note, attempt=job.attempt, reason_code="engine")
     elif job.state == "starting" and status.exit_code is None and job.engine != "foreground":
-        _requeue(lab, job, "The supervisor was ended before it could start the run.")
+        _requeue(lab, job, status.note or "The supervisor was ended before it could start the run.")
     elif job.engine == "foreground":
         _fail(lab, job, endings.died(status.exit_code, status.rebooted))
     elif status.rebooted:
-        _requeue(lab, job, endings.died(status.exit_code, True).reason)
+        _requeue(lab, job, status.note or endings.died(status.exit_code, True).reason)
+    elif status.note:
+        code = "oom" if status.oom else "engine"
+        _crashed(lab, job, endings.Ending(code, status.note, endings.CRASHED))
     else:
         ending = endings.died(status.exit_code, False, status.oom)
         _crashed(lab, job, endings.in_memory(ending, lab.runs_folder / job.run_id, job.memory))

@@ -8,11 +8,12 @@ import torch
 
 from aecore import manifest, training
 from aecore.analysis.sampling import Sampler
+from aecore.jobs import states
 from aecore.jobs.work import Shown, Work
 from aecore.manifest import Mark
 
-LOOK, BEAT = 0.25, 1.0
-"""Seconds between flushes, and between words to the database."""
+LOOK = 0.25
+"""Seconds between flushes."""
 EARLY = 20.0
 """Seconds at the start in which a picture a second is taken."""
 SAMPLES = 50
@@ -69,7 +70,7 @@ class Recorder:
         if self._sample_due(now):
             self._write(self.sample)
         self._save_if_due(now)
-        if now - self.beaten >= BEAT:
+        if now - self.beaten >= states.BEAT:
             self.beaten = now
             self._write(self.beat)
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from aecore.jobs import locks
+from aecore.jobs import locks, together
 from aecore.jobs.executor import Busy, Status
 from aecore.jobs.local import lock_path
 from aecore.jobs.queue import Job
@@ -86,6 +86,7 @@ class SlurmExecutor:
         self.seen: dict[int, tuple[float, Entry | None]] = {}  # job id -> when it was asked about, the answer
         self.pulses: dict[int, tuple[float | None, float]] = {}  # job id -> its heartbeat, since when
         self.quiet_until = self.full_until = 0.0
+        self.full = ""
         self.ranked, self.ranks = 0.0, dict[str, int]()
 
     def job_name(self, job_id: int) -> str:
@@ -97,6 +98,15 @@ class SlurmExecutor:
             return 0
         found = self._look([job.id], self.settings.poll_seconds)
         return MANY if found is not None and _at_rest(found[job.id]) else 0
+
+    def waits(self, job: Job) -> str:
+        now = time.monotonic()
+        if now < self.quiet_until:
+            return "Slurm does not answer"
+        return self.full if now < self.full_until else ""
+
+    def most_slots(self, job: Job) -> int:
+        return MANY
 
     def submit(self, job: Job) -> str:
         found = self._look([job.id], min(1.0, self.settings.poll_seconds))
@@ -123,15 +133,15 @@ class SlurmExecutor:
         said = "; ".join(line.removeprefix("sbatch: error: ").rstrip(".") for line in result.stderr.splitlines())
         if any(part in said for part in NEVER):
             raise LabError(f"Slurm does not take it ({said}): see `slurm` in {self.lab.path / 'settings.json'}.")
-        self.full_until = time.monotonic() + FULL
-        raise Busy(f"Slurm takes no more now ({said})")
+        self.full, self.full_until = f"Slurm takes no more now ({said})", time.monotonic() + FULL
+        raise Busy(self.full)
 
     def _options(self, job: Job) -> list[str]:
         wanted = self.settings
         log = str(self.lab.runs_folder / job.run_id / "log.txt").replace("%", "%%")
         options = ["sbatch", "--parsable", f"--job-name={self.job_name(job.id)}", "--chdir=/", "--requeue"]
         options += [f"--signal=B:TERM@{wanted.save_seconds}", "--open-mode=append", f"--output={log}"]
-        options += [f"--cpus-per-task={wanted.cpus}"]
+        options.append(f"--cpus-per-task={wanted.cpus * job.slots}")
         optional = {"partition": wanted.partition, "mem": wanted.memory, "time": wanted.time_limit}
         options += [f"--{name}={value}" for name, value in optional.items() if value]
         if gpus := self._gpus(job):
@@ -139,15 +149,19 @@ class SlurmExecutor:
         return [*options, *wanted.options]
 
     def _gpus(self, job: Job) -> int:
-        return self.settings.gpus if job.pool == "auto" else 0
+        if job.pool != "auto" or not self.settings.gpus:
+            return 0
+        return max(self.settings.gpus, job.slots)
 
     def _script(self, job: Job) -> str:
         """`exec`: the signals that Slurm sends to the script then reach python, and nobody else."""
-        run = str(self.lab.runs_folder / job.run_id)
-        command = [self.settings.python or sys.executable, "-m", "aecore.jobs.trainer", run, "--job", str(job.id)]
+        _, *arguments = together.command(self.lab.runs_folder / job.run_id, job.slots, job.id)
+        command = [self.settings.python or sys.executable, *arguments]
         hidden = [] if self._gpus(job) else ["export CUDA_VISIBLE_DEVICES="]
         reference = f'export AELAB_REF="{self.name}:$SLURM_JOB_ID" OMP_NUM_THREADS={self.settings.cpus}'
-        return "\n".join(["#!/bin/bash", *self.settings.prologue, *hidden, reference, f"exec {shlex.join(command)}", ""])
+        return "\n".join(
+            ["#!/bin/bash", *self.settings.prologue, *hidden, reference, f"exec {shlex.join(command)}", ""]
+        )
 
     def poll(self, jobs: Sequence[Job]) -> dict[int, Status] | None:
         self.pulses = {job_id: pulse for job_id, pulse in self.pulses.items() if job_id in {job.id for job in jobs}}
@@ -164,7 +178,14 @@ class SlurmExecutor:
         if entry is None:
             return Status(gone=True, note="Slurm does not know it any more.")
         withdrawn = entry.state == "CANCELLED" and job.state == "starting"
-        return Status(True, entry.exit_code, entry.state in LOST, None, ENDED[entry.state], withdrawn)
+        return Status(
+            gone=True,
+            exit_code=entry.exit_code,
+            rebooted=entry.state in LOST,
+            oom=entry.state == "OUT_OF_MEMORY",
+            note=ENDED[entry.state],
+            withdrawn=withdrawn,
+        )
 
     def _other(self, job: Job) -> Status:
         """Of a run in the foreground, perhaps on another machine, whose locks may not be seen here."""
@@ -183,7 +204,8 @@ class SlurmExecutor:
             done = [self._call("scancel", number)]
         else:  # --batch: the first process alone; without --signal only what waits is taken
             done = [self._call("scancel", "--state=PENDING", number)]
-            done += [self._call("scancel", "--batch", "--signal=TERM", number)]
+            if job.slots == 1:  # torchrun would give its processes 30 seconds; the first of them reads what is wanted
+                done.append(self._call("scancel", "--batch", "--signal=TERM", number))
         self.seen.pop(job.id, None)
         if None in done:
             raise Busy("Slurm does not answer")
@@ -205,7 +227,7 @@ class SlurmExecutor:
     def _words(self, entry: Entry) -> str:
         why = REASONS.get(entry.reason, f"Slurm says {entry.reason}")
         rank = f" as number {self.ranks[entry.number]}" if entry.number in self.ranks else ""
-        return f"It waits in Slurm{rank}: {why}."
+        return f"in Slurm{rank}: {why}"
 
     def tend(self, live: Collection[int]) -> None:
         self.seen = {job_id: seen for job_id, seen in self.seen.items() if job_id in live}

@@ -32,6 +32,10 @@ REVIVED = frozenset({"paused", "failed", "cancelled"})
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
 
 
+BEAT, YOUNG = 1.0, 60.0
+"""Seconds between two heartbeats, and those after which a process without one is not waited for."""
+
+
 class Fenced(RuntimeError):
     """This process's attempt is over: the job was finished, or another attempt took over. Nothing may be written any more."""
 
@@ -86,6 +90,13 @@ def note(connection: Connection, job_id: int, run_id: str, old: str, new: str, b
     row = {"job_id": job_id, "run_id": run_id, "at": time.time(), "old": old, "new": new, "by": by, "reason": reason}
     connection.execute(insert(events).values(row))
     database.changed(connection, run_id)
+
+
+def beating(lab: Lab, job_id: int) -> bool:
+    """Whether another process may still be at the job: it counts as running, and its last heartbeat is young."""
+    with database.reading(lab.engine) as connection:
+        row = connection.execute(select(jobs.c.state, jobs.c.heartbeat).where(jobs.c.id == job_id)).one()
+    return row.state == "running" and time.time() - (row.heartbeat or 0) < YOUNG
 
 
 def claim(lab: Lab, job_id: int, engine_ref: str) -> int | None:

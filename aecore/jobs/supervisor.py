@@ -4,6 +4,7 @@ It holds `supervisor.lock` for life, so there is never a second one. It may die 
 the next one sees from locks and database what is going on. It imports no torch.
 """
 
+import contextlib
 import math
 import os
 import signal
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -19,15 +21,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aecore.jobs import endings, locks, queue, trash
 from aecore.jobs.burial import bury
-from aecore.jobs.executor import Busy, Executor
+from aecore.jobs.executor import Busy, Executor, Status
 from aecore.jobs.local import LocalExecutor
 from aecore.jobs.queue import Job
+from aecore.jobs.slurm import SlurmExecutor
 from aecore.jobs.states import move
 from aecore.jobs.wake import Alarm, wake
 from aecore.runs import Lab, LabError, database
 
 TICK, REST = 0.2, 1.0
 """Seconds between looks when nobody wakes it: while there is work, and while there is none."""
+EXECUTORS: dict[str, Callable[[Lab], Executor]] = {"local": LocalExecutor, "slurm": SlurmExecutor}
 
 _started: list[
     tuple[Path, subprocess.Popen[bytes]]
@@ -101,7 +105,7 @@ def supervise(lab: Lab) -> bool:
     held = _become(lab)
     if held is None:
         return False
-    supervisor = Supervisor(lab, LocalExecutor(lab))
+    supervisor = Supervisor(lab, EXECUTORS[lab.settings.executor](lab))
     signal.signal(signal.SIGTERM, supervisor.leave)
     signal.signal(signal.SIGINT, supervisor.leave)
     supervisor.run()
@@ -130,7 +134,7 @@ def _lock(lab: Lab) -> Path:
 class Supervisor:
     """The loop: bury the dead, stop what is not wanted, start what waits."""
 
-    def __init__(self, lab: Lab, executor: LocalExecutor):
+    def __init__(self, lab: Lab, executor: Executor):
         self.lab = lab
         self.executor = executor
         self.told_to_leave = False
@@ -173,12 +177,11 @@ class Supervisor:
         """Look once at everything. Returns whether anything is running or waiting."""
         live, waiting = queue.at_hand(self.lab)
         self._forget({job.id for job in live})
-        statuses = self.executor.poll(live) or {}
-        for job in live:
-            if job.id in statuses and statuses[job.id].gone:
-                bury(self.lab, job, statuses[job.id])
-            elif job.want != "run":
-                self._stop(job)
+        statuses = self.executor.poll(live)
+        if statuses is not None:  # an engine that does not answer changes nothing
+            for job in live:
+                self._look_at(job, statuses[job.id])
+            self._tell(live)
         dispatch(self.lab, self.executor, waiting)
         ids = {job.id for job in live}
         if self.live - ids:
@@ -186,6 +189,21 @@ class Supervisor:
         self.live = ids
         self.executor.tend(ids | {job.id for job in waiting})
         return bool(live or waiting)
+
+    def _look_at(self, job: Job, status: Status) -> None:
+        if status.gone:
+            bury(self.lab, job, status)
+        elif job.want != "run":
+            self._stop(job)
+        elif job.engine_ref is None and status.ref is not None:
+            _note_reference(self.lab, job.id, status.ref)  # a supervisor before this one was ended before it did
+
+    def _tell(self, live: list[Job]) -> None:
+        """Write what the engine says of jobs that wait there."""
+        handed = [job for job in live if job.state == "starting"]
+        said = self.executor.position(handed)
+        for job in handed:
+            _explain(self.lab, job, said.get(job.id, ""))
 
     def _forget(self, live: set[int]) -> None:
         """Of jobs that left, so that one that comes back is asked again."""
@@ -197,12 +215,13 @@ class Supervisor:
         if job.engine != self.executor.name or job.engine_ref is None:
             return  # a run in the foreground reads for itself what is wanted
         now = time.monotonic()
-        if job.id not in self.asked:
-            self.asked[job.id] = now
-            self.executor.stop(job)
-        elif now - self.asked[job.id] > self.lab.settings.stop_grace_seconds and job.id not in self.killed:
-            self.killed.add(job.id)
-            self.executor.stop(job, hard=True)
+        with contextlib.suppress(Busy):
+            if job.id not in self.asked:
+                self.executor.stop(job)
+                self.asked[job.id] = now
+            elif now - self.asked[job.id] > self.lab.settings.stop_grace_seconds and job.id not in self.killed:
+                self.executor.stop(job, hard=True)
+                self.killed.add(job.id)
 
 
 def dispatch(lab: Lab, executor: Executor, waiting: list[Job]) -> None:
@@ -217,10 +236,11 @@ def dispatch(lab: Lab, executor: Executor, waiting: list[Job]) -> None:
 
 
 def _explain(lab: Lab, job: Job, why: str) -> None:
-    """Say why the first in the queue waits, where that is not just its turn. No event: it comes and goes."""
+    """Say why a job that was not started yet waits, where that is not just its turn. No event: it comes and goes."""
     reason = f"Waits: {why}." if why else ""
     if reason != job.reason and (why or job.reason.startswith("Waits: ")):
-        waiting = database.jobs.update().where(database.jobs.c.id == job.id, database.jobs.c.state == "queued")
+        jobs = database.jobs
+        waiting = jobs.update().where(jobs.c.id == job.id, jobs.c.state == job.state)
         with database.writing(lab.engine) as connection:
             connection.execute(waiting.values(reason=reason))
 
@@ -239,7 +259,7 @@ def start(lab: Lab, executor: Executor, job: Job) -> bool:
     except Busy as error:
         move(lab, job.id, "queued", by="supervisor", reason=f"Waits: {error}.")
         return False
-    except OSError as error:
+    except (OSError, LabError) as error:
         reason = f"The run's process could not be started. {endings.explain(error).reason}"
         move(lab, job.id, "failed", by="supervisor", reason=reason, reason_code="no_start")
         return True

@@ -19,9 +19,9 @@ class Group(NamedTuple):
     process: "subprocess.Popen[bytes]"
 
 
-def command(run: Path, slots: int) -> list[str]:
-    """What starts the training of a run by hand, on any engine: the trainer itself, or torchrun with one for each slot."""
-    trainer = ["-m", "aecore.jobs.trainer", str(run)]
+def command(run: Path, slots: int, job: int) -> list[str]:
+    """What starts a job of a run by hand, on any engine: the trainer itself, or torchrun with one for each slot."""
+    trainer = ["-m", "aecore.jobs.trainer", str(run), "--job", str(job)]
     if slots == 1:
         return [sys.executable, *trainer]
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={slots}"]
@@ -46,7 +46,7 @@ def start(lab: Lab, job: Job, places: list[Slot], held: list[int]) -> Group:
     with (run / "log.txt").open("ab") as log:
         return Group(
             subprocess.Popen(
-                command(run, job.slots),
+                command(run, job.slots, job.id),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -4,6 +4,7 @@
 is imported before, at low priority, so that a run starts without the two seconds that torch takes.
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -106,10 +108,13 @@ def work_on(
 
     Returns: an exit code.
     """
+    taken_over = states.beating(lab, job_id)
     attempt = states.claim(lab, job_id, reference or process.reference("local", os.getpid()))
     if attempt is None:
         print("This job is not to be done any more.", file=sys.stderr, flush=True)
         return endings.REFUSED
+    if taken_over:
+        time.sleep(2 * states.BEAT)  # the earlier process learns with its next heartbeat that it is fenced off
     return perform(Work(lab, queue.job(lab, job_id), attempt, threads, stop, show))
 
 
@@ -167,17 +172,14 @@ def prepare(lab: Lab) -> None:
     rehearse(lab)
 
 
-def by_hand(run: Path) -> int:
-    """Do a run's open training job, as an engine other than ours starts it. Returns an exit code."""
+def by_hand(run: Path, job_id: int | None = None) -> int:
+    """Do a job of a run, by default its first open one, as an engine other than ours starts it. Returns an exit code."""
     lab = Lab.open(run.absolute().parents[1])
     if int(os.environ.get("RANK", "0")) > 0:
         return _follow(lab, run)
     stop = Stop()
     stop.install(signal.SIGTERM)
-    waiting = [job for job in queue.jobs(lab, lab.run(run.name).id) if job.state not in states.TERMINAL]
-    if not waiting:
-        raise LabError(f"Run {run.name} has no job to do.")
-    job = waiting[0]
+    job = _chosen(lab, run, job_id)
     if os.environ.get(HELD) != str(job.id) and locks.acquire(run / f"{job.kind}.lock") is None:
         print(f"Run {run.name} is being worked on by another process.", file=sys.stderr)
         return endings.REFUSED
@@ -186,6 +188,14 @@ def by_hand(run: Path) -> int:
         process.die_with_parent()
     reference = process.reference("local", os.getppid() if together else os.getpid())
     return work_on(lab, job.id, stop, None, os.environ.get("AELAB_REF") or reference)
+
+
+def _chosen(lab: Lab, run: Path, job_id: int | None) -> queue.Job:
+    of_run = queue.jobs(lab, lab.run(run.name).id)
+    wanted = [job for job in of_run if (job.state not in states.TERMINAL if job_id is None else job.id == job_id)]
+    if not wanted:
+        raise LabError(f"Run {run.name} has no job to do." if job_id is None else f"{run.name} has no job {job_id}.")
+    return wanted[0]
 
 
 def _follow(lab: Lab, run: Path) -> int:
@@ -201,9 +211,13 @@ def main(arguments: list[str]) -> int:
     """The process's entry."""
     if arguments[:1] in (["--wait"], ["--now"]):
         return wait(int(arguments[1]), arguments[2], warm=arguments[0] == "--wait")
+    parser = argparse.ArgumentParser(prog="python -m aecore.jobs.trainer", description="Do a job of a run.")
+    parser.add_argument("run", type=Path, help="the run's folder")
+    parser.add_argument("--job", type=int, help="the job's number; the first that is open when left out")
+    asked = parser.parse_args(arguments)
     try:
-        return by_hand(Path(arguments[0]))
-    except (LabError, IndexError) as error:
+        return by_hand(asked.run, asked.job)
+    except LabError as error:
         print(error, file=sys.stderr)
         return endings.CONFIG
 
