@@ -18,7 +18,7 @@ from aecore.config.lab import LabSettings
 from aecore.jobs import queue, states, steer
 from aecore.jobs.executor import Status
 from aecore.jobs.queue import Job
-from aecore.jobs.slurm import SlurmExecutor
+from aecore.jobs.slurm import Entry, SlurmExecutor
 from aecore.jobs.supervisor import Supervisor, ensure_supervisor, running, start
 from aecore.runs import Lab, RunRow, events, run
 from tests.conftest import close, tiny
@@ -61,7 +61,9 @@ def content(lab: Lab, run_id: str) -> dict[str, str]:
     folder = lab.run(run_id)
     newest = manifest.newest(folder.checkpoints)
     assert newest is not None
-    return {path.name: manifest.digest_of(path) for path in (folder.metrics_path, *newest.glob("*.safetensors"))}
+    return {
+        path.name: manifest.digest_of(path) for path in (folder.path / "metrics.csv", *newest.glob("*.safetensors"))
+    }
 
 
 class Local:
@@ -287,7 +289,7 @@ def test_slurms_silence_changes_nothing_and_its_time_limit_saves(engine: Slurm, 
 
 @only_slurm
 def test_what_was_handed_over_is_found_by_its_name_and_what_slurm_refuses_has_failed(engine: Slurm, lab: Lab) -> None:
-    lab = engine.lab(lab, slurm={"options": ["--begin=now+1hour", "--comment=a b"]})
+    lab = engine.lab(lab, slurm={"options": ["--hold", "--comment=a b"]})
     run_id = queue.submit(lab, tiny(), "ada")
     job = job_of(lab, run_id)
     ref = SlurmExecutor(lab).submit(job)
@@ -296,15 +298,51 @@ def test_what_was_handed_over_is_found_by_its_name_and_what_slurm_refuses_has_fa
     supervisor = Supervisor(lab, SlurmExecutor(lab))
     supervisor.tick()
     assert job_of(lab, run_id).engine_ref == ref
-    assert job_of(lab, run_id).reason == "Waits: in Slurm as number 1: Slurm lets it start again in a moment."
+    assert job_of(lab, run_id).reason == "Waits: in Slurm as number 1: it is held."
     engine.cluster.call("scancel", ref.split(":")[1])
-    until(lambda: supervisor.tick() or run(lab, run_id).state == "cancelled", "the supervisor to see it")
+    until(lambda: supervisor.tick() and run(lab, run_id).state == "cancelled", "the supervisor to see it")
     assert run(lab, run_id).reason == "It was cancelled in Slurm, outside the lab."
     refused = engine.lab(lab, slurm={"partition": "nowhere"})
     steer.resume(lab, run_id, "ada")
     assert start(refused, SlurmExecutor(refused), job_of(lab, run_id))
     assert run(lab, run_id).state == "failed"
     assert "invalid partition specified: nowhere" in run(lab, run_id).reason
+
+
+@pytest.mark.parametrize("engine", ["local"], indirect=True)
+def test_a_process_that_slurm_lost_sight_of_lives_while_its_heart_beats(
+    engine: Local, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aecore.jobs.slurm.PULSE", 0.1)
+    job_id = job_of(lab, queue.submit(lab, tiny(), "ada")).id
+    states.move(lab, job_id, "starting", by="supervisor", engine="slurm", engine_ref="slurm:7")
+    attempt = states.claim(lab, job_id, "slurm:7")
+    executor = SlurmExecutor(lab)
+    monkeypatch.setattr(
+        executor, "_look", lambda ids, age: {i: Entry("7", "FAILED", "NonZeroExitCode", 4) for i in ids}
+    )
+    for _ in range(3):
+        states.beat(lab, job_id, attempt or 0)
+        assert executor.poll([queue.job(lab, job_id)]) == {job_id: Status(gone=False)}
+        time.sleep(0.2)
+    assert executor.poll([queue.job(lab, job_id)]) == {job_id: Status(gone=True, exit_code=4)}
+
+
+@pytest.mark.parametrize("engine", ["local"], indirect=True)
+def test_a_copy_that_slurm_started_again_fences_off_the_first_and_knows_that_it_may_live(
+    engine: Local, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = job_of(lab, queue.submit(lab, tiny(), "ada")).id
+    states.move(lab, job_id, "starting", by="supervisor", engine="slurm", engine_ref="slurm:7")
+    assert not states.beating(lab, job_id)
+    first = states.claim(lab, job_id, "slurm:7")
+    assert states.beating(lab, job_id)
+    assert states.claim(lab, job_id, "slurm:8") is None
+    assert states.claim(lab, job_id, "slurm:7") == 2
+    with pytest.raises(states.Fenced):
+        states.beat(lab, job_id, first or 0)
+    monkeypatch.setattr(states, "YOUNG", 0.0)
+    assert not states.beating(lab, job_id)
 
 
 @pytest.mark.parametrize(

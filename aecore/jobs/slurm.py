@@ -41,7 +41,7 @@ REASONS = {
     "Priority": "others are before it",
     "BeginTime": "Slurm lets it start again in a moment",
     "Dependency": "it waits for another job",
-    "JobHeldUser": "it is held in Slurm",
+    "JobHeldUser": "it is held",
     "JobHeldAdmin": "an administrator holds it",
     "PartitionDown": "the partition is down",
     "PartitionInactive": "the partition is inactive",
