@@ -8,7 +8,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import signal
 import socket
 import stat
 import subprocess
@@ -144,18 +143,36 @@ class Cluster:
 
     def stop(self) -> None:
         """End every job and every daemon."""
+        with contextlib.suppress(OSError, ValueError, psutil.Error):
+            self.daemon("slurmctld").resume()
         with contextlib.suppress(subprocess.SubprocessError, OSError):
-            self.call("scancel", "--full", "--signal=KILL", "--user=root")
             self.call("scancel", "--user=root")
+            self.call("scancel", "--full", "--signal=KILL", "--user=root")
+        _gone(self._steps(), 10)
         ended = []
         for name in ("slurmd-n1", "slurmd-n2", "slurmctld", "munged"):
             with contextlib.suppress(OSError, ValueError, psutil.Error):
-                process = self.daemon(name)
-                process.send_signal(signal.SIGCONT)
-                process.terminate()
-                ended.append(process)
-        _, alive = psutil.wait_procs(ended, timeout=10)
-        for process in alive:
+                ended.append(self.daemon(name))
+                ended[-1].terminate()
+        _gone(ended, 10)
+        for step in self._steps():
+            _gone([*step.children(recursive=True), step], 0)
+
+    def _steps(self) -> list[psutil.Process]:
+        """The daemons that hold a job each, those included that slurmd does not know any more."""
+        found, ours = [], self.environment["SLURM_CONF"]
+        for process in psutil.process_iter(["name"]):
+            with contextlib.suppress(psutil.Error):
+                if process.info["name"].startswith("slurmstepd") and process.environ().get("SLURM_CONF") == ours:
+                    found.append(process)
+        return found
+
+
+def _gone(processes: list[psutil.Process], seconds: float) -> None:
+    """Wait for them to leave, then end them."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
             process.kill()
 
 
