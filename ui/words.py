@@ -4,25 +4,7 @@ import time
 from typing import Any
 
 from aecore.runs import Event, RunRow
-
-
-def when(moment: float | None, now: float | None = None) -> str:
-    """A moment (seconds since 1970) as the clock shows it: the time today, with the day before that; '' for None."""
-    if moment is None:
-        return ""
-    then, today = time.localtime(moment), time.localtime(now)
-    return time.strftime("%H:%M" if then[:3] == today[:3] else "%d %b, %H:%M", then)
-
-
-def span(seconds: float) -> str:
-    """A length of time in its largest fitting unit.
-
-    >>> span(4.21), span(75), span(4000), span(9000)
-    ('4 s', '75 s', '67 min', '2.5 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+from aecore.runs.times import span, when
 
 
 def size(count: float) -> str:

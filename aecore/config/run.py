@@ -1,6 +1,7 @@
 """One complete configuration of a run, and the rules between its parts."""
 
 import json
+import math
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -105,6 +106,12 @@ class RunConfig(Config):
             )
             return {"training.processes": sentence}
         return {}
+
+    def total_steps(self, n_train: int) -> int:
+        """Steps over `n_train` images (before `training.subset`), unless it stops early."""
+        images = min(n_train, self.training.subset or n_train)
+        steps = self.training.epochs * math.ceil(images / self.training.batch_size)
+        return min(steps, self.training.max_steps or steps)
 
 
 def parse(content: dict[str, Any]) -> RunConfig:

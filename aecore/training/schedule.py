@@ -9,10 +9,7 @@ MOST_ROWS = 5000
 
 def total_steps(config: RunConfig, n_train: int) -> int:
     """Steps of a run over `n_train` images (before `training.subset`), unless it stops early."""
-    training = config.training
-    images = min(n_train, training.subset or n_train)
-    steps = training.epochs * math.ceil(images / training.batch_size)
-    return min(steps, training.max_steps or steps)
+    return config.total_steps(n_train)
 
 
 def window(total: int) -> int:
