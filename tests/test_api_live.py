@@ -1,8 +1,10 @@
 """The routes that the live components poll, on a run that was really trained."""
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from starlette.testclient import TestClient
 
 from aecore.config import preset
 from aecore.jobs import queue
-from aecore.runs import Lab, RunFolder
+from aecore.jobs.states import claim, move
+from aecore.runs import Inputs, Lab, RunFolder
+from aecore.runs.folder import MetricRow
 from tests.conftest import TrainedRun, tiny
 from ui.api import live
 from ui.live import titles
@@ -85,6 +89,68 @@ def test_a_file_that_was_cut_for_a_resumed_run_is_told_from_the_start(ask: Ask, 
     answer = client.get(f"/api/metrics?run={run}&after={after}").json()
     assert answer["whole"]
     assert answer["rows"] == [[1, 1, "train", "loss", 0.5]]
+
+
+def test_a_run_that_goes_on_is_told_from_the_start_even_where_its_file_has_the_same_number(ask: Ask, lab: Lab) -> None:
+    run, folder = queued(lab)
+    client = ask(lab)
+    folder.append_metrics([(step, 1, "train", "loss", 0.5) for step in range(1, 9)])
+    address = f"/api/metrics?run={run}&after="
+    first = client.get(address).json()
+    assert len(first["rows"]) == 8
+    job = queue.jobs(lab, run)[0].id
+    move(lab, job, "starting", by="supervisor")
+    claim(lab, job, "local:x:1:1")
+    with (folder.path / "metrics.csv").open("r+b") as file:
+        file.truncate(file.read().index(b"5,"))  # under the same inode, which a file system may give again
+    again = client.get(address + first["next"]).json()
+    assert (again["whole"], [row[0] for row in again["rows"]]) == (True, [1, 2, 3, 4])
+    folder.append_metrics([(5, 1, "train", "loss", 0.25)])
+    onward = client.get(address + again["next"]).json()
+    assert (onward["whole"], onward["rows"]) == (False, [[5, 1, "train", "loss", 0.25]])
+
+
+def test_a_file_that_is_cut_between_two_looks_is_read_again(
+    ask: Ask, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, folder = queued(lab)
+    client = ask(lab)
+    folder.append_metrics([(1, 1, "train", "loss", 0.5), (2, 1, "train", "loss", 0.4)])
+    address = f"/api/metrics?run={run}&after="
+    after = client.get(address).json()["next"]
+    metrics, cuts = RunFolder.metrics, [0]
+
+    def cut_first(self: RunFolder, start: int = 0) -> tuple[list[MetricRow], int]:
+        if cuts:
+            cuts.pop()
+            self.rewind(len((self.path / "metrics.csv").read_bytes()) - len("2,1,train,loss,0.4\n"), 1)
+        return metrics(self, start)
+
+    monkeypatch.setattr(RunFolder, "metrics", cut_first)
+    answer = client.get(address + after).json()
+    assert (answer["whole"], [row[0] for row in answer["rows"]]) == (True, [1])
+
+
+@pytest.mark.parametrize("after", ["x", "--", "0-0-0", "9-9-9", "1-5--3", "-1", "0-99999999999999999999-7"])
+def test_a_place_that_we_never_gave_is_the_start(ask: Ask, trained_run: TrainedRun, after: str) -> None:
+    answer = ask(trained_run.lab).get(f"/api/metrics?run={trained_run.id}&after={after}").json()
+    assert answer["whole"]
+    assert answer["rows"][0] == list(trained_run.folder.metrics()[0][0])
+
+
+def test_a_picture_that_was_taken_again_has_another_caption(ask: Ask, lab: Lab) -> None:
+    run, folder = queued(lab)
+    client = ask(lab)
+    images = np.zeros((2, 1, 4, 4), np.uint8)
+    inputs = {"images": images, "labels": np.zeros(2), "indices": np.zeros(2), "split": "val"}
+    folder.write_inputs(SimpleNamespace(**{name: inputs.get(name, np.zeros(2)) for name in Inputs._fields}))
+    sample = SimpleNamespace(x_hat=images, codes=np.zeros((2, 2)), errors=np.zeros(2))
+    told = []
+    for seconds in (1.5, 2.5):
+        folder.write_sample(sample, 7, 1, seconds)
+        os.utime(folder.sample_path(7), ns=(0, int(seconds * 1e9)))
+        told += client.get(f"/api/samples?run={run}").json()["samples"]
+    assert told == [[7, 1, 1.5], [7, 1, 2.5]]
 
 
 def test_samples_are_listed_from_the_untrained_model_on(ask: Ask, trained_run: TrainedRun) -> None:

@@ -162,7 +162,7 @@ class RunFolder:
 
     def sample(self, step: int) -> SampleFile | None:
         """What the model made of the inputs at this step; None where no sample was taken."""
-        arrays = files.read_arrays(self._sample_path(step))
+        arrays = files.read_arrays(self.sample_path(step))
         if arrays is None:
             return None
         return SampleFile(
@@ -172,7 +172,7 @@ class RunFolder:
     def write_sample(self, sample: Any, step: int, epoch: int, seconds: float) -> None:
         """Keep a sample: anything with x_hat, codes and errors."""
         files.write_arrays(
-            self._sample_path(step),
+            self.sample_path(step),
             x_hat=sample.x_hat,
             codes=sample.codes,
             errors=sample.errors,
@@ -181,9 +181,10 @@ class RunFolder:
         )
 
     def drop_sample(self, step: int) -> None:
-        self._sample_path(step).unlink(missing_ok=True)
+        self.sample_path(step).unlink(missing_ok=True)
 
-    def _sample_path(self, step: int) -> Path:
+    def sample_path(self, step: int) -> Path:
+        """The file of the sample of this step, whether it is there or not."""
         return self.path / "samples" / f"{step:08d}.npz"
 
     def log(self, tail: int = 200) -> str:

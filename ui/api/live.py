@@ -49,26 +49,32 @@ def metrics(request: Request) -> Response:
     """
     run = request.query_params.get("run", "")
     row = index.run(lab(), run)  # before the rows: what ended has all of them
-    folder = lab().run(run)
-    file, after = _place(folder, request.query_params.get("after", ""))
-    rows, following = folder.metrics(after)
-    content = {"rows": [[*head, _finite(value)] for *head, value in rows], "whole": after == 0}
-    return JSONResponse(
-        content | {"next": f"{file}-{following}"} | standing(row), headers={"Cache-Control": "no-store"}
-    )
+    rows, whole, following = _rows(lab().run(run), row.attempt, request.query_params.get("after", ""))
+    content = {"rows": [[*head, _finite(value)] for *head, value in rows], "whole": whole, "next": following}
+    return JSONResponse(content | standing(row), headers={"Cache-Control": "no-store"})
 
 
-def _place(folder: RunFolder, after: str) -> tuple[int, int]:
-    """The inode of metrics.csv, and the byte to read from: 0 where `after` speaks of another file.
+def _rows(folder: RunFolder, attempt: int, after: str) -> tuple[list[Any], bool, str]:
+    """The rows after a place, whether they are all that there are, and the place to go on from.
 
-    A resumed run cuts the file to its checkpoint under a new inode: whoever has drawn the old one must start again.
+    A place is the attempt, the file and the byte. A run that goes on cuts the file to its checkpoint under a new inode:
+    whoever has drawn the old one must start again. An inode may come back, but not within one attempt.
     """
+    while True:
+        file = _file(folder)
+        known, _, byte = after.rpartition("-")
+        start = int(byte) if known == f"{attempt}-{file}" else 0
+        rows, end = folder.metrics(start)
+        if file == _file(folder):  # otherwise it was cut just now
+            return rows, start == 0, f"{attempt}-{file}-{end}"
+
+
+def _file(folder: RunFolder) -> int:
+    """The inode of metrics.csv, 0 where there is none yet."""
     try:
-        file = (folder.path / "metrics.csv").stat().st_ino
+        return (folder.path / "metrics.csv").stat().st_ino
     except FileNotFoundError:
-        return 0, 0
-    known, _, byte = after.partition("-")
-    return file, int(byte) if known == str(file) else 0
+        return 0
 
 
 def standing(row: index.RunRow) -> dict[str, Any]:
@@ -99,7 +105,7 @@ def samples(request: Request) -> Response:
     folder = _folder(run)
     steps = folder.sample_steps()
     shape = _inputs(str(folder.path)).shape if steps else (0, 0, 0, 0)
-    taken = [caption for step in steps if (caption := _caption(str(folder.path), step))]
+    taken = [caption for step in steps if (caption := _caption(folder, step))]
     content = {"samples": taken, "count": shape[0], "shape": shape[1:], "ended": ended}
     return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
@@ -109,10 +115,18 @@ def _folder(run: str) -> RunFolder:
     return RunFolder(RECORDED[run]) if run in RECORDED else lab().run(run)
 
 
+def _caption(folder: RunFolder, step: int) -> tuple[int, int, float | None] | None:
+    try:
+        written = folder.sample_path(step).stat().st_mtime_ns  # a run that went on may have taken it again
+    except FileNotFoundError:
+        return None  # thinned out a moment ago
+    return _read_caption(str(folder.path), step, written)
+
+
 @lru_cache(maxsize=4096)
-def _caption(path: str, step: int) -> tuple[int, int, float | None] | None:
+def _read_caption(path: str, step: int, written: int) -> tuple[int, int, float | None] | None:
     found = RunFolder(path).sample(step)
-    return (step, found.epoch, _finite(round(float(found.seconds), 2))) if found else None  # thinned out a moment ago
+    return (step, found.epoch, _finite(round(float(found.seconds), 2))) if found else None
 
 
 @lru_cache(maxsize=64)
@@ -125,7 +139,10 @@ def _inputs(path: str) -> np.ndarray:
 
 @known_run
 def sample(request: Request) -> Response:
-    """`/api/sample/{run}/{step}.png?n=`: the first n reconstructions at a step, side by side."""
+    """`/api/sample/{run}/{step}.png?n=&v=`: the first n reconstructions at a step, side by side.
+
+    `v` is there for the browser, which keeps a picture for good: another number is another picture of that step.
+    """
     run, step = request.path_params["run"], request.path_params["step"]
     found = _folder(run).sample(step)
     if found is None:

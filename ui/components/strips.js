@@ -19,6 +19,8 @@ const element = (tag, className, parent) => {
 };
 const address = (path) => new URL(path, document.baseURI).href;
 const moment = ([step, epoch, seconds]) => step === 0 ? "untrained" : [epoch ? `epoch ${epoch}` : `step ${step}`, ...(seconds == null ? [] : [`${seconds.toFixed(seconds < 100 ? 1 : 0)} s`])].join(" · ");
+// A run that goes on may draw a step again: its seconds tell the two pictures apart.
+const strip = (run, [step, , seconds], count) => `api/sample/${run.id}/${step}.png?n=${count}&v=${seconds ?? 0}`;
 const pictures = new Map();
 
 // The decoded strip at this address, once; null until it is there.
@@ -148,8 +150,8 @@ class Wall {
     runs.forEach((run, index) => {
       const sample = run.samples.filter(([step]) => step <= this.at).pop() ?? run.samples[0];
       const caption = sample ? moment(sample) : "waiting";
-      this.row(index + 1, run.label, caption, first, sample && ((n) => `api/sample/${run.id}/${sample[0]}.png?n=${n}`), run.colour);
-      for (const [step] of run.samples) picture(`api/sample/${run.id}/${step}.png?n=${Math.min(FETCHED, run.count)}`, () => {}); // so that the slider never waits
+      this.row(index + 1, run.label, caption, first, sample && ((n) => strip(run, sample, n)), run.colour);
+      for (const each of run.samples) picture(strip(run, each, Math.min(FETCHED, run.count)), () => {}); // so that the slider never waits
     });
   }
 
