@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -23,8 +24,11 @@ from aecore.config import (
 )
 from aecore.jobs import doctor, queue, supervisor
 from aecore.jobs.children import PATIENT
+from aecore.jobs.forecast import Forecast, forecast, told
 from aecore.runs import Lab, RunRow, events, owned_by, run, runs
+from aecore.runs.history import history
 from aecore.runs.text import table
+from aecore.runs.times import ordinal, when
 
 
 class Answer(NamedTuple):
@@ -135,49 +139,57 @@ def _figures(result: dict[str, Any]) -> str:
 
 
 def show_runs(args: argparse.Namespace) -> Answer:
-    found = runs(open_lab(args), limit=args.limit)
-    head = ["run", "state", "owner", "data set", "model", "code", "progress", "loss", "images/s", "ends in"]
+    lab = open_lab(args)
+    found, expected = runs(lab, limit=args.limit), forecast(lab)
+    head = ["run", "state", "owner", "data set", "model", "code", "progress", "loss", "images/s"]
+    head += ["place", "starts", "ends"]
     text = (
-        table(head, [_run_line(row) for row in found])
+        table(head, [_run_line(row, expected.get(row.id)) for row in found])
         if found
         else "No runs yet: `python -m aecore train --preset demo` makes one."
     )
-    return Answer([asdict(row) for row in found], text)
+    plain = {run_id: one._asdict() for run_id, one in expected.items()}
+    return Answer([asdict(row) | {"forecast": plain.get(row.id)} for row in found], text)
 
 
-def _run_line(row: RunRow) -> list[Any]:
-    state = f"{row.shown}, place {row.position}" if row.position else row.shown
+def _run_line(row: RunRow, expected: Forecast | None) -> list[Any]:
     return [
-        *(
-            row.id,
-            state,
-            row.owner,
-            row.dataset,
-            f"{row.backbone}/{row.bottleneck}",
-            row.code_size,
-            f"{row.progress:.0%}",
-        ),
+        *(row.id, row.shown, row.owner, row.dataset, f"{row.backbone}/{row.bottleneck}", row.code_size),
+        f"{row.progress:.0%}",
         "" if row.loss is None else f"{row.loss:.4g}",
         "" if row.images_per_second is None else f"{row.images_per_second:,.0f}",
-        "" if row.eta_seconds is None else f"{row.eta_seconds:.0f} s",
+        *_times(row, expected),
     ]
+
+
+def _times(row: RunRow, expected: Forecast | None) -> list[str]:
+    """Place in the queue, start and end: of a waiting run as they are expected, of others as they were measured."""
+    now = time.time()
+    if expected is not None:
+        return [ordinal(expected.position), when(expected.starts, now), when(expected.ends, now)]
+    ends = row.ended if row.eta_seconds is None else now + row.eta_seconds
+    return ["", when(row.started, now), when(ends, now)]
 
 
 def show_run(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    row, folder, history = run(lab, args.run), lab.run(args.run), events(lab, args.run)
+    row, folder, past = run(lab, args.run), lab.run(args.run), events(lab, args.run)
+    expected = forecast(lab).get(row.id)
     found: dict[str, Any] = {
         "run": asdict(row),
+        "forecast": expected and expected._asdict(),
         "config": folder.config().model_dump(mode="json"),
         "result": folder.result(),
     }
-    found |= {"analysis": folder.analysis_metrics(), "events": [event._asdict() for event in history]}
+    found |= {"analysis": folder.analysis_metrics(), "events": [event._asdict() for event in past]}
     lines = [
         f"{row.id}: {row.shown}, {row.owner}'s. {row.reason}",
         f"step {row.step:,} of {row.total_steps or 0:,}, epoch {row.epoch} of {row.epochs}",
+        *([f"goes on from {row.parent}"] if row.parent else []),
+        *([f"{told(expected)}. {expected.why}"] if expected else []),
     ]
     lines += [_figures(found["result"])] if found["result"] else []
-    lines += [table(["job", "from", "to", "by", "why"], [[e.kind, e.old, e.new, e.by, e.reason] for e in history])]
+    lines += [table(["when", "what"], [[when(line.at), line.sentence] for line in history(past)])]
     return Answer(found, "\n".join(lines))
 
 

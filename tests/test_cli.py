@@ -14,7 +14,8 @@ import pytest
 
 from aecore.__main__ import main
 from aecore.config import RunConfig, writes
-from aecore.jobs import queue
+from aecore.jobs import queue, supervisor
+from aecore.jobs.foreground import train_here
 from aecore.jobs.supervisor import running
 from aecore.runs import Lab, database, run, runs
 from tests.conftest import TrainedRun, TwoRuns, tiny
@@ -107,7 +108,8 @@ def test_a_run_can_be_looked_at(trained_run: TrainedRun, cli: Cli) -> None:
     assert "100%" in out
     code, out, _ = cli(lab, "show", run_id)
     assert code == 0
-    assert "running completed" in " ".join(out.split())
+    assert "queued by ada and started" in out
+    assert "completed 66 steps in " in out
     shown = json.loads(cli(lab, "show", run_id, "--json")[1])
     assert shown["run"]["state"] == "completed"
     assert shown["config"]["data"]["name"] == "digits"
@@ -142,6 +144,80 @@ def test_somebody_elses_run_is_not_touched_without_asking(
     assert cli(lab, "stop", own, "--user", "ada") == (0, f"{own}: cancelled\n", "")
 
 
+@pytest.fixture
+def nobody_starts(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
+    """No supervisor is started: gives the labs that asked for one."""
+    asked: list[Lab] = []
+    monkeypatch.setattr(supervisor, "ensure_supervisor", asked.append)
+    return asked
+
+
+def test_a_run_is_paused_and_resumed(lab: Lab, cli: Cli, nobody_starts: list[Lab]) -> None:
+    run_id = queue.submit(lab, tiny(), "ada")
+    assert cli(lab, "pause", run_id, "--user", "ada") == (0, f"{run_id}: paused\n", "")
+    code, out, err = cli(lab, "pause", run_id, "--user", "ada", "--json")
+    assert (code, json.loads(out), err) == (0, {"run": run_id, "state": "paused"}, "")
+    assert not nobody_starts
+    assert cli(lab, "resume", run_id, "--user", "ada") == (0, f"{run_id}: queued\n", "")
+    assert [one.path for one in nobody_starts] == [lab.path]
+    sentence = f"{run_id} is queued: only a run that is paused, stopped or failed can be resumed.\n"
+    assert cli(lab, "resume", run_id, "--user", "ada") == (3, "", sentence)
+
+
+def test_a_completed_run_is_trained_longer_as_a_new_one(lab: Lab, cli: Cli, nobody_starts: list[Lab]) -> None:
+    first = train_here(lab, tiny(training__epochs=1), "ada")
+    code, out, _ = cli(lab, "extend", first, "--epochs", "2", "--user", "bea")
+    row = run(lab, out.strip())
+    assert (code, row.parent, row.owner, row.epochs, row.state) == (0, first, "bea", 3, "queued")
+    assert f"goes on from {first}" in cli(lab, "show", row.id)[1]
+    assert len(nobody_starts) == 1
+    for arguments, sentence in (
+        ((first, "--epochs", "0"), "0 more epochs: at least 1 is needed.\n"),
+        ((row.id, "--epochs", "1"), f"{row.id} is queued: only a completed run can be extended; resume others.\n"),
+    ):
+        assert cli(lab, "extend", *arguments) == (3, "", sentence)
+    assert cli(lab, "pause", first, "--user", "ada") == (
+        3,
+        "",
+        f"{first} is completed: only a run that waits or trains can be paused.\n",
+    )
+
+
+def test_waiting_runs_change_places_and_say_when_they_start(lab: Lab, cli: Cli) -> None:
+    (lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 1}))
+    first, second = (queue.submit(lab, tiny(training__seed=seed), "ada") for seed in range(2))
+    assert cli(lab, "earlier", second, "--user", "ada") == (0, f"{second}: 1st in the queue, starts in a moment\n", "")
+    assert [job.run_id for job in queue.pending(lab)] == [second, first]
+    code, out, _ = cli(lab, "earlier", second, "--user", "ada")
+    assert (code, "is the first of ada's waiting runs already" in out) == (0, True)
+    moved = json.loads(cli(lab, "later", second, "--user", "ada", "--json")[1])
+    assert (moved["moved"], moved["forecast"]["position"]) == (True, 2)
+    assert json.loads(cli(lab, "later", second, "--user", "ada", "--json")[1])["moved"] is False
+    found = {row["id"]: row["forecast"] for row in json.loads(cli(lab, "runs", "--json")[1])}
+    assert found[first]["why"] == "No run like it was measured yet."
+    assert (found[first]["ends"], found[second]["starts"]) == (None, None)
+    lines = cli(lab, "runs")[1].splitlines()
+    assert lines[0].split()[-3:] == ["place", "starts", "ends"]
+    assert [line.split()[7] for line in lines[1:]] == ["2nd", "1st"]
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "earlier", "later"])
+def test_nobody_steers_somebody_elses_run_without_asking(
+    lab: Lab, cli: Cli, monkeypatch: pytest.MonkeyPatch, nobody_starts: list[Lab], verb: str
+) -> None:
+    ids = [queue.submit(lab, tiny(training__seed=seed), "bea") for seed in range(3)]
+    if verb == "resume":
+        queue.stop(lab, ids[1], "bea")
+    for answer, expected in (("n\n", 1), ("", 1), ("y\n", 0)):
+        before = (run(lab, ids[1]).state, [job.run_id for job in queue.pending(lab)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+        code, _, err = cli(lab, verb, ids[1], "--user", "ada")
+        assert code == expected
+        assert f"bea's run {ids[1]}? [y/N]" in err
+        after = (run(lab, ids[1]).state, [job.run_id for job in queue.pending(lab)])
+        assert (before == after) == bool(code)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -164,6 +240,13 @@ def test_somebody_elses_run_is_not_touched_without_asking(
         (["submit"], "One of the arguments --preset --config is required."),
         (["show", "demo-2-none"], "There is no run 'demo-2-none'"),
         (["stop", "demo-2-none"], "There is no run 'demo-2-none'"),
+        (["pause", "demo-2-none"], "There is no run 'demo-2-none'"),
+        (["resume", "demo-2-none"], "There is no run 'demo-2-none'"),
+        (["extend", "demo-2-none", "--epochs", "3"], "There is no run 'demo-2-none'"),
+        (["extend", "demo-2-none"], "The following arguments are required: --epochs."),
+        (["extend", "demo-2-none", "--epochs", "many"], "invalid int value: 'many'"),
+        (["earlier", "demo-2-none"], "There is no run 'demo-2-none'"),
+        (["later", "demo-2-none"], "There is no run 'demo-2-none'"),
         (["fly"], "invalid choice: 'fly'"),
     ],
 )
