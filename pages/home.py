@@ -4,6 +4,7 @@ import streamlit as st
 
 from aecore.config import ConfigError
 from aecore.data import DataError
+from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunRow, runs
 from aecore.runs.database import OPEN
 from ui import demo, queue
@@ -66,7 +67,7 @@ def machine() -> None:
         queue.device_card()
     with waiting.container(key="queue", border=True, height="stretch"):
         section("Running and waiting")
-        queue.queue_card(now)
+        queue.queue_card(now, forecast(lab()))
     with latest.container(key="latest", border=True, height="stretch"):
         section("Latest runs")
         queue.latest_card([row for row in rows if row.state not in OPEN])

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, runs
 from aecore.runs.database import OPEN
 from ui import run_view
@@ -21,7 +22,7 @@ def overview() -> None:
     if going != any(row.state in OPEN for row in rows):
         st.rerun()  # the interval is set when the page runs
     if rows:
-        table(rows, st.query_params.get("run"))
+        table(rows, forecast(lab()), st.query_params.get("run"))
 
 
 header("Runs", "Everything that was trained in this lab, and what trains now.")

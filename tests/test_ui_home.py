@@ -60,7 +60,7 @@ def test_after_the_click_the_url_names_the_pair_and_the_page_shows_it(home: Open
     assert test.header[0].value == "Two numbers against sixteen"
     again = home(lab, demo=",".join(pair))
     assert again.header[0].value == "Two numbers against sixteen"
-    assert "number 1" in words(again)
+    assert "1st, next" in words(again)
     assert "Compare the two" not in words(again)
 
 
@@ -96,7 +96,7 @@ def test_the_two_models_differ_in_the_code_alone() -> None:
 
 def test_what_waits_and_what_has_ended_is_listed(home: Open, lab: Lab, trained_run: TrainedRun) -> None:
     queue.submit(lab, tiny(name="mine_*_own"), "ada")
-    assert r"**mine\_\*\_own**&ensp;:gray[number 1]" in words(home(lab))
+    assert r"**mine\_\*\_own**&ensp;:gray[1st, next]" in words(home(lab))
     assert "**tiny**&ensp;:gray[loss " in words(home(trained_run.lab))
 
 

@@ -30,6 +30,14 @@ STATES = {
 }
 """What is shown of a run -> (Streamlit's colour name, Material symbol)."""
 
+TONES = {
+    "": ("gray", "chevron_right"),
+    "good": ("green", "check_circle"),
+    "warning": ("orange", "warning"),
+    "bad": ("red", "error"),
+}
+"""How a line of a run's history is meant -> (Streamlit's colour name, Material symbol)."""
+
 
 def label_colour(index: int) -> str:
     """Hex colour of the class with this number, the same on every page; the colours repeat, darker, after the tenth.

@@ -1,15 +1,16 @@
 """Cards of what the machine is and does: its devices, what runs and waits, the latest runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import streamlit as st
 
 from aecore.jobs.devices import Device, devices
+from aecore.jobs.forecast import Forecast
 from aecore.runs import RunRow
 from ui.frame import page_link
 from ui.palette import STATES
-from ui.words import size, span, when
+from ui.words import size, soon, span, when
 
 MOST = 5
 """Lines in a card."""
@@ -39,20 +40,24 @@ def _bar(name: str, share: float, text: str) -> str:
     return f'<div><span>{name}</span><i><i style="width:{100 * min(share, 1):.0f}%"></i></i><span>{text}</span></div>'
 
 
-def queue_card(rows: Sequence[RunRow]) -> None:
+def queue_card(rows: Sequence[RunRow], expected: Mapping[str, Forecast]) -> None:
     """What runs and what waits, in the order in which it will be done."""
     if not rows:
         st.markdown(":gray[Nothing runs and nothing waits.]")
-    for row in sorted(rows, key=lambda row: (row.position or 0, row.created))[:MOST]:
-        _line(row, _progress(row))
+    for row in sorted(rows, key=lambda row: (row.state == "paused", row.position or 0, row.created))[:MOST]:
+        _line(row, _progress(row, expected.get(row.id)))
     if len(rows) > MOST:
         page_link("runs", f"and {len(rows) - MOST} more", wide=True)
 
 
-def _progress(row: RunRow) -> str:
-    if row.eta_seconds is not None:
+def _progress(row: RunRow, expected: Forecast | None) -> str:
+    if row.reason_code == "disk_full" and row.live:
+        return "the disk is full, it waits"
+    if row.eta_seconds is not None and row.shown == "running":
         return f"{row.progress:.0%} · {span(row.eta_seconds)} left"
-    return f"number {row.position}" if row.position else row.shown
+    if expected is not None:
+        return soon(expected)
+    return f"{row.shown} at {row.progress:.0%}" if row.step and row.total_steps else row.shown
 
 
 def latest_card(rows: Sequence[RunRow]) -> None:

@@ -6,15 +6,18 @@ import pandas as pd
 import streamlit as st
 
 from aecore.config import flat, writes
-from aecore.jobs import queue, trash
-from aecore.runs import LabError, RunFolder, RunRow, events, owned_by
+from aecore.jobs.forecast import forecast
+from aecore.runs import LabError, RunFolder, RunRow, events, runs
 from aecore.runs import run as read_row
 from aecore.runs.database import OPEN
+from aecore.runs.history import history
 from ui.frame import page_link
-from ui.lab import lab, who
+from ui.lab import lab
 from ui.live import live_curves, live_pictures, shown
+from ui.palette import TONES
 from ui.queue import badge, plain
-from ui.words import history, standing, when
+from ui.run_actions import actions, button, clone, told_problem
+from ui.words import advice, standing, what_is_kept, when
 from ui.words import shown as value_words
 
 
@@ -24,15 +27,19 @@ def show(folder: RunFolder) -> None:
     with st.container(key="run-head", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         live(name, row)
         actions(row)
+    told_problem()
     live(standing_line, row)
+    parent(row)
+    if row.state == "failed":
+        failure(row)
     charts(row)
-    config, log, past = st.tabs(["Configuration", "Log", "History"])
+    past, config, log = st.tabs(["History", "Configuration", "Log"])
+    with past:
+        live(past_events, row)
     with config:
         configuration(folder)
     with log:
         live(printed, row)
-    with past:
-        live(past_events, row)
 
 
 def live(part: Callable[[RunRow], None], row: RunRow) -> None:
@@ -42,9 +49,12 @@ def live(part: Callable[[RunRow], None], row: RunRow) -> None:
 
     def newest() -> None:
         try:
-            part(known.pop() if known else read_row(lab(), row.id))
+            now = known.pop() if known else read_row(lab(), row.id)
         except LabError:  # somebody deleted it: the whole page says so
             st.rerun()
+        if now.shown != row.shown:  # other things can be done with it now
+            st.rerun()
+        part(now)
 
     st.fragment(newest, run_every=2 if row.state in OPEN else None)()
 
@@ -56,7 +66,39 @@ def name(row: RunRow) -> None:
 
 def standing_line(row: RunRow) -> None:
     """Where it stands and why, in words, and what it is."""
-    st.markdown(f"{plain(standing(row))}&ensp;:gray[{plain(facts(row))}]")
+    expected = forecast(lab()).get(row.id) if row.state == "queued" else None
+    sentence = standing(row, expected)
+    if row.reason_code == "disk_full" and row.live:
+        st.warning(plain(row.reason), icon=":material/hard_drive:")
+        sentence = ""
+    quiet = f"{expected.why} {facts(row)}" if expected else facts(row)
+    st.markdown(f"{plain(sentence)}&ensp;:gray[{plain(quiet)}]")
+
+
+def parent(row: RunRow) -> None:
+    """The run that this one goes on from."""
+    if row.parent is None:
+        return
+    if runs(lab(), [row.parent]):
+        page_link("runs", f"goes on from {plain(row.parent)}", ":material/subdirectory_arrow_right:", run=row.parent)
+    else:
+        st.markdown(f":gray[goes on from {plain(row.parent)}, which was deleted]")
+
+
+def failure(row: RunRow) -> None:
+    """Of a failed run side by side: the cause, what was kept, and what to do."""
+    cause, _, lines = row.reason.partition("\n")
+    with st.container(key="failure", border=True):
+        happened, kept, next_step = st.columns([40, 27, 33], gap="large")
+        happened.markdown(f"**What happened**\n\n{plain(cause)}")
+        kept.markdown(f"**What is kept**\n\n{plain(what_is_kept(row))}")
+        sentence, again = advice(row)
+        next_step.markdown(f"**What to do**\n\n{plain(sentence)}")
+        with next_step.container(horizontal=True, vertical_alignment="center", gap="small"):
+            button(row, "resume", "Resume" if row.checkpoint_step else "Try again", main=again)
+            clone(row, "Clone and change")
+        if lines:
+            st.code(lines, language=None)
 
 
 def printed(row: RunRow) -> None:
@@ -66,54 +108,15 @@ def printed(row: RunRow) -> None:
 
 def past_events(row: RunRow) -> None:
     """What happened to the run, a line each."""
-    for event in events(lab(), row.id):
-        st.markdown(f":gray[{when(event.at)}]&ensp;{plain(history(event))}")
+    for line in history(events(lab(), row.id)):
+        colour, icon = TONES[line.tone]
+        st.markdown(f":gray[{when(line.at)}]&ensp;:{colour}[:material/{icon}:]&ensp;{plain(line.sentence)}")
 
 
 def facts(row: RunRow) -> str:
     """Owner, data, model and time in one line."""
     model = f"{row.backbone} with a {row.bottleneck.replace('_', ' ')} code of {row.code_size}"
     return f"{row.owner} · {row.dataset} · {model} · queued {when(row.created)}"
-
-
-def actions(row: RunRow) -> None:
-    """What can be done with a run; somebody else's is stopped or deleted only after a question."""
-    with st.container(key="run-actions", horizontal=True, width="content", vertical_alignment="center", gap="small"):
-        if row.state not in ("queued", "starting"):
-            page_link("compare", "Compare", ":material/compare:", runs=row.id)
-            page_link("latent", "Latent space", ":material/scatter_plot:", run=row.id)
-        page_link("train", "Clone", ":material/content_copy:", clone=row.id)
-        if row.state in OPEN and st.button("Stop", key="stop", icon=":material/stop:", disabled=row.want == "cancel"):
-            stop(row) if owned_by(row, who()) else ask(row, "stop")
-        if st.button("Delete", key="delete", icon=":material/delete:"):
-            delete(row) if owned_by(row, who()) else ask(row, "delete")
-
-
-def stop(row: RunRow) -> None:
-    queue.stop(lab(), row.id, who())
-    st.rerun()
-
-
-def delete(row: RunRow) -> None:
-    trash.delete(lab(), row.id, who())
-    st.query_params.pop("run", None)
-    st.rerun()
-
-
-def ask(row: RunRow, what: str) -> None:
-    """Before something is done to somebody else's run: whose it is, and what will happen."""
-
-    @st.dialog(f"This run belongs to {plain(row.owner)}")
-    def question() -> None:
-        then = "It saves what it has learnt, then ends." if what == "stop" else "It disappears for everybody."
-        st.markdown(f"**{plain(row.name)}** is not yours. {then} Its history will say that it was you.")
-        with st.container(horizontal=True):
-            if st.button(f"{what.capitalize()} it all the same", key=f"{what}-anyway", type="primary"):
-                (stop if what == "stop" else delete)(row)
-            if st.button("Leave it", key="leave"):
-                st.rerun()
-
-    question()
 
 
 def charts(row: RunRow) -> None:

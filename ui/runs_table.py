@@ -1,25 +1,26 @@
 """The table of runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from aecore.jobs.forecast import Forecast
 from aecore.runs import RunRow
 from ui.palette import STATES
-from ui.words import ends, when
+from ui.words import ends, starts
 
 ROW_HEIGHT = 38
 ROWS, ROWS_WITH_RUN = 12, 4
 
 
-def table(rows: Sequence[RunRow], chosen: str | None) -> None:
+def table(rows: Sequence[RunRow], expected: Mapping[str, Forecast], chosen: str | None) -> None:
     """All runs, one a row; a click on a row puts its id into the URL and reruns the page."""
     ids = [row.id for row in rows]
     most = ROWS_WITH_RUN if chosen else ROWS
     event = st.dataframe(
-        frame(rows),
+        frame(rows, expected),
         column_config=columns(),
         hide_index=True,
         key=f"runs-table-{len(ids)}-{ids[0]}-{chosen}",  # a row's number is another run's after each change of the list
@@ -37,7 +38,7 @@ def table(rows: Sequence[RunRow], chosen: str | None) -> None:
         st.rerun()
 
 
-def frame(rows: Sequence[RunRow]) -> pd.DataFrame:
+def frame(rows: Sequence[RunRow], expected: Mapping[str, Forecast]) -> pd.DataFrame:
     """One row a run, as the columns below show them."""
     return pd.DataFrame(
         {
@@ -50,8 +51,8 @@ def frame(rows: Sequence[RunRow]) -> pd.DataFrame:
             "progress": [100 * row.progress for row in rows],
             "loss": [row.loss for row in rows],
             "speed": [row.images_per_second and round(row.images_per_second) for row in rows],
-            "ends": [ends(row) for row in rows],
-            "queued": [when(row.created) for row in rows],
+            "starts": [starts(row, expected.get(row.id)) for row in rows],
+            "ends": [ends(row, expected.get(row.id)) for row in rows],
         }
     )
 
@@ -70,6 +71,6 @@ def columns() -> dict[str, Any]:
         "progress": of.ProgressColumn("Progress", format="%d%%", min_value=0, max_value=100, width=120),
         "loss": of.NumberColumn("Loss", format="%.4g", width=75),
         "speed": of.NumberColumn("Images/s", format="localized", width=85),
+        "starts": of.TextColumn("Starts", width=100),
         "ends": of.TextColumn("Ends", width=125),
-        "queued": of.TextColumn("Queued", width=80),
     }

@@ -1,10 +1,11 @@
-"""Times, sizes and what happened, in the words of the pages."""
+"""Times, sizes and where a run stands, in the words of the pages."""
 
 import time
 from typing import Any
 
-from aecore.runs import Event, RunRow
-from aecore.runs.times import span, when
+from aecore.jobs.forecast import Forecast, told
+from aecore.runs import RunRow
+from aecore.runs.times import ordinal, span, when
 
 
 def size(count: float) -> str:
@@ -23,42 +24,66 @@ def shown(value: Any) -> str:
     return "–" if value in (None, "") else str(value)
 
 
-def ends(row: RunRow, now: float | None = None) -> str:
-    """When a run ended, will end, or starts."""
+def starts(row: RunRow, expected: Forecast | None, now: float | None = None) -> str:
+    """When a run started; of one that waits its place in the queue and when it will start."""
+    if row.state != "queued":
+        return when(row.started, now)
+    if expected is None:
+        return ordinal(row.position) if row.position else ""
+    return ", ".join(filter(None, [ordinal(expected.position), when(expected.starts, now)]))
+
+
+def ends(row: RunRow, expected: Forecast | None, now: float | None = None) -> str:
+    """When a run ended or will end."""
     now = time.time() if now is None else now
-    if row.ended:
-        return when(row.ended, now)
     if row.eta_seconds is not None:
         return f"{when(now + row.eta_seconds, now)}, in {span(row.eta_seconds)}"
-    return f"waits, number {row.position}" if row.position else ""
+    return when(expected.ends if expected else row.ended, now)
 
 
-def standing(row: RunRow) -> str:
+def soon(expected: Forecast, now: float | None = None) -> str:
+    """A forecast in the width of a card: '2nd, starts in 4 min'."""
+    wait = None if expected.starts is None else max(0, expected.starts - (time.time() if now is None else now))
+    return ordinal(expected.position) + ("" if wait is None else f", starts in {span(wait)}" if wait >= 5 else ", next")
+
+
+def standing(row: RunRow, expected: Forecast | None = None) -> str:
     """A sentence on where a run stands; the reason where it has ended with one."""
     if row.shown == "queued":
-        return f"It waits for a free slot, as number {row.position} in the queue." if row.position else "It waits."
+        return " ".join(filter(None, [f"{told(expected)}." if expected else "It waits for a free slot.", row.reason]))
+    if row.shown == "failed":
+        return f"It failed at step {row.step:,}." if row.step else "It failed before its first step."
     if row.shown in ("running", "starting"):
-        return f"{row.shown.capitalize()} on {row.device}." if row.device else f"{row.shown.capitalize()}."
+        device = f" on {row.device}" if row.device else ""
+        return f"{row.shown.capitalize()}{device}." if not row.reason else f"{row.shown.capitalize()}: {row.reason}"
+    if row.shown in ("stopping", "pausing"):
+        return f"It saves what it has learnt, then {'ends' if row.shown == 'stopping' else 'frees its place'}."
     if row.reason:
         return row.reason
     took = f" in {span(row.ended - row.started)}" if row.started and row.ended else ""
     return f"{row.shown.capitalize()}{took}."
 
 
-HISTORY = {
-    "queued": "queued by {by}",
-    "starting": "taken from the queue by the {by}",
-    "running": "started training",
-    "completed": "completed",
-    "failed": "failed",
-    "cancelled": "cancelled by {by}",
-    "deleted": "deleted by {by}",
+def what_is_kept(row: RunRow) -> str:
+    """What a failed run leaves behind."""
+    rest = f"the curves and the pictures until step {row.step:,}"
+    if row.checkpoint_step is not None:
+        return f"The model and its optimiser as they were at step {row.checkpoint_step:,}; {rest}."
+    return f"No checkpoint was written yet; {rest}." if row.step else "Its configuration. Nothing was trained yet."
+
+
+ADVICE = {
+    "config": ("Clone it and change what the sentence names.", False),
+    "oom": ("Clone it with a smaller batch, a smaller model or smaller images.", False),
+    "diverged": ("Clone it with a smaller learning rate, or with gradient clipping.", False),
+    "disk_full": ("Make room on the disk of the lab. Then it can go on.", True),
+    "exit": ("The last lines of its log are below. Mend what they name, then let it go on.", True),
 }
+"""Why a run failed -> what to do about it, and whether resuming it comes first."""
 
 
-def history(event: Event) -> str:
-    """One line on what happened to a run."""
-    told = HISTORY.get(event.new, event.new).format(by=event.by) if event.old != event.new else "asked for"
-    kind = "" if event.kind == "train" else f"{event.kind}: "
-    reason = f": {event.reason}" if event.reason else ""
-    return f"{kind}{told}{reason}"
+def advice(row: RunRow) -> tuple[str, bool]:
+    """What a person can do about a failed run, and whether resuming it is the first thing to try."""
+    onward = f"from step {row.checkpoint_step:,}" if row.checkpoint_step else "from the start"
+    sentence, again = ADVICE.get(row.reason_code, ("The run itself may be fine: let it try once more.", True))
+    return f"{sentence} Resuming goes on {onward}." if again else sentence, again
