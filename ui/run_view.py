@@ -1,5 +1,6 @@
 """One run: where it stands, its curves and pictures, and what can be done with it."""
 
+import re
 from collections.abc import Callable
 
 import pandas as pd
@@ -19,6 +20,8 @@ from ui.queue import badge, plain
 from ui.run_actions import actions, button, clone, told_problem
 from ui.words import advice, standing, what_is_kept, when
 from ui.words import shown as value_words
+
+KEPT = re.compile(r" The checkpoint of step [\d,]+ is kept\.$")
 
 
 def show(folder: RunFolder) -> None:
@@ -71,7 +74,7 @@ def standing_line(row: RunRow) -> None:
     if row.reason_code == "disk_full" and row.live:
         st.warning(plain(row.reason), icon=":material/hard_drive:")
         sentence = ""
-    quiet = f"{expected.why} {facts(row)}" if expected else facts(row)
+    quiet = f"{expected.why.removesuffix('.')} · {facts(row)}" if expected else facts(row)
     st.markdown(f"{plain(sentence)}&ensp;:gray[{plain(quiet)}]")
 
 
@@ -88,6 +91,7 @@ def parent(row: RunRow) -> None:
 def failure(row: RunRow) -> None:
     """Of a failed run side by side: the cause, what was kept, and what to do."""
     cause, _, lines = row.reason.partition("\n")
+    cause = KEPT.sub("", cause)  # it stands in its own column
     with st.container(key="failure", border=True):
         happened, kept, next_step = st.columns([40, 27, 33], gap="large")
         happened.markdown(f"**What happened**\n\n{plain(cause)}")

@@ -67,6 +67,8 @@ def standing(row: RunRow, expected: Forecast | None = None) -> str:
 def what_is_kept(row: RunRow) -> str:
     """What a failed run leaves behind."""
     rest = f"the curves and the pictures until step {row.step:,}"
+    if row.checkpoint_step == 0:
+        return f"The untrained model; {rest}."
     if row.checkpoint_step is not None:
         return f"The model and its optimiser as they were at step {row.checkpoint_step:,}; {rest}."
     return f"No checkpoint was written yet; {rest}." if row.step else "Its configuration. Nothing was trained yet."
