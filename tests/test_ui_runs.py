@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -197,6 +198,8 @@ def test_a_run_that_waits_for_room_on_the_disk_warns(page: Open, lab: Lab) -> No
     sentence = "The disk is full: the run waits, and goes on as soon as there is room."
     run = job(lab, queue.submit(lab, tiny(), "ada"), state="running", reason_code="disk_full", reason=sentence)
     assert [warning.value for warning in page(lab, run=run).warning] == [plain(sentence)]
+    job(lab, run, steps_per_second=1.0, total_steps=66, heartbeat=time.time())
+    assert index.run(lab, run).eta_seconds is None  # nobody knows when there will be room
 
 
 FAILED = {

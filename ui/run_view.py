@@ -75,7 +75,7 @@ def standing_line(row: RunRow) -> None:
         st.warning(plain(row.reason), icon=":material/hard_drive:")
         sentence = ""
     quiet = f"{expected.why.removesuffix('.')} · {facts(row)}" if expected else facts(row)
-    st.markdown(f"{plain(sentence)}&ensp;:gray[{plain(quiet)}]")
+    st.markdown(f"{plain(sentence)}{'&ensp;' * bool(sentence)}:gray[{plain(quiet)}]")
 
 
 def parent(row: RunRow) -> None:

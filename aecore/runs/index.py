@@ -133,8 +133,8 @@ QUERY = _query()
 def _row(values: tuple[Any, ...], now: float) -> RunRow:
     *fields, speed, heartbeat = values
     state, want, step, total = fields[10:14]
-    eta = None
-    if state == "running" and speed and total is not None:
+    eta, waits = None, fields[20] == "disk_full"
+    if state == "running" and speed and total is not None and not waits:
         eta = max(0.0, (total - step) / speed - (now - heartbeat))
     return RunRow(*(*fields, _shown(state, want), eta))
 
