@@ -118,7 +118,9 @@ class EnterSphere(Enter):
 
 
 def of_length_one(z: Tensor) -> Tensor:
-    """z (B, latent_dim) divided by its length. F.normalize would import torch._dynamo on the meta device: a second or more."""
+    """z (B, latent_dim) divided by its length."""
+    if z.is_meta:  # a shape is all that is asked for, and PyTorch would import torch._dynamo for it
+        return z
     return z * (z.square().sum(1, keepdim=True) + 1e-12).rsqrt()
 
 
@@ -133,6 +135,8 @@ class EnterTopK(Enter):
 
     def forward(self, features: Tensor) -> Tensor:
         z: Tensor = self.dense(self.flatten(features))
+        if z.is_meta:  # as above
+            return z
         largest = z.topk(self.k, dim=1).indices
         return z * torch.zeros_like(z).scatter(1, largest, 1.0)
 

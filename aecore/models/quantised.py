@@ -62,6 +62,8 @@ class CodeBook(nn.Module):
 class EnterQuantised(Enter):
     """(B, *feature_shape) -> (B, width, *places): one layer to the vectors, and the nearest that the finite set has."""
 
+    codes: int
+
     def __init__(self, features: tuple[int, ...], config: Quantised):
         super().__init__()
         self.project = (
@@ -81,7 +83,19 @@ class EnterQuantised(Enter):
 
     def forward(self, features: Tensor) -> Tensor:
         x, shape = self.vectors(features)
-        return self._laid_out(self.quantise(x)[0], shape)
+        return self._laid_out(x if x.is_meta else self.quantise(x)[0], shape)
+
+    def code(self, features: Tensor, generator: torch.Generator | None) -> Code:
+        x, shape = self.vectors(features)
+        if x.is_meta:  # a shape is all that is asked for, and PyTorch would import torch._dynamo for what follows
+            return Code(self._laid_out(x, shape))
+        z, taken = self.quantise(x)
+        usage = _counted(taken, self.codes)
+        return Code(self._laid_out(z, shape), commitment=self.settle(x, taken, shape[0], generator), usage=usage)
+
+    def settle(self, x: Tensor, taken: Tensor, n: int, generator: torch.Generator | None) -> Tensor | None:
+        """What n images pay for what they took, (n,); the set may follow them, in training."""
+        return None
 
     def quantise(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (N, width) as vectors of the set, with the gradient straight through, and the number (N,) of each."""
@@ -97,22 +111,19 @@ class EnterVq(EnterQuantised):
 
     def __init__(self, features: tuple[int, ...], config: VqBottleneck):
         super().__init__(features, config)
-        self.commitment = config.commitment
+        self.codes, self.commitment = config.codes, config.commitment
         self.book = CodeBook(config)
 
     def quantise(self, x: Tensor) -> tuple[Tensor, Tensor]:
         taken = self.book.nearest(x)
         return x + (self.book.vectors[taken] - x).detach(), taken
 
-    def code(self, features: Tensor, generator: torch.Generator | None) -> Code:
+    def settle(self, x: Tensor, taken: Tensor, n: int, generator: torch.Generator | None) -> Tensor | None:
         """Commitment: the weight times the mean of (x - sg[e])^2, of each image. van den Oord et al. 2017, equation 3."""
-        x, shape = self.vectors(features)
-        z, taken = self.quantise(x)
-        commitment = self.commitment * (x - self.book.vectors[taken]).square().reshape(shape[0], -1).mean(1)
-        usage = _counted(taken, len(self.book.vectors))
+        commitment = self.commitment * (x - self.book.vectors[taken]).square().reshape(n, -1).mean(1)
         if self.training:
             self.book.follow(x.detach(), taken, generator)
-        return Code(self._laid_out(z, shape), commitment=commitment, usage=usage)
+        return commitment
 
 
 class EnterFsq(EnterQuantised):
@@ -134,11 +145,6 @@ class EnterFsq(EnterQuantised):
         width = self.levels // 2
         digits = rounded.detach().long() + width
         return rounded / width, (digits * (self.levels.cumprod(0) // self.levels)).sum(1)
-
-    def code(self, features: Tensor, generator: torch.Generator | None) -> Code:
-        x, shape = self.vectors(features)
-        z, taken = self.quantise(x)
-        return Code(self._laid_out(z, shape), usage=_counted(taken, self.codes))
 
 
 def _counted(taken: Tensor, codes: int) -> Tensor:
