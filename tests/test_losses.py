@@ -5,11 +5,15 @@ import math
 import pytest
 import torch
 
+from aecore.config import Facts
 from aecore.config.objectives import ElboObjective, ReconstructionObjective
 from aecore.models import Batch, Output, Progress
-from aecore.models.losses import kl_to_standard_normal, pixel_losses
-from aecore.models.objectives import Elbo, Reconstruction
+from aecore.models.divergences import kl_to_standard_normal
+from aecore.models.losses import pixel_losses
+from aecore.models.objectives import Reconstruction
+from aecore.models.variational import Elbo
 
+FACTS = Facts((1, 2, 2), (0, 1), 10, ())
 TARGET = torch.tensor([[[[0.0, 1.0], [1.0, 0.5]]]])
 X_HAT = torch.tensor([[[[0.0, 0.5], [0.0, 0.0]]]])
 
@@ -51,7 +55,7 @@ def test_bce_of_a_saturated_output_is_finite_and_still_has_a_gradient():
 def test_reconstruction_is_the_mean_over_pixels_and_batch():
     batch = Batch(TARGET.repeat(3, 1, 1, 1), TARGET.repeat(3, 1, 1, 1))
     x_hat = torch.cat([X_HAT, X_HAT, TARGET])
-    terms = Reconstruction(ReconstructionObjective())(batch, Output(x_hat, x_hat, x_hat), Progress(0, 1))
+    terms = Reconstruction(ReconstructionObjective(), FACTS)(batch, Output(x_hat, x_hat, x_hat), Progress(0, 1))
     assert {name: value.item() for name, value in terms.items()} == pytest.approx({"reconstruction": 1.5 / 4 * 2 / 3})
 
 
@@ -59,7 +63,7 @@ def test_elbo_is_a_sum_over_pixels_and_beta_kl_both_means_over_the_batch():
     batch = Batch(TARGET.repeat(2, 1, 1, 1), TARGET.repeat(2, 1, 1, 1))
     x_hat = torch.cat([X_HAT, TARGET])
     mu, log_var = torch.tensor([[1.0], [3.0]]), torch.zeros(2, 1)
-    terms = Elbo(ElboObjective(loss="mse", beta=4))(batch, Output(x_hat, mu, x_hat, mu, log_var), Progress(0, 1))
+    terms = Elbo(ElboObjective(loss="mse", beta=4), FACTS)(batch, Output(x_hat, mu, x_hat, mu, log_var), Progress(0, 1))
     assert {name: value.item() for name, value in terms.items()} == pytest.approx(
         {"reconstruction": 1.5 / 2, "kl": 4 * (0.5 + 4.5) / 2}
     )

@@ -27,7 +27,27 @@ PUBLISHED = {
     "compress-32-cifar10": (COLOUR, "128 64 32 64 128 3072", 810_400, (32,)),
     "stl10-conv-100": (COLOUR, "", 263_017_975, (100,)),
     "stl10-conv-100-tanh": (COLOUR, "", 263_017_975, (100,)),
+    "vae-16": (GREY, "32x14x14 64x7x7 256 16 16 256 3136 32x14x14 1x28x28", 1_688_289, (16,)),
+    "beta-vae": (GREY, "32x14x14 64x7x7 256 10 10 256 3136 32x14x14 1x28x28", 1_683_669, (10,)),
+    "beta-vae-capacity": (GREY, "32x14x14 64x7x7 256 10 10 256 3136 32x14x14 1x28x28", 1_683_669, (10,)),
+    "beta-tc-vae": (GREY, "32x14x14 64x7x7 256 10 10 256 3136 32x14x14 1x28x28", 1_683_669, (10,)),
+    "dip-vae": (GREY, "32x14x14 64x7x7 256 10 10 256 3136 32x14x14 1x28x28", 1_683_669, (10,)),
+    "info-vae": (GREY, "32x14x14 64x7x7 256 16 16 256 3136 32x14x14 1x28x28", 1_688_289, (16,)),
+    "mmd-vae": (GREY, "32x14x14 64x7x7 256 16 16 256 3136 32x14x14 1x28x28", 1_688_289, (16,)),
+    "iwae": (GREY, "32x14x14 64x7x7 256 16 16 256 3136 32x14x14 1x28x28", 1_688_289, (16,)),
+    "sigma-vae": (GREY, "32x14x14 64x7x7 256 16 16 256 3136 32x14x14 1x28x28", 1_688_290, (16,)),
+    "wae-mmd": (GREY, "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28", 1_684_177, (16,)),
+    "hyperspherical": (GREY, "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28", 1_684_177, (16,)),
+    "sparse-kl": (GREY, "512 256 256 256 512 784", 1_198_608, (256,)),
+    "k-sparse": (GREY, "512 256 256 256 512 784", 1_198_608, (256,)),
+    "contractive": (GREY, "512 256 64 256 512 784", 1_100_112, (64,)),
+    "rae-l2": (GREY, "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28", 1_684_177, (16,)),
+    "rae-gp": (GREY, "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28", 1_684_177, (16,)),
+    "vq-vae": (GREY, "32x14x14 64x7x7 32x7x7 64x7x7 32x14x14 1x28x28", 70_881, (32, 7, 7)),
+    "fsq": (GREY, "32x14x14 64x7x7 3x7x7 64x7x7 32x14x14 1x28x28", 67_140, (3, 7, 7)),
 }
+OF_THE_LOSS = {"sigma-vae": 1}
+"""Parameters that belong to no layer: a learnt noise level."""
 SHAPES = {
     "demo": "16x7x7 128 2 128 784 1x28x28",
     "conv-16": "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28",
@@ -53,6 +73,18 @@ def summarised(name: str) -> Summary:
     return summary(config.model, Facts(PUBLISHED[name][0], range_[config.data.value_range], 1, ()))
 
 
+def test_named_models_count_what_their_layers_have_by_hand():
+    convolutions = 4 * 4 * (1 * 32 + 32 * 64) + 32 + 64
+    dense = 64 * 7 * 7 * 256 + 256
+    back = 256 * 3136 + 3136 + 4 * 4 * (64 * 32 + 32 * 1) + 32 + 1
+    assert PUBLISHED["wae-mmd"][2] == convolutions + dense + (256 * 16 + 16) + (16 * 256 + 256) + back
+    assert PUBLISHED["vae-16"][2] == PUBLISHED["wae-mmd"][2] + 256 * 16 + 16
+    assert PUBLISHED["k-sparse"][2] == 784 * 512 + 512 + 512 * 256 + 256 + 256 * 256 + 256 + 256 * 256 + 256 + (
+        256 * 512 + 512 + 512 * 784 + 784
+    )
+    assert PUBLISHED["fsq"][2] == PUBLISHED["vq-vae"][2] - 2 * 64 * 29 - 29
+
+
 def test_every_preset_is_counted_here():
     assert set(PUBLISHED) == set(presets())
 
@@ -61,7 +93,8 @@ def test_every_preset_is_counted_here():
 def test_layers_parameters_and_code_are_those_of_the_table(name):
     _, shapes, parameters, code_shape = PUBLISHED[name]
     found = summarised(name)
-    assert found.parameters == parameters == sum(layer.parameters for layer in found.layers)
+    in_layers = sum(layer.parameters for layer in found.layers)
+    assert found.parameters == parameters == in_layers + OF_THE_LOSS.get(name, 0)
     assert found.code_shape == code_shape
     assert " ".join("x".join(map(str, layer.shape)) for layer in found.layers) == SHAPES.get(name, shapes)
 

@@ -23,22 +23,38 @@ def _component(name: str) -> Callable[..., Any]:
 _curves = _component("curves")
 _strips = _component("strips")
 
-ERRORS = {"mse": "squared error", "l1": "absolute error", "bce": "binary cross-entropy"}
+ERRORS = {
+    "mse": "squared error",
+    "l1": "absolute error",
+    "huber": "Huber loss",
+    "gaussian": "Gaussian negative log-likelihood, nats",
+    "bce": "binary cross-entropy",
+    "ssim": "1 - SSIM",
+    "ms_ssim": "1 - MS-SSIM",
+}
 
 
 def titles(configs: Sequence[RunConfig]) -> dict[str, str]:
     """Name of a metric -> title of its axis, with what it is summed or averaged over and the range of the pixels."""
     kinds = {(one.model.objective.kind, one.model.objective.loss, one.data.value_range) for one in configs}
-    fixed = {"mse": "squared error, mean over pixels, images in [0,1]", "learning_rate": "learning rate"}
+    fixed = {
+        "mse": "squared error, mean over pixels, images in [0,1]",
+        "learning_rate": "learning rate",
+        "commitment": "distance of the encoder's vectors from the code book, weighted",
+        "perplexity": "perplexity of the codes: how many are in even use",
+        "code_use": "share of the codes that is used",
+    }
     if len(kinds) != 1:
         return {"loss": "loss (these runs do not minimise the same)", "reconstruction": "reconstruction loss", **fixed}
-    kind, error, span = kinds.pop()
-    whole, over = ("reconstruction and KL, ", "sum over pixels") if kind == "elbo" else ("", "mean over pixels")
+    kind, error, span = next(iter(kinds))
+    objective = configs[0].model.objective
+    whole = "" if kind == "reconstruction" else f"reconstruction and {'KL' if kind == 'elbo' else 'regularisers'}, "
+    over = "sum over pixels" if objective.summed else "mean over pixels"
     words = f"{ERRORS[error]}, {over}, images in {span}"
     return {
         "loss": f"loss: {whole}{words}",
         "reconstruction": words,
-        "kl": "KL to the prior, weighted, nats per image",
+        **objective.terms,
         **fixed,
     }
 

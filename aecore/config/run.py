@@ -8,18 +8,16 @@ from pydantic import Field, ValidationError, model_validator
 
 from aecore.config.backbones import ConvBackbone, DenseBackbone
 from aecore.config.base import Config, ConfigError, sentences
-from aecore.config.bottlenecks import FeatureMapBottleneck, GaussianBottleneck, VectorBottleneck, size
+from aecore.config.bottlenecks import BottleneckConfig, FeatureMapBottleneck, VectorBottleneck, size
 from aecore.config.data import DataConfig
 from aecore.config.facts import Shape
-from aecore.config.objectives import ElboObjective, ReconstructionObjective
+from aecore.config.objectives import ObjectiveConfig, ReconstructionObjective
 from aecore.config.tasks import DenoiseTask, IdentityTask
 from aecore.config.training import TrainingConfig
 
 SCHEMA_VERSION = 1
 
 BackboneConfig = Annotated[DenseBackbone | ConvBackbone, Field(discriminator="kind")]
-BottleneckConfig = Annotated[VectorBottleneck | FeatureMapBottleneck | GaussianBottleneck, Field(discriminator="kind")]
-ObjectiveConfig = Annotated[ReconstructionObjective | ElboObjective, Field(discriminator="kind")]
 TaskConfig = Annotated[IdentityTask | DenoiseTask, Field(discriminator="kind")]
 
 
@@ -42,11 +40,7 @@ class ModelConfig(Config):
             problems["model.backbone.hidden"] = (
                 "model.backbone.hidden must be empty for a feature_map bottleneck: dense layers lose the map."
             )
-        if isinstance(objective, ElboObjective) and not isinstance(bottleneck, GaussianBottleneck):
-            problems["model.objective.kind"] = (
-                f"model.objective.kind is 'elbo', but a {bottleneck.kind} bottleneck has no posterior to compare with the prior: "
-                "use 'gaussian', or the objective 'reconstruction'."
-            )
+        problems |= objective.misfits(backbone, bottleneck)
         if objective.loss == "bce" and backbone.output != "sigmoid":
             problems["model.backbone.output"] = (
                 f"model.backbone.output is {backbone.output!r}, but the loss 'bce' needs 'sigmoid', so that outputs lie in [0,1]."
@@ -104,6 +98,10 @@ class RunConfig(Config):
                 f"training.processes is {count}, but model.backbone.norm is 'batch': each process would normalise by its own "
                 "part of the batch, which is another model. Use 1, or the norm 'none'."
             )
+            return {"training.processes": sentence}
+        reason = self.model.objective.whole_batch or self.model.bottleneck.whole_batch
+        if count > 1 and reason:
+            sentence = f"training.processes is {count}, but {reason}, of which each process has only a part: use 1."
             return {"training.processes": sentence}
         return {}
 

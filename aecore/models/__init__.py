@@ -8,12 +8,14 @@ import torch
 from aecore.config import Facts, ModelConfig
 from aecore.models.autoencoder import Autoencoder, Decoder, Encoder
 from aecore.models.batch import Batch, Output, Progress
-from aecore.models.bottlenecks import Bottleneck, Code, feature_map, gaussian, vector
+from aecore.models.bottlenecks import Bottleneck, Code, feature_map, gaussian, sphere, top_k, vector
 from aecore.models.convolutional import convolutional_layers
 from aecore.models.dense import dense_layers
 from aecore.models.layers import ACTIVATIONS, Layers
-from aecore.models.objectives import Elbo, Objective, Reconstruction
+from aecore.models.objectives import Contractive, Objective, Reconstruction, Regularised, Sparse, Wasserstein
+from aecore.models.quantised import fsq, use_of_codes, vq
 from aecore.models.summary import Layer, Summary, summarise
+from aecore.models.variational import Dip, Elbo, ImportanceWeighted, Info, TotalCorrelation
 
 BACKBONES: dict[str, Callable[[Any, Any], Layers]] = {"dense": dense_layers, "conv": convolutional_layers}
 """kind -> builder(config, shape of an image)."""
@@ -22,11 +24,26 @@ BOTTLENECKS: dict[str, Callable[[Any, Any, str], Bottleneck]] = {
     "vector": vector,
     "feature_map": feature_map,
     "gaussian": gaussian,
+    "sphere": sphere,
+    "top_k": top_k,
+    "vq": vq,
+    "fsq": fsq,
 }
 """kind -> builder(config, shape of the features, activation of features made from a code)."""
 
-OBJECTIVES: dict[str, Callable[[Any], Objective]] = {"reconstruction": Reconstruction, "elbo": Elbo}
-"""kind -> builder(config)."""
+OBJECTIVES: dict[str, Callable[[Any, Facts], Objective]] = {
+    "reconstruction": Reconstruction,
+    "elbo": Elbo,
+    "tc": TotalCorrelation,
+    "dip": Dip,
+    "info": Info,
+    "iwae": ImportanceWeighted,
+    "wae": Wasserstein,
+    "sparse": Sparse,
+    "contractive": Contractive,
+    "rae": Regularised,
+}
+"""kind -> builder(config, facts of the data)."""
 
 
 def build(config: ModelConfig, facts: Facts) -> Autoencoder:
@@ -40,7 +57,7 @@ def build(config: ModelConfig, facts: Facts) -> Autoencoder:
     return Autoencoder(
         Encoder(layers.down, bottleneck.enter),
         Decoder(bottleneck.leave, layers.up, ACTIVATIONS[config.backbone.output]()),
-        OBJECTIVES[config.objective.kind](config.objective),
+        OBJECTIVES[config.objective.kind](config.objective, facts),
         config.code_shape(facts.shape),
         layers.widest,
     )
@@ -76,4 +93,5 @@ __all__ = [
     "build",
     "summarise",
     "summary",
+    "use_of_codes",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from aecore.models.batch import Batch, Output, Progress
 from aecore.models.bottlenecks import Code, Enter, EnterGaussian
 from aecore.models.heap import without_holes
-from aecore.models.objectives import Objective
+from aecore.models.objectives import Objective, Parts
 
 SMALLEST_BATCH, LARGEST_BATCH = 32, 256
 WIDEST_BATCH = 1 << 20
@@ -97,19 +97,28 @@ class Autoencoder(nn.Module):
         """Encode and decode; noise is drawn from `generator`, and only in training mode."""
         code = self.encoder.code(batch.x, generator)
         logits = self.decoder.logits(code.z).float()  # a loss is computed in 32 bits, whatever the layers use
-        return Output(self.decoder.output(logits), code.z, logits, code.mu, code.log_var)
+        return Output(self.decoder.output(logits), code.z, logits, *code[1:])
 
-    def loss_terms(self, batch: Batch, output: Output, progress: Progress) -> dict[str, Tensor]:
-        """Named, already weighted scalars; their sum is exactly what is minimised."""
-        terms: dict[str, Tensor] = self.objective(batch, output, progress)
-        return terms
+    def loss_terms(
+        self, batch: Batch, output: Output, progress: Progress, generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """Named, already weighted scalars; their sum is exactly what is minimised. What is estimated draws from `generator`."""
+        parts = Parts(self.encode, self.decoder, self.encoder.bottleneck.prior, generator)
+        terms: dict[str, Tensor] = self.objective(batch, output, progress, parts)
+        return terms if output.commitment is None else terms | {"commitment": output.commitment.mean()}
 
     def training_step(
         self, batch: Batch, progress: Progress, generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:
         """The terms of one step, to be summed and differentiated. Overridden only where training is unusual."""
-        return self.loss_terms(batch, self(batch, generator), progress)
+        return self.loss_terms(batch, self(batch, generator), progress, generator)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n images (n, C, H, W) decoded from the prior. Raises ValueError where the bottleneck has no prior."""
-        return self.decode(self.encoder.bottleneck.prior(n, generator))
+        bottleneck = self.encoder.bottleneck
+        if not bottleneck.has_prior and not self.objective.samples_prior:
+            raise ValueError(
+                "This model has no prior to sample from: only a gaussian bottleneck has one, or the objective 'wae' makes one."
+            )
+        like = torch.empty(n, *self.code_shape, device=self.device)
+        return self.decode(bottleneck.prior(like, generator))

@@ -31,6 +31,10 @@ class Output(NamedTuple):
     """(B, latent_dim), for Gaussian bottlenecks."""
     log_var: Tensor | None = None
     """(B, latent_dim), for Gaussian bottlenecks."""
+    commitment: Tensor | None = None
+    """(B,), for bottlenecks with a code book: weighted distance of the encoder's vectors from the code book's."""
+    usage: Tensor | None = None
+    """(codes,) int64, for quantised bottlenecks: how often each code was taken."""
 
 
 class Progress(NamedTuple):

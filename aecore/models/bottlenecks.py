@@ -6,7 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from aecore.config.bottlenecks import FeatureMapBottleneck, GaussianBottleneck, VectorBottleneck
+from aecore.config.bottlenecks import (
+    FeatureMapBottleneck,
+    GaussianBottleneck,
+    SphereBottleneck,
+    TopKBottleneck,
+    VectorBottleneck,
+)
 from aecore.models.layers import ACTIVATIONS
 from aecore.models.noise import normal
 
@@ -20,6 +26,10 @@ class Code(NamedTuple):
     """(B, latent_dim): mean of the posterior, for Gaussian bottlenecks."""
     log_var: Tensor | None = None
     """(B, latent_dim): logarithm of the posterior's variance, for Gaussian bottlenecks."""
+    commitment: Tensor | None = None
+    """(B,): weighted distance of what was quantised from what it was quantised to."""
+    usage: Tensor | None = None
+    """(codes,) int64: how often each code of a finite set was taken."""
 
 
 class Bottleneck(NamedTuple):
@@ -36,9 +46,12 @@ class Enter(nn.Module):
     def code(self, features: Tensor, generator: torch.Generator | None) -> Code:
         return Code(self(features))
 
-    def prior(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """n codes from the prior. Raises ValueError where a bottleneck has none."""
-        raise ValueError("This model has no prior to sample from: only a gaussian bottleneck has one.")
+    has_prior = False
+    """Whether the bottleneck itself makes codes that are distributed like the prior, or nearly."""
+
+    def prior(self, like: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Codes of the prior, as many as `like` (B, *code_shape): standard normal, if nothing else is said."""
+        return normal(like, generator)
 
 
 class EnterMap(Enter):
@@ -65,6 +78,8 @@ class EnterVector(Enter):
 class EnterGaussian(Enter):
     """(B, *feature_shape) -> mean and log-variance (B, latent_dim) each. Kingma & Welling 2014, section 2.3."""
 
+    has_prior = True
+
     def __init__(self, features: int, config: GaussianBottleneck):
         super().__init__()
         self.flatten = nn.Flatten()
@@ -86,9 +101,44 @@ class EnterGaussian(Enter):
         noise = normal(mu, generator)
         return Code(mu + (0.5 * log_var).exp() * noise, mu, log_var)
 
-    def prior(self, n: int, generator: torch.Generator | None) -> Tensor:
-        weight = self.mu.weight
-        return torch.randn(n, len(weight), generator=generator, device=weight.device, dtype=weight.dtype)
+
+class EnterSphere(Enter):
+    """(B, *feature_shape) -> (B, latent_dim) of length 1. Its prior is uniform on the sphere: Davidson et al. 2018."""
+
+    def __init__(self, features: int, config: SphereBottleneck):
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.dense = nn.Linear(features, config.latent_dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return of_length_one(self.dense(self.flatten(features)).float())
+
+    def prior(self, like: Tensor, generator: torch.Generator | None) -> Tensor:
+        return of_length_one(normal(like, generator))
+
+
+def of_length_one(z: Tensor) -> Tensor:
+    """z (B, latent_dim) divided by its length."""
+    if z.is_meta:  # a shape is all that is asked for, and PyTorch would import torch._dynamo for it
+        return z
+    return z * (z.square().sum(1, keepdim=True) + 1e-12).rsqrt()
+
+
+class EnterTopK(Enter):
+    """(B, *feature_shape) -> (B, latent_dim), all but the k largest units 0. Makhzani & Frey 2014, algorithm 1."""
+
+    def __init__(self, features: int, config: TopKBottleneck):
+        super().__init__()
+        self.k = config.k
+        self.flatten = nn.Flatten()
+        self.dense = nn.Linear(features, config.latent_dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        z: Tensor = self.dense(self.flatten(features))
+        if z.is_meta:  # as above
+            return z
+        largest = z.topk(self.k, dim=1).indices
+        return z * torch.zeros_like(z).scatter(1, largest, 1.0)
 
 
 def feature_map(config: FeatureMapBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
@@ -104,6 +154,18 @@ def vector(config: VectorBottleneck, feature_shape: tuple[int, ...], activation:
 def gaussian(config: GaussianBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
     return Bottleneck(
         EnterGaussian(prod(feature_shape), config), _leave_vector(config.latent_dim, feature_shape, activation)
+    )
+
+
+def sphere(config: SphereBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
+    return Bottleneck(
+        EnterSphere(prod(feature_shape), config), _leave_vector(config.latent_dim, feature_shape, activation)
+    )
+
+
+def top_k(config: TopKBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
+    return Bottleneck(
+        EnterTopK(prod(feature_shape), config), _leave_vector(config.latent_dim, feature_shape, activation)
     )
 
 

@@ -1,45 +1,147 @@
 """What is minimised: named, already weighted terms whose sum is the loss."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
 from torch import Tensor, nn
 
-from aecore.config.objectives import ElboObjective, ReconstructionObjective
+from aecore.config import Facts
+from aecore.config.objectives import (
+    ContractiveObjective,
+    RaeObjective,
+    ReconstructionObjective,
+    SparseObjective,
+    WaeObjective,
+)
+from aecore.config.objectives import Objective as ObjectiveConfig
 from aecore.models.batch import Batch, Output, Progress
-from aecore.models.losses import kl_to_standard_normal, pixel_losses
+from aecore.models.divergences import kl_of_activities, mmd
+from aecore.models.jacobian import squared_jacobian
+from aecore.models.losses import PixelLoss, summed
+
+
+class Parts(NamedTuple):
+    """What an objective may use of a model, beside the batch and what was made of it."""
+
+    encode: Callable[[Tensor], Tensor]
+    """Images (B, C, H, W) to codes (B, *code_shape), deterministic."""
+    decoder: nn.Module
+    """Codes to images; `decoder.logits` and `decoder.output` apart."""
+    prior: Callable[[Tensor, torch.Generator | None], Tensor]
+    """Codes of the prior, as many as, and of the shape of, those given."""
+    generator: torch.Generator | None = None
+    """What noise is drawn from."""
 
 
 class Objective(nn.Module):
     """A module, so that an objective may have parameters of its own."""
 
-    def forward(self, batch: Batch, output: Output, progress: Progress) -> dict[str, Tensor]:
+    draws = 1
+    """Codes that are decoded for each image."""
+    samples_prior = False
+    """Whether codes are made to be distributed like the bottleneck's prior, so that new images can be drawn from it."""
+
+    def __init__(self, config: ObjectiveConfig, facts: Facts):
+        super().__init__()
+        self.losses = PixelLoss(config.loss, facts)
+        self.summed = config.summed
+
+    def forward(
+        self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
+    ) -> dict[str, Tensor]:
         """{name of the term: its scalar}, in training and evaluation alike."""
         raise NotImplementedError
+
+    def reconstruction(self, batch: Batch, output: Output) -> Tensor:
+        """Mean over the batch of the loss of an image: the sum over its pixels or their mean, as the objective has it."""
+        losses = self.losses(output.x_hat, output.logits, batch.target)  # (B, C, H, W)
+        return summed(losses, batch.target) if self.summed else losses.mean()
 
 
 class Reconstruction(Objective):
     """{'reconstruction'}: mean over the pixels of an image, then over the batch."""
 
-    def __init__(self, config: ReconstructionObjective):
-        super().__init__()
-        self.loss = config.loss
+    def __init__(self, config: ReconstructionObjective, facts: Facts):
+        super().__init__(config, facts)
 
-    def forward(self, batch: Batch, output: Output, progress: Progress) -> dict[str, Tensor]:
-        losses = pixel_losses(self.loss, output.x_hat, output.logits, batch.target)  # (B, C, H, W)
-        return {"reconstruction": losses.mean()}
+    def forward(
+        self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
+    ) -> dict[str, Tensor]:
+        return {"reconstruction": self.reconstruction(batch, output)}
 
 
-class Elbo(Objective):
-    """{'reconstruction', 'kl'}: sum over the pixels, and beta KL to N(0, I) in nats; both are means over the batch.
+class Wasserstein(Objective):
+    """{'reconstruction', 'mmd'}: sum over the pixels, and weighted discrepancy of the codes from the prior.
 
-    Kingma & Welling 2014; beta: Higgins et al. 2017.
+    Tolstikhin et al. 2018, algorithm 2.
     """
 
-    def __init__(self, config: ElboObjective):
-        super().__init__()
-        self.loss, self.beta = config.loss, config.beta
+    samples_prior = True
 
-    def forward(self, batch: Batch, output: Output, progress: Progress) -> dict[str, Tensor]:
-        assert output.mu is not None
-        assert output.log_var is not None
-        losses = pixel_losses(self.loss, output.x_hat, output.logits, batch.target)  # (B, C, H, W)
-        kl = kl_to_standard_normal(output.mu, output.log_var)  # (B,)
-        return {"reconstruction": losses.sum() / len(losses), "kl": self.beta * kl.mean()}
+    def __init__(self, config: WaeObjective, facts: Facts):
+        super().__init__(config, facts)
+        self.config = config
+
+    def forward(
+        self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
+    ) -> dict[str, Tensor]:
+        assert parts is not None
+        prior = parts.prior(output.z, parts.generator)
+        distance = mmd(output.z.flatten(1).float(), prior.flatten(1).float(), self.config.kernel, self.config.bandwidth)
+        return {"reconstruction": self.reconstruction(batch, output), "mmd": self.config.weight * distance}
+
+
+class Sparse(Objective):
+    """{'reconstruction', 'sparsity'}: mean over the pixels, and L1 of the code or KL of its activities. Ng 2011."""
+
+    def __init__(self, config: SparseObjective, facts: Facts):
+        super().__init__(config, facts)
+        self.config = config
+
+    def forward(
+        self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
+    ) -> dict[str, Tensor]:
+        z = output.z.flatten(1).float()
+        penalty = kl_of_activities(z, self.config.activity) if self.config.penalty == "kl" else z.abs().sum(1).mean()
+        return {"reconstruction": self.reconstruction(batch, output), "sparsity": self.config.weight * penalty}
+
+
+class Contractive(Objective):
+    """{'reconstruction', 'contraction'}: mean over the pixels, and the squared norm of dz/dx. Rifai et al. 2011, equation 2."""
+
+    def __init__(self, config: ContractiveObjective, facts: Facts):
+        super().__init__(config, facts)
+        self.config = config
+
+    def forward(
+        self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
+    ) -> dict[str, Tensor]:
+        assert parts is not None
+        norm = squared_jacobian(parts.encode, batch.x, self.config.probes, parts.generator)  # (B,)
+        return {"reconstruction": self.reconstruction(batch, output), "contraction": self.config.weight * norm.mean()}
+
+
+class Regularised(Objective):
+    """{'reconstruction', 'code', 'decoder'}: sum over the pixels, |z|^2 / 2, and the decoder's weights or Jacobian.
+
+    Ghosh et al. 2020, equations 7 to 9.
+    """
+
+    def __init__(self, config: RaeObjective, facts: Facts):
+        super().__init__(config, facts)
+        self.config = config
+
+    def forward(
+        self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
+    ) -> dict[str, Tensor]:
+        assert parts is not None
+        code = 0.5 * output.z.flatten(1).float().square().sum(1).mean()
+        terms = {"reconstruction": self.reconstruction(batch, output), "code": self.config.code * code}
+        if self.config.smooth == "l2":
+            weights = torch.stack([parameter.square().sum() for parameter in parts.decoder.parameters()]).sum()
+            terms["decoder"] = self.config.decoder * weights
+        elif self.config.smooth == "gradient":
+            norm = squared_jacobian(parts.decoder, output.z, 1, parts.generator)
+            terms["decoder"] = self.config.decoder * norm.mean()
+        return terms

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from aecore.config import RunConfig
 from aecore.data import normalise
-from aecore.models import Autoencoder, Batch, Progress
+from aecore.models import Autoencoder, Batch, Progress, use_of_codes
 from aecore.tasks import corrupt
 from aecore.training.data import Data, augment, batches
 from aecore.training.rows import Diverged, Row
@@ -84,8 +84,10 @@ def patience_is_over(state: TrainState, config: RunConfig) -> bool:
 def watch(state: TrainState, data: Data, config: RunConfig) -> list[Row]:
     """Evaluate the watched split and remember the best loss. Raises Diverged where it is not finite."""
     total = total_steps(config, len(data.train_images))
-    now = Progress(state.step, total)
-    values = state.world.told(lambda: evaluate(state.model, data.watch_images, data, config, now))
+    end = Progress(
+        total, total
+    )  # weights that change along the way stand where they end, so that losses can be compared
+    values = state.world.told(lambda: evaluate(state.model, data.watch_images, data, config, end))
     if not math.isfinite(values["loss"]):
         raise Diverged(state.step, values["loss"])
     if values["loss"] < state.best.loss:
@@ -95,7 +97,8 @@ def watch(state: TrainState, data: Data, config: RunConfig) -> list[Row]:
 
 
 def evaluate(model: Autoencoder, images: Tensor, data: Data, config: RunConfig, progress: Progress) -> dict[str, float]:
-    """{'loss', every term, 'mse'}: means over images (M, C, H, W) uint8, in evaluation mode and 32 bits.
+    """{'loss', every term, 'mse'}: means over images (M, C, H, W) uint8, in evaluation mode and 32 bits; for a finite set of
+    codes also 'perplexity' and 'code_use', over all of them.
 
     'mse' is per pixel in [0,1] units, of x_hat clipped to the value range, as a picture shows it. Noise comes from a
     generator of its own, the same each time, so that neither training nor the curve feels it.
@@ -104,22 +107,25 @@ def evaluate(model: Autoencoder, images: Tensor, data: Data, config: RunConfig, 
     means: list[Tensor] = []  # (1 + terms + 1,) each
     sizes: list[int] = []
     names: tuple[str, ...] = ()
+    usage: list[Tensor] = []  # (codes,) each
     with model.evaluating():
         for part in images.split(model.evaluation_batch):
-            terms, mse = _evaluate_batch(model, part, data, config, progress, noise)
+            terms, mse, used = _evaluate_batch(model, part, data, config, progress, noise)
+            usage += [] if used is None else [used]
             names = ("loss", *terms, "mse")
             means.append(torch.stack([sum(terms.values(), torch.zeros_like(mse)), *terms.values(), mse]))
             sizes.append(len(part))
     weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
-    return dict(zip(names, (weights @ torch.stack(means).cpu().double()).tolist(), strict=True))
+    values = dict(zip(names, (weights @ torch.stack(means).cpu().double()).tolist(), strict=True))
+    return values | (use_of_codes(torch.stack(usage).sum(0)) if usage else {})
 
 
 def _evaluate_batch(
     model: Autoencoder, images: Tensor, data: Data, config: RunConfig, progress: Progress, noise: torch.Generator
-) -> tuple[dict[str, Tensor], Tensor]:
+) -> tuple[dict[str, Tensor], Tensor, Tensor | None]:
     low, high = data.facts.value_range
     target = normalise(images, data.facts.value_range)  # (B, C, H, W)
     batch = Batch(corrupt(config.task, target, data.facts.value_range, noise), target)
     output = model(batch)
     mse = ((output.x_hat.clamp(low, high) - target) / (high - low)).square().mean()
-    return model.loss_terms(batch, output, progress), mse
+    return model.loss_terms(batch, output, progress, noise), mse, output.usage

@@ -53,7 +53,7 @@ def estimate(config: RunConfig, facts: Facts) -> Memory:
     buffers = FLOAT * sum(buffer.numel() for buffer in model.buffers())
     moments = len(MOMENTS[config.training.optimiser]) * parameters
     images = min(facts.n_train, config.training.subset or facts.n_train)
-    working = max(_training(config, facts, steps, images), _evaluating(model, facts, steps))
+    working = max(_training(config, facts, model, steps, images), _evaluating(model, facts, steps))
     data = (images + most_watched(images)) * prod(facts.shape)
     runtime = int(RUNTIME[devices.choose(config.training.device).type])
     # the optimiser's step needs no activations, the forward pass no gradients: they are freed after each step
@@ -78,15 +78,17 @@ INDEX = 2
 """Max pooling keeps 64 bits for each output: the place that it took it from."""
 
 
-def _training(config: RunConfig, facts: Facts, steps: list[Traced], images: int) -> int:
+def _training(config: RunConfig, facts: Facts, model: Autoencoder, steps: list[Traced], images: int) -> int:
     """Bytes that one batch leaves for the backward pass, and the gradients of the largest layer in flight."""
-    numbers = 4 * prod(facts.shape)  # target, x_hat, logits, and the loss of each pixel
+    draws = model.objective.draws
+    numbers = (1 + 3 * draws) * prod(facts.shape)  # target; x_hat, logits, and the loss of each pixel
     for before, step in zip([None, *steps[:-1]], steps, strict=True):
         kept_already = before is not None and isinstance(before.module, KEEP_OUTPUT)
+        times = draws if step.path.startswith("decoder") else 1
         if isinstance(step.module, KEEP_INPUT) and not kept_already:
-            numbers += prod(step.inputs)
+            numbers += times * prod(step.inputs)
         if isinstance(step.module, KEEP_OUTPUT):
-            numbers += prod(step.output)
+            numbers += times * prod(step.output)
         if isinstance(step.module, nn.MaxPool2d):
             numbers += INDEX * prod(step.output)
     in_flight = 2 * max(prod(step.output) for step in steps)

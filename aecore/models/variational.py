@@ -1,0 +1,170 @@
+"""Objectives of variational autoencoders: sums over the pixels of an image, and nats."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from aecore.config import Facts
+from aecore.config import objectives as configs
+from aecore.models.batch import Batch, Output, Progress
+from aecore.models.divergences import (
+    covariance,
+    decomposed_kl,
+    distance_from_identity,
+    kl_per_unit,
+    kl_to_standard_normal,
+    log_normal,
+    mmd,
+)
+from aecore.models.losses import per_image
+from aecore.models.noise import normal
+from aecore.models.objectives import Objective, Parts
+
+
+def ramp(step: int, steps: int) -> float:
+    """0 to 1 along the first `steps` steps."""
+    return min(1.0, step / steps) if steps else 1.0
+
+
+class Posterior(Objective):
+    """What all of them share: a posterior, and a weight of its KL that may rise."""
+
+    def __init__(self, config: configs.Variational, facts: Facts):
+        super().__init__(config, facts)
+        self.beta, self.kl_warmup = config.beta, config.kl_warmup
+
+    def weight(self, progress: Progress) -> float:
+        return self.beta * ramp(progress.step, self.kl_warmup)
+
+    def drawn(self, output: Output, parts: Parts | None) -> Tensor:
+        """(B, latent_dim): the codes that were drawn; drawn here in evaluation, where the mean was decoded."""
+        mu, log_var = posterior(output)
+        if self.training:
+            return output.z
+        return mu + (0.5 * log_var).exp() * normal(mu, parts and parts.generator)
+
+
+def posterior(output: Output) -> tuple[Tensor, Tensor]:
+    assert output.mu is not None
+    assert output.log_var is not None
+    return output.mu, output.log_var
+
+
+class Elbo(Posterior):
+    """{'reconstruction', 'kl'}: sum over the pixels, and beta KL to N(0, I) in nats; both are means over the batch.
+
+    Kingma & Welling 2014; beta: Higgins et al. 2017; capacity, beta |KL - C|: Burgess et al. 2018, equation 8; free bits,
+    beta sum_j max(free, mean over the batch of KL_j): Kingma et al. 2016, equation 15.
+    """
+
+    def __init__(self, config: configs.Elbo, facts: Facts):
+        super().__init__(config, facts)
+        self.free_bits, self.capacity, self.capacity_steps = config.free_bits, config.capacity, config.capacity_steps
+
+    def forward(
+        self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
+    ) -> dict[str, Tensor]:
+        return {"reconstruction": self.reconstruction(batch, output), "kl": self.kl(output, progress)}
+
+    def kl(self, output: Output, progress: Progress) -> Tensor:
+        mu, log_var = posterior(output)
+        if self.free_bits:
+            return self.weight(progress) * kl_per_unit(mu, log_var).mean(0).clamp(min=self.free_bits).sum()
+        kl = kl_to_standard_normal(mu, log_var)  # (B,)
+        if self.capacity:
+            kl = (kl - self.capacity * ramp(progress.step, self.capacity_steps)).abs()
+        return self.weight(progress) * kl.mean()
+
+
+class Dip(Elbo):
+    """ELBO and {'covariance'}: its distance from the identity. Kumar et al. 2018, equations 6 (I) and 7 (II)."""
+
+    def __init__(self, config: configs.DipObjective, facts: Facts):
+        super().__init__(config, facts)
+        self.config = config
+
+    def forward(
+        self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
+    ) -> dict[str, Tensor]:
+        mu, log_var = posterior(output)
+        matrix = covariance(mu)
+        if self.config.variant == "II":
+            matrix = matrix + log_var.exp().mean(0).diag()
+        distance = distance_from_identity(matrix, self.config.off_diagonal, self.config.diagonal)
+        return super().forward(batch, output, progress) | {"covariance": distance}
+
+
+class Info(Elbo):
+    """ELBO and {'mmd'}: weighted discrepancy of the drawn codes from the prior. Zhao et al. 2019, equation 6."""
+
+    samples_prior = True
+
+    def __init__(self, config: configs.InfoObjective, facts: Facts):
+        super().__init__(config, facts)
+        self.config = config
+
+    def forward(
+        self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
+    ) -> dict[str, Tensor]:
+        z = self.drawn(output, parts)
+        prior = normal(z, parts and parts.generator)
+        distance = mmd(z, prior, self.config.kernel, self.config.bandwidth)
+        return super().forward(batch, output, progress) | {"mmd": self.config.mmd * distance}
+
+
+class TotalCorrelation(Posterior):
+    """{'reconstruction', 'mutual_information', 'total_correlation', 'dimension_kl'}. Chen et al. 2018, equation 4."""
+
+    def __init__(self, config: configs.TcObjective, facts: Facts):
+        super().__init__(config, facts)
+        self.config, self.n_train = config, facts.n_train
+
+    def forward(
+        self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
+    ) -> dict[str, Tensor]:
+        mu, log_var = posterior(output)
+        kl = decomposed_kl(self.drawn(output, parts), mu, log_var, self.n_train)
+        rise = ramp(progress.step, self.kl_warmup)
+        return {
+            "reconstruction": self.reconstruction(batch, output),
+            "mutual_information": rise * self.config.alpha * kl.mutual_information.mean(),
+            "total_correlation": rise * self.config.beta * kl.total_correlation.mean(),
+            "dimension_kl": rise * self.config.gamma * kl.dimension_kl.mean(),
+        }
+
+
+class ImportanceWeighted(Posterior):
+    """{'reconstruction', 'importance'}, whose sum is -log 1/k sum_i exp(-loss(z_i)) p(z_i)^beta / q(z_i|x)^beta, the mean over
+    the batch; 'reconstruction' is the mean loss over the k codes. Burda et al. 2016, equation 8.
+    """
+
+    def __init__(self, config: configs.IwaeObjective, facts: Facts):
+        super().__init__(config, facts)
+        self.draws = config.samples
+
+    def forward(
+        self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
+    ) -> dict[str, Tensor]:
+        assert parts is not None or self.draws == 1
+        mu, log_var = posterior(output)
+        first = self.drawn(output, parts)
+        z = [
+            first,
+            *(mu + (0.5 * log_var).exp() * normal(mu, parts and parts.generator) for _ in range(self.draws - 1)),
+        ]
+        losses = torch.stack([self._loss(batch, output, one, parts, n) for n, one in enumerate(z)])  # (k, B)
+        codes = torch.stack(z)  # (k, B, latent_dim)
+        kl = log_normal(codes, mu, log_var).sum(2) - log_normal(codes, codes * 0, codes * 0).sum(2)
+        weights = -losses - self.weight(progress) * kl
+        bound = (math.log(self.draws) - weights.logsumexp(0)).mean()
+        reconstruction = losses.mean()
+        return {"reconstruction": reconstruction, "importance": bound - reconstruction}
+
+    def _loss(self, batch: Batch, output: Output, z: Tensor, parts: Parts | None, number: int) -> Tensor:
+        """(B,) reconstruction loss of each image from z; the first code of training is decoded already."""
+        x_hat, logits = output.x_hat, output.logits
+        if parts is not None and (number or not self.training):
+            logits = parts.decoder.logits(z).float()  # type: ignore[operator]
+            x_hat = parts.decoder.output(logits)  # type: ignore[operator]
+        return per_image(self.losses(x_hat, logits, batch.target), batch.target)
