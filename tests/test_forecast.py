@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import event, insert, update
 
 from aecore.jobs import queue
+from aecore.jobs.devices import Device
 from aecore.jobs.forecast import Forecast, forecast, told
 from aecore.runs import Lab, database
 from tests.conftest import tiny
@@ -68,6 +69,35 @@ def test_the_queue_is_played_through_over_the_slots(two_slots: Lab) -> None:
     assert [one.position for one in found.values()] == [1, 2, 3, 4]
     assert [one.starts and one.starts - NOW for one in found.values()] == pytest.approx([2, 4, 8.6, 10.6])
     assert [one.ends and one.ends - NOW for one in found.values()] == pytest.approx([8.6, 10.6, 15.2, 17.2])
+
+
+def test_a_run_of_several_processes_waits_until_there_are_as_many_places(two_slots: Lab) -> None:
+    measured(two_slots, 11)
+    measured(two_slots, 22, training__processes=2)  # counts for the pair only
+    runs_on(two_slots, 11, 11)  # 5 s are left, of which one has passed
+    pair, alone, many = (waits(two_slots, training__processes=count) for count in (2, 1, 3))
+    found = forecast(two_slots, NOW)
+    assert (found[pair].starts, found[pair].ends) == (pytest.approx(NOW + 4), pytest.approx(NOW + 4 + 3))
+    assert (found[alone].starts, found[alone].ends) == (pytest.approx(NOW + 7), pytest.approx(NOW + 7 + 6))
+    assert found[many] == Forecast(3, None, None, "It asks for more places than this lab has.")
+
+
+def test_a_cluster_decides_for_itself(lab: Lab) -> None:
+    measured(lab, 11)
+    run = waits(lab)
+    (lab.path / "settings.json").write_text(json.dumps({"executor": "slurm"}))
+    why = "The cluster's scheduler decides when it starts."
+    assert forecast(Lab.open(lab.path), NOW) == {run: Forecast(1, None, None, why)}
+
+
+def test_who_shares_a_gpu_may_have_to_wait_for_memory(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Device("GPU", "cuda", 0, 10**9, None, "GPU-1")
+    monkeypatch.setattr("aecore.jobs.forecast.gpus", lambda: [card])
+    run = waits(lab, training__device="auto")
+    assert "memory" not in forecast(lab, NOW)[run].why
+    (lab.path / "settings.json").write_text(json.dumps({"runs_per_gpu": 2}))
+    shared = forecast(Lab.open(lab.path), NOW)[run].why
+    assert shared.endswith("If its memory fits beside that of the runs on the same GPU.")
 
 
 def test_priority_and_place_decide_who_is_first(two_slots: Lab) -> None:

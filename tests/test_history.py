@@ -122,6 +122,17 @@ def test_a_side_job_is_one_line(ending: tuple[str, str, str, str], sentence: str
     assert [line for line, _ in told(QUEUED, STARTING, RUNNING, ending, kind="analyse")] == [sentence]
 
 
+def test_a_run_that_was_brought_back_has_not_failed_again() -> None:
+    failed = ("running", "failed", "trainer", "The loss is nan.")
+    deleted = ("failed", "deleted", "ada", "Deleted by ada.")
+    back = ("deleted", "failed", "ada", "Brought back by ada.")
+    assert told(*START, failed, deleted, back)[1:] == [
+        ("failed: the loss is nan", "bad"),
+        ("deleted by ada", ""),
+        ("brought back by ada", ""),
+    ]
+
+
 def test_a_word_that_is_no_word_keeps_its_capitals() -> None:
     assert told(*START, ("running", "failed", "trainer", "GPU 0 is gone."))[-1][0] == "failed: GPU 0 is gone"
 

@@ -55,7 +55,9 @@ def standing(row: RunRow, expected: Forecast | None = None) -> str:
         return f"It failed at step {row.step:,}." if row.step else "It failed before its first step."
     if row.shown in ("running", "starting"):
         device = f" on {row.device}" if row.device else ""
-        return f"{row.shown.capitalize()}{device}." if not row.reason else f"{row.shown.capitalize()}: {row.reason}"
+        if row.reason[:1].islower():  # what it does before its first step
+            return f"{row.shown.capitalize()}: {row.reason}."
+        return f"{row.shown.capitalize()}{device}. {row.reason}".strip()
     if row.shown in ("stopping", "pausing"):
         return f"It saves what it has learnt, then {'ends' if row.shown == 'stopping' else 'frees its place'}."
     if row.reason:

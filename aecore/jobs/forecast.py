@@ -47,6 +47,7 @@ class _Open(NamedTuple):
     want: str
     engine: str | None
     pool: str
+    slots: int
     step: int
     total_steps: int | None
     steps_per_second: float | None
@@ -84,7 +85,7 @@ def forecast(lab: Lab, now: float | None = None) -> dict[str, Forecast]:
         measured = _measured(connection, found) if waiting else []
     if not waiting:
         return {}
-    if str(lab.settings.executor) != "local":
+    if lab.settings.executor != "local":
         sentence = "The cluster's scheduler decides when it starts."
         return {job.run_id: Forecast(place, None, None, sentence) for place, job in enumerate(waiting, 1)}
     return _simulate(_Room(lab, measured), [job for job in found if job.state in LIVE], waiting, now)
@@ -115,6 +116,11 @@ class _Room:
     def pool(self, job: _Open | _Measured) -> str:
         return pool_of(job.pool, self.has_gpus)
 
+    def proviso(self, job: _Open) -> str:
+        """What must hold besides where small runs share a GPU."""
+        shared = self.pool(job) == "gpu" and self.lab.settings.runs_per_gpu > 1
+        return " If its memory fits beside that of the runs on the same GPU." if shared else ""
+
     def expected(self, job: _Open) -> _Expected:
         """Seconds from its start, or from where it goes on, to its end."""
         try:
@@ -131,8 +137,9 @@ class _Room:
         """Steps per second: its own, else the median of the most similar earlier runs."""
         if job.steps_per_second:
             return job.steps_per_second, "From its own speed until now."
-        near = self._near(job)
-        batch, kind = config.training.batch_size, (job.bottleneck, job.code_size)
+        training, kind = config.training, (job.bottleneck, job.code_size)
+        batch = training.batch_size
+        near = [(m, c) for m, c in self._near(job) if c.training.processes == training.processes]
         same = [m.steps_per_second for m, c in near if _costs(c) == _costs(config)]
         alike = [
             m.steps_per_second
@@ -169,24 +176,32 @@ def _simulate(room: _Room, live: Sequence[_Open], waiting: Sequence[_Open], now:
     free = {pool: _free(room, pool, live, now) for pool in set(room.slots)}
     found = {}
     for position, job in enumerate(waiting, 1):
-        places = free[room.pool(job)]
-        starts, before = heapq.heappop(places)
-        unknown = next((run_id for moment, run_id in places if moment == inf), "")
-        seconds, why = room.expected(job)
-        ends = inf if seconds is None else starts + seconds
-        heapq.heappush(places, (ends, job.run_id))
-        if starts == inf:
-            why = f"It starts after {before}, of which nobody knows yet how long it takes."
-        elif unknown and starts > now:
-            why = f"At the latest: nobody knows yet how long {unknown} takes. {why}"
-        found[job.run_id] = Forecast(position, _finite(starts), _finite(ends), why)
+        found[job.run_id] = _next(room, job, position, free[room.pool(job)], now)
     return found
+
+
+def _next(room: _Room, job: _Open, position: int, places: list[tuple[float, str]], now: float) -> Forecast:
+    """Take the first places that are free, and note when they will be free again."""
+    if job.slots > len(places):
+        return Forecast(position, None, None, "It asks for more places than this lab has.")
+    starts, before = max(heapq.heappop(places) for _ in range(job.slots))
+    unknown = next((run_id for moment, run_id in places if moment == inf), "")
+    seconds, why = room.expected(job)
+    ends = inf if seconds is None else starts + seconds
+    for _ in range(job.slots):
+        heapq.heappush(places, (ends, job.run_id))
+    if starts == inf:
+        why = f"It starts after {before}, of which nobody knows yet how long it takes."
+    elif unknown and starts > now:
+        why = f"At the latest: nobody knows yet how long {unknown} takes. {why}"
+    return Forecast(position, _finite(starts), _finite(ends), f"{why}{room.proviso(job)}")
 
 
 def _free(room: _Room, pool: str, live: Sequence[_Open], now: float) -> list[tuple[float, str]]:
     """A heap: when each slot of a pool is free, and of which run."""
     count = room.slots.count(pool)
-    taken = sorted((_release(room, job, now), job.run_id) for job in live if _holds(room, job, pool))
+    mine = [job for job in live if _holds(room, job, pool)]
+    taken = sorted((_release(room, job, now), job.run_id) for job in mine for _ in range(job.slots))
     surplus = max(0, len(taken) - count)  # there were more slots when they began: the first to end make no room
     return sorted([*taken[surplus:], *[(now, "")] * (count - len(taken))])
 
@@ -213,7 +228,8 @@ def _finite(moment: float) -> float | None:
 
 def _costs(config: RunConfig) -> tuple[Any, ...]:
     """What decides how long a step takes on a device."""
-    return config.data, config.model, config.task, config.training.batch_size, config.training.precision
+    training = config.training
+    return config.data, config.model, config.task, training.batch_size, training.precision, training.processes
 
 
 @lru_cache(maxsize=4096)

@@ -65,7 +65,9 @@ class _Story:
     def take(self, event: Event) -> None:
         if event.new == "starting" or (event.old == "starting" and event.new == "queued"):
             return  # on its way into a slot
-        if event.new == "queued":
+        if event.old == "deleted":
+            self.lines.append(Line(event.at, _clause(event.reason)))
+        elif event.new == "queued":
             self._enqueue(event)
         elif event.new == "running" and event.old == "running" and event.reason:
             self._remark(event)
