@@ -315,7 +315,7 @@ def test_watching_and_sampling_do_not_touch_the_training():
 
     config, data = tiny(**VAE), images()
     state = start(config, FACTS, 1)
-    sampler = Sampler(data, state.model)
+    sampler = Sampler(data, state.model, config)
     rows = []
     for row in train(state, data, config):
         rows.append(row)
