@@ -72,6 +72,21 @@ def test_what_a_denoiser_saw_is_a_column_and_its_gain_a_figure(
     assert text(at).count("<figure") == 3 * 12
 
 
+def test_the_worst_of_all_classes_can_be_looked_at(denoiser: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = open_page(denoiser.lab, monkeypatch, runs=denoiser.id)
+    assert at.selectbox("wall-images").options[1] == "Test images of all classes"
+    at.selectbox("wall-images").set_value("digits").run()
+    at.segmented_control("wall-order").set_value("Worst first").run()
+    assert not at.exception
+    assert text(at).count("<figure") == 3 * 12
+    found, _ = comparison.gather(denoiser.lab, runs(denoiser.lab))
+    made = comparison.elsewhere(found, "digits", 100)
+    shown = comparison.worst(made, 5)
+    assert shown.columns[1].errors.tolist() == sorted(made.columns[1].errors, reverse=True)[:5]
+    assert {"0", "7"} & set(comparison.elsewhere(found, "digits", 100).names), "classes that were left out"
+    np.testing.assert_allclose(comparison.errors(shown.originals, shown.columns[1].images), shown.columns[1].errors)
+
+
 def test_the_latest_two_runs_are_there_without_a_choice(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     at = open_page(two_runs.lab, monkeypatch)
     rows = [row for row in runs(two_runs.lab) if row.state == "completed"]

@@ -15,6 +15,8 @@ from aecore.runs.lab import Lab
 from ui.lab import lab, latest_stamp, split, trained
 from ui.palette import run_colour
 
+POOL = 256
+"""Images among which the worst are looked for."""
 FEW = 4
 """With fewer common images than this, the models are run on the first run's images instead."""
 
@@ -150,9 +152,20 @@ def elsewhere(runs: Sequence[Compared], name: str, count: int) -> Wall:
     return Wall(originals, names, _each_once(columns), notes)
 
 
+def worst(made: Wall, count: int) -> Wall:
+    """The images of a wall whose mean error over the models is largest, the worst first."""
+    total = np.sum([column.errors for column in made.columns if not column.is_input], axis=0)
+    first = np.argsort(-total, kind="stable")[:count]
+    columns = [c._replace(images=c.images[first], errors=c.errors[first]) for c in made.columns]
+    return made._replace(originals=made.originals[first], names=tuple(made.names[i] for i in first), columns=columns)
+
+
 def others(run: Compared, here: Lab) -> dict[str, str]:
-    """{name: title} of the data sets that can be shown at the shape of this run, and are there."""
+    """{name: title} of the data sets that can be shown at the shape of this run, and are there; among them the run's own, where
+    classes were left out of its training."""
     found = {}
+    if run.config.training.classes and data.dataset(run.config.data.name).kind != "folder":
+        found[run.config.data.name] = "Test images of all classes"
     for name, known in data.DATASETS.items():
         try:
             config = converted(run.config.data, run.facts, name)

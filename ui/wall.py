@@ -65,7 +65,8 @@ def _block(shown: Wall, rows: Sequence[int], best: np.ndarray) -> str:
 def _head(column: Column) -> str:
     if column.is_input:
         title = f"What the encoder of {column.run.row.id} sees, by its task {column.run.config.task.kind!r}"
-        return f'<div class="head" title="{escape(title)}"><b>Input</b><small>what the encoder sees</small></div>'
+        mean = thousandths(float(column.errors.mean()))
+        return f'<div class="head" title="{escape(title)}"><b>Input</b><small>mean {mean}</small></div>'
     title = f"{column.run.row.id}: mean error of these images {thousandths(float(column.errors.mean()))} × 10⁻³, {column.when}"
     return (
         f'<div class="head" style="--c:{column.run.colour}" title="{escape(title)}"><b>{escape(column.run.label)}</b>'
