@@ -131,7 +131,9 @@ def train(args: argparse.Namespace) -> Answer:
 
 def _figures(result: dict[str, Any]) -> str:
     names = [
-        name for name in ("loss", "mse", "psnr", "ssim", "parameters", "code_size") if result.get(name) is not None
+        name
+        for name in ("loss", "mse", "psnr", "ssim", "gain", "parameters", "code_size")
+        if result.get(name) is not None
     ]
     return table(
         names, [[f"{result[name]:.4g}" if isinstance(result[name], float) else result[name] for name in names]]
@@ -230,10 +232,24 @@ def evaluate(args: argparse.Namespace) -> Answer:
     rows = [["this model", f"{test['mse']:.5f}", f"{test['psnr']:.2f}", f"{test['ssim']:.4f}"]]
     rows += [[f"PCA, {simple['pca']['components']} components", f"{simple['pca']['mse']:.5f}", "", ""]]
     rows += [["mean image", f"{simple['mean_image']['mse']:.5f}", "", ""]]
-    return Answer(
-        {"run": args.run, **found},
-        table([f"test split, {int(test['n']):,} images", "MSE per pixel", "PSNR dB", "SSIM"], rows),
-    )
+    text = table([f"test split, {int(test['n']):,} images", "MSE per pixel", "PSNR dB", "SSIM"], rows)
+    return Answer({"run": args.run, **found}, "\n".join([text, *_beyond(found)]))
+
+
+def _beyond(found: dict[str, Any]) -> list[str]:
+    """Sentences on what only some runs have: the gain over what the encoder saw, and classes that were left out."""
+    test, strange, said = found["test"], found.get("anomalies"), []
+    if "gain" in test:
+        said.append(
+            f"What the encoder saw has a PSNR of {test['psnr_seen']:.2f} dB: the reconstructions gain {test['gain']:.2f} dB."
+        )
+    if strange:
+        said.append(
+            f"Left out of training: {', '.join(strange['left_out'])}. Of all {strange['n']:,} test images, the error tells these "
+            f"with an AUROC of {strange['auroc']:.3f} and an average precision of {strange['average_precision']:.3f} "
+            f"(guessing: 0.5 and {strange['share']:.3f})."
+        )
+    return said
 
 
 def supervise(args: argparse.Namespace) -> Answer:

@@ -13,6 +13,7 @@ from ui.pick import pick_runs
 from ui.wall import wall
 
 COUNTS = [12, 24, 48]
+ORDERS = ["As they come", "Worst first"]
 here = lab()
 
 
@@ -24,7 +25,7 @@ def moment_words(epoch: int | None) -> str:
 def pictures(chosen: list[comparison.Compared]) -> None:
     """The wall with its choices, rerun alone."""
     others = comparison.others(chosen[0], here)
-    source, when, many = st.columns([2, 3, 1.3], gap="large", vertical_alignment="top")
+    source, when, which, many = st.columns([2, 2.4, 1.3, 1.3], gap="large", vertical_alignment="top")
     words = {"": "Held out, never trained on", **others}
     name = source.selectbox("Images", list(words), format_func=words.__getitem__, key="wall-images")
     options: list[int | None] = [*comparison.epochs(chosen), None]
@@ -32,8 +33,10 @@ def pictures(chosen: list[comparison.Compared]) -> None:
     if len(options) > 1 and not name:
         moment = when.select_slider("Models after", options, None, moment_words, key="wall-epoch")
     count = many.segmented_control("How many", COUNTS, default=COUNTS[0], required=True, key="wall-count")
+    worst = which.segmented_control("Order", ORDERS, default=ORDERS[0], required=True, key="wall-order") == ORDERS[1]
+    pool = comparison.POOL if worst else count
     try:
-        made = comparison.elsewhere(chosen, name, count) if name else comparison.held_out(chosen, count, moment)
+        made = comparison.elsewhere(chosen, name, pool) if name else comparison.held_out(chosen, pool, moment)
     except (DataError, ValueError) as error:
         frame.problem(error)
         return
@@ -42,7 +45,7 @@ def pictures(chosen: list[comparison.Compared]) -> None:
         return
     for note in made.notes:
         st.info(note, icon=":material/info:")
-    st.html(wall(made))
+    st.html(wall(comparison.worst(made, count) if worst else made))
 
 
 st.html(Path(frame.__file__).parent / "assets/compare.css")

@@ -127,6 +127,21 @@ def trained_run(session_lab: Lab) -> TrainedRun:
 
 
 @pytest.fixture(scope="session")
+def denoiser(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    """A run that denoises and did not learn the digits 0 and 7, in a lab of its own."""
+    here = Lab.open(tmp_path_factory.mktemp("denoiser") / "lab")
+    config = tiny(
+        name="denoiser",
+        task__kind="denoise",
+        training__classes=("1", "2", "3", "4", "5", "6", "8", "9"),
+        training__epochs=20,
+        model__bottleneck__latent_dim=16,
+    )
+    run_id = train_here(here, config, "cyd")
+    return TrainedRun(here, run_id, here.run(run_id))
+
+
+@pytest.fixture(scope="session")
 def two_runs(session_lab: Lab, trained_run: TrainedRun) -> TwoRuns:
     """Two runs that differ in their code size."""
     other = train_here(session_lab, tiny(model__bottleneck__latent_dim=4), "bea")

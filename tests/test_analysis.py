@@ -9,10 +9,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import aecore
 from aecore import training
-from aecore.analysis import baselines, evaluation, generation, latent
+from aecore.analysis import anomalies, baselines, evaluation, generation, latent
 from aecore.analysis.projection import fit_pca, largest_angle
 from aecore.analysis.reconstruction import mse, psnr, reconstruct, ssim, window_side
 from aecore.analysis.sampling import Sampler
+from aecore.analysis.seen import seen
 from aecore.config import ConfigError, Facts, RunConfig, parse, writes
 from aecore.manifest import Mark
 from aecore.models import build
@@ -187,7 +188,7 @@ def data():
 
 def test_a_sample_shows_the_watched_images_one_class_after_another(data):
     trained = training.start(config(), data.facts, 1).model
-    sampler = Sampler(data, trained)
+    sampler = Sampler(data, trained, config())
     inputs, sample = sampler.inputs, sampler.take(trained)
     watched = data.watch_images.numpy()
     assert inputs.labels[:10].tolist() == list(range(10))
@@ -241,3 +242,57 @@ def test_a_linear_autoencoder_finds_the_principal_subspace():
     print(f"error {error / least:.5f} of PCA's, largest principal angle {angle:.2f} degrees")
     assert 1 - 1e-6 < error / least < 1.01
     assert angle < 5
+
+
+def test_the_gain_is_the_mean_of_what_each_image_gains_in_decibel():
+    images = np.full((3, 1, 4, 4), 100, np.uint8)
+    seen, x_hat = images.copy(), images.copy()
+    seen[0] += 50
+    seen[1] += 20  # the third was not changed: there is nothing to gain
+    x_hat[0] += 5
+    x_hat[1] += 4
+    found = evaluation.gain(images, seen, x_hat)
+    assert found["gain"] == pytest.approx((20 * math.log10(50 / 5) + 20 * math.log10(20 / 4)) / 2)
+    assert found["psnr_seen"] == pytest.approx(20 * (math.log10(255 / 50) + math.log10(255 / 20)) / 2)
+    assert evaluation.gain(images, images, x_hat) == {}
+    assert evaluation.gain(images, seen, images)["gain"] + found["psnr_seen"] == pytest.approx(58.92, abs=0.01)
+
+
+NOISY = {"task": {"kind": "denoise", "sigma": 0.3}}
+
+
+def test_what_the_encoder_saw_repeats_and_the_figures_are_made_from_it(data):
+    images = data.watch_images.numpy()
+    noisy, again = (seen(config(**NOISY), images, data.facts) for _ in range(2))
+    assert np.array_equal(noisy, again)
+    assert (noisy.shape, noisy.dtype) == (images.shape, np.uint8)
+    assert not np.array_equal(noisy, seen(config(**NOISY, training={"seed": 1}), images, data.facts))
+    assert seen(config(), images, data.facts) is images
+    trained = training.start(config(), data.facts, 1).model
+    found = evaluation.evaluate(trained, images, data.facts, noisy)
+    x_hat = reconstruct(trained, noisy, data.facts)
+    assert found["psnr"] == pytest.approx(psnr(images, x_hat).mean())
+    assert found["gain"] == pytest.approx(psnr(images, x_hat).mean() - psnr(images, noisy).mean())
+    assert "gain" not in evaluation.evaluate(trained, images, data.facts, images)
+
+
+def test_a_sample_of_a_task_is_made_from_what_the_encoder_saw(data):
+    trained = training.start(config(), data.facts, 1).model
+    sampler = Sampler(data, trained, config(**NOISY))
+    inputs, sample = sampler.inputs, sampler.take(trained)
+    assert inputs.seen is not None
+    assert not np.array_equal(inputs.seen, inputs.images)
+    assert np.array_equal(sample.x_hat, reconstruct(trained, inputs.seen, data.facts))
+    watched = data.watch_images.numpy()
+    x_hat = reconstruct(trained, seen(config(**NOISY), watched, data.facts), data.facts)
+    assert np.allclose(sample.errors, mse(watched, x_hat), atol=1e-3)
+    assert Sampler(data, trained, config()).inputs.seen is None
+
+
+def test_strange_images_are_told_by_their_errors():
+    errors, strange = np.array([1.0, 2, 3, 4]), np.array([False, False, True, True])
+    perfect = anomalies.detection(errors, strange)
+    assert perfect == {"auroc": 1, "average_precision": 1, "share": 0.5, "n": 4}
+    found = anomalies.detection(errors, np.array([False, True, False, True]))
+    assert found["auroc"] == 0.75  # three of the four pairs stand right
+    assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)

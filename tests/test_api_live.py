@@ -174,6 +174,21 @@ def test_a_strip_holds_exactly_the_pixels_of_the_sample(ask: Ask, trained_run: T
         np.testing.assert_array_equal(pixels(answer.content), np.concatenate(list(images[:5, 0]), axis=1))
 
 
+def test_what_the_encoder_sees_is_a_strip_of_its_own_for_a_task(
+    ask: Ask, denoiser: TrainedRun, trained_run: TrainedRun
+) -> None:
+    client, inputs = ask(denoiser.lab), denoiser.folder.inputs()
+    assert inputs is not None
+    assert inputs.seen is not None
+    assert client.get(f"/api/samples?run={denoiser.id}").json()["seen"]
+    strip = pixels(client.get(f"/api/seen/{denoiser.id}.png?n=5").content)
+    np.testing.assert_array_equal(strip, np.concatenate(list(inputs.seen[:5, 0]), axis=1))
+    client = ask(trained_run.lab)
+    assert not client.get(f"/api/samples?run={trained_run.id}").json()["seen"]
+    answer = client.get(f"/api/seen/{trained_run.id}.png")
+    assert (answer.status_code, answer.json()["problem"][:11]) == (404, "The encoder")
+
+
 @pytest.mark.parametrize("run", ["recorded-2", "recorded-16"])
 def test_a_recorded_demo_is_there_before_the_first_run(ask: Ask, lab: Lab, run: str) -> None:
     client = ask(lab)

@@ -126,6 +126,20 @@ def test_evaluating_gives_the_test_splits_metrics(two_runs: TwoRuns, cli: Cli) -
     assert found["test"] == (two_runs.folders[1].analysis_metrics() or {})["test"]
 
 
+def test_evaluating_tells_the_gain_of_a_task_and_the_classes_that_were_left_out(denoiser: TrainedRun, cli: Cli) -> None:
+    code, out, _ = cli(denoiser.lab, "evaluate", denoiser.id)
+    assert code == 0
+    assert "What the encoder saw has a PSNR of" in out
+    assert "Left out of training: 0, 7. Of all 297 test images, the error tells these with an AUROC of 0." in out
+    found = json.loads(cli(denoiser.lab, "evaluate", denoiser.id, "--json")[1])
+    kept = denoiser.folder.analysis_metrics() or {}
+    assert (found["test"], found["anomalies"]) == (kept["test"], kept["anomalies"])
+    assert kept["test"]["gain"] > 0
+    assert 0.5 < kept["anomalies"]["auroc"] <= 1
+    assert kept["test"]["n"] + round(kept["anomalies"]["share"] * 297) == 297
+    assert "gain" in (denoiser.folder.result() or {})
+
+
 def test_somebody_elses_run_is_not_touched_without_asking(
     lab: Lab, tiny_config: RunConfig, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,10 @@ PUBLISHED = {
     "conv-valid-5x5-tanh": (GREY, "6x24x24 16x20x20 6x24x24 1x28x28", 5_129, (16, 20, 20)),
     "compress-32": (GREY, "128 64 32 64 128 784", 222_384, (32,)),
     "compress-32-cifar10": (COLOUR, "128 64 32 64 128 3072", 810_400, (32,)),
+    "denoise-mnist": (GREY, "512 64 512 784", 870_224, (64,)),
+    "anomaly-mnist": (GREY, "256 64 8 64 256 784", 436_632, (8,)),
+    "super-resolve-2x": (COLOUR, "64x32x32 3x32x32", 9_667, (64, 32, 32)),
+    "colourise": (COLOUR, "64x32x32 3x32x32", 9_667, (64, 32, 32)),
     "stl10-conv-100": (COLOUR, "", 263_017_975, (100,)),
     "stl10-conv-100-tanh": (COLOUR, "", 263_017_975, (100,)),
     "vae-16": (GREY, "32x14x14 64x7x7 256 16 16 256 3136 32x14x14 1x28x28", 1_688_289, (16,)),
@@ -182,7 +186,10 @@ def test_every_preset_trains_on_every_data_set_or_is_refused_with_its_sentence(n
 
 def refused(name: str, known: Facts) -> str:
     """A piece of the sentence that refuses a preset on a data set; '' where it trains."""
-    side = min(known.shape[1:])
+    channels, *sides = known.shape
+    side = min(sides)
+    if name == "colourise" and channels == 1:
+        return "these images have 1 channel: there is no colour to find"
     if name.startswith("conv-valid-5x5") and side < 9:
         return "but the input of convolution 2 is only 4x4 pixels"
     return ""

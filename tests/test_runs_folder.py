@@ -70,6 +70,12 @@ def test_samples_and_inputs_come_back(folder: RunFolder) -> None:
     assert sample is not None
     assert (back.split, back.images.dtype, sample.step, sample.epoch, sample.seconds) == ("val", np.uint8, 12, 2, 1.5)
     assert np.array_equal(back.images, x)
+    assert back.seen is None, "as in the folders of older runs"
+    folder.write_inputs(inputs._replace(seen=x + 1))
+    again = folder.inputs()
+    assert again is not None
+    assert again.seen is not None
+    assert np.array_equal(again.seen, x + 1)
     assert np.array_equal(sample.x_hat, x)
     assert folder.sample_steps() == [12]
 

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from aecore.jobs.foreground import train_here
 from aecore.runs import Inputs, Lab, runs
-from tests.conftest import TwoRuns, tiny
+from tests.conftest import TrainedRun, TwoRuns, tiny
 from ui import comparison, scores
 from ui.wall import _layout, thousandths, wall
 
@@ -47,6 +47,44 @@ def test_two_runs_stand_side_by_side_with_figures_and_differences(
         assert words in said
     assert "model.bottleneck.latent_dim" in said
     assert "training.epochs" not in said, "only what differs"
+
+
+def test_what_a_denoiser_saw_is_a_column_and_its_gain_a_figure(
+    denoiser: TrainedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = open_page(denoiser.lab, monkeypatch, runs=denoiser.id)
+    assert not at.exception
+    said = text(at)
+    assert said.count("<figure") == 3 * 12, "original, input and reconstruction"
+    assert "<b>Input</b>" in said
+    metrics = denoiser.folder.analysis_metrics() or {}
+    for words in ("Gain, dB", f"{metrics['test']['gain']:+.2f}", "AUROC", f"{metrics['anomalies']['auroc']:.3f}"):
+        assert words in said
+    inputs, (found, _) = denoiser.folder.inputs(), comparison.gather(denoiser.lab, runs(denoiser.lab))
+    made = comparison.held_out(found, 5, None)
+    assert made is not None
+    assert inputs is not None
+    assert inputs.seen is not None
+    assert [column.is_input for column in made.columns] == [True, False]
+    np.testing.assert_array_equal(made.columns[0].images, inputs.seen[:5])
+    at.selectbox("wall-images").set_value("shapes").run()
+    assert not at.exception
+    assert text(at).count("<figure") == 3 * 12
+
+
+def test_the_worst_of_all_classes_can_be_looked_at(denoiser: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = open_page(denoiser.lab, monkeypatch, runs=denoiser.id)
+    assert at.selectbox("wall-images").options[1] == "Test images of all classes"
+    at.selectbox("wall-images").set_value("digits").run()
+    at.segmented_control("wall-order").set_value("Worst first").run()
+    assert not at.exception
+    assert text(at).count("<figure") == 3 * 12
+    found, _ = comparison.gather(denoiser.lab, runs(denoiser.lab))
+    made = comparison.elsewhere(found, "digits", 100)
+    shown = comparison.worst(made, 5)
+    assert shown.columns[1].errors.tolist() == sorted(made.columns[1].errors, reverse=True)[:5]
+    assert {"0", "7"} & set(comparison.elsewhere(found, "digits", 100).names), "classes that were left out"
+    np.testing.assert_allclose(comparison.errors(shown.originals, shown.columns[1].images), shown.columns[1].errors)
 
 
 def test_the_latest_two_runs_are_there_without_a_choice(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,8 @@ from aecore.runs.lab import Lab
 from ui.lab import lab, latest_stamp, split, trained
 from ui.palette import run_colour
 
+POOL = 256
+"""Images among which the worst are looked for."""
 FEW = 4
 """With fewer common images than this, the models are run on the first run's images instead."""
 
@@ -36,12 +38,16 @@ class Compared(NamedTuple):
 
 
 class Column(NamedTuple):
-    """What one model made of the originals: images (n, C, H, W) uint8 and MSE per pixel (n,), in [0,1] units."""
+    """What one model made of the originals: images (n, C, H, W) uint8 and MSE per pixel (n,), in [0,1] units.
+
+    Or what its encoder saw of them, where the run's task makes that something else (`is_input`).
+    """
 
     run: Compared
     images: np.ndarray
     errors: np.ndarray
     when: str
+    is_input: bool = False
 
 
 class Wall(NamedTuple):
@@ -124,9 +130,9 @@ def held_out(runs: Sequence[Compared], count: int, epoch: int | None) -> Wall | 
     columns = [
         column
         for run in runs
-        if (column := _column(run, originals, [places[run.row.id].get(i) for i in chosen], epoch))
+        for column in _columns(run, originals, [places[run.row.id].get(i) for i in chosen], epoch, watched)
     ]
-    return Wall(originals, tuple(_name(runs[0].facts, first.labels[i]) for i in chosen), columns, notes)
+    return Wall(originals, tuple(_name(runs[0].facts, first.labels[i]) for i in chosen), _each_once(columns), notes)
 
 
 def elsewhere(runs: Sequence[Compared], name: str, count: int) -> Wall:
@@ -138,16 +144,28 @@ def elsewhere(runs: Sequence[Compared], name: str, count: int) -> Wall:
     columns, notes = [], []
     for run in runs:
         try:
-            images = _through(run.row.id, latest_stamp(run.row.id), config.model_dump_json(), count, originals)
-            columns.append(Column(run, images, errors(originals, images), "newest model"))
+            stamp, key = latest_stamp(run.row.id), config.model_dump_json()
+            columns += _made(run, originals, *_through(run.row.id, stamp, key, count, originals), "newest model")
         except ValueError as error:
             notes.append(f"{run.label}: {error}")
-    return Wall(originals, tuple(found.class_names[i] for i in found.labels[chosen]), columns, notes)
+    names = tuple(found.class_names[i] for i in found.labels[chosen])
+    return Wall(originals, names, _each_once(columns), notes)
+
+
+def worst(made: Wall, count: int) -> Wall:
+    """The images of a wall whose mean error over the models is largest, the worst first."""
+    total = np.sum([column.errors for column in made.columns if not column.is_input], axis=0)
+    first = np.argsort(-total, kind="stable")[:count]
+    columns = [c._replace(images=c.images[first], errors=c.errors[first]) for c in made.columns]
+    return made._replace(originals=made.originals[first], names=tuple(made.names[i] for i in first), columns=columns)
 
 
 def others(run: Compared, here: Lab) -> dict[str, str]:
-    """{name: title} of the data sets that can be shown at the shape of this run, and are there."""
+    """{name: title} of the data sets that can be shown at the shape of this run, and are there; among them the run's own, where
+    classes were left out of its training."""
     found = {}
+    if run.config.training.classes and data.dataset(run.config.data.name).kind != "folder":
+        found[run.config.data.name] = "Test images of all classes"
     for name, known in data.DATASETS.items():
         try:
             config = converted(run.config.data, run.facts, name)
@@ -180,19 +198,41 @@ def errors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return found
 
 
-def _column(run: Compared, originals: np.ndarray, places: list[int | None], epoch: int | None) -> Column | None:
-    """From the run's own samples where it was watched on all of these images, else from its model; None where there is neither."""
+def _columns(
+    run: Compared, originals: np.ndarray, places: list[int | None], epoch: int | None, watched: dict[str, Inputs]
+) -> list[Column]:
+    """From the run's own samples where it was watched on all of these images, else from its model; none where there is neither."""
     if None in places:
         try:
-            images = trained(run.row.id, latest_stamp(run.row.id)).reconstruct(originals)
+            model = trained(run.row.id, latest_stamp(run.row.id))
+            seen = model.see(originals)
+            return _made(run, originals, seen, model.reconstruct(seen), "newest model")
         except ValueError:
-            return None
-        return Column(run, images, errors(originals, images), "newest model")
+            return []
     found = _sample(run, epoch)
     if found is None:
-        return None
-    images = found.x_hat[[place for place in places if place is not None]]
-    return Column(run, images, errors(originals, images), f"epoch {found.epoch}" if found.step else "untrained")
+        return []
+    at = [place for place in places if place is not None]
+    saw = watched[run.row.id].seen
+    seen = originals if saw is None else saw[at]
+    return _made(run, originals, seen, found.x_hat[at], f"epoch {found.epoch}" if found.step else "untrained")
+
+
+def _made(run: Compared, originals: np.ndarray, seen: np.ndarray, x_hat: np.ndarray, when: str) -> list[Column]:
+    """The column of the reconstructions, and before it what the encoder saw, where that is not the originals."""
+    made = Column(run, x_hat, errors(originals, x_hat), when)
+    if np.array_equal(seen, originals):
+        return [made]
+    return [Column(run, seen, errors(originals, seen), "input", True), made]
+
+
+def _each_once(columns: Sequence[Column]) -> list[Column]:
+    """Without the inputs that an earlier column shows already: runs with the same task and seed see the same."""
+    kept: list[Column] = []
+    for column in columns:
+        if not any(k.is_input and column.is_input and np.array_equal(k.images, column.images) for k in kept):
+            kept.append(column)
+    return kept
 
 
 def _sample(run: Compared, epoch: int | None) -> SampleFile | None:
@@ -224,9 +264,11 @@ def _read_inputs(run_id: str) -> Inputs | None:
 
 
 @st.cache_resource(max_entries=64, show_spinner="Running the model on these images …")
-def _through(run_id: str, stamp: str, config: str, count: int, _images: np.ndarray) -> np.ndarray:
-    found: np.ndarray = trained(run_id, stamp).reconstruct(_images)
-    return found
+def _through(run_id: str, stamp: str, config: str, count: int, _images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the encoder sees of the images, and what the model makes of it."""
+    model = trained(run_id, stamp)
+    seen = model.see(_images)
+    return seen, model.reconstruct(seen)
 
 
 def _places(first: Inputs, other: Inputs | None) -> dict[int, int]:

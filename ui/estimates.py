@@ -32,9 +32,9 @@ class Data:
         return _facts(config.model_dump_json(), self.roots)
 
     def check(self, config: RunConfig) -> None:
-        """Raises ConfigError or DataError where the layers do not fit the images, or a class or the device is not there."""
+        """Raises ConfigError or DataError where the layers or the task do not fit the images, or a class or the device is not there."""
         facts = self.facts(config.data)
-        config.model.code_shape(facts.shape)
+        config.suits(facts.shape)
         if (sentence := self.where(config)).startswith("There is no"):
             raise ConfigError({"training.device": sentence})
         for name in config.training.classes:

@@ -18,7 +18,7 @@ from ui.live import live_curves, live_pictures, shown
 from ui.palette import TONES
 from ui.queue import badge, plain
 from ui.run_actions import actions, button, clone, told_problem
-from ui.words import advice, standing, what_is_kept, when
+from ui.words import advice, figures, standing, what_is_kept, when
 from ui.words import shown as value_words
 
 KEPT = re.compile(r" The checkpoint of step [\d,]+ is kept\.$")
@@ -32,6 +32,7 @@ def show(folder: RunFolder) -> None:
         actions(row)
     told_problem()
     live(standing_line, row)
+    live(figures_line, row)
     parent(row)
     if row.state == "failed":
         failure(row)
@@ -103,6 +104,14 @@ def failure(row: RunRow) -> None:
             clone(row, "Clone and change")
         if lines:
             st.code(lines, language=None)
+
+
+def figures_line(row: RunRow) -> None:
+    """What was measured of the model: on the test images once it is analysed, until then on those that were watched."""
+    folder = lab().run(row.id)
+    metrics = folder.analysis_metrics() or {}
+    if text := figures(metrics.get("test") or folder.result() or {}, metrics.get("anomalies")):
+        st.markdown(f":gray[{plain(text)}]")
 
 
 def printed(row: RunRow) -> None:

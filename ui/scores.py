@@ -12,6 +12,8 @@ from ui.widgets import choices_of, say
 from ui.words import shown, span
 
 BASELINE = "#8a8f99"
+GAIN = "PSNR of the reconstructions above that of what the encoder saw, mean over the images"
+AUROC = "Chance that an image of a class that was left out of training has a larger error than one of the others"
 
 
 class Score(NamedTuple):
@@ -26,6 +28,8 @@ class Score(NamedTuple):
     parameters: int | None = None
     code_size: int | None = None
     seconds: float | None = None
+    gain: float | None = None
+    auroc: float | None = None
 
 
 def scores(runs: Sequence[Compared]) -> list[Score]:
@@ -34,13 +38,13 @@ def scores(runs: Sequence[Compared]) -> list[Score]:
     for run in runs:
         result, metrics = run.folder.result() or {}, run.folder.analysis_metrics() or {}
         seen = metrics.get("test") or result
-        found.append(_score(run, seen, result))
+        found.append(_score(run, seen, result, metrics.get("anomalies", {})))
         for line in _baselines(run, metrics):
             beat[line.label] = line
     return [*found, *sorted(beat.values(), key=lambda line: line.mse or 0)]
 
 
-def _score(run: Compared, seen: dict[str, Any], result: dict[str, Any]) -> Score:
+def _score(run: Compared, seen: dict[str, Any], result: dict[str, Any], strange: dict[str, Any]) -> Score:
     where = (
         f"{int(seen['n']):,} test"
         if "n" in seen
@@ -56,6 +60,8 @@ def _score(run: Compared, seen: dict[str, Any], result: dict[str, Any]) -> Score
         model.get("parameters"),
         run.row.code_size,
         result.get("seconds"),
+        seen.get("gain"),
+        strange.get("auroc"),
     )
 
 
@@ -75,16 +81,31 @@ def table(lines: Sequence[Score]) -> str:
     heads = ["", "Images", "MSE per pixel, × 10⁻³", "", "PSNR, dB", "SSIM", "Code size", "Parameters", "Training time"]
     head = "".join(f'<th class="{"n" * (i > 3)}{" mse" * (i == 2)}">{text}</th>' for i, text in enumerate(heads))
     runs = [line for line in lines if line.colour != BASELINE]
+    extra = [name for name in EXTRA if any(getattr(line, name) is not None for line in runs)]
+    head += "".join(f'<th class="n" title="{EXTRA[name].help}">{EXTRA[name].head}</th>' for name in extra)
     best = (
         min((r.mse for r in runs if r.mse is not None), default=None),
         max((r.psnr for r in runs if r.psnr is not None), default=None),
         max((r.ssim for r in runs if r.ssim is not None), default=None),
     )
     largest = max((line.mse for line in lines if line.mse is not None), default=1.0) or 1.0
-    return f'<table class="scores"><thead><tr>{head}</tr></thead><tbody>{"".join(_line(x, largest, best) for x in lines)}</tbody></table>'
+    body = "".join(_line(line, largest, best, extra) for line in lines)
+    return f'<table class="scores"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
-def _line(line: Score, largest: float, best: tuple[float | None, ...]) -> str:
+class Extra(NamedTuple):
+    """A figure that only some runs have: its heading, what it means, and how it is written."""
+
+    head: str
+    help: str
+    form: str
+
+
+EXTRA = {"gain": Extra("Gain, dB", GAIN, "+.2f"), "auroc": Extra("AUROC, left out", AUROC, ".3f")}
+"""Field of a Score -> its column, which is there where some run has it."""
+
+
+def _line(line: Score, largest: float, best: tuple[float | None, ...], extra: Sequence[str]) -> str:
     baseline = line.colour == BASELINE
     marked = [
         " best" * (not baseline and value is not None and value == top)
@@ -102,6 +123,9 @@ def _line(line: Score, largest: float, best: tuple[float | None, ...]) -> str:
         f'<td class="n">{"–" if line.parameters is None else f"{line.parameters:,}"}</td>',
         f'<td class="n">{"–" if line.seconds is None else span(line.seconds)}</td>',
     ]
+    for name in extra:
+        value = getattr(line, name)
+        cells.append(f'<td class="n">{"–" if value is None else format(value, EXTRA[name].form)}</td>')
     return f'<tr class="{"baseline" * baseline}" style="--c:{line.colour}">{"".join(cells)}</tr>'
 
 

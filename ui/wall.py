@@ -63,6 +63,10 @@ def _block(shown: Wall, rows: Sequence[int], best: np.ndarray) -> str:
 
 
 def _head(column: Column) -> str:
+    if column.is_input:
+        title = f"What the encoder of {column.run.row.id} sees, by its task {column.run.config.task.kind!r}"
+        mean = thousandths(float(column.errors.mean()))
+        return f'<div class="head" title="{escape(title)}"><b>Input</b><small>mean {mean}</small></div>'
     title = f"{column.run.row.id}: mean error of these images {thousandths(float(column.errors.mean()))} × 10⁻³, {column.when}"
     return (
         f'<div class="head" style="--c:{column.run.colour}" title="{escape(title)}"><b>{escape(column.run.label)}</b>'
@@ -78,9 +82,10 @@ def _row(shown: Wall, i: int, best: int) -> str:
 
 def _cell(column: Column, i: int, is_best: bool) -> str:
     error = thousandths(float(column.errors[i]))
+    name = "Input" if column.is_input else escape(column.run.label)
     return (
         f'<figure class="{"best" if is_best else ""}" style="--c:{column.run.colour}"><img src="{_url(column.images[i])}" '
-        f'alt="{escape(column.run.label)}, image {i + 1}, error {error}"><figcaption>{error}</figcaption></figure>'
+        f'alt="{name}, image {i + 1}, error {error}"><figcaption>{error}</figcaption></figure>'
     )
 
 
@@ -89,8 +94,9 @@ def _url(image: np.ndarray) -> str:
 
 
 def _best(columns: Sequence[Column]) -> np.ndarray:
-    """(n,) place of the column with the smallest error of each row; -1 where there is only one, which wins nothing."""
-    if len(columns) < 2:
+    """(n,) place of the model's column with the smallest error of each row; -1 where there is only one, which wins nothing."""
+    if sum(not column.is_input for column in columns) < 2:
         return np.full(len(columns[0].errors) if columns else 0, -1)
-    found: np.ndarray = np.argmin([column.errors for column in columns], axis=0)
+    errors = [np.full_like(column.errors, np.inf) if column.is_input else column.errors for column in columns]
+    found: np.ndarray = np.argmin(errors, axis=0)
     return found

@@ -66,6 +66,29 @@ def standing(row: RunRow, expected: Forecast | None = None) -> str:
     return f"{row.shown.capitalize()}{took}."
 
 
+def figures(seen: dict[str, Any], anomalies: dict[str, Any] | None = None) -> str:
+    """How good a model is, in one line, from what was measured of it; '' where nothing was.
+
+    >>> figures({"mse": 0.0123, "psnr": 19.51, "ssim": 0.871, "gain": 9.87, "n": 10000.0}, {"auroc": 0.93, "left_out": ["0"]})
+    '10,000 test images: MSE 0.0123, PSNR 19.5 dB (9.9 dB above what the encoder saw), SSIM 0.871. Left out: 0; the error tells it with an AUROC of 0.930.'
+    """
+    if "psnr" not in seen:
+        return ""
+    where = (
+        f"{int(seen['n']):,} test images" if "n" in seen else f"{SPLITS.get(seen.get('split', ''), 'Held-out')} images"
+    )
+    gain = seen.get("gain")
+    over = "" if gain is None else f" ({abs(gain):.1f} dB {'above' if gain >= 0 else 'below'} what the encoder saw)"
+    text = f"{where}: MSE {seen['mse']:.4f}, PSNR {seen['psnr']:.1f} dB{over}, SSIM {seen['ssim']:.3f}."
+    if not anomalies:
+        return text
+    names = ", ".join(anomalies["left_out"])
+    return f"{text} Left out: {names}; the error tells it with an AUROC of {anomalies['auroc']:.3f}."
+
+
+SPLITS = {"val": "Validation", "test": "Test"}
+
+
 def what_is_kept(row: RunRow) -> str:
     """What a failed run leaves behind."""
     rest = f"the curves and the pictures until step {row.step:,}"

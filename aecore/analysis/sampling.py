@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from aecore.analysis.passes import pictures
+from aecore.analysis.seen import seen_on
 from aecore.analysis.watched import Inputs
+from aecore.config import RunConfig
 from aecore.data import normalise
 from aecore.models import Autoencoder
 from aecore.training import Data
@@ -30,20 +32,27 @@ class Sample(NamedTuple):
 
 
 class Sampler:
-    """Takes samples of a model between two steps of its training, which does not feel it."""
+    """Takes samples of a model between two steps of its training, which does not feel it.
 
-    def __init__(self, data: Data, model: Autoencoder):
+    The model sees the images as the run's task leaves them, with the same noise each time.
+    """
+
+    def __init__(self, data: Data, model: Autoencoder, config: RunConfig):
         self.images, self.facts = data.watch_images, data.facts
+        self.seen = seen_on(config, self.images, self.facts)
         labels, indices = data.watch_labels.cpu().numpy(), data.watch_indices
         self.points = min(POINTS, max(1, LARGEST_CODES // prod(model.code_shape)))
         self.shown = _one_class_after_another(labels)[:PICTURES]
+        shown = torch.from_numpy(self.shown).to(self.images.device)
+        self.seen_shown = self.seen[shown]
         self.inputs = Inputs(
-            self.images[torch.from_numpy(self.shown).to(self.images.device)].cpu().numpy(),
+            self.images[shown].cpu().numpy(),
             labels[self.shown],
             indices[self.shown],
             labels[: self.points],
             indices[: self.points],
             data.watch_split,
+            None if self.seen is self.images else self.seen_shown.cpu().numpy(),
         )
 
     def take(self, model: Autoencoder) -> Sample:
@@ -52,16 +61,17 @@ class Sampler:
         codes: list[Tensor] = []
         errors: list[Tensor] = []
         with model.evaluating():
-            for part in self.images.split(model.evaluation_batch):
-                x = normalise(part, self.facts.value_range)  # (B, C, H, W)
-                z = model.encode(x)
+            size = model.evaluation_batch
+            for images, seen in zip(self.images.split(size), self.seen.split(size), strict=True):
+                target = normalise(images, self.facts.value_range)  # (B, C, H, W)
+                z = model.encode(normalise(seen, self.facts.value_range))
                 missing = self.points - sum(map(len, codes))
                 if missing > 0:
                     codes.append(z[:missing].flatten(1).float())
-                difference = (model.decode(z).clamp(low, high) - x) / (high - low)
+                difference = (model.decode(z).clamp(low, high) - target) / (high - low)
                 errors.append(difference.square().mean(dim=(1, 2, 3)))
-            shown = normalise(torch.from_numpy(self.inputs.images).to(model.device), self.facts.value_range)
-            x_hat = pictures(model.decode(model.encode(shown)), self.facts)
+            x = normalise(self.seen_shown, self.facts.value_range)
+            x_hat = pictures(model.decode(model.encode(x)), self.facts)
         return Sample(x_hat, torch.cat(codes).cpu().numpy(), torch.cat(errors).cpu().numpy())
 
 

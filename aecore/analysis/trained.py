@@ -7,6 +7,7 @@ import numpy as np
 
 from aecore import manifest
 from aecore.analysis import latent, reconstruction
+from aecore.analysis.seen import seen
 from aecore.config import ConfigError, Facts, RunConfig, reads
 from aecore.models import Autoencoder, Decoder, Encoder
 from aecore.training.checkpoints import kept_facts, load_model
@@ -33,6 +34,10 @@ class Trained(NamedTuple):
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
         """uint8 images -> uint8 images. Raises ValueError for images of another shape."""
         return reconstruction.reconstruct(self.model, images, self.facts)
+
+    def see(self, images: np.ndarray) -> np.ndarray:
+        """What the encoder sees of uint8 images under the run's task, as uint8 images: themselves for the identity."""
+        return seen(self.config, images, self.facts)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """uint8 images -> codes (N, numbers of one code) float32. Raises ValueError for images of another shape."""

@@ -20,3 +20,5 @@ class Inputs(NamedTuple):
     """(m,) int64: place of each point in its split."""
     split: str
     """'val' or 'test'."""
+    seen: np.ndarray | None = None
+    """(n, C, H, W) uint8: what the encoder sees of the images; None where that is the images themselves, and in older folders."""

@@ -12,13 +12,13 @@ from aecore.config.bottlenecks import BottleneckConfig, FeatureMapBottleneck, Ve
 from aecore.config.data import DataConfig
 from aecore.config.facts import Shape
 from aecore.config.objectives import ObjectiveConfig, ReconstructionObjective
-from aecore.config.tasks import DenoiseTask, IdentityTask
+from aecore.config.tasks import AnyTask, IdentityTask
 from aecore.config.training import TrainingConfig
 
 SCHEMA_VERSION = 1
 
 BackboneConfig = Annotated[DenseBackbone | ConvBackbone, Field(discriminator="kind")]
-TaskConfig = Annotated[IdentityTask | DenoiseTask, Field(discriminator="kind")]
+TaskConfig = Annotated[AnyTask, Field(discriminator="kind")]
 
 
 class ModelConfig(Config):
@@ -84,6 +84,12 @@ class RunConfig(Config):
         if problems := self._alone():
             raise ConfigError(problems)
         return self
+
+    def suits(self, shape: Shape) -> None:
+        """Raises ConfigError where the layers or the task do not go with images of `shape` (C, H, W)."""
+        self.model.code_shape(shape)
+        if sentence := self.task.refusal(shape):
+            raise ConfigError({"task.kind": sentence})
 
     def _alone(self) -> dict[str, str]:
         """Why several processes cannot train it together."""

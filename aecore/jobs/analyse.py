@@ -7,7 +7,7 @@ import numpy as np
 
 import aecore
 from aecore import data
-from aecore.analysis import baselines, evaluation, reconstruction
+from aecore.analysis import anomalies, baselines, evaluation, reconstruction
 from aecore.analysis.trained import Trained
 from aecore.config import RunConfig
 from aecore.jobs.work import Stopped, Work
@@ -47,14 +47,29 @@ def analyse(work: Work) -> None:
 def figures(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     """Metrics on the run's test images: {'test': mse, psnr, ssim, n}, and of two methods that need no network.
 
+    Where the run has a task, 'test' has 'psnr_seen' and 'gain' too; where classes were left out of its training, there is
+    'anomalies': their names, and how well the error of a test image tells that it is of one of them.
+
     Raises:
         DataError: where the images are gone.
     """
     config = trained.config
     train = data.choose(data.load(config.data, "train", roots), config.training).images
     test = data.of_classes(data.load(config.data, "test", roots), config.training).images
-    seen = evaluation.evaluate(trained.model, test, trained.facts)
-    return {"test": seen, "baselines": _compared(train, test, int(np.prod(trained.model.code_shape)))}
+    found = evaluation.evaluate(trained.model, test, trained.facts, trained.see(test))
+    compared = _compared(train, test, int(np.prod(trained.model.code_shape)))
+    return {"test": found, "baselines": compared} | _anomalies(trained, roots)
+
+
+def _anomalies(trained: Trained, roots: data.Roots) -> dict[str, Any]:
+    """{'anomalies': ...} of the whole test split, {} where the run was trained on all classes."""
+    split, known = data.load(trained.config.data, "test", roots), trained.config.training.classes
+    left_out = [name for name in split.class_names if known and name not in known]
+    strange = np.isin(split.labels, [split.class_names.index(name) for name in left_out])
+    if strange.all() or not strange.any():
+        return {}
+    errors = _measured(trained, split.images, lambda: None)["errors"]
+    return {"anomalies": {"left_out": left_out, **anomalies.detection(errors, strange)}}
 
 
 def chosen(split: data.Split, config: RunConfig, code_size: int) -> np.ndarray:
@@ -81,10 +96,10 @@ def _compared(train: np.ndarray, test: np.ndarray, code_size: int) -> dict[str, 
 
 
 def _measured(trained: Trained, images: np.ndarray, step: Callable[[], None]) -> dict[str, np.ndarray]:
-    codes, errors = [], []
+    codes, errors, seen = [], [], trained.see(images)
     for begin in range(0, len(images), CHUNK):
-        chunk = images[begin : begin + CHUNK]
-        codes.append(trained.encode(chunk))
-        errors.append(reconstruction.mse(chunk, trained.decode(codes[-1])))
+        part = slice(begin, begin + CHUNK)
+        codes.append(trained.encode(seen[part]))
+        errors.append(reconstruction.mse(images[part], trained.decode(codes[-1])))
         step()
     return {"codes": np.concatenate(codes), "errors": np.concatenate(errors).astype(np.float32)}

@@ -77,10 +77,11 @@ def submit(
         begin: fills the new folder before anybody sees it, and returns the step of the checkpoint that it put there.
 
     Raises:
-        ConfigError: where the data set is unknown or the model does not fit its images.
+        ConfigError: where the data set is unknown, or the model or the task does not fit its images.
         LabError: where the lab cannot be written.
     """
-    code_size = config.model.code_size(data.facts(config.data, lab.data_roots).shape)
+    shape = data.facts(config.data, lab.data_roots).shape
+    config.suits(shape)
     submission = hashlib.sha256(f"{owner}\n{nonce}\n{writes(config)}".encode()).hexdigest() if nonce else None
     values = {
         "name": config.name or config.data.name,
@@ -88,7 +89,7 @@ def submit(
         "dataset": config.data.name,
         "backbone": config.model.backbone.kind,
         "bottleneck": config.model.bottleneck.kind,
-        "code_size": code_size,
+        "code_size": config.model.code_size(shape),
         "epochs": config.training.epochs,
         "created": time.time(),
         "parent": parent,

@@ -27,7 +27,7 @@ class Recorder:
     def __init__(self, work: Work, state: training.TrainState, data: training.Data, before: Mark = Mark()):
         config = work.folder.config()
         self.work, self.folder, self.state, self.facts = work, work.folder, state, data.facts
-        self.sampler = Sampler(data, state.model)
+        self.sampler = Sampler(data, state.model, config)
         self.total_steps = training.total_steps(config, len(data.train_images))
         self.batch_size = min(config.training.batch_size, len(data.train_images))
         self.waiting: list[training.Row] = []

@@ -24,7 +24,7 @@ def rehearse(lab: Lab) -> None:
         few = {name: getattr(whole, name)[:64] for name in ("watch_images", "watch_labels", "watch_indices")}
         data = dataclasses.replace(whole, **few)
         state = training.start(config, data.facts, torch.get_num_threads())
-        sampler = Sampler(data, state.model)
+        sampler = Sampler(data, state.model, config)
         for _ in training.train(state, data, config):
             pass
         sampler.take(state.model)

@@ -10,6 +10,7 @@ import torch
 
 from aecore import data, manifest, training
 from aecore.analysis.evaluation import evaluate
+from aecore.analysis.seen import seen
 from aecore.config import Facts, RunConfig, with_values
 from aecore.jobs import queue
 from aecore.jobs.recorder import Recorder
@@ -156,12 +157,12 @@ def _figures(config: RunConfig, recorder: Recorder, prepared: training.Data) -> 
     """What result.json holds: the last figures on the watched split."""
     split = data.watch_split(config.data)
     images = prepared.watch_images.cpu().numpy()
-    seen = evaluate(recorder.state.model, images, prepared.facts)
+    found = evaluate(recorder.state.model, images, prepared.facts, seen(config, images, prepared.facts))
     model = recorder.folder.model() or {}
     return {
         "split": split,
         "loss": recorder.latest.get((split, "loss")),
-        **{name: seen[name] for name in ("mse", "psnr", "ssim")},
+        **{name: value for name, value in found.items() if name != "n"},
         "parameters": model["parameters"],
         "code_size": model["code_size"],
         "seconds": recorder.seconds,

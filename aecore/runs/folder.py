@@ -153,7 +153,8 @@ class RunFolder:
 
     def write_inputs(self, inputs: Any) -> None:
         """Keep the watched images: anything with the fields of `Inputs`."""
-        arrays = {name: np.asarray(getattr(inputs, name)) for name in Inputs._fields}
+        given = {name: getattr(inputs, name) for name in Inputs._fields}
+        arrays = {name: np.asarray(value) for name, value in given.items() if value is not None}
         files.write_arrays(self.path / "samples" / "inputs.npz", **arrays)
 
     def sample_steps(self) -> list[int]:

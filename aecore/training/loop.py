@@ -33,9 +33,9 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | No
     while state.step < total and not patience_is_over(state, config):
         for images, label in batches(data, training, state.epoch, state.position):
             target = normalise(augment(images, training, state.noise), value_range)  # (B, C, H, W)
-            x = corrupt(config.task, target, value_range, state.noise)
+            x, mask = corrupt(config.task, target, value_range, state.noise)
 
-            batch, share = state.world.share(Batch(x, target, label), state.noise)
+            batch, share = state.world.share(Batch(x, target, label, mask), state.noise)
             with state.autocast():
                 terms = state.model.training_step(batch, Progress(state.step, total), state.noise)
             loss = total_of(terms, share)
@@ -125,7 +125,8 @@ def _evaluate_batch(
 ) -> tuple[dict[str, Tensor], Tensor, Tensor | None]:
     low, high = data.facts.value_range
     target = normalise(images, data.facts.value_range)  # (B, C, H, W)
-    batch = Batch(corrupt(config.task, target, data.facts.value_range, noise), target)
+    x, mask = corrupt(config.task, target, data.facts.value_range, noise)
+    batch = Batch(x, target, mask=mask)
     output = model(batch)
     mse = ((output.x_hat.clamp(low, high) - target) / (high - low)).square().mean()
     return model.loss_terms(batch, output, progress, noise), mse, output.usage

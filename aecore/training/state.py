@@ -80,8 +80,9 @@ def start(config: RunConfig, facts: Facts, threads: int | None = None) -> TrainS
     """A run before its first step. The weights are made on the CPU, so that every device starts from the same ones.
 
     Raises:
-        ConfigError: where the layers do not fit the images, or for a device that is not there.
+        ConfigError: where the layers or the task do not fit the images, or for a device that is not there.
     """
+    config.suits(facts.shape)
     training = config.training
     device = devices.choose(training.device)
     engine = Engine(device=str(device), threads=threads or torch.get_num_threads(), precision=training.precision)

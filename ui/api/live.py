@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from aecore.runs import LabError, RunFolder, index
+from aecore.runs import Inputs, LabError, RunFolder, index
 from aecore.runs.database import OPEN
 from ui.lab import lab
 from ui.pictures import wall
@@ -99,14 +99,17 @@ def _finite(value: float | None) -> float | None:
 
 @known_run
 def samples(request: Request) -> Response:
-    """`?run=`: which samples there are, `[step, epoch, seconds]` each, and the shape (C, H, W) and number of their images."""
+    """`?run=`: which samples there are, `[step, epoch, seconds]` each, the shape (C, H, W) and number of their images, and
+    whether the encoder sees something else than those (`seen`)."""
     run = request.query_params.get("run", "")
     ended = run in RECORDED or index.run(lab(), run).state not in OPEN
     folder = _folder(run)
     steps = folder.sample_steps()
-    shape = _inputs(str(folder.path)).shape if steps else (0, 0, 0, 0)
+    inputs = _inputs(str(folder.path)) if steps else None
+    shape = inputs.images.shape if inputs else (0, 0, 0, 0)
     taken = [caption for step in steps if (caption := _caption(folder, step))]
     content = {"samples": taken, "count": shape[0], "shape": shape[1:], "ended": ended}
+    content["seen"] = inputs is not None and inputs.seen is not None
     return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
 
@@ -130,11 +133,11 @@ def _read_caption(path: str, step: int, written: int) -> tuple[int, int, float |
 
 
 @lru_cache(maxsize=64)
-def _inputs(path: str) -> np.ndarray:
+def _inputs(path: str) -> Inputs:
     inputs = RunFolder(path).inputs()
     if inputs is None:
         raise LabError(f"The run {Path(path).name} has no pictures yet.")
-    return inputs.images  # (N, C, H, W) uint8
+    return inputs
 
 
 @known_run
@@ -153,7 +156,17 @@ def sample(request: Request) -> Response:
 @known_run
 def inputs(request: Request) -> Response:
     """`/api/inputs/{run}.png?n=`: the first n images that the samples reconstruct, side by side."""
-    return _strip(_inputs(str(_folder(request.path_params["run"]).path)), request)
+    return _strip(_inputs(str(_folder(request.path_params["run"]).path)).images, request)
+
+
+@known_run
+def seen(request: Request) -> Response:
+    """`/api/seen/{run}.png?n=`: what the encoder sees of the first n images, side by side."""
+    run = request.path_params["run"]
+    found = _inputs(str(_folder(run).path)).seen
+    if found is None:
+        raise LabError(f"The encoder of run {run} sees the images themselves.")
+    return _strip(found, request)
 
 
 def _strip(images: np.ndarray, request: Request) -> Response:
@@ -166,4 +179,5 @@ ROUTES = [
     Route("/api/samples", samples),
     Route("/api/sample/{run}/{step:int}.png", sample),
     Route("/api/inputs/{run}.png", inputs),
+    Route("/api/seen/{run}.png", seen),
 ]

@@ -1,4 +1,4 @@
-// The same held-out images, and under them what each run makes of them. Polls api/samples while a run is live.
+// The same held-out images, under them what the encoder sees where that differs, and what each run makes of them. Polls api/samples while a run is live.
 const EVERY = 500, RETRY = 2000, GAP = 4, FETCHED = 32, KEPT = 500, FILM = 5000, REST = 2500;
 const PLAY = '<svg viewBox="0 0 10 10"><path d="M2 0l8 5-8 5z"/></svg>', PAUSE = '<svg viewBox="0 0 10 10"><path d="M1 0h3v10H1zM6 0h3v10H6z"/></svg>';
 const walls = new WeakMap();
@@ -135,29 +135,37 @@ class Wall {
     const runs = [...this.runs.values()], first = runs.find((run) => run.count), steps = this.steps();
     this.note.hidden = Boolean(first);
     this.time.hidden = steps.length < 2;
-    while (this.rows.children.length > (first ? 2 * (runs.length + 1) : 0)) this.rows.lastChild.remove();
+    const shown = first ? this.shown(runs, first) : [];
+    while (this.rows.children.length > 2 * shown.length) this.rows.lastChild.remove();
     if (!first) return;
-    for (let row = this.rows.children.length / 2; row <= runs.length; row++) {
-      const name = element("div", row ? "name run" : "name", this.rows);
-      name.append(element("b"), element("span"));
+    while (this.rows.children.length < 2 * shown.length) {
+      element("div", "name", this.rows).append(element("b"), element("span"));
       element("canvas", "", element("div", "", this.rows));
     }
     const place = this.at === Infinity ? steps.length - 1 : steps.indexOf(this.at);
     Object.assign(this.slider, { max: Math.max(0, steps.length - 1), value: Math.max(0, place) });
     this.slider.style.setProperty("--share", `${(100 * place) / Math.max(1, steps.length - 1)}%`);
     this.told.textContent = `step ${(steps[place] ?? 0).toLocaleString("en")}`;
-    this.row(0, "Original", first.samples[0]?.[2] == null ? "recorded" : "held-out images", first, (n) => `api/inputs/${first.id}.png?n=${n}`);
-    runs.forEach((run, index) => {
-      const sample = run.samples.filter(([step]) => step <= this.at).pop() ?? run.samples[0];
-      const caption = sample ? moment(sample) : "waiting";
-      this.row(index + 1, run.label, caption, first, sample && ((n) => strip(run, sample, n)), run.colour);
+    shown.forEach((line, index) => this.row(index, line, first));
+    for (const run of runs)
       for (const each of run.samples) picture(strip(run, each, Math.min(FETCHED, run.count)), () => {}); // so that the slider never waits
-    });
+  }
+
+  // The lines from top to bottom: the originals, then for each run what its encoder sees, unless that is the originals, and what it makes of it.
+  shown(runs, first) {
+    const lines = [{ title: "Original", caption: first.samples[0]?.[2] == null ? "recorded" : "held-out images", path: (n) => `api/inputs/${first.id}.png?n=${n}` }];
+    for (const run of runs) {
+      const sample = run.samples.filter(([step]) => step <= this.at).pop() ?? run.samples[0];
+      if (run.seen) lines.push({ title: "Input", caption: runs.length > 1 ? run.label : "what the encoder sees", path: (n) => `api/seen/${run.id}.png?n=${n}` });
+      lines.push({ title: run.label, caption: sample ? moment(sample) : "waiting", path: sample && ((n) => strip(run, sample, n)), colour: run.colour });
+    }
+    return lines;
   }
 
   // One row: its name, and as many images as fit into its lines, each pixel a whole number of the screen's.
-  row(index, title, caption, { shape, count }, path, colour) {
+  row(index, { title, caption, path, colour }, { shape, count }) {
     const [name, cell] = [this.rows.children[2 * index], this.rows.children[2 * index + 1]], canvas = cell.firstChild;
+    name.className = colour ? "name run" : "name";
     name.firstChild.textContent = name.title = title;
     name.lastChild.textContent = caption;
     if (colour) name.style.setProperty("--colour", colour);
