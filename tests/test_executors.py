@@ -266,7 +266,7 @@ only_slurm = pytest.mark.parametrize("engine", ["slurm"], indirect=True)
 
 @only_slurm
 def test_slurms_silence_changes_nothing_and_its_time_limit_saves(engine: Slurm, lab: Lab) -> None:
-    lab = engine.lab(lab, slurm={"time_limit": "1", "save_seconds": 60})
+    lab = engine.lab(lab, slurm={"time_limit": "60", "save_seconds": 60})
     trains = queue.submit(lab, long(), "ada")
     ensure_supervisor(lab)
     until_trains(lab, trains)
@@ -281,6 +281,8 @@ def test_slurms_silence_changes_nothing_and_its_time_limit_saves(engine: Slurm, 
     finally:
         controller.resume()
     until(lambda: job_of(lab, waits).engine_ref, "Slurm to have it")
+    number = (job_of(lab, trains).engine_ref or "").split(":")[1]
+    engine.cluster.call("scontrol", "update", f"JobId={number}", "TimeLimit=1")
     until(lambda: any("told to leave from outside" in e.reason for e in events(lab, trains)), "the time limit")
     until(lambda: job_of(lab, trains).engine_ref, "Slurm to have it again")
     assert job_of(lab, trains).crashes == 0
