@@ -10,9 +10,9 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 WORDS = {
-    "mse": "MSE", "l1": "L1", "bce": "BCE", "elbo": "ELBO", "kl": "KL", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "wae": "WAE", "rae": "RAE", "iwae": "IWAE", "dip": "DIP", "vq": "Vector quantised",
-    "fsq": "FSQ", "tc": "Beta-TC", "info": "InfoVAE", "top_k": "Top k", "imq": "IMQ", "rbf": "RBF", "l2": "L2", "I": "I", "II": "II",
-    "relu": "ReLU", "leaky_relu": "Leaky ReLU",
+    "mse": "MSE", "l1": "L1", "l2": "L2", "bce": "BCE", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "elbo": "ELBO", "kl": "KL",
+    "tc": "Beta-TC", "dip": "DIP", "info": "InfoVAE", "iwae": "IWAE", "wae": "WAE", "rae": "RAE", "imq": "IMQ", "rbf": "RBF",
+    "II": "II", "vq": "VQ", "fsq": "FSQ", "relu": "ReLU", "leaky_relu": "Leaky ReLU",
     "elu": "ELU", "gelu": "GELU", "silu": "SiLU", "adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rgb": "RGB",
     "cpu": "CPU", "cuda": "CUDA", "mps": "MPS", "fp32": "32 bit", "bf16": "bfloat16", "conv": "Convolutional",
 }  # fmt: skip
