@@ -85,7 +85,7 @@ def _fill(lab: Lab, jobs: int) -> None:
 def _moves(lab: Lab) -> dict[str, int]:
     new = database.events.c.new
     with database.reading(lab.engine) as connection:
-        return dict(connection.execute(select(new, func.count()).group_by(new)))
+        return dict(connection.execute(select(new, func.count()).group_by(new)).tuples().all())
 
 
 if __name__ == "__main__":
