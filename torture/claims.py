@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select
 from aecore.jobs import states
 from aecore.runs import Lab, database
 from torture.result import Result
-from torture.world import laboratory
+from torture.world import ROOT, laboratory
 
 CLAIMERS = 8
 
@@ -59,7 +59,7 @@ def _claimed(lab: Lab, seed: int) -> list[list[int] | None]:
     """What each claimer got, all of them started at once; None for one that failed."""
     commands = [[sys.executable, "-m", "torture.claims", str(lab.path), str(seed + n)] for n in range(CLAIMERS)]
     pipe = subprocess.PIPE
-    claimers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for command in commands]
+    claimers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT) for command in commands]
     for claimer in claimers:
         assert claimer.stdout is not None
         claimer.stdout.readline()

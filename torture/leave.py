@@ -7,12 +7,15 @@ import time
 
 from aecore.jobs import process, queue
 from aecore.jobs.queue import Job
+from aecore.manifest import damage
 from aecore.runs import Lab, events
 from torture.hunt import Hunt
+from torture.kills import MANY
 from torture.result import Result
 from torture.world import PATIENCE, alive, laboratory, large, pid, small, until
 
 LIFE = 6.0
+STEPS = 1500
 GONE = 10.0
 """Seconds that a process has to save and leave."""
 SAID = re.compile(r"The run's process was told to leave from outside\. It (goes on from step ([\d,]+)|begins again)\.")
@@ -51,6 +54,9 @@ class Terminator:
         kept = int((match.group(2) or "0").replace(",", "")) if match else -1
         if seconds > GONE:
             self.problems.append(f"It took {seconds:.1f} s to leave.")
+        kept_there = self.lab.run(job.run_id).checkpoints.glob(f"{kept:08d}-*")
+        if kept and not any(damage(path) is None for path in kept_there):
+            self.problems.append(f"It said that it saved at step {kept}, and did not.")
         if kept < step:
             self.problems.append(f"At step {step} or later it was told to leave; it said {words or 'nothing'}.")
 
@@ -58,11 +64,12 @@ class Terminator:
 def measure(rounds: int, seed: int) -> Result:
     """`rounds` signals; a tenth of them to a model of 74 MB."""
     begin = time.monotonic()
-    with laboratory(cpu_slots=2, warm=2) as lab:
+    life, start, often = (LIFE, "claimed", 10_000) if rounds >= MANY else (1.0, "trains", 20)
+    with laboratory(cpu_slots=2, warm=2, checkpoint_steps=often, checkpoint_share=1) as lab:
         told = Terminator(lab)
-        told.hunt = hunt = Hunt(lab, random.Random(seed), LIFE, told, claimed=True)
+        told.hunt = hunt = Hunt(lab, random.Random(seed), life, told, start)
         few = rounds // 10
-        runs = hunt.on(small(1500), rounds - few)
+        runs = hunt.on(small(min(STEPS, 150 * rounds)), rounds - few)
         if few:
             runs += hunt.on(large(60), few)
     bad = len(told.problems) + len(hunt.lost)
