@@ -46,11 +46,13 @@ def measure(rounds: int, seed: int) -> Result:
     once = sum(number == 1 for number in counted.values())
     counts = {"jobs": rounds, "claimers": CLAIMERS, "taken once": once, "taken twice": len(counted) - once}
     counts |= {"never taken": rounds - len(counted), "claimers that failed": dead}
+    counts |= {f"events '{state}'": number for state, number in sorted(moves.items())}
     held = once == rounds and not dead and moves == {"starting": rounds, "running": rounds}
     shares = ", ".join(str(len(ids or ())) for ids in taken)
     sentence = (
         f"{rounds:,} jobs, each tried by {CLAIMERS} processes at the same time: {once:,} taken exactly once "
-        f"({shares} by each process), {len(counted) - once} twice, {rounds - len(counted)} never; the events say the same."
+        f"({shares} by each process), {len(counted) - once} twice, {rounds - len(counted)} never; "
+        f"{moves.get('starting', 0):,} events of a start, {moves.get('running', 0):,} of a claim."
     )
     return Result(counts, time.monotonic() - begin, sentence, held)
 
