@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select
 from aecore.jobs import states
 from aecore.runs import Lab, database
 from torture.result import Result
-from torture.world import laboratory
+from torture.world import ROOT, laboratory
 
 CLAIMERS = 8
 
@@ -46,11 +46,13 @@ def measure(rounds: int, seed: int) -> Result:
     once = sum(number == 1 for number in counted.values())
     counts = {"jobs": rounds, "claimers": CLAIMERS, "taken once": once, "taken twice": len(counted) - once}
     counts |= {"never taken": rounds - len(counted), "claimers that failed": dead}
+    counts |= {f"events '{state}'": number for state, number in sorted(moves.items())}
     held = once == rounds and not dead and moves == {"starting": rounds, "running": rounds}
     shares = ", ".join(str(len(ids or ())) for ids in taken)
     sentence = (
         f"{rounds:,} jobs, each tried by {CLAIMERS} processes at the same time: {once:,} taken exactly once "
-        f"({shares} by each process), {len(counted) - once} twice, {rounds - len(counted)} never; the events say the same."
+        f"({shares} by each process), {len(counted) - once} twice, {rounds - len(counted)} never; "
+        f"{moves.get('starting', 0):,} events of a start, {moves.get('running', 0):,} of a claim."
     )
     return Result(counts, time.monotonic() - begin, sentence, held)
 
@@ -59,7 +61,7 @@ def _claimed(lab: Lab, seed: int) -> list[list[int] | None]:
     """What each claimer got, all of them started at once; None for one that failed."""
     commands = [[sys.executable, "-m", "torture.claims", str(lab.path), str(seed + n)] for n in range(CLAIMERS)]
     pipe = subprocess.PIPE
-    claimers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for command in commands]
+    claimers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT) for command in commands]
     for claimer in claimers:
         assert claimer.stdout is not None
         claimer.stdout.readline()
@@ -85,7 +87,7 @@ def _fill(lab: Lab, jobs: int) -> None:
 def _moves(lab: Lab) -> dict[str, int]:
     new = database.events.c.new
     with database.reading(lab.engine) as connection:
-        return dict(connection.execute(select(new, func.count()).group_by(new)))
+        return dict(connection.execute(select(new, func.count()).group_by(new)).tuples().all())
 
 
 if __name__ == "__main__":

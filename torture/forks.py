@@ -14,6 +14,8 @@ import traceback
 from types import TracebackType
 from typing import IO, Any
 
+from torture.world import ROOT
+
 ANYBODY, PR_SET_PTRACER = -1, 0x59616D61
 
 
@@ -31,6 +33,7 @@ class Forks:
             text=True,
             bufsize=1,
             env=environment,
+            cwd=ROOT,
         )
         self._read()
 

@@ -18,12 +18,13 @@ AT_ONCE = 2
 class Hunt:
     """Strikes each process of a run once, at a moment that is uniform over its first `life` seconds.
 
-    A run that gets to its end in spite of that is followed by another of the same configuration.
+    A run that gets to its end in spite of that is followed by another of the same configuration. `start` says when a
+    process's life begins: when there is one ('process'), when it has taken its job ('claimed'), or when it has made its
+    first checkpoint ('trains'), so that a few strikes are not all spent on imports.
     """
 
-    def __init__(self, lab: Lab, rng: random.Random, life: float, strike: Callable[[Job], bool], claimed: bool):
-        self.lab, self.rng, self.life, self.strike = lab, rng, life, strike
-        self.claimed = claimed  # whether a process is fair game only when it has taken its job
+    def __init__(self, lab: Lab, rng: random.Random, life: float, strike: Callable[[Job], bool], start: str):
+        self.lab, self.rng, self.life, self.strike, self.start = lab, rng, life, strike, start
         self.strikes = 0
         self.due: dict[str, float] = {}  # engine reference -> when
         self.lost: list[str] = []
@@ -60,12 +61,17 @@ class Hunt:
             time.sleep(0.02)
 
     def _is_due(self, job: Job) -> bool:
-        if job.engine_ref is None or pid(job) is None or (self.claimed and job.state != "running"):
+        if job.engine_ref is None or pid(job) is None or not self._lives(job):
             return False
         if job.engine_ref not in self.due:
             self.due[job.engine_ref] = time.monotonic() + self.rng.uniform(0, self.life)
             return False
         return 0 < self.due[job.engine_ref] < time.monotonic()
+
+    def _lives(self, job: Job) -> bool:
+        if self.start == "trains":
+            return any(self.lab.run(job.run_id).checkpoints.glob(f"[0-9]*-{job.attempt}"))
+        return self.start == "process" or job.state == "running"
 
     def done_with(self, job: Job) -> None:
         """Leave this process alone from now on."""

@@ -7,12 +7,15 @@ import time
 
 from aecore.jobs import process, queue
 from aecore.jobs.queue import Job
+from aecore.manifest import damage
 from aecore.runs import Lab, events
 from torture.hunt import Hunt
+from torture.kills import MANY
 from torture.result import Result
 from torture.world import PATIENCE, alive, laboratory, large, pid, small, until
 
 LIFE = 6.0
+STEPS = 1500
 GONE = 10.0
 """Seconds that a process has to save and leave."""
 SAID = re.compile(r"The run's process was told to leave from outside\. It (goes on from step ([\d,]+)|begins again)\.")
@@ -25,6 +28,7 @@ class Terminator:
         self.lab = lab
         self.slowest = 0.0
         self.problems: list[str] = []
+        self.failed = 0
         self.hunt: Hunt | None = None
 
     def __call__(self, job: Job) -> bool:
@@ -39,33 +43,41 @@ class Terminator:
         if queue.job(self.lab, job.id).state == "completed":
             return False
         self.slowest = max(self.slowest, seconds)
-        self._judge(job, before, seconds, step)
+        problems = self._judge(job, before, seconds, step)
+        self.problems += problems
+        self.failed += bool(problems)
         return True
 
     def _said(self, job: Job) -> list[tuple[str, str]]:
         return [(event.new, event.reason) for event in events(self.lab, job.run_id) if event.by == "trainer"]
 
-    def _judge(self, job: Job, before: int, seconds: float, step: int) -> None:
+    def _judge(self, job: Job, before: int, seconds: float, step: int) -> list[str]:
         words = [reason for new, reason in self._said(job)[before:] if new == "queued"]
         match = SAID.match(words[0]) if words else None
         kept = int((match.group(2) or "0").replace(",", "")) if match else -1
+        problems = []
         if seconds > GONE:
-            self.problems.append(f"It took {seconds:.1f} s to leave.")
+            problems.append(f"It took {seconds:.1f} s to leave.")
+        kept_there = self.lab.run(job.run_id).checkpoints.glob(f"{kept:08d}-*")
+        if kept > 0 and not any(damage(path) is None for path in kept_there):
+            problems.append(f"It said that it saved at step {kept}, and did not.")
         if kept < step:
-            self.problems.append(f"At step {step} or later it was told to leave; it said {words or 'nothing'}.")
+            problems.append(f"At step {step} or later it was told to leave; it said {words or 'nothing'}.")
+        return problems
 
 
 def measure(rounds: int, seed: int) -> Result:
     """`rounds` signals; a tenth of them to a model of 74 MB."""
     begin = time.monotonic()
-    with laboratory(cpu_slots=2, warm=2) as lab:
+    life, start, often = (LIFE, "claimed", 10_000) if rounds >= MANY else (1.0, "trains", 20)
+    with laboratory(cpu_slots=2, warm=2, checkpoint_steps=often, checkpoint_share=1) as lab:
         told = Terminator(lab)
-        told.hunt = hunt = Hunt(lab, random.Random(seed), LIFE, told, claimed=True)
+        told.hunt = hunt = Hunt(lab, random.Random(seed), life, told, start)
         few = rounds // 10
-        runs = hunt.on(small(1500), rounds - few)
+        runs = hunt.on(small(min(STEPS, 150 * rounds)), rounds - few)
         if few:
             runs += hunt.on(large(60), few)
-    bad = len(told.problems) + len(hunt.lost)
+    bad = told.failed + len(hunt.lost)
     counts = {
         "signals": hunt.strikes,
         "to 74 MB": few,
@@ -74,7 +86,7 @@ def measure(rounds: int, seed: int) -> Result:
         "failed": bad,
     }
     sentence = (
-        f"{hunt.strikes} signals ({few} to a model of 74 MB): {hunt.strikes - len(told.problems)} saved, queued with the reason "
+        f"{hunt.strikes} signals ({few} to a model of 74 MB): {hunt.strikes - told.failed} saved, queued with the reason "
         f"and gone within 10 s, the slowest in {told.slowest:.1f} s; {len(hunt.lost)} of {len(runs)} runs lost or different."
     )
     return Result(counts, time.monotonic() - begin, " ".join([sentence, *told.problems[:5], *hunt.lost[:5]]), not bad)

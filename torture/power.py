@@ -66,6 +66,7 @@ def act(data: Any, lab: str, acknowledged: str) -> int:
             scene.train(EVERY)
             step = scene.keep()
             say("step", scene.work.job.run_id, step, scene.recorder.metrics_bytes)
+    return 0
 
 
 def _in_use(lab: Lab) -> Connection:

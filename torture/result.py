@@ -1,12 +1,13 @@
 """What a measure found, and what keeps it from being taken here."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class Result(NamedTuple):
     """One row of the table."""
 
-    counts: dict[str, float]
+    counts: Mapping[str, float]
     """What was counted, by name; whole numbers but for seconds."""
     seconds: float
     """Wall time."""

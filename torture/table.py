@@ -3,12 +3,11 @@
 import json
 import os
 import platform
-import sqlite3
-import subprocess
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aecore.runs import database
 from torture.result import Result
 from torture.world import ROOT
 
@@ -62,16 +61,12 @@ def versions() -> dict[str, str]:
     """Of what a figure depends on."""
     import torch
 
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "sqlite": sqlite3.sqlite_version,
+        "sqlite": database.sqlite.sqlite_version,
         "kernel": platform.release(),
         "cores": str(os.cpu_count()),
-        "commit": commit.stdout.strip() or os.environ.get("TORTURE_COMMIT", ""),
     }
 
 
@@ -93,6 +88,6 @@ def _line(name: str, measure: Measure, row: dict[str, Any] | None) -> str:
 
 
 def _note(name: str, row: dict[str, Any]) -> str:
-    setting = ", ".join(f"{key} {row[key]}" for key in ("python", "torch", "sqlite", "kernel", "cores", "commit"))
+    setting = ", ".join(f"{key} {row[key]}" for key in ("python", "torch", "sqlite", "kernel", "cores"))
     command = f"python -m torture {name} --rounds {row['rounds']} --seed {row['seed']}"
     return f"\n## {name}\n\n{row['sentence']}\n\n`{command}`, {row['when']}: {setting}.\n"
