@@ -5,7 +5,7 @@ import streamlit as st
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, runs
 from aecore.runs.database import OPEN
-from ui import run_view
+from ui import disk, run_view
 from ui.frame import empty, header, problem
 from ui.lab import lab
 from ui.runs_table import table
@@ -34,3 +34,4 @@ if chosen := st.query_params.get("run") or (rows[0].id if rows else None):
         run_view.show(lab().run(chosen))
     except LabError as error:
         problem(error)
+disk.panel()

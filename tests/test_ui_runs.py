@@ -230,3 +230,15 @@ def test_times_are_told_as_a_clock_does() -> None:
     assert len(words.when(noon, noon + 60)) == len("12:00")
     assert words.when(noon, noon + 3 * 86_400) == words.time.strftime("%d %b, %H:%M", words.time.localtime(noon))
     assert words.when(None) == ""
+
+
+def test_a_deleted_run_is_brought_back_from_the_page_and_the_disk_is_told(page: Open, lab: Lab) -> None:
+    run_id = train_here(lab, tiny(training__epochs=1), "ada")
+    trash.delete(lab, run_id, "ada")
+    test = page(lab, who="bea")
+    assert re.match(r"Disk: \d+ MB in 0 runs, 1 deleted", test.expander[0].label)
+    assert any(text.value.startswith(f"{run_id}, ada's") for text in test.text)
+    test.button(key=f"undelete-{run_id}").click().run()
+    assert not test.exception
+    assert index.run(lab, run_id).state == "completed"
+    assert [event.reason for event in index.events(lab, run_id)][-1] == "Brought back by bea."

@@ -34,7 +34,7 @@ ACTS = {
         "Delete",
         ":material/delete:",
         trash.delete,
-        "It disappears for everybody; `undelete` on the command line brings it back for some days.",
+        "It disappears for everybody; for some days it can be brought back, at the end of this page.",
     ),
 }
 EARLIER = ("earlier", ":material/arrow_upward:", steer.earlier, "Earlier among your own waiting runs")

@@ -1,0 +1,53 @@
+"""The room that runs take on the disk, by person and by run, and the deleted ones that can still be brought back."""
+
+import time
+
+import pandas as pd
+import streamlit as st
+
+from aecore.jobs import trash
+from aecore.runs import LabError, usage
+from aecore.runs.lab import Lab
+from ui.lab import lab, who
+from ui.words import size
+
+LARGEST = 5
+
+
+def panel() -> None:
+    """Folded away at the end of the page: nobody needs it every day."""
+    found, gone = _usage(str(lab().path), lab()), trash.deleted(lab())
+    if not found:
+        return
+    kept = f", {len(gone)} deleted" if gone else ""
+    with st.expander(f"Disk: {size(sum(run.bytes for run in found))} in {len(found) - len(gone)} runs{kept}"):
+        people, runs = st.columns(2)
+        people.dataframe(_table("Person", usage.by_owner(found)), hide_index=True)
+        largest = {run.id: run.bytes for run in found if not run.deleted}
+        runs.dataframe(_table("Largest runs", dict(list(largest.items())[:LARGEST])), hide_index=True)
+        for run in gone:
+            _deleted(run)
+
+
+@st.cache_data(ttl=60, max_entries=8, show_spinner=False)
+def _usage(path: str, _lab: Lab) -> list[usage.RunUsage]:
+    return usage.usage(_lab)
+
+
+def _table(title: str, sizes: dict[str, int]) -> pd.DataFrame:
+    return pd.DataFrame({title: list(sizes), "Disk": [size(amount) for amount in sizes.values()]})
+
+
+def _deleted(run: trash.Deleted) -> None:
+    """One deleted run with what brings it back."""
+    words, button = st.columns([5, 1], vertical_alignment="center")
+    days = max(0.0, run.until - time.time()) / 86400
+    words.text(f"{run.id}, {run.owner}'s, {size(run.bytes)}: kept for {days:.0f} more days")
+    if button.button("Bring back", key=f"undelete-{run.id}", width="stretch"):
+        try:
+            trash.undelete(lab(), run.id, who())
+        except LabError as error:
+            st.error(str(error))
+        else:
+            st.query_params["run"] = run.id
+            st.rerun()
