@@ -65,7 +65,13 @@ CONV = {
     "augmentation": "flip",
 }
 PLAIN = {"schedule": "cosine", "warmup_steps": 3}
-CASES = pytest.mark.parametrize("options", [PLAIN, VAE, CONV], ids=["plain", "vae", "conv"])
+VQ = {"model": {"bottleneck": {"kind": "vq", "codes": 8, "dimension": 2, "vectors": 2}}}
+"""Its code book moves by itself, and dead vectors restart at random ones."""
+WAE = {"model": {"objective": {"kind": "wae", "loss": "gaussian"}}}
+"""It draws from the prior, and has a parameter outside the layers."""
+CASES = pytest.mark.parametrize(
+    "options", [PLAIN, VAE, CONV, VQ, WAE], ids=["plain", "vae", "conv", "vector quantised", "wasserstein"]
+)
 
 
 def test_rows_begin_with_the_untrained_model_and_name_every_step_and_epoch():
@@ -86,7 +92,11 @@ def test_rows_begin_with_the_untrained_model_and_name_every_step_and_epoch():
 def test_the_curve_is_the_sum_of_the_terms(options):
     rows = run(tiny(**options))
     for split in ("train", "val"):
-        terms = [values(rows, split, name) for name in ("reconstruction", "kl") if values(rows, split, name)]
+        terms = [
+            values(rows, split, name)
+            for name in ("reconstruction", "kl", "commitment", "mmd")
+            if values(rows, split, name)
+        ]
         assert np.allclose(values(rows, split, "loss"), np.sum(terms, axis=0), rtol=1e-6)
     assert len(values(rows, "val", "kl")) == (3 if options is VAE else 0)
 
