@@ -87,7 +87,7 @@ def _fill(lab: Lab, jobs: int) -> None:
 def _moves(lab: Lab) -> dict[str, int]:
     new = database.events.c.new
     with database.reading(lab.engine) as connection:
-        return dict(connection.execute(select(new, func.count()).group_by(new)).tuples().all())
+        return dict(map(tuple, connection.execute(select(new, func.count()).group_by(new))))
 
 
 if __name__ == "__main__":

@@ -39,8 +39,10 @@ class Hunt:
             self._until_completed(run_id)
         expected = content(self.lab, whole)
         for run_id in prey:
-            if content(self.lab, run_id) != expected or twice(self.lab, run_id):
-                self.lost.append(f"{run_id} is not what the run is that was left alone")
+            found = content(self.lab, run_id)
+            other = sorted(name for name in expected | found if expected.get(name) != found.get(name))
+            if other or twice(self.lab, run_id):
+                self.lost.append(f"{run_id} differs from the run that was left alone in {other or 'doubled rows'}.")
         return prey
 
     def _chase(self, config: RunConfig, prey: list[str], target: int) -> None:
@@ -69,9 +71,10 @@ class Hunt:
         return 0 < self.due[job.engine_ref] < time.monotonic()
 
     def _lives(self, job: Job) -> bool:
-        if self.start == "trains":
-            return any(self.lab.run(job.run_id).checkpoints.glob(f"[0-9]*-{job.attempt}"))
-        return self.start == "process" or job.state == "running"
+        if self.start == "process":
+            return True
+        kept = self.lab.run(job.run_id).checkpoints.glob(f"[0-9]*-{job.attempt}")
+        return job.state == "running" and (self.start == "claimed" or any(kept))
 
     def done_with(self, job: Job) -> None:
         """Leave this process alone from now on."""

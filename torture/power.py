@@ -33,7 +33,7 @@ WITHOUT_LOG = 2
 SIZE = 192 * 2**20
 LOG = 6_000_000
 """Bytes: more than the thousand pages after which SQLite begins its log anew."""
-LIFE = 2.0
+LIFE = 3.0
 """Seconds of work, at most."""
 STATES = ("queued", "starting", "running", "completed")
 EVERY = 20
@@ -61,11 +61,11 @@ def act(data: Any, lab: str, acknowledged: str) -> int:
         keeper = _in_use(scene.work.lab)
         say("state", scene.work.job.run_id, "running")
         while not keeper.closed:
-            for _ in range(5):
-                _through_its_states(scene.work.lab, say)
             scene.train(EVERY)
             step = scene.keep()
             say("step", scene.work.job.run_id, step, scene.recorder.metrics_bytes)
+            for _ in range(2):
+                _through_its_states(scene.work.lab, say)
     return 0
 
 
