@@ -9,7 +9,7 @@ from aecore.config import Facts, ModelConfig
 from aecore.config.bottlenecks import FsqBottleneck, VqBottleneck
 from aecore.models import Autoencoder, Batch, Progress, build, use_of_codes
 from aecore.models.quantised import CodeBook, EnterFsq, EnterVq
-from aecore.training import start, train
+from aecore.training import memory, start, train
 from aecore.training.data import Data
 from tests.conftest import tiny
 
@@ -133,3 +133,16 @@ def test_training_reports_perplexity_and_use_of_the_held_out_images_and_minimise
     assert 0 < last["code_use"] <= 1
     assert last["loss"] == pytest.approx(last["reconstruction"] + last.get("commitment", 0), rel=1e-5)
     assert {row.name for row in rows if row is not None and row.split == "train"}.isdisjoint({"perplexity", "code_use"})
+
+
+def test_the_distances_from_a_large_code_book_are_counted_and_make_evaluated_batches_small():
+    small, large = (
+        tiny(model__bottleneck__kind="vq", model__bottleneck__codes=codes, training__batch_size=100)
+        for codes in (2, 65536)
+    )
+    places = small.model.bottleneck.vectors
+    assert build(small.model, FACTS).evaluation_batch == 256
+    assert build(large.model, FACTS).evaluation_batch == 32
+    known = FACTS._replace(n_train=1000)
+    more = memory.estimate(large, known).activations - memory.estimate(small, known).activations
+    assert more > 100 * places * 65536 * 4

@@ -59,7 +59,7 @@ def build(config: ModelConfig, facts: Facts) -> Autoencoder:
         Decoder(bottleneck.leave, layers.up, ACTIVATIONS[config.backbone.output]()),
         OBJECTIVES[config.objective.kind](config.objective, facts),
         config.code_shape(facts.shape),
-        layers.widest,
+        max(layers.widest, bottleneck.enter.scratch),
     )
 
 

@@ -46,6 +46,8 @@ class Enter(nn.Module):
     def code(self, features: Tensor, generator: torch.Generator | None) -> Code:
         return Code(self(features))
 
+    scratch = 0
+    """Numbers that one image needs for a moment, beside what its layers hand on."""
     has_prior = False
     """Whether the bottleneck itself makes codes that are distributed like the prior, or nearly."""
 

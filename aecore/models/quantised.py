@@ -4,7 +4,6 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from aecore.config.bottlenecks import FsqBottleneck, Quantised, VqBottleneck
 from aecore.models.bottlenecks import Bottleneck, Code, Enter
@@ -40,7 +39,7 @@ class CodeBook(nn.Module):
     def follow(self, x: Tensor, taken: Tensor, generator: torch.Generator | None) -> None:
         """Move by one batch x (N, width) and what each took (N,). Products with zeros and ones, for adding up by index has no
         fixed order on a GPU."""
-        chosen = F.one_hot(taken, len(self.vectors)).to(x.dtype)  # (N, codes)
+        chosen = (taken[:, None] == torch.arange(len(self.vectors), device=x.device)).to(x.dtype)  # (N, codes)
         self.counts.mul_(self.decay).add_(chosen.sum(0), alpha=1 - self.decay)
         self.sums.mul_(self.decay).add_(chosen.T @ x, alpha=1 - self.decay)
         if self.restart:
@@ -113,6 +112,7 @@ class EnterVq(EnterQuantised):
         super().__init__(features, config)
         self.codes, self.commitment = config.codes, config.commitment
         self.book = CodeBook(config)
+        self.scratch = 2 * prod(config.code_shape(features)[1:]) * config.codes  # distances from all vectors
 
     def quantise(self, x: Tensor) -> tuple[Tensor, Tensor]:
         taken = self.book.nearest(x)

@@ -91,12 +91,12 @@ def _training(config: RunConfig, facts: Facts, model: Autoencoder, steps: list[T
             numbers += times * prod(step.output)
         if isinstance(step.module, nn.MaxPool2d):
             numbers += INDEX * prod(step.output)
-    in_flight = 2 * max(prod(step.output) for step in steps)
+    in_flight = max(2 * max(prod(step.output) for step in steps), model.encoder.bottleneck.scratch)
     batch = math.ceil(min(config.training.batch_size, images) / config.training.processes)
     return FLOAT * batch * (numbers + in_flight)
 
 
 def _evaluating(model: Autoencoder, facts: Facts, steps: list[Traced]) -> int:
     """Bytes of one evaluated batch: the input and output of the largest layer, and the images that are compared."""
-    largest = max(prod(step.inputs) + prod(step.output) for step in steps)
+    largest = max(*(prod(step.inputs) + prod(step.output) for step in steps), model.encoder.bottleneck.scratch)
     return FLOAT * model.evaluation_batch * (largest + 4 * prod(facts.shape))
