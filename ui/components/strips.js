@@ -156,7 +156,7 @@ class Wall {
     const lines = [{ title: "Original", caption: first.samples[0]?.[2] == null ? "recorded" : "held-out images", path: (n) => `api/inputs/${first.id}.png?n=${n}` }];
     for (const run of runs) {
       const sample = run.samples.filter(([step]) => step <= this.at).pop() ?? run.samples[0];
-      if (run.seen) lines.push({ title: "Input", caption: runs.length > 1 ? run.label : "what the encoder sees", path: (n) => `api/seen/${run.id}.png?n=${n}` });
+      if (run.seen) lines.push({ title: "Input", caption: runs.length > 1 ? run.label : "the encoder sees", path: (n) => `api/seen/${run.id}.png?n=${n}` });
       lines.push({ title: run.label, caption: sample ? moment(sample) : "waiting", path: sample && ((n) => strip(run, sample, n)), colour: run.colour });
     }
     return lines;
