@@ -7,7 +7,7 @@ import time
 
 from aecore.jobs import process, queue
 from aecore.jobs.queue import Job
-from aecore.manifest import damage
+from aecore.manifest import damage, step_of
 from aecore.runs import Lab, events
 from torture.hunt import Hunt
 from torture.kills import MANY
@@ -58,8 +58,8 @@ class Terminator:
         problems = []
         if seconds > GONE:
             problems.append(f"It took {seconds:.1f} s to leave.")
-        kept_there = self.lab.run(job.run_id).checkpoints.glob(f"{kept:08d}-*")
-        if kept > 0 and not any(damage(path) is None for path in kept_there):
+        there = self.lab.run(job.run_id).checkpoints.glob("[0-9]*")  # the next attempt can have got further already
+        if kept > 0 and not any(step_of(path) >= kept and damage(path) is None for path in there):
             problems.append(f"It said that it saved at step {kept}, and did not.")
         if kept < step:
             problems.append(f"At step {step} or later it was told to leave; it said {words or 'nothing'}.")
