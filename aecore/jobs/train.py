@@ -34,7 +34,7 @@ def train(work: Work) -> None:
     device = devices.choose(config.training.device)
     world = training.join(device.type)
     prepared = training.prepare(config, work.lab.data_roots, device)
-    path, mark = world.told(lambda: recover(work))
+    path, mark = world.told(lambda: work.patiently(lambda: recover(work), 0))
     state = begin(path, config, prepared.facts, work.threads)
     if path is not None:
         work.say(f"Goes on from step {state.step:,}.")

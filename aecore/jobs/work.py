@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from aecore.jobs import endings, queue, states
 from aecore.jobs.queue import Job
 from aecore.runs import Lab, LabError, RunFolder
 from aecore.runs.errors import no_room
+
+Written = TypeVar("Written")
 
 
 class Stopped(Exception):
@@ -104,7 +106,7 @@ class Work:
         states.say(self.lab, self.job.id, self.job.run_id, text)
         print(text, flush=True)
 
-    def patiently(self, write: Callable[[], object], step: int) -> None:
+    def patiently(self, write: Callable[[], Written], step: int) -> Written:
         """Write; where the disk is full, wait until there is room, and say so.
 
         Raises:
@@ -113,7 +115,7 @@ class Work:
         waited = False
         while True:
             try:
-                write()
+                written = write()
                 break
             except Exception as error:
                 if not no_room(error):
@@ -126,6 +128,7 @@ class Work:
                 raise Stopped(step)
         if waited:
             self._tell("", "")
+        return written
 
     def _tell(self, code: str, reason: str) -> None:
         with suppress(LabError, OSError):  # the database's disk may be the full one
