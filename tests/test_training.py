@@ -215,6 +215,16 @@ def test_one_flipped_bit_anywhere_in_a_checkpoint_is_found(tmp_path):
     assert damage(moved) == "it is of step 0."
 
 
+def test_a_checkpoint_of_the_first_version_is_whole(tmp_path):
+    path = commit(tmp_path, start(tiny(), FACTS, 1), Mark(7), 1, FACTS)
+    content = {"files": read(path)["files"], "metrics_bytes": 7}
+    (path / "MANIFEST.json").write_text(json.dumps(content) + "\n")
+    assert newest(tmp_path) == path
+    assert mark(path) == Mark(7)
+    (path / "state.json").unlink()
+    assert newest(tmp_path) is None
+
+
 def test_a_model_that_is_not_finite_is_never_a_checkpoint(tmp_path):
     state = start(tiny(), FACTS, 1)
     next(state.model.parameters()).data[0] = math.nan
