@@ -132,6 +132,21 @@ def lab(tmp_path: Path, engine: Local | Slurm) -> Iterator[Lab]:
     close(made)
 
 
+def test_several_processes_train_one_run_and_are_paused_and_resumed(engine: Local | Slurm, lab: Lab) -> None:
+    lab = engine.lab(lab, places=2)
+    one, two = (queue.submit(lab, tiny(training__epochs=40, training__processes=count), "ada") for count in (1, 2))
+    ensure_supervisor(lab)
+    until_trains(lab, two)
+    steer.pause(lab, two, "ada")
+    until_state(lab, two, "paused")
+    steer.resume(lab, two, "ada")
+    for run_id in (one, two):
+        until_state(lab, run_id, "completed")
+    rows, others = (lab.run(run_id).metrics()[0] for run_id in (one, two))
+    assert [row[:4] for row in others] == [row[:4] for row in rows]
+    assert [row[4] for row in others] == pytest.approx([row[4] for row in rows], rel=1e-4)
+
+
 def test_runs_start_in_order_wait_in_words_are_cancelled_and_stopped(engine: Local | Slurm, lab: Lab) -> None:
     lab = engine.lab(lab)
     first, second, third = (queue.submit(lab, config, "ada") for config in (long(), long(), tiny()))
