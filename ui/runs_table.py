@@ -63,7 +63,7 @@ def columns() -> dict[str, Any]:
     colours = [colour for colour, _ in STATES.values()]
     return {
         "state": of.MultiselectColumn("State", options=list(STATES), color=colours, width=105),
-        "name": of.TextColumn("Name", width=180),
+        "name": of.TextColumn("Name", width=175),
         "owner": of.TextColumn("Owner", width=80),
         "data": of.TextColumn("Data", width=95),
         "model": of.TextColumn("Model", width=125),
@@ -71,6 +71,6 @@ def columns() -> dict[str, Any]:
         "progress": of.ProgressColumn("Progress", format="%d%%", min_value=0, max_value=100, width=120),
         "loss": of.NumberColumn("Loss", format="%.4g", width=75),
         "speed": of.NumberColumn("Images/s", format="localized", width=85),
-        "starts": of.TextColumn("Starts", width=100),
-        "ends": of.TextColumn("Ends", width=125),
+        "starts": of.TextColumn("Starts", width=90),
+        "ends": of.TextColumn("Ends", width=140),
     }
