@@ -25,7 +25,7 @@ def moment_words(epoch: int | None) -> str:
 def pictures(chosen: list[comparison.Compared]) -> None:
     """The wall with its choices, rerun alone."""
     others = comparison.others(chosen[0], here)
-    source, when, which, many = st.columns([2, 2.4, 1.3, 1.3], gap="large", vertical_alignment="top")
+    source, when, which, many = st.columns([2, 2, 1.6, 1.2], gap="medium", vertical_alignment="top")
     words = {"": "Held out, never trained on", **others}
     name = source.selectbox("Images", list(words), format_func=words.__getitem__, key="wall-images")
     options: list[int | None] = [*comparison.epochs(chosen), None]

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 SCREENSHOTS = ROOT / "tests" / "screenshots"
@@ -75,4 +75,5 @@ def settle(page: Page) -> None:
 def keep(page: Page, name: str) -> None:
     """A screenshot for people to look at, in tests/screenshots."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=30_000)  # what stands in for a widget's script
     page.screenshot(path=str(SCREENSHOTS / f"{name}.png"))
