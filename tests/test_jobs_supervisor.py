@@ -15,7 +15,7 @@ import pytest
 
 from aecore import load, manifest
 from aecore.config import RunConfig
-from aecore.jobs import locks, queue, steer, supervisor, trash
+from aecore.jobs import locks, process, queue, steer, supervisor, trash
 from aecore.jobs.local import lock_path
 from aecore.jobs.supervisor import ensure_supervisor, running, stop_supervisor
 from aecore.jobs.wake import wake
@@ -317,8 +317,8 @@ def test_ten_supervisors_at_once_leave_one(lab: Lab) -> None:
     assert ensure_supervisor(lab) is False
     stop_supervisor(lab)
     assert running(lab) is None
-    for process in started:
-        process.wait(5)
+    for ended in started:
+        ended.wait(5)
 
 
 def test_a_newer_program_replaces_the_supervisor_and_an_older_one_does_not(
@@ -394,6 +394,23 @@ def test_a_lock_lives_as_long_as_the_process_that_inherited_it(tmp_path: Path) -
     child.wait()
     assert not locks.held(tmp_path / "lock")
     assert not locks.held(tmp_path / "never")
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_clock_that_jumps_by_a_day_changes_nothing(cold_lab: Lab, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    settings(cold_lab)
+    first = queue.submit(cold_lab, tiny(), "ada")
+    before, now = process.reference("local", os.getpid()), time.time
+    monkeypatch.setattr(time, "time", lambda: now() + days * 86400)
+    monkeypatch.setattr("psutil.boot_time", lambda: 0.0)
+    assert process.reference("local", os.getpid()) == before
+    second = queue.submit(cold_lab, tiny(), "ada")
+    assert [job.run_id for job in queue.pending(cold_lab)] == [first, second]
+    ensure_supervisor(cold_lab)  # its clock is a day off ours, and so are its trainers'
+    for run_id in (first, second):
+        row = until_state(cold_lab, run_id, "completed")
+        assert row.eta_seconds is None
+    assert queue.jobs(cold_lab, first)[0].crashes == 0
 
 
 def test_waking_nobody_does_nothing(lab: Lab) -> None:
