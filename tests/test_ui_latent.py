@@ -66,8 +66,9 @@ def test_an_empty_lab_says_what_to_do(latent: Open, lab: Lab) -> None:
     assert [link.label for link in test.get("page_link")][-1] == "Set up the first run"
 
 
-def test_a_run_opens_with_all_its_test_images(latent: Open, trained_run: TrainedRun) -> None:
+def test_a_run_opens_with_all_images_of_the_split_that_was_watched(latent: Open, trained_run: TrainedRun) -> None:
     test = latent(trained_run.lab, run=trained_run.id)
+    assert test.segmented_control(key="latent-split").value == "val"
     assert test.get("bidi_component")
     assert test.selectbox(key="latent-n").value == "all"
     assert "The two axes are the code itself." in text(test)
@@ -99,8 +100,8 @@ def test_a_lasso_brings_the_images_and_counts_by_label(latent: Open, trained_run
     view = {"split": "test", "step": None, "n": None}
     selection = {"kind": "polygon", "polygon": box(corner), "hidden": [], "view": view}
     inside = np.isin(shown.indices, latent_points.members(View(trained_run.id, "test"), selection))
-    test = latent(trained_run.lab, {f"latent-map-{trained_run.id}-test": {"selection": selection}}, run=trained_run.id)
-    said = text(test)
+    state = {f"latent-map-{trained_run.id}-test": {"selection": selection}}
+    said = text(latent(trained_run.lab, state, run=trained_run.id, split="test"))
     assert f"{inside.sum():,} of {len(inside):,} selected" in said
     for label in np.unique(shown.labels[inside]):
         many, all_ = (inside & (shown.labels == label)).sum(), (shown.labels == label).sum()
@@ -117,7 +118,8 @@ def test_the_worst_of_a_selection_come_first_where_one_asks_for_them(latent: Ope
         "hidden": [],
         "view": {"split": "test", "step": None, "n": None},
     }
-    test = latent(trained_run.lab, {f"latent-map-{trained_run.id}-test": {"selection": selection}}, run=trained_run.id)
+    state = {f"latent-map-{trained_run.id}-test": {"selection": selection}}
+    test = latent(trained_run.lab, state, run=trained_run.id, split="test")
     test.segmented_control(key="latent-order").set_value("worst first").run()
     first = text(test).split('<div class="latent-tiles">')[1].split("?")[0]
     assert first.endswith(f"/test/{kept['indices'][kept['errors'].argmax()]}.png")
@@ -127,13 +129,14 @@ def test_the_worst_of_a_selection_come_first_where_one_asks_for_them(latent: Ope
     "selection", [{"kind": "polygon"}, {"view": {}}, {"kind": "index", "view": {"split": "test"}}, 7]
 )
 def test_a_selection_that_makes_no_sense_selects_nothing(latent: Open, trained_run: TrainedRun, selection: Any) -> None:
-    test = latent(trained_run.lab, {f"latent-map-{trained_run.id}-test": {"selection": selection}}, run=trained_run.id)
+    state = {f"latent-map-{trained_run.id}-test": {"selection": selection}}
+    test = latent(trained_run.lab, state, run=trained_run.id, split="test")
     assert "selected" not in text(test)
 
 
 def test_pinned_places_stand_beside_the_map(latent: Open, trained_run: TrainedRun) -> None:
     state = {f"latent-map-{trained_run.id}-test": {"pins": [[0.5, -1.25]]}}
-    said = text(latent(trained_run.lab, state, run=trained_run.id))
+    said = text(latent(trained_run.lab, state, run=trained_run.id, split="test"))
     assert "Pinned places" in said
     assert f"api/decode/{trained_run.id}?split=test&v=" in said
     assert "&x=0.5&y=-1.25" in said
@@ -188,6 +191,19 @@ def test_before_the_analysis_there_are_the_samples_and_a_button(latent: Open, co
             break
     assert [job.kind for job in queue.jobs(copy.lab, copy.id)].count("analyse") >= 1
     assert "the codes of all images …" in text(test)
+
+
+def test_what_was_selected_among_the_samples_stays_selected_when_the_analysis_is_there(
+    latent: Open, copy: TrainedRun, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(copy.lab.path))
+    inputs, step = copy.folder.inputs(), copy.folder.sample_steps()[-1]
+    assert inputs
+    codes = latent_points.cloud(View(copy.id, inputs.split, step)).places
+    drawn = {"split": inputs.split, "step": step, "n": None}
+    selection = {"kind": "polygon", "polygon": box(codes), "hidden": [], "view": drawn}
+    state = {f"latent-map-{copy.id}-{inputs.split}": {"selection": selection}}
+    assert f"{len(codes):,} of" in text(latent(copy.lab, state, run=copy.id))
 
 
 def test_a_run_without_weights_shows_its_codes_and_says_what_is_missing(latent: Open, copy: TrainedRun) -> None:

@@ -41,7 +41,10 @@ def choose_source(row: RunRow) -> str:
     sources = analysed(folder) + [FILM] * bool(folder.sample_steps())
     if row.live or len(sources) < 2:
         return FILM if FILM in sources else "".join(sources)
-    default = next((name for name in ("test", "val", "train") if name in sources), FILM)
+    inputs = (
+        folder.inputs()
+    )  # the split that was watched: what was selected in the film is still selected among all images
+    default = inputs.split if inputs and inputs.split in sources else sources[0]
     with bound("split", sources, default) as (key, changed):
         chosen = st.segmented_control(
             "Images", sources, required=True, format_func=TITLES.__getitem__, key=key, on_change=changed

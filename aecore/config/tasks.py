@@ -43,44 +43,38 @@ class DenoiseTask(Task):
         return self
 
 
-class SaltAndPepperTask(Task):
+class PixelNoise(Task):
+    """What the noises share that hit single pixels."""
+
+    share: float = Field(0.2, gt=0, lt=1, title="Share of pixels", description="Share of the pixels that are hit.")
+    share_to: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        title="Share up to",
+        description="Each image has a share of its own, drawn evenly between the two. Empty: all have the same.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        _in_order("share", self.share, self.share_to)
+        return self
+
+
+class SaltAndPepperTask(PixelNoise):
     """Some pixels that the encoder sees are black or white. Vincent et al. 2010."""
 
     kind: Literal["salt_and_pepper"] = "salt_and_pepper"
     share: float = Field(
         0.2, gt=0, lt=1, title="Share of pixels", description="Share of the pixels that are lost, half of them white."
     )
-    share_to: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        title="Share up to",
-        description="Each image has a share of its own, drawn evenly between the two. Empty: all have the same.",
-    )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        _in_order("share", self.share, self.share_to)
-        return self
 
 
-class MaskingTask(Task):
+class MaskingTask(PixelNoise):
     """Some pixels that the encoder sees are black. Masking noise of Vincent et al. 2008."""
 
     kind: Literal["masking"] = "masking"
     share: float = Field(0.25, gt=0, lt=1, title="Share of pixels", description="Share of the pixels that are black.")
-    share_to: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        title="Share up to",
-        description="Each image has a share of its own, drawn evenly between the two. Empty: all have the same.",
-    )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        _in_order("share", self.share, self.share_to)
-        return self
 
 
 class InpaintTask(Task):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aecore.config import Facts
-from aecore.config.objectives import Loss
+from aecore.config.losses import Loss
 from aecore.models.similarity import ms_ssim, ssim_map
 
 LOWEST_LOG_SIGMA = -6.0

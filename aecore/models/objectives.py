@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from aecore.config import Facts
+from aecore.config.losses import Objective as ObjectiveConfig
 from aecore.config.objectives import (
     ContractiveObjective,
     RaeObjective,
@@ -14,7 +15,6 @@ from aecore.config.objectives import (
     SparseObjective,
     WaeObjective,
 )
-from aecore.config.objectives import Objective as ObjectiveConfig
 from aecore.models.batch import Batch, Output, Progress
 from aecore.models.divergences import kl_of_activities, mmd
 from aecore.models.jacobian import squared_jacobian

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aecore.config import Facts
-from aecore.config import objectives as configs
+from aecore.config import variational as configs
 from aecore.models.batch import Batch, Output, Progress
 from aecore.models.divergences import (
     covariance,
