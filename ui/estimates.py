@@ -34,7 +34,7 @@ class Data:
     def check(self, config: RunConfig) -> None:
         """Raises ConfigError or DataError where the layers or the task do not fit the images, or a class or the device is not there."""
         facts = self.facts(config.data)
-        config.suits(facts.shape)
+        config.suits(facts)
         if (sentence := self.where(config)).startswith("There is no"):
             raise ConfigError({"training.device": sentence})
         for name in config.training.classes:
@@ -54,8 +54,8 @@ class Data:
         return None
 
     def hints(self, draft: Draft) -> Mapping[str, str]:
-        objective, backbone = draft.loose.model.objective, draft.loose.model.backbone
-        fits = draft.loose.data.value_range == "[0,1]" and backbone.output == "sigmoid"
+        objective = draft.loose.model.objective
+        fits = draft.loose.data.value_range == "[0,1]" and draft.loose.model.output == "sigmoid"
         if fits and objective.kind == "reconstruction" and objective.loss != "bce":
             return {"model.objective.loss": "BCE suits pixels in [0,1] with a sigmoid."}
         return {}

@@ -82,7 +82,7 @@ def start(config: RunConfig, facts: Facts, threads: int | None = None) -> TrainS
     Raises:
         ConfigError: where the layers or the task do not fit the images, or for a device that is not there.
     """
-    config.suits(facts.shape)
+    config.suits(facts)
     training = config.training
     device = devices.choose(training.device)
     engine = Engine(device=str(device), threads=threads or torch.get_num_threads(), precision=training.precision)
