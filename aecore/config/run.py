@@ -35,7 +35,7 @@ class ModelConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        problems = {}
+        problems: dict[str, str] = {}
         backbone, bottleneck, objective = self.backbone, self.bottleneck, self.objective
         if isinstance(bottleneck, FeatureMapBottleneck) and not backbone.keeps_map:
             problems |= _without_map(backbone)

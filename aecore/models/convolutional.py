@@ -72,9 +72,7 @@ def _transposed(config: ConvBackbone, channels: int, outputs: Shape) -> nn.Modul
         side - ((small - 1) * stride - 2 * padding + kernel)
         for side, small in zip(outputs[1:], _convolved(config, outputs), strict=True)
     )
-    return TransposedConvolution(
-        channels, outputs[0], kernel, stride, padding, output_padding=(dropped[0], dropped[1])
-    )
+    return TransposedConvolution(channels, outputs[0], kernel, stride, padding, output_padding=(dropped[0], dropped[1]))
 
 
 def _same(inputs: int, outputs: int, kernel: int) -> nn.Module:

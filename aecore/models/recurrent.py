@@ -1,5 +1,6 @@
 """The recurrent backbone: rows of an image, or steps of a sequence, one after the other. Srivastava et al. 2015, section 2.1."""
 
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from aecore.config import Facts
 from aecore.config.backbones import RecurrentBackbone
+from aecore.models.jacobian import TWICE
 from aecore.models.layers import Layers
 from aecore.models.noise import Dropout
 
@@ -79,15 +81,26 @@ class LastState(nn.Module):
 class Lstm(nn.LSTM):
     """(B, T, F) -> the states after each step (B, T, directions * units). Hochreiter & Schmidhuber 1997."""
 
-    def forward(self, x: Tensor, hx: Any = None) -> Any:
-        return _states(self, x) if x.is_meta else super().forward(x, hx)[0]
+    def forward(self, x: Tensor, hx: Any = None) -> Any:  # type: ignore[override]
+        if x.is_meta:
+            return _states(self, x)
+        with _kernels():
+            return super().forward(x, hx)[0]
 
 
 class Gru(nn.GRU):
     """(B, T, F) -> the states after each step (B, T, directions * units). Cho et al. 2014."""
 
-    def forward(self, x: Tensor, hx: Any = None) -> Any:
-        return _states(self, x) if x.is_meta else super().forward(x, hx)[0]
+    def forward(self, x: Tensor, hx: Any = None) -> Any:  # type: ignore[override]
+        if x.is_meta:
+            return _states(self, x)
+        with _kernels():
+            return super().forward(x, hx)[0]
+
+
+def _kernels() -> AbstractContextManager[None]:
+    """cuDNN's recurrent layers can be differentiated once only."""
+    return torch.backends.cudnn.flags(enabled=False) if TWICE.get() else nullcontext()
 
 
 def _states(layer: nn.RNNBase, x: Tensor) -> Tensor:

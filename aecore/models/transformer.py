@@ -118,7 +118,11 @@ class PutTogether(nn.Module):
 
     def __init__(self, config: TransformerBackbone, facts: Facts):
         super().__init__()
-        self.shape, self.grid, self.square = facts.shape, config.grid(facts.shape), (facts.shape[0], *[config.patch] * 2)
+        self.shape, self.grid, self.square = (
+            facts.shape,
+            config.grid(facts.shape),
+            (facts.shape[0], *[config.patch] * 2),
+        )
 
     def forward(self, patches: Tensor) -> Tensor:
         x_hat = patches.unflatten(2, self.square).unflatten(1, self.grid)  # (B, rows, columns, C, patch, patch)

@@ -30,9 +30,15 @@ class TransformerBackbone(Activated):
     patch: int = Field(
         4, ge=1, le=64, title="Patch", description="Side of a patch in pixels.", json_schema_extra={"basic": True}
     )
-    heads: int = Field(4, ge=1, le=64, title="Heads", description="Attention heads of each block; they share the width.")
+    heads: int = Field(
+        4, ge=1, le=64, title="Heads", description="Attention heads of each block; they share the width."
+    )
     expansion: int = Field(
-        4, ge=1, le=16, title="Expansion", description="The first of a block's two dense layers is this many times wider."
+        4,
+        ge=1,
+        le=16,
+        title="Expansion",
+        description="The first of a block's two dense layers is this many times wider.",
     )
     activation: Activation = Field(
         "gelu", title="Activation", description="Non-linearity between the two dense layers of each block."
