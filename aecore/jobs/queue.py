@@ -255,7 +255,8 @@ def at_hand(lab: Lab) -> tuple[list[Job], list[Job]]:
 def admitted(live: Sequence[Job], waiting: Sequence[Job]) -> tuple[list[Job], list[Job]]:
     """Waiting jobs, in their order: those that may start now, and those whose group has as many at work as it may."""
     at_work = Counter(job.sweep for job in live if job.sweep)
-    may, held = [], []
+    may: list[Job] = []
+    held: list[Job] = []
     for job in waiting:
         name = job.sweep or ""
         full = name and job.at_once is not None and at_work[name] >= job.at_once
