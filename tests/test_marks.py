@@ -64,7 +64,7 @@ def test_marks_survive_the_loss_of_the_database(lab: Lab, ended: str) -> None:
 def test_a_mirror_of_the_layout_before_has_no_marks_and_is_read(lab: Lab, ended: str) -> None:
     path = lab.run(ended).path / "run.json"
     content = json.loads(path.read_text())
-    content["layout"] = 2
+    content["layout"] = 3
     for name in ("tags", "note", "archived"):
         del content["run"][name]
     path.write_text(json.dumps(content))

@@ -25,6 +25,7 @@ ROW = {
     "speed": "images_per_second",
     "device": "device",
     "parent": "parent",
+    "sweep": "sweep",
     "tag": "tags",
     "note": "note",
 }
