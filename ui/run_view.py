@@ -70,7 +70,7 @@ def name(row: RunRow) -> None:
 
 def standing_line(row: RunRow) -> None:
     """Where it stands and why, in words, and what it is."""
-    expected = forecast(lab()).get(row.id) if row.state == "queued" else None
+    expected = forecast(lab()).get(row.id) if row.shown == "queued" else None
     sentence = standing(row, expected)
     if row.reason_code == "disk_full" and row.live:
         st.warning(plain(row.reason), icon=":material/hard_drive:")

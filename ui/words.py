@@ -26,7 +26,7 @@ def shown(value: Any) -> str:
 
 def starts(row: RunRow, expected: Forecast | None, now: float | None = None) -> str:
     """When a run started; of one that waits its place in the queue and when it will start."""
-    if row.state != "queued":
+    if row.shown != "queued":
         return when(row.started, now)
     if expected is None:
         return ordinal(row.position) if row.position else ""

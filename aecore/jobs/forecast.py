@@ -25,6 +25,7 @@ SOON = 5.0
 """Seconds from now that are told as 'in a moment'."""
 MODEL = ("dataset", "backbone", "bottleneck", "code_size")
 """Columns of the runs' table that say what is trained on what."""
+SCHEDULED = "The cluster's scheduler decides when it starts."
 UNMEASURED = "No run like it was measured yet."
 
 
@@ -53,6 +54,7 @@ class _Open(NamedTuple):
     steps_per_second: float | None
     heartbeat: float | None
     reason_code: str
+    reason: str
     dataset: str
     backbone: str
     bottleneck: str
@@ -81,13 +83,12 @@ def forecast(lab: Lab, now: float | None = None) -> dict[str, Forecast]:
     now = time.time() if now is None else now
     with database.reading(lab.engine) as connection:
         found = [_Open(*row) for row in connection.execute(OPEN_ONES)]
-        waiting = [job for job in found if job.state == "queued" and job.engine is None]
+        waiting = [job for job in found if _waits(job)]
         measured = _measured(connection, found) if waiting else []
     if not waiting:
         return {}
     if lab.settings.executor != "local":
-        sentence = "The cluster's scheduler decides when it starts."
-        return {job.run_id: Forecast(place, None, None, sentence) for place, job in enumerate(waiting, 1)}
+        return {job.run_id: Forecast(place, None, None, SCHEDULED) for place, job in enumerate(waiting, 1)}
     return _simulate(_Room(lab, measured), [job for job in found if job.state in LIVE], waiting, now)
 
 
@@ -169,6 +170,12 @@ class _Room:
             return _config(self.lab.runs_folder / run_id)
         except ConfigError:
             return None
+
+
+def _waits(job: _Open) -> bool:
+    """In the lab's queue, or in the engine's own; runs in the foreground wait for nobody."""
+    handed = job.state == "starting" and job.reason.startswith(database.WAITS)
+    return handed or (job.state == "queued" and job.engine is None)
 
 
 def _simulate(room: _Room, live: Sequence[_Open], waiting: Sequence[_Open], now: float) -> dict[str, Forecast]:
