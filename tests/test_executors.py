@@ -28,7 +28,7 @@ from tests import postgresql
 from tests.conftest import close, tiny
 from tests.slurm import Cluster, started_cluster  # noqa: F401
 
-PATIENCE = 90
+PATIENCE = 300
 """Seconds: importing torch takes two on a quiet machine, and a test machine is not quiet."""
 
 

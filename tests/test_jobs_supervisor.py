@@ -22,7 +22,7 @@ from aecore.jobs.wake import wake
 from aecore.runs import Lab, LabError, RunRow, events, run
 from tests.conftest import tiny
 
-PATIENCE = 90
+PATIENCE = 300
 """Seconds: importing torch takes two on a quiet machine, and a test machine is not quiet."""
 
 
