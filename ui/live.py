@@ -43,6 +43,8 @@ def titles(configs: Sequence[RunConfig]) -> dict[str, str]:
         "commitment": "distance of the encoder's vectors from the code book, weighted",
         "perplexity": "perplexity of the codes: how many are in even use",
         "code_use": "share of the codes that is used",
+        "active_units": "code units in use: their posterior means vary over the images",
+        "kl_dim": "KL of each code unit to the prior, not weighted, nats",
     }
     if len(kinds) != 1:
         return {"loss": "loss (these runs do not minimise the same)", "reconstruction": "reconstruction loss", **fixed}

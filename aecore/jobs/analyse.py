@@ -7,7 +7,7 @@ import numpy as np
 
 import aecore
 from aecore import data
-from aecore.analysis import anomalies, baselines, evaluation, reconstruction
+from aecore.analysis import anomalies, baselines, evaluation, latent, quality, reconstruction
 from aecore.analysis.trained import Trained
 from aecore.config import RunConfig
 from aecore.jobs.work import Stopped, Work
@@ -40,7 +40,10 @@ def analyse(work: Work) -> None:
             indices = chosen(loaded, config, int(np.prod(trained.model.code_shape)))
             taken = loaded.take(indices)
             splits[split] = _measured(trained, taken.images, step) | {"labels": taken.labels, "indices": indices}
-    work.folder.write_analysis(splits, figures(trained, work.lab.data_roots))
+            splits[split] |= {f"factor.{name}": values for name, values in taken.factors.items()}
+    found = figures(trained, work.lab.data_roots)
+    step()
+    work.folder.write_analysis(splits, found | {"code": code_quality(trained, splits, work.lab.data_roots)})
     work.end("completed", "Analysed.")
 
 
@@ -59,6 +62,18 @@ def figures(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     found = evaluation.evaluate(trained.model, test, trained.facts, trained.see(test))
     compared = _compared(train, test, int(np.prod(trained.model.code_shape)))
     return {"test": found, "baselines": compared} | _anomalies(trained, roots)
+
+
+def code_quality(trained: Trained, splits: dict[str, dict[str, np.ndarray]], roots: data.Roots) -> dict[str, Any]:
+    """`quality.quality` of the codes of an analysis, and for a model with a prior {'prior_distance'} of the test images."""
+    train, test = (quality.Labelled(splits[name]["codes"], splits[name]["labels"]) for name in ("train", "test"))
+    found = quality.quality(train, test)
+    if found and latent.has_prior(trained.model):
+        images = data.load(trained.config.data, "test", roots).images[splits["test"]["indices"][: quality.ASKED]]
+        found["prior_distance"] = quality.prior_distance(
+            *latent.drawn_and_prior(trained.model, trained.see(images), trained.facts)
+        )
+    return found
 
 
 def _anomalies(trained: Trained, roots: data.Roots) -> dict[str, Any]:

@@ -178,11 +178,13 @@ class Supervisor:
         live, waiting = queue.at_hand(self.lab)
         self._forget({job.id for job in live})
         statuses = self.executor.poll(live)
+        may, held = queue.admitted(live, waiting)
         if statuses is not None:  # an engine that does not answer changes nothing
             for job in live:
                 self._look_at(job, statuses[job.id])
-            take_back(self.lab, self.executor, waiting, self._tell(live))
-        dispatch(self.lab, self.executor, waiting)
+            take_back(self.lab, self.executor, may, self._tell(live))
+        dispatch(self.lab, self.executor, may)
+        self._hold(held)
         ids = {job.id for job in live}
         if self.live - ids:
             trash.sweep(self.lab)
@@ -205,6 +207,10 @@ class Supervisor:
         for job in handed:
             explain(self.lab, job, said.get(job.id, ""))
         return [job for job in handed if job.id in said and job.want == "run"]
+
+    def _hold(self, held: list[Job]) -> None:
+        for job in held:
+            explain(self.lab, job, f"its sweep trains {job.at_once} at once")
 
     def _forget(self, live: set[int]) -> None:
         """Of jobs that left, so that one that comes back is asked again."""

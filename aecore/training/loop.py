@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from aecore.config import RunConfig
 from aecore.data import normalise
-from aecore.models import Autoencoder, Batch, Progress, use_of_codes
+from aecore.models import Autoencoder, Batch, Output, Progress
 from aecore.tasks import corrupt
+from aecore.training.codes import Codes
 from aecore.training.data import Data, augment, batches
 from aecore.training.rows import Diverged, Row
 from aecore.training.schedule import learning_rate, total_steps
@@ -97,8 +98,8 @@ def watch(state: TrainState, data: Data, config: RunConfig) -> list[Row]:
 
 
 def evaluate(model: Autoencoder, images: Tensor, data: Data, config: RunConfig, progress: Progress) -> dict[str, float]:
-    """{'loss', every term, 'mse'}: means over images (M, C, H, W) uint8, in evaluation mode and 32 bits; for a finite set of
-    codes also 'perplexity' and 'code_use', over all of them.
+    """{'loss', every term, 'mse'}: means over images (M, C, H, W) uint8, in evaluation mode and 32 bits; and what `Codes`
+    tells of all of them.
 
     'mse' is per pixel in [0,1] units, of x_hat clipped to the value range, as a picture shows it. Noise comes from a
     generator of its own, the same each time, so that neither training nor the curve feels it.
@@ -107,26 +108,26 @@ def evaluate(model: Autoencoder, images: Tensor, data: Data, config: RunConfig, 
     means: list[Tensor] = []  # (1 + terms + 1,) each
     sizes: list[int] = []
     names: tuple[str, ...] = ()
-    usage: list[Tensor] = []  # (codes,) each
+    codes = Codes()
     with model.evaluating():
         for part in images.split(model.evaluation_batch):
-            terms, mse, used = _evaluate_batch(model, part, data, config, progress, noise)
-            usage += [] if used is None else [used]
+            terms, mse, output = _evaluate_batch(model, part, data, config, progress, noise)
+            codes.add(output)
             names = ("loss", *terms, "mse")
             means.append(torch.stack([sum(terms.values(), torch.zeros_like(mse)), *terms.values(), mse]))
             sizes.append(len(part))
     weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
     values = dict(zip(names, (weights @ torch.stack(means).cpu().double()).tolist(), strict=True))
-    return values | (use_of_codes(torch.stack(usage).sum(0)) if usage else {})
+    return values | codes.figures()
 
 
 def _evaluate_batch(
     model: Autoencoder, images: Tensor, data: Data, config: RunConfig, progress: Progress, noise: torch.Generator
-) -> tuple[dict[str, Tensor], Tensor, Tensor | None]:
+) -> tuple[dict[str, Tensor], Tensor, Output]:
     low, high = data.facts.value_range
     target = normalise(images, data.facts.value_range)  # (B, C, H, W)
     x, mask = corrupt(config.task, target, data.facts.value_range, noise)
     batch = Batch(x, target, mask=mask)
     output = model(batch)
     mse = ((output.x_hat.clamp(low, high) - target) / (high - low)).square().mean()
-    return model.loss_terms(batch, output, progress, noise), mse, output.usage
+    return model.loss_terms(batch, output, progress, noise), mse, output

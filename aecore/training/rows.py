@@ -18,7 +18,7 @@ class Row(NamedTuple):
     split: str
     """'train', 'val' or 'test'."""
     name: str
-    """'loss' (the sum of the terms), a term, 'mse' (per pixel, in [0,1] units), or 'learning_rate'."""
+    """'loss' (the sum of the terms), a term, 'mse' (per pixel, in [0,1] units), 'learning_rate', or what `Codes` tells of the watched split."""
     value: float
 
 

@@ -1,5 +1,5 @@
 // Curves of runs on a canvas. Polls api/metrics for the rows since the last byte it has, twice a second while a run is live.
-const EVERY = 500, RETRY = 2000, PAD = { left: 74, right: 18, top: 36, bottom: 48 };
+const EVERY = 500, RETRY = 2000, PAD = { left: 74, right: 18, top: 36, bottom: 48 }, MOST_TOLD = 8;
 const charts = new WeakMap();
 
 export default function (component) {
@@ -17,6 +17,7 @@ const element = (tag, className, parent) => {
   return made;
 };
 const short = (value) => value == null ? "–" : value === 0 ? "0" : Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5 ? value.toExponential(2) : String(+value.toPrecision(4));
+const nearest = (points, step) => points.reduce((best, point) => (Math.abs(point.step - step) < Math.abs(best.step - step) ? point : best));
 const span = (seconds) => seconds < 90 ? `${Math.ceil(seconds)} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 
 // What one run has told so far: its rows by metric, and where it stands.
@@ -26,6 +27,8 @@ class Run {
   take(answer) {
     if (answer.whole) this.metrics = {};
     for (const [step, epoch, split, name, value] of answer.rows) {
+      const [, bundle, part] = /^(.+_dim)_(\d+)$/.exec(name) ?? [];
+      if (bundle) { ((this.metrics[bundle] ??= { parts: {} }).parts[part] ??= []).push({ step, epoch, value }); continue; }
       const metric = (this.metrics[name] ??= { train: [], watch: [], means: [] });
       (split === "train" ? metric.train : metric.watch).push({ step, epoch, value });
       if (split === "train") this.average(metric.means, step, epoch, value);
@@ -145,7 +148,7 @@ class Chart {
   }
 
   choose(group, names, chosen, pick) {
-    const label = (name) => name.replace("_", " ").replace(/^mse$/, "MSE").replace(/^kl$/, "KL");
+    const label = (name) => name.replace("_", " ").replace(/^mse$/, "MSE").replace(/^kl dim$/, "KL by unit").replace(/^kl$/, "KL");
     if (group.dataset.names !== names.join()) {
       group.replaceChildren(...names.map((name) => Object.assign(element("button"), { type: "button", textContent: label(name), value: name })));
       group.dataset.names = names.join();
@@ -162,6 +165,7 @@ class Chart {
       const metric = run.metrics[this.term];
       if (!metric) return [];
       const good = (points) => points.filter(({ value }) => value != null && (!this.log || value > 0));
+      if (metric.parts) return Object.entries(metric.parts).map(([part, points]) => ({ run, kind: `unit ${part}`, points: good(points), width: 1.6, alpha: 0.75, bundle: true })).filter((curve) => curve.points.length);
       return [
         { run, kind: "train", points: good(metric.train), width: 1.2, alpha: 0.38 },
         { run, kind: "train, mean", points: good(metric.means.length > 1 ? metric.means : []), width: 2, dash: [6, 5] },
@@ -262,15 +266,21 @@ class Chart {
       pen.globalAlpha = 1;
       this.tip.replaceChildren(element("b"));
       this.tip.firstChild.textContent = `step ${Math.round(step).toLocaleString("en")}`;
-      for (const curve of curves.reverse()) this.tell(curve, step);
+      for (const curve of this.told(curves, step)) this.tell(curve, step);
       const right = pointer.x > box.x + box.w / 2;
       this.tip.style.left = right ? "auto" : `${pointer.x + 14}px`;
       this.tip.style.right = right ? `${this.canvas.clientWidth - pointer.x + 14}px` : "auto";
     }
   }
 
+  // The curves whose values stand at the pointer: of a bundle the largest ones there.
+  told(curves, step) {
+    if (!curves[0].bundle) return curves.reverse();
+    return curves.sort((a, b) => nearest(b.points, step).value - nearest(a.points, step).value).slice(0, MOST_TOLD);
+  }
+
   tell({ run, kind, points }, step) {
-    const near = points.reduce((best, point) => (Math.abs(point.step - step) < Math.abs(best.step - step) ? point : best));
+    const near = nearest(points, step);
     const line = element("div", "", this.tip), who = element("em", "", line);
     who.textContent = this.runs.size > 1 ? `${run.label}, ` : "";
     who.style.setProperty("--colour", run.colour);
