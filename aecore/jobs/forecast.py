@@ -231,14 +231,10 @@ def _next(
 def _free(room: _Room, pool: str, live: Sequence[_Open], now: float) -> list[tuple[float, str]]:
     """A heap: when each slot of a pool is free, and of which run."""
     count = room.slots.count(pool)
-    mine = [job for job in live if _holds(room, job, pool)]
+    mine = [job for job in live if job.engine != "foreground" and room.pool(job) == pool]
     taken = sorted((_release(room, job, now), job.run_id) for job in mine for _ in range(job.slots))
     surplus = max(0, len(taken) - count)  # there were more slots when they began: the first to end make no room
     return sorted([*taken[surplus:], *[(now, "")] * (count - len(taken))])
-
-
-def _holds(room: _Room, job: _Open, pool: str) -> bool:
-    return job.engine != "foreground" and room.pool(job) == pool
 
 
 def _release(room: _Room, job: _Open, now: float) -> float:
