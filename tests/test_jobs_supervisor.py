@@ -124,6 +124,16 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_if_nothing_ha
     assert sum(text.startswith("Goes on from step") for text in said) == 2
 
 
+def test_a_killed_run_goes_on_before_the_runs_that_wait_behind_it(cold_lab: Lab) -> None:
+    settings(cold_lab, cpu_slots=1)
+    first, second = queue.submit(cold_lab, long(), "ada"), queue.submit(cold_lab, tiny(), "bea")
+    ensure_supervisor(cold_lab)
+    until(lambda: run(cold_lab, first).step > 0, "the first steps")
+    os.kill(pid_of(cold_lab, first), signal.SIGKILL)
+    until(lambda: queue.jobs(cold_lab, first)[0].attempt == 2, "the second attempt")
+    assert (run(cold_lab, second).state, run(cold_lab, second).started) == ("queued", None)
+
+
 def test_a_run_that_dies_again_and_again_at_the_same_place_has_failed(cold_lab: Lab) -> None:
     settings(cold_lab, retries=2)
     run_id = queue.submit(cold_lab, long(), "ada")

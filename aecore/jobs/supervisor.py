@@ -178,10 +178,13 @@ class Supervisor:
         live, waiting = queue.at_hand(self.lab)
         self._forget({job.id for job in live})
         statuses = self.executor.poll(live)
-        may, held = queue.admitted(live, waiting)
         if statuses is not None:  # an engine that does not answer changes nothing
             for job in live:
                 self._look_at(job, statuses[job.id])
+            if any(status.gone for status in statuses.values()):
+                live, waiting = queue.at_hand(self.lab)  # what died goes on before those that wait behind it
+        may, held = queue.admitted(live, waiting)
+        if statuses is not None:
             take_back(self.lab, self.executor, may, self._tell(live))
         dispatch(self.lab, self.executor, may)
         self._hold(held)
