@@ -16,11 +16,13 @@ import pytest
 from aecore import load, manifest
 from aecore.config import RunConfig
 from aecore.jobs import locks, process, queue, steer, supervisor, trash
+from aecore.jobs.endings import FOLDER_LOST
 from aecore.jobs.local import lock_path
 from aecore.jobs.supervisor import ensure_supervisor, running, stop_supervisor
 from aecore.jobs.wake import wake
 from aecore.runs import Lab, LabError, RunRow, events, run
 from tests.conftest import tiny
+from ui.words import what_is_kept
 
 PATIENCE = 300
 """Seconds: importing torch takes two on a quiet machine, and a test machine is not quiet."""
@@ -355,7 +357,9 @@ def test_a_run_whose_folder_is_removed_fails_in_words_and_the_others_go_on(cold_
         until(lambda run_id=run_id: run(cold_lab, run_id).step > 0, "the first steps")
     shutil.rmtree(cold_lab.runs_folder / gone)
     until(lambda: run(cold_lab, gone).state == "failed", "the end")
-    assert "could not be read or written: No such file or directory" in run(cold_lab, gone).reason
+    row = run(cold_lab, gone)
+    assert (row.reason_code, row.reason) == ("folder_lost", FOLDER_LOST.reason)
+    assert what_is_kept(row).startswith("This line of the table.")
     step = run(cold_lab, other).step
     until(lambda: run(cold_lab, other).step > step, "further steps of the other")
 

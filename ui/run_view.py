@@ -6,13 +6,13 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from aecore.config import flat, writes
+from aecore.config import ConfigError, flat, writes
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunFolder, RunRow, events, runs
 from aecore.runs import run as read_row
 from aecore.runs.database import OPEN
 from aecore.runs.history import history
-from ui.frame import page_link
+from ui.frame import page_link, problem
 from ui.lab import lab
 from ui.live import live_curves, live_pictures, shown
 from ui.palette import TONES
@@ -143,7 +143,11 @@ def charts(row: RunRow) -> None:
 
 def configuration(folder: RunFolder) -> None:
     """Every field by its path, and the file itself."""
-    config = folder.config()
+    try:
+        config = folder.config()
+    except ConfigError as error:
+        problem(error)
+        return
     values = {path: value_words(value) for path, value in flat(config).items()}
     table = pd.DataFrame({"field": values.keys(), "value": values.values()})
     st.dataframe(table, hide_index=True, height=320, key="config-table")
