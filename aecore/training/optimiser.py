@@ -10,16 +10,41 @@ import torch
 from torch import Tensor, nn
 
 from aecore.config import TrainingConfig
+from aecore.models import Autoencoder
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+OPPONENT_BETAS = (0.5, 0.9)
+"""What it plays against moves: it must forget sooner. Kim & Mnih 2018, appendix A."""
 MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "adamw": ("exp_avg", "exp_avg_sq"), "sgd": ()}
+
+
+def optimisers(model: Autoencoder, training: TrainingConfig) -> tuple["Optimiser", ...]:
+    """One for the autoencoder, and one for its opponent where it has one: each has its own sum of terms."""
+    theirs = (
+        {f"objective.opponent.{name}" for name, _ in model.opponent.named_parameters()} if model.opponent else set()
+    )
+    named = list(model.named_parameters())
+    own = Optimiser([(name, p) for name, p in named if name not in theirs], training)
+    if model.opponent is None:
+        return (own,)
+    opposed = [(name, p) for name, p in named if name in theirs]
+    return own, Optimiser(opposed, training, OPPONENT_BETAS, model.opponent.rate, "opponent.")
 
 
 class Optimiser:
     """Updates named parameters in place from their gradients. Kingma & Ba 2015; decoupled decay: Loshchilov & Hutter 2019."""
 
-    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], training: TrainingConfig):
+    def __init__(
+        self,
+        parameters: Iterable[tuple[str, nn.Parameter]],
+        training: TrainingConfig,
+        betas: tuple[float, float] = BETAS,
+        rate: float = 1.0,
+        name: str = "",
+    ):
+        """`rate` multiplies every learning rate; `name` tells its count of steps from another optimiser's."""
         self.kind, self.weight_decay = training.optimiser, training.weight_decay
+        self.betas, self.rate, self.name = betas, rate, name
         named = dict(parameters)
         self.names, self.parameters = list(named), list[Tensor](named.values())
         self.moments = {
@@ -35,9 +60,9 @@ class Optimiser:
         with torch.no_grad():
             self.steps += 1
             if self.kind == "sgd":
-                self._descend(gradients, learning_rate, skip)
+                self._descend(gradients, self.rate * learning_rate, skip)
             else:
-                self._adam(gradients, learning_rate, skip)
+                self._adam(gradients, self.rate * learning_rate, skip)
             if skip is not None:
                 self.steps -= skip
 
@@ -48,7 +73,7 @@ class Optimiser:
             for moment, tensors in self.moments.items()
             for name, tensor in zip(self.names, tensors, strict=True)
         }
-        return kept | {"steps": self.steps}
+        return kept | {f"{self.name}steps": self.steps}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Continue from `tensors()` of an earlier optimiser."""
@@ -65,8 +90,8 @@ class Optimiser:
             [],
             [self.steps] * len(self.parameters),
             lr=learning_rate,
-            beta1=BETA1,
-            beta2=BETA2,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
             weight_decay=self.weight_decay,
             eps=EPSILON,
             amsgrad=False,

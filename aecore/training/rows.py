@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from aecore.models import Sums
+
 
 class Row(NamedTuple):
     """One number of a run, as metrics.csv has it."""
@@ -18,7 +20,7 @@ class Row(NamedTuple):
     split: str
     """'train', 'val' or 'test'."""
     name: str
-    """'loss' (the sum of the terms), a term, 'mse' (per pixel, in [0,1] units), 'learning_rate', or what `Codes` tells of the watched split."""
+    """'loss' (the sum of the autoencoder's terms), a term, 'mse' (per pixel, in [0,1] units), 'learning_rate', or what `Codes` tells of the watched split."""
     value: float
 
 
@@ -51,13 +53,15 @@ class Losses:
         self._pending: list[tuple[int, int, Tensor]] = []
         self._read = time.monotonic()
 
-    def add(self, step: int, epoch: int, terms: dict[str, Tensor], loss: Tensor) -> list[Row]:
-        """Note a step's terms and their sum; rows as far as they are known by now.
+    def add(self, step: int, epoch: int, sums: Sums) -> list[Row]:
+        """Note a step's terms and the sum of the first optimiser's; rows as far as they are known by now.
 
         Raises:
             Diverged: where a loss is not finite. On the CPU that is known before the optimiser's step.
         """
+        terms = {name: term for terms in sums for name, term in terms.items()}
         self.names = ("loss", *terms)
+        loss = torch.stack(list(sums[0].values())).sum()
         values = torch.stack([loss, *terms.values()]).detach()
         self._pending.append((step, epoch, values))
         if values.device.type == "cpu" or time.monotonic() - self._read > FLUSH_SECONDS:
@@ -72,8 +76,8 @@ class Losses:
         rows: list[Row] = []
         table = torch.stack([values for _, _, values in pending]).tolist()
         for (step, epoch, _), values in zip(pending, table, strict=True):
-            if not math.isfinite(values[0]):
-                raise Diverged(step, values[0])
+            if wrong := [value for value in values if not math.isfinite(value)]:
+                raise Diverged(step, wrong[0])
             rows += self._into_window(step, epoch, values)
         return rows
 
