@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+import aecore
+from aecore import data
 from aecore.analysis import latent, reconstruction
 from aecore.config import ConfigError, Facts, ModelConfig, parse
 from aecore.jobs import queue
+from aecore.jobs.foreground import train_here
 from aecore.models import Batch, Progress, build
 from aecore.runs import Lab
+from tests.conftest import tiny
 
 FACTS = Facts((1, 5, 6), (0, 1), 10, ("a", "b", "c"))
 
@@ -84,3 +88,16 @@ def test_swap_with_batch_norm_is_refused_in_words():
     with pytest.raises(ConfigError, match="only its own label's part of a batch"):
         parse({"model": {"backbone": backbone, "labels": "swap"}})
     assert parse({"model": {"backbone": backbone, "labels": "conditional"}})
+
+
+def test_a_run_with_a_decoder_for_each_label_is_trained_analysed_and_loaded(tmp_path):
+    here = Lab.open(tmp_path / "lab")
+    config = tiny(model__labels="swap", training__classes=("3", "8"), training__epochs=2)
+    folder = here.run(train_here(here, config, "ada"))
+    metrics, trained = folder.analysis_metrics(), aecore.load(folder)
+    test = data.load(config.data, "test", here.data_roots)
+    chosen = test.take(np.flatnonzero(np.isin(test.labels, [3, 8])))
+    x_hat = trained.reconstruct(chosen.images, chosen.labels)
+    assert metrics["test"]["mse"] == pytest.approx(reconstruction.mse(chosen.images, x_hat).mean(), rel=1e-5)
+    exchanged = trained.decode(trained.encode(chosen.images), 11 - chosen.labels)
+    assert not np.array_equal(exchanged, x_hat)

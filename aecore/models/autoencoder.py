@@ -132,12 +132,21 @@ class Autoencoder(nn.Module):
         """The terms of one step, to be summed and differentiated, for each optimiser. Overridden only where training is unusual."""
         return (self.loss_terms(batch, self(batch, generator), progress, generator),)
 
+    @property
+    def has_prior(self) -> bool:
+        """Whether new images can be made from codes of a prior."""
+        return self.encoder.bottleneck.has_prior or self.objective.samples_prior
+
+    def prior(self, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Codes of the prior, as many as, and of the shape of, `like` (B, *code_shape)."""
+        return self.objective.prior(like, self.parts(generator))
+
     def sample(self, n: int, generator: torch.Generator | None = None, label: Tensor | None = None) -> Tensor:
         """n images (n, C, H, W) decoded from the prior, as images of `label` (n,), or of one label after another.
 
         Raises ValueError where there is no prior.
         """
-        if not self.encoder.bottleneck.has_prior and not self.objective.samples_prior:
+        if not self.has_prior:
             raise ValueError(
                 "This model has no prior to sample from: only a gaussian bottleneck has one, or the objectives 'wae' and 'aae' "
                 "make one."
@@ -145,4 +154,4 @@ class Autoencoder(nn.Module):
         like = torch.empty(n, *self.code_shape, device=self.device)
         if label is None and self.labels:
             label = torch.arange(n, device=self.device) % self.labels
-        return self.decode(self.objective.prior(like, self.parts(generator)), label)
+        return self.decode(self.prior(like, generator), label)

@@ -94,6 +94,8 @@ jobs = Table(
     Column("crashes", Integer, nullable=False, default=0),
     Column("crash_step", Integer),
     Column("memory", BigInteger),
+    Column("sweep", String),
+    Column("at_once", Integer),
     sqlite_autoincrement=True,
 )
 Index("jobs_by_state", jobs.c.state, jobs.c.priority, jobs.c.id)
