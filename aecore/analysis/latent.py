@@ -40,3 +40,35 @@ def decode(model: Autoencoder, codes: np.ndarray, facts: Facts) -> np.ndarray:
             if len(part)
         ]
     return np.concatenate(images)
+
+
+def has_prior(model: Autoencoder) -> bool:
+    """Whether new images can be made from codes of a prior."""
+    return bool(model.encoder.bottleneck.has_prior or model.objective.samples_prior)
+
+
+def prior(model: Autoencoder, n: int, seed: int) -> np.ndarray:
+    """n codes (n, numbers of one code) float32 of the model's prior."""
+    like = torch.empty(n, *model.code_shape, device=model.device)
+    generator = torch.Generator(model.device).manual_seed(seed)
+    with model.evaluating():
+        return model.encoder.bottleneck.prior(like, generator).flatten(1).float().cpu().numpy()
+
+
+def drawn_and_prior(
+    model: Autoencoder, images: np.ndarray, facts: Facts, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """One code drawn from the posterior of each image (N, C, H, W), and as many of the prior, both (N, numbers of one code).
+
+    Where codes are not drawn, they are the images' codes themselves.
+    """
+    generator, drawn = torch.Generator(model.device).manual_seed(seed), []
+    with model.evaluating():
+        for x in parts(model, images, facts):
+            code = model.encoder.code(x)
+            z = code.z
+            if code.mu is not None and code.log_var is not None:
+                noise = torch.randn(code.mu.shape, generator=generator, device=model.device)
+                z = code.mu + (0.5 * code.log_var).exp() * noise
+            drawn.append(z.flatten(1).float().cpu().numpy())
+    return np.concatenate(drawn), prior(model, len(images), seed + 1)

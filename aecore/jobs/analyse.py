@@ -1,18 +1,23 @@
 """The job 'analyse': codes and errors of every split, metrics on the test split, and what simple methods reach."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
 
 import aecore
 from aecore import data
-from aecore.analysis import anomalies, baselines, evaluation, reconstruction
+from aecore.analysis import anomalies, baselines, evaluation, latent, quality, reconstruction
+from aecore.analysis.columns import Columns, columns, fit
+from aecore.analysis.projection import PCA
 from aecore.analysis.trained import Trained
 from aecore.config import RunConfig
 from aecore.jobs.work import Stopped, Work
 
 SPLITS: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
+STEPS = 14
+"""Looks at whether to stop, beside those at the training images: about so many."""
 CHUNK = 2048
 """Images at once, so that reconstructions of a whole split never lie in memory."""
 CODES = 256 * 2**20
@@ -26,13 +31,15 @@ def analyse(work: Work) -> None:
         DataError: where the images are gone.
     """
 
+    steps = count(1)
+
     def step() -> None:
-        work.beat()
+        work.beat(step=min(next(steps), total), total_steps=total)
         if work.stop.asked:
             raise Stopped
 
     trained = aecore.load(work.folder)
-    config = trained.config
+    config, total = trained.config, STEPS + trained.facts.n_train // CHUNK
     splits: dict[str, dict[str, np.ndarray]] = {}
     for split in SPLITS:
         if split != "val" or data.watch_split(config.data) == "val":
@@ -40,7 +47,11 @@ def analyse(work: Work) -> None:
             indices = chosen(loaded, config, int(np.prod(trained.model.code_shape)))
             taken = loaded.take(indices)
             splits[split] = _measured(trained, taken.images, step) | {"labels": taken.labels, "indices": indices}
-    work.folder.write_analysis(splits, figures(trained, work.lab.data_roots))
+            splits[split] |= {f"factor.{name}": values for name, values in taken.factors.items()}
+    found, beside = _test_images(trained, work, step)
+    found |= {"code": code_quality(trained, splits, work.lab.data_roots)}
+    arrays = splits | {"measures": beside.measures, "shown-test": beside.test, "shown-watched": beside.watched}
+    work.folder.write_analysis(arrays, found | {"columns": beside.figures, "checkpoint": trained.checkpoint.name})
     work.end("completed", "Analysed.")
 
 
@@ -57,8 +68,34 @@ def figures(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     train = data.choose(data.load(config.data, "train", roots), config.training).images
     test = data.of_classes(data.load(config.data, "test", roots), config.training).images
     found = evaluation.evaluate(trained.model, test, trained.facts, trained.see(test))
-    compared = _compared(train, test, int(np.prod(trained.model.code_shape)))
+    compared = _compared(train, test, fit(train, int(np.prod(trained.model.code_shape))))
     return {"test": found, "baselines": compared} | _anomalies(trained, roots)
+
+
+def _test_images(trained: Trained, work: Work, step: Callable[[], None]) -> tuple[dict[str, Any], Columns]:
+    """`figures`, and what the Compare page shows beside simple methods."""
+    config, roots, inputs = trained.config, work.lab.data_roots, work.folder.inputs()
+    train = data.choose(data.load(config.data, "train", roots), config.training).images
+    whole = data.load(config.data, "test", roots)
+    indices = np.flatnonzero(np.isin(whole.labels, _wanted(whole, config)))
+    test, watched = whole.take(indices), None if inputs is None else inputs.images
+    fitted = fit(train, int(np.prod(trained.model.code_shape)))
+    step()
+    found = evaluation.evaluate(trained.model, test.images, trained.facts, trained.see(test.images))
+    made = columns(trained, train, test, indices, fitted, watched, step)
+    return {"test": found, "baselines": _compared(train, test.images, fitted)} | _anomalies(trained, roots), made
+
+
+def code_quality(trained: Trained, splits: dict[str, dict[str, np.ndarray]], roots: data.Roots) -> dict[str, Any]:
+    """`quality.quality` of the codes of an analysis, and for a model with a prior {'prior_distance'} of the test images."""
+    train, test = (quality.Labelled(splits[name]["codes"], splits[name]["labels"]) for name in ("train", "test"))
+    found = quality.quality(train, test)
+    if found and latent.has_prior(trained.model):
+        images = data.load(trained.config.data, "test", roots).images[splits["test"]["indices"][: quality.ASKED]]
+        found["prior_distance"] = quality.prior_distance(
+            *latent.drawn_and_prior(trained.model, trained.see(images), trained.facts)
+        )
+    return found
 
 
 def _anomalies(trained: Trained, roots: data.Roots) -> dict[str, Any]:
@@ -77,21 +114,24 @@ def chosen(split: data.Split, config: RunConfig, code_size: int) -> np.ndarray:
 
     Returns: (n,) int64.
     """
-    classes = config.training.classes
-    wanted = [split.class_names.index(name) for name in classes] if classes else range(len(split.class_names))
-    indices = np.flatnonzero(np.isin(split.labels, list(wanted)))
+    indices = np.flatnonzero(np.isin(split.labels, _wanted(split, config)))
     most = max(1, CODES // (4 * code_size))
     if len(indices) > most:
         indices = np.sort(np.random.default_rng(0).choice(indices, most, replace=False))
     return indices
 
 
-def _compared(train: np.ndarray, test: np.ndarray, code_size: int) -> dict[str, Any]:
+def _wanted(split: data.Split, config: RunConfig) -> list[int]:
+    """Labels of the run's classes; of all images where none was chosen."""
+    classes = config.training.classes
+    return [split.class_names.index(name) for name in classes] if classes else np.unique(split.labels).tolist()
+
+
+def _compared(train: np.ndarray, test: np.ndarray, fitted: PCA) -> dict[str, Any]:
     """Mean squared error per pixel on the test images of two methods that need no network, at the same code size."""
-    components = min(code_size, int(np.prod(train.shape[1:])), len(train) - 1)
     return {
         "mean_image": {"mse": baselines.mean_image_mse(train, test)},
-        "pca": {"mse": baselines.pca_mse(train, test, components), "components": components},
+        "pca": {"mse": baselines.fitted_mse(fitted, test), "components": len(fitted.components)},
     }
 
 

@@ -2,7 +2,8 @@
 
 import heapq
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import inf
 from pathlib import Path
@@ -53,6 +54,8 @@ class _Open(NamedTuple):
     steps_per_second: float | None
     heartbeat: float | None
     reason_code: str
+    sweep: str | None
+    at_once: int | None
     dataset: str
     backbone: str
     bottleneck: str
@@ -174,24 +177,45 @@ class _Room:
 def _simulate(room: _Room, live: Sequence[_Open], waiting: Sequence[_Open], now: float) -> dict[str, Forecast]:
     """Fill the slots in the order of the queue. A slot is free at a moment; at infinity where nobody knows."""
     free = {pool: _free(room, pool, live, now) for pool in set(room.slots)}
-    found = {}
+    found, groups = {}, _Groups((job, _release(room, job, now)) for job in live)
     for position, job in enumerate(waiting, 1):
-        found[job.run_id] = _next(room, job, position, free[room.pool(job)], now)
+        found[job.run_id] = _next(room, job, position, free[room.pool(job)], now, groups)
     return found
 
 
-def _next(room: _Room, job: _Open, position: int, places: list[tuple[float, str]], now: float) -> Forecast:
+class _Groups(defaultdict[str, list[float]]):
+    """Sweep -> when its runs end: of so many at once, the next one waits for the first to end."""
+
+    def __init__(self, live: Iterable[tuple[_Open, float]]):
+        super().__init__(list)
+        for job, ends in live:
+            self.add(job, ends)
+
+    def add(self, job: _Open, ends: float) -> None:
+        if job.sweep:
+            self[job.sweep].append(ends)
+
+    def free(self, job: _Open) -> float:
+        ends = sorted(self[job.sweep]) if job.sweep else []
+        return ends[-job.at_once] if job.at_once and len(ends) >= job.at_once else -inf
+
+
+def _next(
+    room: _Room, job: _Open, position: int, places: list[tuple[float, str]], now: float, groups: _Groups
+) -> Forecast:
     """Take the first places that are free, and note when they will be free again."""
     if job.slots > len(places):
         return Forecast(position, None, None, "It asks for more places than this lab has.")
     starts, before = max(heapq.heappop(places) for _ in range(job.slots))
+    starts = max(starts, groups.free(job))
     unknown = next((run_id for moment, run_id in places if moment == inf), "")
     seconds, why = room.expected(job)
     ends = inf if seconds is None else starts + seconds
+    groups.add(job, ends)
     for _ in range(job.slots):
         heapq.heappush(places, (ends, job.run_id))
     if starts == inf:
-        why = f"It starts after {before}, of which nobody knows yet how long it takes."
+        why = f"It starts after {before or job.sweep}, of which nobody knows yet how long it takes."
     elif unknown and starts > now:
         why = f"At the latest: nobody knows yet how long {unknown} takes. {why}"
     return Forecast(position, _finite(starts), _finite(ends), f"{why}{room.proviso(job)}")

@@ -182,7 +182,9 @@ class Supervisor:
             for job in live:
                 self._look_at(job, statuses[job.id])
             self._tell(live)
-        dispatch(self.lab, self.executor, waiting)
+        may, held = queue.admitted(live, waiting)
+        dispatch(self.lab, self.executor, may)
+        self._hold(held)
         ids = {job.id for job in live}
         if self.live - ids:
             trash.sweep(self.lab)
@@ -204,6 +206,10 @@ class Supervisor:
         said = self.executor.position(handed)
         for job in handed:
             _explain(self.lab, job, said.get(job.id, ""))
+
+    def _hold(self, held: list[Job]) -> None:
+        for job in held:
+            _explain(self.lab, job, f"its sweep trains {job.at_once} at once")
 
     def _forget(self, live: set[int]) -> None:
         """Of jobs that left, so that one that comes back is asked again."""

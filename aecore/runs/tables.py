@@ -56,6 +56,9 @@ runs = Table(
     Column("deleted", Float),
     Column("submission", String, unique=True),
     Column("job_id", Integer),
+    Column("tags", Text, nullable=False, default=""),
+    Column("note", Text, nullable=False, default=""),
+    Column("archived", Float),
     sqlite_autoincrement=True,
 )
 
@@ -94,6 +97,8 @@ jobs = Table(
     Column("crashes", Integer, nullable=False, default=0),
     Column("crash_step", Integer),
     Column("memory", BigInteger),
+    Column("sweep", String),
+    Column("at_once", Integer),
     sqlite_autoincrement=True,
 )
 Index("jobs_by_state", jobs.c.state, jobs.c.priority, jobs.c.id)

@@ -82,7 +82,7 @@ def decode(request: Request) -> Response:
     view = view_of(request)
     weights = latest_stamp(view.run)
     code = latent_points.lift(view, *(_number(request.query_params.get(axis, "")) for axis in "xy"))
-    picture = png(_compute(view.run, weights, "decode", code)[0])
+    picture = png(compute(view.run, weights, "decode", code)[0])
     return Response(picture, media_type="image/png", headers=_kept(request, weights))
 
 
@@ -100,11 +100,11 @@ def _pair(run: str, name: SplitName, i: int, weights: str) -> bytes:
         raise FileNotFoundError(f"The {name} split has {len(images):,} images: there is no number {i:,}.")
     shown = [images[i]]
     if weights:
-        shown.append(_compute(run, weights, "reconstruct", images[i : i + 1].copy())[0])
+        shown.append(compute(run, weights, "reconstruct", images[i : i + 1].copy())[0])
     return wall(np.stack(shown)[None])
 
 
-def _compute(run: str, weights: str, verb: str, values: np.ndarray) -> np.ndarray:
+def compute(run: str, weights: str, verb: str, values: np.ndarray) -> np.ndarray:
     ready = model(run, weights)
     with _computing:
         return np.asarray(getattr(ready, verb)(values))

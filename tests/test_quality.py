@@ -1,0 +1,103 @@
+"""How good codes are, on codes of which one knows it."""
+
+import numpy as np
+import pytest
+
+from aecore import load
+from aecore.analysis import quality
+from aecore.analysis.latent import drawn_and_prior
+from aecore.analysis.quality import Labelled
+from aecore.jobs.analyse import code_quality
+from aecore.jobs.foreground import train_here
+from aecore.runs import Lab
+from tests.conftest import TrainedRun, tiny
+
+
+def clouds(n: int, apart: float, seed: int = 0) -> Labelled:
+    """Three clouds of n standard normal codes of 4 numbers, `apart` from each other along the axes."""
+    labels = np.repeat(np.arange(3), n)
+    codes = np.random.default_rng(seed).standard_normal((3 * n, 4)) + apart * np.eye(4)[labels]
+    return Labelled(codes.astype(np.float32), labels)
+
+
+def test_clouds_far_apart_are_told_by_every_measure() -> None:
+    found = quality.quality(clouds(60, 50.0), clouds(40, 50.0, seed=1))
+    assert [found[name] for name in ("probe_accuracy", "knn_accuracy", "nmi", "ari")] == [1, 1, 1, 1]
+    assert found["majority"] == pytest.approx(1 / 3)
+    assert found["silhouette"] > 0.9
+    assert found["n"] == 120
+
+
+def test_codes_that_know_nothing_of_the_labels_are_no_better_than_guessing() -> None:
+    found = quality.quality(clouds(400, 0.0), clouds(400, 0.0, seed=1))
+    assert found["probe_accuracy"] == pytest.approx(1 / 3, abs=0.06)
+    assert found["knn_accuracy"] == pytest.approx(1 / 3, abs=0.06)
+    assert found["nmi"] == pytest.approx(0, abs=0.02)
+    assert found["ari"] == pytest.approx(0, abs=0.02)
+    assert found["silhouette"] == pytest.approx(0, abs=0.02)
+
+
+def test_a_flipped_square_has_two_dimensions_and_a_line_one() -> None:
+    square = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]], np.float32)
+    assert quality.of_dimensions(square) == {"used_dimensions": 2, "effective_dimension": 2, "correlation": 0}
+    line = np.array([[1, 2, 0], [2, 4, 0], [3, 6, 0]], np.float32)
+    found = quality.of_dimensions(line)
+    assert found["used_dimensions"] == 2
+    assert found["effective_dimension"] == pytest.approx(1)
+    assert found["correlation"] == pytest.approx(1)
+
+
+def test_eigenvalues_3_and_1_are_one_and_six_tenths_dimensions() -> None:
+    codes = np.array([[3, 0], [-3, 0], [0, 1], [0, -1]]) * np.sqrt([1 / 3, 1])
+    assert quality.of_dimensions(codes)["effective_dimension"] == pytest.approx(16 / 10)
+
+
+def test_the_distance_from_the_prior_is_0_for_equal_codes_and_1_for_codes_that_do_not_overlap() -> None:
+    codes = np.random.default_rng(0).standard_normal((50, 3))
+    assert quality.prior_distance(codes, codes) == 0
+    assert quality.prior_distance(codes, codes + 100) == 1
+    assert quality.prior_distance(codes, codes + np.array([0, 0, 100])) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("codes", "labels", "names"),
+    [
+        (np.zeros((30, 2)), np.arange(30) % 3, {"used_dimensions", "n", "knn_accuracy", "ari"}),
+        (np.full((30, 2), np.nan), np.arange(30) % 3, set()),
+        (np.random.default_rng(0).random((30, 1)), np.full(30, -1), {"used_dimensions", "effective_dimension", "n"}),
+        (np.random.default_rng(0).random((30, 2)), np.full(30, 4), {"used_dimensions", "effective_dimension", "n"}),
+        (np.random.default_rng(0).random((200, 1)), np.arange(200), {"silhouette", "n", "nmi"}),
+    ],
+    ids=["all equal", "diverged", "no labels", "one label", "a label each"],
+)
+@pytest.mark.filterwarnings("ignore")  # scikit-learn is right to wonder
+def test_strange_codes_have_the_figures_that_make_sense(codes: np.ndarray, labels: np.ndarray, names: set[str]) -> None:
+    found = quality.quality(Labelled(codes, labels), Labelled(codes, labels))
+    assert names <= set(found)
+    assert bool(found) == bool(names)
+    assert ("knn_accuracy" in found) == (len(np.unique(labels)) > 1 and bool(names))
+    assert all(np.isfinite(value) for value in found.values())
+
+
+def test_every_analysed_run_has_them(trained_run: TrainedRun) -> None:
+    found = (trained_run.folder.analysis_metrics() or {})["code"]
+    train, test = (trained_run.folder.analysis(split) or {} for split in ("train", "test"))
+    again = quality.quality(*(Labelled(part["codes"], part["labels"]) for part in (train, test)))
+    assert found == again
+    assert found["knn_accuracy"] > 2 * found["majority"]
+    assert "prior_distance" not in found
+
+
+def test_a_model_with_a_prior_is_held_against_it(lab: Lab) -> None:
+    run = train_here(
+        lab, tiny(model__bottleneck__kind="gaussian", model__objective__kind="elbo", training__epochs=1), "ada"
+    )
+    folder = lab.run(run)
+    found = (folder.analysis_metrics() or {})["code"]
+    assert 0 < found["prior_distance"] < 0.5
+    trained, analysed = load(folder), {split: folder.analysis(split) or {} for split in ("train", "test")}
+    assert code_quality(trained, analysed, lab.data_roots) == found, "the same each time"
+    images = np.zeros((5, 1, 8, 8), np.uint8)
+    drawn, prior = drawn_and_prior(trained.model, images, trained.facts)
+    assert drawn.shape == prior.shape == (5, 2)
+    assert not np.array_equal(drawn[0], drawn[1]), "drawn, not the mean"
