@@ -54,6 +54,8 @@ class Sampler:
             indices[: self.points],
             data.watch_split,
             None if self.seen is self.images else self.seen_shown.cpu().numpy(),
+            labels,
+            indices,
         )
 
     def take(self, model: Autoencoder) -> Sample:

@@ -7,8 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aecore.models import Sums
-
 
 class Row(NamedTuple):
     """One number of a run, as metrics.csv has it."""
@@ -53,16 +51,13 @@ class Losses:
         self._pending: list[tuple[int, int, Tensor]] = []
         self._read = time.monotonic()
 
-    def add(self, step: int, epoch: int, sums: Sums) -> list[Row]:
-        """Note a step's terms and the sum of the first optimiser's; rows as far as they are known by now.
+    def add(self, step: int, epoch: int, names: tuple[str, ...], values: Tensor) -> list[Row]:
+        """Note a step's loss and its terms, `values` (1 + terms,), by their names; rows as far as they are known by now.
 
         Raises:
             Diverged: where a loss is not finite. On the CPU that is known before the optimiser's step.
         """
-        terms = {name: term for terms in sums for name, term in terms.items()}
-        self.names = ("loss", *terms)
-        loss = torch.stack(list(sums[0].values())).sum()
-        values = torch.stack([loss, *terms.values()]).detach()
+        self.names = names
         self._pending.append((step, epoch, values))
         if values.device.type == "cpu" or time.monotonic() - self._read > FLUSH_SECONDS:
             return self.flush()
@@ -74,7 +69,8 @@ class Losses:
         if not pending:
             return []
         rows: list[Row] = []
-        table = torch.stack([values for _, _, values in pending]).tolist()
+        noted = [values for _, _, values in pending]
+        table = torch.stack(noted).tolist() if len(noted) > 1 else [noted[0].tolist()]
         for (step, epoch, _), values in zip(pending, table, strict=True):
             if wrong := [value for value in values if not math.isfinite(value)]:
                 raise Diverged(step, wrong[0])

@@ -84,7 +84,7 @@ def decode(request: Request) -> Response:
     weights = latest_stamp(view.run)
     place = [_number(request.query_params.get(axis, "")) for axis in "xy"]
     code, label = latent_points.lift(view, *place), latent_points.nearest_label(view, *place)
-    picture = png(_compute(view.run, weights, "decode", code, label)[0])
+    picture = png(compute(view.run, weights, "decode", code, label)[0])
     return Response(picture, media_type="image/png", headers=_kept(request, weights))
 
 
@@ -102,14 +102,14 @@ def _pair(run: str, name: SplitName, i: int, weights: str) -> bytes:
         raise FileNotFoundError(f"The {name} split has {len(images):,} images: there is no number {i:,}.")
     shown = [images[i]]
     if weights:
-        shown.append(_compute(run, weights, "reconstruct", images[i : i + 1].copy(), labels[i : i + 1].copy())[0])
+        shown.append(compute(run, weights, "reconstruct", images[i : i + 1].copy(), labels[i : i + 1].copy())[0])
     return wall(np.stack(shown)[None])
 
 
-def _compute(run: str, weights: str, verb: str, values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def compute(run: str, weights: str, verb: str, *values: np.ndarray) -> np.ndarray:
     ready = model(run, weights)
     with _computing:
-        return np.asarray(getattr(ready, verb)(values, labels))
+        return np.asarray(getattr(ready, verb)(*values))
 
 
 def _number(text: str) -> float:
