@@ -87,9 +87,9 @@ def test_each_optimiser_has_its_own_parameters_and_the_discriminator_its_own_rat
     config = parse({"model": {"objective": {"kind": "aae", "discriminator": [4], "discriminator_rate": 0.25}}})
     state = start(config, FACTS, 1)
     own, opposed = state.optimisers
-    assert all(name.startswith("objective.opponent.") for name in opposed.names)
-    assert not any("opponent" in name for name in own.names)
-    assert len(own.names) + len(opposed.names) == len(list(state.model.parameters()))
+    assert all(name.startswith("objective.opponent.") for name in opposed.named)
+    assert not any("opponent" in name for name in own.named)
+    assert len(own.named) + len(opposed.named) == len(list(state.model.parameters()))
     assert (own.rate, opposed.rate) == (1.0, 0.25)
     assert set(own.tensors()).isdisjoint(opposed.tensors())
 

@@ -164,7 +164,7 @@ def keeps_the_contract(config: ModelConfig, facts: Facts) -> None:
         assert loss.shape == ()
         assert torch.isfinite(loss)
         gradients = torch.autograd.grad(loss, optimiser.parameters, retain_graph=True, allow_unused=True)
-        found = dict(zip(optimiser.names, gradients, strict=True))
+        found = dict(zip(optimiser.named, gradients, strict=True))
         assert [name for name, g in found.items() if g is None or not torch.isfinite(g).all()] == []
         others = [p for p in model.parameters() if all(p is not own for own in optimiser.parameters)]
         foreign = torch.autograd.grad(loss, others, retain_graph=True, allow_unused=True) if others else ()
