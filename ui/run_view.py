@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from aecore.config import ConfigError, flat, writes
+from aecore.jobs import marks
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunFolder, RunRow, events, runs
 from aecore.runs import run as read_row
@@ -17,7 +18,7 @@ from ui.lab import lab
 from ui.live import live_curves, live_pictures, shown
 from ui.palette import TONES
 from ui.queue import badge, plain
-from ui.run_actions import actions, button, clone, told_problem
+from ui.run_actions import PROBLEM, actions, button, clone, told_problem
 from ui.words import advice, figures, standing, what_is_kept, when
 from ui.words import shown as value_words
 
@@ -33,6 +34,7 @@ def show(folder: RunFolder) -> None:
     told_problem()
     live(standing_line, row)
     live(figures_line, row)
+    marked(row)
     parent(row)
     if row.state == "failed":
         failure(row)
@@ -77,6 +79,33 @@ def standing_line(row: RunRow) -> None:
         sentence = ""
     quiet = f"{expected.why.removesuffix('.')} · {facts(row)}" if expected else facts(row)
     st.markdown(f"{plain(sentence)}{'&ensp;' * bool(sentence)}:gray[{plain(quiet)}]")
+
+
+def marked(row: RunRow) -> None:
+    """Its tags and its note, as they were typed, and the box to change them."""
+    with st.container(key="run-marks", horizontal=True, vertical_alignment="center", gap="small"):
+        if row.archived:
+            st.badge("archived", icon=":material/archive:", color="gray")
+        for tag in row.tags:
+            st.badge(plain(tag), icon=":material/sell:", color="blue")
+        with st.popover("Tags and note", icon=":material/edit_note:", key="run-mark", type="tertiary"):
+            _mark(row)
+    if row.note:
+        st.text(row.note)
+
+
+def _mark(row: RunRow) -> None:
+    with st.form(f"mark-{row.id}", border=False):
+        tags = st.text_input("Tags", ", ".join(row.tags), key=f"tags-{row.id}", help="Separated by commas")
+        note = st.text_area("Note", row.note, key=f"note-{row.id}", max_chars=marks.LONGEST_NOTE)
+        if st.form_submit_button("Keep", type="primary"):
+            wanted = [text for text in tags.split(",") if text.strip()]
+            try:
+                marks.tag(lab(), [row.id], wanted, set(row.tags) - {text.strip() for text in wanted})
+                marks.annotate(lab(), row.id, note)
+            except LabError as error:
+                st.session_state[PROBLEM] = str(error)
+            st.rerun()
 
 
 def parent(row: RunRow) -> None:

@@ -22,3 +22,7 @@ class Inputs(NamedTuple):
     """'val' or 'test'."""
     seen: np.ndarray | None = None
     """(n, C, H, W) uint8: what the encoder sees of the images; None where that is the images themselves, and in older folders."""
+    all_labels: np.ndarray | None = None
+    """(N,) int64: label of every watched image, in the order of a sample's errors; None in older folders."""
+    all_indices: np.ndarray | None = None
+    """(N,) int64: place of every watched image in its split; None in older folders."""

@@ -201,7 +201,10 @@ class RunFolder:
         return files.tail(self.log_path, tail)
 
     def analysis(self, split: str) -> dict[str, np.ndarray] | None:
-        """codes (n, D) float32, labels (n,), errors (n,), indices (n,) = place in that split; None before it was analysed."""
+        """codes (n, D) float32, labels (n,), errors (n,), indices (n,) = place in that split; None before it was analysed.
+
+        'measures', 'shown-test' and 'shown-watched' are what `aecore.analysis.columns` makes.
+        """
         return files.read_arrays(self.path / "analysis" / f"{split}.npz")
 
     def analysis_metrics(self) -> dict[str, Any] | None:

@@ -49,6 +49,10 @@ class RunRow:
     """The group of runs that were queued together to be compared; None for a run on its own."""
     position: int | None
     """1 for the run that starts next; None when it does not wait."""
+    tags: tuple[str, ...]
+    note: str
+    archived: float | None
+    """When it was put out of the way; it is kept, and lists leave it out."""
     shown: str
     """The state in the user's words: 'stopping' where a live run was asked to stop."""
     eta_seconds: float | None
@@ -123,7 +127,7 @@ def _query() -> Select[Any]:
     columns: list[Any] = [r.id, r.name, r.owner, r.dataset, r.backbone, r.bottleneck, r.code_size, r.epochs]
     columns += [r.created, r.parent, j.state, j.want, j.step, j.total_steps, j.epoch, j.loss, j.images_per_second]
     columns += [j.started, j.ended, j.device, j.reason_code, j.reason, j.id, j.attempt]
-    columns += [j.checkpoint_step, j.sweep, queue.c.position]
+    columns += [j.checkpoint_step, j.sweep, queue.c.position, r.tags, r.note, r.archived]
     columns += [j.steps_per_second, j.heartbeat]
     joined = runs_table.join(jobs, j.id == r.job_id).outerjoin(queue, queue.c.id == j.id)
     return select(*columns).select_from(joined).where(r.deleted.is_(None)).order_by(r.seq.desc())
@@ -138,7 +142,9 @@ def _row(values: tuple[Any, ...], now: float) -> RunRow:
     eta, waits = None, fields[20] == "disk_full"
     if state == "running" and speed and total is not None and not waits:
         eta = max(0.0, (total - step) / speed - (now - heartbeat))
-    return RunRow(*(*fields, _shown(state, want, fields[21]), eta))
+    shown = _shown(state, want, fields[21])
+    *fields, tags, note, archived = fields
+    return RunRow(*(*fields, tuple(tags.split(",")) if tags else (), note, archived, shown, eta))
 
 
 def _shown(state: str, want: str, reason: str) -> str:

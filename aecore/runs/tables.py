@@ -59,6 +59,9 @@ runs = Table(
     Column("deleted", Float),
     Column("submission", String, unique=True),
     Column("job_id", Integer),
+    Column("tags", Text, nullable=False, default=""),
+    Column("note", Text, nullable=False, default=""),
+    Column("archived", Float),
     sqlite_autoincrement=True,
 )
 

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from aecore.runs import Inputs, LabError, RunFolder, index
+from aecore.runs import LabError, RunFolder, index
 from aecore.runs.database import OPEN
 from ui.lab import lab
+from ui.moments import inputs_of, sample_of
 from ui.pictures import wall
 
 MOST = 64
@@ -105,7 +106,7 @@ def samples(request: Request) -> Response:
     ended = run in RECORDED or index.run(lab(), run).state not in OPEN
     folder = _folder(run)
     steps = folder.sample_steps()
-    inputs = _inputs(str(folder.path)) if steps else None
+    inputs = inputs_of(folder) if steps else None
     shape = inputs.images.shape if inputs else (0, 0, 0, 0)
     taken = [caption for step in steps if (caption := _caption(folder, step))]
     content = {"samples": taken, "count": shape[0], "shape": shape[1:], "ended": ended}
@@ -128,16 +129,11 @@ def _caption(folder: RunFolder, step: int) -> tuple[int, int, float | None] | No
 
 @lru_cache(maxsize=4096)
 def _read_caption(path: str, step: int, written: int) -> tuple[int, int, float | None] | None:
-    found = RunFolder(path).sample(step)
-    return (step, found.epoch, _finite(round(float(found.seconds), 2))) if found else None
-
-
-@lru_cache(maxsize=64)
-def _inputs(path: str) -> Inputs:
-    inputs = RunFolder(path).inputs()
-    if inputs is None:
-        raise LabError(f"The run {Path(path).name} has no pictures yet.")
-    return inputs
+    try:
+        found = sample_of(RunFolder(path), step)
+    except LabError:  # thinned out a moment ago, or damaged: the others can still be shown
+        return None
+    return step, found.epoch, _finite(round(float(found.seconds), 2))
 
 
 @known_run
@@ -147,23 +143,20 @@ def sample(request: Request) -> Response:
     `v` is there for the browser, which keeps a picture for good: another number is another picture of that step.
     """
     run, step = request.path_params["run"], request.path_params["step"]
-    found = _folder(run).sample(step)
-    if found is None:
-        raise LabError(f"The run {run} has no pictures of step {step}.")
-    return _strip(found.x_hat, request)
+    return _strip(sample_of(_folder(run), step).x_hat, request)
 
 
 @known_run
 def inputs(request: Request) -> Response:
     """`/api/inputs/{run}.png?n=`: the first n images that the samples reconstruct, side by side."""
-    return _strip(_inputs(str(_folder(request.path_params["run"]).path)).images, request)
+    return _strip(inputs_of(_folder(request.path_params["run"])).images, request)
 
 
 @known_run
 def seen(request: Request) -> Response:
     """`/api/seen/{run}.png?n=`: what the encoder sees of the first n images, side by side."""
     run = request.path_params["run"]
-    found = _inputs(str(_folder(run).path)).seen
+    found = inputs_of(_folder(run)).seen
     if found is None:
         raise LabError(f"The encoder of run {run} sees the images themselves.")
     return _strip(found, request)

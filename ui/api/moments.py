@@ -1,0 +1,111 @@
+"""What the moment of a run is shown with: `ui.moments` as JSON and pictures. A step's answers never change."""
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from aecore.config import ConfigError
+from aecore.data import DataError, Split
+from aecore.runs import Inputs, RunFolder, SampleFile, index
+from aecore.runs.database import OPEN
+from ui import moments
+from ui.api.latent import compute
+from ui.api.live import FOREVER, known_run
+from ui.lab import lab, latest_stamp, split
+from ui.moments import Extreme
+from ui.palette import label_colour
+from ui.pictures import wall
+
+
+@known_run
+def watched(request: Request) -> Response:
+    """`/api/watched/{run}`: labels, classes with names and colours, the split and how many of its images are watched."""
+    content = moments.about(lab().run(request.path_params["run"]), label_colour)
+    return JSONResponse(content, headers={"Cache-Control": "no-store"})
+
+
+@known_run
+def moment(request: Request) -> Response:
+    """`/api/moment/{run}/{step}?label=&v=`: `places` of the points, error by class, and the best, typical and worst images."""
+    folder, step, label = _asked(request)
+    inputs, sample = moments.inputs_of(folder), moments.sample_of(folder, step)
+    shown, newest = _shown(folder, inputs, sample, label)
+    content = {
+        "places": moments.told(moments.places(folder, [one for one in folder.sample_steps() if one <= step])),
+        "classes": moments.by_class(inputs, sample),
+        "mean": float(sample.errors.mean()),
+        "extremes": [one._asdict() | {"label": int(moments.labels(inputs)[one.place])} for one in shown],
+        "pooled": newest is None,
+    }
+    return JSONResponse(content, headers=FOREVER)
+
+
+@known_run
+def extremes(request: Request) -> Response:
+    """`/api/extremes/{run}/{step}.png?label=&v=`: the best, typical and worst images, below them their reconstructions.
+
+    Those that samples do not keep are the newest model's, and grey where there is none.
+    """
+    folder, step, label = _asked(request)
+    inputs, sample = moments.inputs_of(folder), moments.sample_of(folder, step)
+    shown, newest = _shown(folder, inputs, sample, label)
+    kept = [one for one in shown if one.kept is not None]
+    images = np.full((2, len(shown), *inputs.images.shape[1:]), 128, np.uint8)
+    for column, one in enumerate(shown):
+        if one in kept:
+            images[:, column] = inputs.images[one.kept], sample.x_hat[one.kept]
+    if newest is not None and len(kept) < len(shown):
+        columns = [column for column, one in enumerate(shown) if one not in kept]
+        asked = moments.indices(inputs)[[shown[column].place for column in columns]]
+        originals = newest.images[asked]
+        images[0, columns] = originals
+        made = _reconstructed(folder, originals, newest.labels[asked])
+        images[1, columns] = 128 if made is None else made
+    final = len(kept) == len(shown) or index.run(lab(), folder.id).state not in OPEN
+    return Response(wall(images), media_type="image/png", headers=FOREVER if final else {"Cache-Control": "no-store"})
+
+
+def _asked(request: Request) -> tuple[RunFolder, int, int | None]:
+    label = request.query_params.get("label", "")
+    return lab().run(request.path_params["run"]), request.path_params["step"], int(label) if label else None
+
+
+def _shown(
+    folder: RunFolder, inputs: Inputs, sample: SampleFile, label: int | None
+) -> tuple[list[Extreme], Split | None]:
+    """The images to show, and the whole split; None for it where the data cannot be read: then only images that the
+    samples keep are among those shown."""
+    try:
+        name = "val" if inputs.split == "val" else "test"
+        whole = split(folder.config().data.model_dump_json(), name)  # type: ignore[arg-type]
+    except (DataError, ConfigError, OSError):
+        return moments.extremes(inputs, sample, label, pool=len(inputs.indices)), None
+    return moments.extremes(inputs, sample, label), whole
+
+
+def _reconstructed(folder: RunFolder, images: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+    """What the newest model makes of images; None where there is no model that can be loaded."""
+    newest = latest_stamp(folder.id)
+    try:
+        return compute(folder.id, newest, "reconstruct", compute(folder.id, newest, "see", images), labels)
+    except (ValueError, OSError, RuntimeError):
+        return None
+
+
+@known_run
+def error_map(request: Request) -> Response:
+    """`/api/error/{run}/{step}.png?n=&v=`: where the first n reconstructions are too bright and too dark, side by side."""
+    folder, step, _ = _asked(request)
+    inputs, sample = moments.inputs_of(folder), moments.sample_of(folder, step)
+    count = min(max(int(request.query_params.get("n", 10)), 1), len(sample.x_hat))
+    shown = moments.difference(inputs.images[:count], sample.x_hat[:count])
+    return Response(wall(shown[None]), media_type="image/png", headers=FOREVER)
+
+
+ROUTES = [
+    Route("/api/watched/{run}", watched),
+    Route("/api/moment/{run}/{step:int}", moment),
+    Route("/api/extremes/{run}/{step:int}.png", extremes),
+    Route("/api/error/{run}/{step:int}.png", error_map),
+]
