@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load, save
 
-from aecore.config import ConfigError, Facts, ModelConfig
+from aecore.config import ConfigError, Facts, ModelConfig, TrainingConfig
 from aecore.config.base import sentences
 from aecore.models import (
     BACKBONES,
@@ -22,6 +22,7 @@ from aecore.models import (
     unset,
 )
 from aecore.models.convolutional import TransposedConvolution
+from aecore.training.optimiser import optimisers
 
 SMALL = {
     "dense": [{"widths": (7, 5)}, {"widths": ()}, {"widths": (6,), "tied": True, "dropout": 0.2}],
@@ -45,11 +46,16 @@ CODES = {
     "vq": {"codes": 6, "dimension": 3, "vectors": 2},
     "fsq": {"levels": (3, 4), "vectors": 2},
 }
+SHORT = {"aae": {"discriminator": (6, 5)}, "factor": {"discriminator": (6,)}, "vamp": {"components": 3}}
 COMBINATIONS = [
     (backbone, options, bottleneck, objective)
     for backbone, bottleneck, objective in product(BACKBONES, BOTTLENECKS, OBJECTIVES)
     for options in SMALL.get(backbone, [{}])
 ]
+PLAIN = {
+    backbone: choices[0] | {"hidden": ()} if backbone == "conv" else choices[0] for backbone, choices in SMALL.items()
+}
+"""One of each kind that goes with everything its kind goes with."""
 REFUSED = [
     ("conv", {}, "vector", "elbo", "has no posterior to compare with the prior"),
     ("dense", {}, "sphere", "iwae", "has no posterior to compare with the prior"),
@@ -62,7 +68,13 @@ REFUSED = [
 
 
 def model_config(
-    backbone: str, options: dict, bottleneck: str, objective: str, code: dict | None = None, **values: object
+    backbone: str,
+    options: dict,
+    bottleneck: str,
+    objective: str,
+    code: dict | None = None,
+    labels: str = "none",
+    **values: object,
 ) -> ModelConfig:
     """The combination, or a ConfigError with its sentence."""
     loss = "mse" if options.get("output") == "tanh" else "bce"
@@ -70,7 +82,8 @@ def model_config(
         {
             "backbone": {"kind": backbone, **options},
             "bottleneck": {"kind": bottleneck, **CODES.get(bottleneck, {"latent_dim": 4}), **(code or {})},
-            "objective": {"kind": objective, "loss": loss, **values},
+            "objective": {"kind": objective, "loss": loss, **SHORT.get(objective, {}), **values},
+            "labels": labels,
         }
     )
 
@@ -87,22 +100,29 @@ def allowed(backbone: str, options: dict, bottleneck: str, objective: str) -> Mo
     return None
 
 
+def mapped(bottleneck: str) -> list[str]:
+    """The backbones that this bottleneck goes with."""
+    return [backbone for backbone in BACKBONES if allowed(backbone, PLAIN[backbone], bottleneck, "reconstruction")]
+
+
 def identifier(value: object) -> str:
     return ",".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
 
 
 def batch_of(n: int, shape: tuple[int, int, int]) -> Batch:
+    """Images of the labels 0, 1, 0, ..."""
     x = torch.rand(n, *shape)
     return Batch(x, x, torch.arange(n) % 2)
 
 
 def facts_of(shape: tuple[int, int, int]) -> Facts:
-    return Facts(shape, (0, 1), 10, ("even", "odd"))
+    return Facts(shape, (0, 1), 10, ("even", "odd", "neither"))
 
 
-def loss_of(model: Autoencoder, batch: Batch) -> torch.Tensor:
-    terms = model.training_step(batch, Progress(0, 1), torch.Generator().manual_seed(1))
-    return torch.stack(list(terms.values())).sum()
+def losses_of(model: Autoencoder, batch: Batch) -> list[torch.Tensor]:
+    """The sum of each optimiser's terms."""
+    sums = model.training_step(batch, Progress(0, 1), torch.Generator().manual_seed(1))
+    return [torch.stack(list(terms.values())).sum() for terms in sums]
 
 
 @pytest.mark.parametrize(("backbone", "options", "bottleneck", "objective"), COMBINATIONS, ids=identifier)
@@ -188,16 +208,29 @@ VARIANTS = [
 
 @pytest.mark.parametrize(("bottleneck", "code", "objective", "values"), VARIANTS, ids=identifier)
 def test_every_variant_keeps_the_contract(bottleneck, code, objective, values):
-    for backbone in ("conv", "transformer") if bottleneck == "feature_map" else BACKBONES:
-        config = model_config(
-            backbone,
-            SMALL[backbone][0] | {"hidden": ()} if backbone == "conv" else SMALL[backbone][0],
-            bottleneck,
-            objective,
-            code,
-            **values,
-        )
+    for backbone in mapped(bottleneck):
+        config = model_config(backbone, PLAIN[backbone], bottleneck, objective, code, **values)
         keeps_the_contract(config, facts_of(SHAPES[0]))
+
+
+LABELLED = [
+    (labels, bottleneck, objective)
+    for labels in ("conditional", "swap")
+    for bottleneck, objective in [
+        *((bottleneck, "reconstruction") for bottleneck in BOTTLENECKS),
+        *(("gaussian", objective) for objective in OBJECTIVES if objective != "reconstruction"),
+    ]
+]
+
+
+@pytest.mark.parametrize(("labels", "bottleneck", "objective"), LABELLED, ids=identifier)
+def test_decoders_that_ask_for_labels_keep_the_contract(labels, bottleneck, objective):
+    for backbone in mapped(bottleneck):
+        config = model_config(backbone, PLAIN[backbone], bottleneck, objective, labels=labels)
+        facts = facts_of((1, 8, 9))
+        keeps_the_contract(config, facts)  # no image is of the third label: its decoder's gradient is 0
+        with pytest.raises(ValueError, match="say which label"):
+            build(config, facts).decode(torch.zeros(2, *config.code_shape(facts.shape)))
 
 
 def keeps_the_contract(config: ModelConfig, facts: Facts) -> None:
@@ -229,14 +262,17 @@ def keeps_the_contract(config: ModelConfig, facts: Facts) -> None:
 
 
 def learns_from(model: Autoencoder, batch: Batch) -> None:
-    """The loss of a training step is finite, and so is the gradient that it gives to every parameter."""
-    model.train().zero_grad(set_to_none=True)
-    loss = loss_of(model, batch)
-    loss.backward()
-    assert loss.shape == ()
-    assert torch.isfinite(loss)
-    without = [name for name, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
-    assert without == []
+    """Each optimiser's loss is finite, and so is the gradient that it gives to all of its parameters, and to no others."""
+    losses = losses_of(model.train(), batch)
+    for optimiser, loss in zip(optimisers(model, TrainingConfig()), losses, strict=True):
+        assert loss.shape == ()
+        assert torch.isfinite(loss)
+        gradients = torch.autograd.grad(loss, optimiser.parameters, retain_graph=True, allow_unused=True)
+        found = dict(zip(optimiser.named, gradients, strict=True))
+        assert [name for name, g in found.items() if g is None or not torch.isfinite(g).all()] == []
+        others = [p for p in model.parameters() if all(p is not own for own in optimiser.parameters)]
+        foreign = torch.autograd.grad(loss, others, retain_graph=True, allow_unused=True) if others else ()
+        assert all(gradient is None for gradient in foreign)
 
 
 def as_loaded(model: Autoencoder, config: ModelConfig, facts: Facts) -> Autoencoder:

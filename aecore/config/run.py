@@ -2,7 +2,7 @@
 
 import json
 import math
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -17,6 +17,7 @@ from aecore.config.training import TrainingConfig
 
 SCHEMA_VERSION = 1
 
+Labels = Literal["none", "conditional", "swap"]
 TaskConfig = Annotated[AnyTask, Field(discriminator="kind")]
 
 
@@ -32,6 +33,12 @@ class ModelConfig(Config):
     )
     bottleneck: BottleneckConfig = Field(VectorBottleneck(), title="Bottleneck", description="What kind of code.")
     objective: ObjectiveConfig = Field(ReconstructionObjective(), title="Objective", description="What is minimised.")
+    labels: Labels = Field(
+        "none",
+        title="Labels",
+        description="none: not used. conditional: the decoder is told the label of the image. swap: a decoder for each label, "
+        "so that the code of one label's image can be decoded as another's.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -45,6 +52,8 @@ class ModelConfig(Config):
                 "encoder can have its weights."
             )
         problems |= objective.misfits(backbone, bottleneck)
+        if self.labels == "swap":
+            problems |= self._cannot_swap()
         if objective.loss == "bce" and self.output != "sigmoid":
             problems[f"{self.decoder_path}.output"] = (
                 f"{self.decoder_path}.output is {self.output!r}, but the loss 'bce' needs 'sigmoid', so that outputs lie in [0,1]."
@@ -52,6 +61,20 @@ class ModelConfig(Config):
         if problems:
             raise ConfigError(problems)
         return self
+
+    def _cannot_swap(self) -> dict[str, str]:
+        """Why there cannot be a decoder for each label."""
+        if self.decoder_layers.batch_norm:
+            return {
+                "model.labels": "model.labels is 'swap', but the norm is 'batch': each decoder has only its own label's part of a "
+                "batch to normalise by. Use another norm, or the labels 'conditional'."
+            }
+        if isinstance(self.backbone, DenseBackbone) and self.backbone.tied:
+            return {
+                "model.backbone.tied": "model.backbone.tied is true, but model.labels is 'swap': several decoders cannot all have "
+                "the encoder's weights."
+            }
+        return {}
 
     @property
     def decoder_layers(self) -> Backbone:
@@ -125,10 +148,17 @@ class RunConfig(Config):
         return self
 
     def suits(self, facts: Facts) -> None:
-        """Raises ConfigError where the layers, the task or the batches do not go with images of these facts."""
+        """Raises ConfigError where the layers, the task, the use of labels or the batches do not go with images of `facts`."""
         self.model.code_shape(facts.shape)
         if sentence := self.task.refusal(facts.shape):
             raise ConfigError({"task.kind": sentence})
+        classes = len(self.training.classes or facts.class_names)
+        if self.model.labels != "none" and classes < 2:
+            sentence = (
+                f"model.labels is {self.model.labels!r}, but the images have {'one label' if classes else 'no labels'}: at least "
+                "two are needed. Use the labels 'none', or other images."
+            )
+            raise ConfigError({"model.labels": sentence})
         if not self.training.classes:  # how many images these have shows when they are read
             self.divides(facts.n_train)
 

@@ -1,23 +1,26 @@
 """Models: a backbone, a bottleneck and an objective each, from three registries. A new one is its module and one line here."""
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import torch
 
 from aecore.config import Facts, ModelConfig
+from aecore.models.adversarial import Adversarial, AdversarialAutoencoder, Factor
 from aecore.models.autoencoder import Autoencoder, Decoder, Encoder
-from aecore.models.batch import Batch, Output, Progress
+from aecore.models.batch import Batch, Output, Progress, Sums
 from aecore.models.bottlenecks import Bottleneck, Code, Ends, feature_map, gaussian, sphere, top_k, vector
 from aecore.models.convolutional import convolutional_layers
 from aecore.models.dense import dense_layers, tie
+from aecore.models.labelled import ConditionalDecoder, SwapDecoder
 from aecore.models.layers import ACTIVATIONS, Layers
 from aecore.models.objectives import Contractive, Objective, Reconstruction, Regularised, Sparse, Wasserstein
 from aecore.models.quantised import fsq, use_of_codes, vq
 from aecore.models.recurrent import recurrent_layers
 from aecore.models.summary import Layer, Summary, summarise
 from aecore.models.transformer import transformer_layers
-from aecore.models.variational import Dip, Elbo, ImportanceWeighted, Info, TotalCorrelation
+from aecore.models.variational import Dip, Elbo, ImportanceWeighted, Info, TotalCorrelation, VampPrior
 
 BACKBONES: dict[str, Callable[[Any, Facts], Layers]] = {
     "dense": dense_layers,
@@ -45,7 +48,10 @@ OBJECTIVES: dict[str, Callable[[Any, Facts], Objective]] = {
     "dip": Dip,
     "info": Info,
     "iwae": ImportanceWeighted,
+    "vamp": VampPrior,
+    "factor": Factor,
     "wae": Wasserstein,
+    "aae": Adversarial,
     "sparse": Sparse,
     "contractive": Contractive,
     "rae": Regularised,
@@ -59,20 +65,35 @@ def build(config: ModelConfig, facts: Facts) -> Autoencoder:
     Raises:
         ConfigError: where the layers do not fit the image.
     """
-    code_shape = config.code_shape(facts.shape)
     layers = BACKBONES[config.backbone.kind](config.backbone, facts)
     back = layers if config.decoder.kind == "mirror" else BACKBONES[config.decoder.kind](config.decoder, facts)
     ends = Ends(layers.feature_shape, back.feature_shape, back.feature_activation)
     bottleneck = BOTTLENECKS[config.bottleneck.kind](config.bottleneck, ends)
     if config.backbone.kind == "dense" and config.backbone.tied:
         bottleneck = tie(bottleneck)
-    return Autoencoder(
-        Encoder(layers.down, bottleneck.enter),
-        Decoder(bottleneck.leave, back.up, ACTIVATIONS[config.output]()),
-        OBJECTIVES[config.objective.kind](config.objective, facts),
-        code_shape,
-        max(layers.widest, back.widest, bottleneck.enter.scratch),
+    encoder, code_shape = Encoder(layers.down, bottleneck.enter), config.code_shape(facts.shape)
+    decoder = _decoder(config, facts, back, bottleneck)
+    objective = OBJECTIVES[config.objective.kind](config.objective, facts)
+    objective.meet(prod(code_shape))
+    kind = Autoencoder if objective.opponent is None else AdversarialAutoencoder
+    widest = max(layers.widest, back.widest, bottleneck.enter.scratch)
+    return kind(encoder, decoder, objective, code_shape, widest)
+
+
+def _decoder(config: ModelConfig, facts: Facts, layers: Layers, bottleneck: Bottleneck) -> Decoder:
+    """Of the layers that are given; those of further labels are built anew."""
+    decoder, labels = (
+        Decoder(bottleneck.leave, layers.up, ACTIVATIONS[config.output]()),
+        len(facts.class_names),
     )
+    if config.labels == "conditional":
+        shape = layers.feature_shape
+        is_map = len(config.code_shape(facts.shape)) > 1 and len(shape) == 3
+        return ConditionalDecoder(decoder, (shape[0], 1, 1) if is_map else shape, labels)
+    if config.labels == "swap":
+        one = config.model_copy(update={"labels": "none"})
+        return SwapDecoder([decoder, *(build(one, facts).decoder for _ in range(labels - 1))])
+    return decoder
 
 
 def unset(config: ModelConfig, facts: Facts) -> Autoencoder:
@@ -113,6 +134,7 @@ __all__ = [
     "Output",
     "Progress",
     "Summary",
+    "Sums",
     "build",
     "summarise",
     "summary",

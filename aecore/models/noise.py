@@ -27,6 +27,11 @@ def _drawn(draw: Callable[..., Tensor], like: Tensor, generator: torch.Generator
     return drawn if part is None else drawn[part]
 
 
+def even(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Numbers even in [0, 1) of the shape of `like`; for one process alone."""
+    return torch.rand(like.shape, generator=generator, device=like.device)
+
+
 class Dropout(nn.Module):
     """Sets a share of the numbers to 0 in training, and enlarges the others. Srivastava et al. 2014.
 
