@@ -15,13 +15,13 @@ from ui.palette import run_colour
 FOLDER = Path(__file__).parent / "components"
 
 
-def _component(name: str) -> Callable[..., Any]:
+def component(name: str) -> Callable[..., Any]:
     script, style = ((FOLDER / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     return st.components.v2.component(f"aelab_{name}", html='<div class="root"></div>', js=script, css=style)
 
 
-_curves = _component("curves")
-_strips = _component("strips")
+_curves = component("curves")
+_strips = component("strips")
 
 ERRORS = {
     "mse": "squared error",
