@@ -83,7 +83,11 @@ def _varied(path: str, values: Sequence[object]) -> Coordinate:
         for v in values
     ]
     numbers = [v for v in plain if isinstance(v, float) and v > 0]
-    return Coordinate(path.rpartition(".")[2], plain, log=len(numbers) > 1 and max(numbers) > 20 * min(numbers))
+    return Coordinate(
+        ".".join(path.split(".")[-2:]).removeprefix("training."),
+        plain,
+        log=len(numbers) > 1 and max(numbers) > 20 * min(numbers),
+    )
 
 
 def _word(value: object) -> str:

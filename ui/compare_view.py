@@ -77,11 +77,7 @@ def _sources(runs: Sequence[Compared]) -> dict[str, str]:
 
 def _epoch(runs: Sequence[Compared], place: st.delta_generator.DeltaGenerator, source: str) -> int | None:
     if source != VALIDATION:
-        words = (
-            "Choosing an epoch is for the validation images: these only tell."
-            if source == TEST
-            else "The newest models."
-        )
+        words = "An epoch is chosen on the validation images." if source == TEST else "The newest models."
         place.markdown(f":gray[:small[{words}]]")
         return None
     options = [UNTRAINED if epoch == 0 else f"epoch {epoch}" for epoch in comparison.epochs(runs)] + [END]

@@ -96,11 +96,13 @@ class Scale:
 def number(value: float) -> str:
     """A tick's value in few characters.
 
-    >>> number(0.02), number(16.0), number(1500.0), number(2_000_000.0), number(0.00001)
-    ('0.02', '16', '1,500', '2M', '1e-05')
+    >>> number(0.02), number(16.0), number(1500.0), number(469_000.0), number(2_000_000.0)
+    ('0.02', '16', '1,500', '469k', '2M')
     """
     if value and abs(value) >= 1e6:
         return f"{value / 1e6:.3g}M" if abs(value) < 1e9 else f"{value / 1e9:.3g}G"
+    if abs(value) >= 1e4:
+        return f"{value / 1e3:.4g}k"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 

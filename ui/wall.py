@@ -38,7 +38,15 @@ def payload(wall: Wall, mode: str, pair: tuple[str, str] | None = None) -> dict[
         {"title": f"{wall.name(row)}, image {index} of the {wall.split} split"}
         for row, index in enumerate(wall.indices.tolist())
     ]
-    return {"shape": list(wall.originals.shape[1:]), "mode": mode, "rows": rows, "columns": [first, *columns]}
+    keys = [column.key if column.kind == "model" else "" for column in wall.columns]
+    two = [1 + keys.index(key) for key in pair or () if key in keys]
+    return {
+        "pair": two if len(two) == 2 else None,
+        "shape": list(wall.originals.shape[1:]),
+        "mode": mode,
+        "rows": rows,
+        "columns": [first, *columns],
+    }
 
 
 def thousandths(error: float) -> str:

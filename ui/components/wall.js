@@ -84,7 +84,9 @@ class Wall {
     const best = (some, key) => some.reduce((a, b) => (key(b) > key(a) ? b : a));
     const large = options.filter((o) => o.size >= Math.min(SMALL, largest)), fits = large.filter((o) => o.tall <= screen);
     if (fits.length) return best(fits, (o) => o.size * 1000 + o.blocks);
-    return large.length ? best(large, (o) => o.blocks * 1000 + o.size) : best(options.filter((o) => o.blocks === 1), (o) => o.size);
+    const most = Math.max(...large.map((o) => o.blocks)), some = large.filter((o) => o.blocks === most);
+    const middling = some.filter((o) => o.size <= 88 * Math.max(1, grow));
+    return some.length ? (middling.length ? best(middling, (o) => o.size) : best(some, (o) => -o.size)) : best(options.filter((o) => o.blocks === 1), (o) => o.size);
   }
 
   build() {
@@ -255,8 +257,8 @@ class Wall {
 
   // One image large, two columns over each other: the handle shows more of one or of the other.
   swipe(row, place) {
-    const partner = place ? 0 : Math.min(1, this.columns.length - 1);
-    this.swiped = { row, pair: [partner, place], share: 0.5 };
+    const two = this.data.pair?.includes(place) ? [...this.data.pair] : [place ? 0 : Math.min(1, this.columns.length - 1), place];
+    this.swiped = { row, pair: two, share: 0.5 };
     this.dialog.replaceChildren();
     const head = element("div", "choice", this.dialog);
     this.boxes = [0, 1].map((side) => {
@@ -267,7 +269,7 @@ class Wall {
       return box;
     });
     const [, high, side] = this.data.shape, room = Math.min(window.innerHeight * 0.62, window.innerWidth * 0.8, 620), scale = Math.max(1, Math.floor(room / Math.max(high, side)));
-    this.large = Object.assign(element("canvas", "large", this.dialog), { width: side * scale, height: high * scale });
+    this.large = Object.assign(element("canvas", "large", this.dialog), { width: side * scale, height: high * scale, tabIndex: 0, autofocus: true });
     const drag = (event) => { const box = this.large.getBoundingClientRect(); this.swiped.share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)); this.over(); };
     this.large.onpointermove = drag;
     this.large.onpointerdown = drag;
@@ -275,6 +277,7 @@ class Wall {
     element("small", "", this.dialog, "Move over the image to swipe · ↑ ↓ another image · Esc closes");
     this.dialog.onkeydown = (event) => this.key(event);
     this.dialog.showModal();
+    this.large.focus();
     this.over();
   }
 
