@@ -26,7 +26,7 @@ def pictures(groups: list[list[Compared]], found: list[scores.Line]) -> None:
 st.html(Path(frame.__file__).parent / "assets/compare.css")
 frame.header("Compare", "The same images through several models: what each kept, and what it lost.")
 rows = all_runs(here)
-if not any(row.step for row in rows):
+if not any(row.step or row.sweep for row in rows):
     frame.empty("There is nothing to compare yet: train two models first.", "train", "Train a model")
     st.stop()
 name, picked, said = pick_compared(here, rows)
@@ -60,5 +60,6 @@ if svg := charts.coordinates(chosen, found):
     charts.figure(svg, "parallel-coordinates", "parallel")
 frame.section("Curves")
 live_curves(shown([(run.row.id, run.label) for run in chosen[: comparison.MOST]]), key="compare-curves")
+take.curves(chosen[: comparison.MOST])
 if len(chosen) > 1:
     take.configurations(chosen[: comparison.MOST])

@@ -1,5 +1,6 @@
 """What the Compare page plots: the error against what it costs, and many runs at once."""
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
@@ -58,6 +59,16 @@ def pca_line(found: Sequence[Line]) -> Series | None:
 
 def _title(line: Line) -> str:
     return f"{line.label}: MSE {line.figures['mse']:.4g}"
+
+
+def curves(runs: Sequence[Compared]) -> str:
+    """The error on the watched images over the epochs, of every run, as a picture that can be taken along; '' before the first."""
+    series = []
+    for run in runs:
+        rows = [row for row in run.folder.metrics()[0] if row[2] != "train" and row[3] == "mse"]
+        points = [Point(epoch, value) for _, epoch, _, _, value in rows if math.isfinite(value)]
+        series.append(Series(run.label, run.colour, points, marks=False, line=True))
+    return plot(series, Axis("epoch"), Axis("MSE per pixel of the watched images", log=True), width=720)
 
 
 def coordinates(runs: Sequence[Compared], found: Sequence[Line]) -> str:

@@ -8,7 +8,7 @@ import streamlit as st
 from ui import charts, frame, noise, scores
 from ui.columns import Wall
 from ui.compare_view import Choice
-from ui.comparison import Compared
+from ui.comparison import MOST, Compared
 from ui.report import report
 from ui.scores import Line
 from ui.stored import simple_figures
@@ -63,6 +63,13 @@ def best(runs: Sequence[Compared]) -> Compared | None:
     return min((run for run in runs if run.row.id in errors), key=lambda run: errors[run.row.id], default=None)
 
 
+def curves(runs: Sequence[Compared]) -> None:
+    """The curves of the errors as files."""
+    with st.expander("Curves as PNG or SVG", icon=":material/download:", key="still", on_change="rerun") as box:
+        if box.open and (svg := charts.curves(runs)):
+            charts.figure(svg, "curves", "still-curves")
+
+
 def configurations(runs: Sequence[Compared]) -> None:
     """Where the configurations differ."""
     frame.section("Differences", "of the configurations; nothing that is equal")
@@ -110,10 +117,5 @@ def whole(
     plots = [
         svg for i in range(len(groups)) for svg in charts.costs([line for line in found if line.group == i]).values()
     ]
-    return report(
-        title,
-        pictures,
-        tables,
-        [("Error against cost", plots), ("All runs", [s for s in [charts.coordinates(runs, found)] if s])],
-        sentences,
-    )
+    lines = [svg for svg in (charts.coordinates(runs, found), charts.curves(runs[:MOST])) if svg]
+    return report(title, pictures, tables, [("Error against cost", plots), ("Runs and curves", lines)], sentences)
