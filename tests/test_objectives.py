@@ -11,7 +11,7 @@ from torchmetrics.image import MultiScaleStructuralSimilarityIndexMeasure
 from aecore.analysis.reconstruction import ssim
 from aecore.config import ConfigError, Facts, ModelConfig, parse
 from aecore.config.objectives import DipObjective, ElboObjective, IwaeObjective, RaeObjective, TcObjective
-from aecore.models import Batch, Output, Progress, build
+from aecore.models import Batch, Decoder, Output, Progress, build
 from aecore.models.divergences import (
     covariance,
     decomposed_kl,
@@ -259,8 +259,9 @@ def test_the_gradient_of_the_jacobian_penalty_is_that_of_rifais_closed_form():
 
 
 def test_rae_pays_for_the_code_and_for_the_decoders_weights():
-    decoder = nn.Linear(2, 3, bias=False)
-    nn.init.constant_(decoder.weight, 2.0)
+    layer = nn.Linear(2, 3, bias=False)
+    nn.init.constant_(layer.weight, 2.0)
+    decoder = Decoder(nn.Identity(), layer, nn.Identity())
     z = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
     x = torch.zeros(2, 1, 8, 8)
     objective = Regularised(RaeObjective(code=0.1, decoder=0.01), FACTS)
