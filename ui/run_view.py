@@ -15,7 +15,7 @@ from aecore.runs.database import OPEN
 from aecore.runs.history import history
 from ui.frame import page_link
 from ui.lab import lab
-from ui.live import live_curves, live_pictures, shown
+from ui.live import live_curves, live_moment, live_pictures, shown
 from ui.palette import TONES
 from ui.queue import badge, plain
 from ui.run_actions import PROBLEM, actions, button, clone, told_problem
@@ -162,12 +162,13 @@ def facts(row: RunRow) -> str:
 
 
 def charts(row: RunRow) -> None:
-    """Live curves beside live pictures."""
+    """Live curves beside live pictures, and below both what the moment of the slider looks like."""
     left, right = st.columns([46, 54], gap="large")
     with left:
-        live_curves(shown([(row.id, row.name)]), key=f"curves-{row.id}")
+        live_curves(shown([(row.id, row.name)]), key=f"curves-{row.id}", shared=True)
     with right:
-        live_pictures(shown([(row.id, "Reconstruction")]), key=f"pictures-{row.id}", lines=2)
+        live_pictures(shown([(row.id, "Reconstruction")]), key=f"pictures-{row.id}", lines=1, shared=True)
+    live_moment(shown([(row.id, row.name)])[0], key=f"moment-{row.id}")
 
 
 def configuration(folder: RunFolder) -> None:
