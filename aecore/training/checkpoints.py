@@ -19,6 +19,7 @@ from aecore.config import ConfigError, Facts, ModelConfig, RunConfig
 from aecore.manifest import MANIFEST, Mark
 from aecore.models import Autoencoder, build
 from aecore.training import device as devices
+from aecore.training import engines
 from aecore.training.rows import Diverged, Row
 from aecore.training.state import Best, Engine, TrainState, assemble
 
@@ -56,13 +57,15 @@ def restore(path: Path, config: RunConfig) -> TrainState:
         ConfigError: where the engine's device is not there any more, or the checkpoint is of another model.
     """
     kept = _read_state(path)
-    engine: Engine = kept["engine"]
+    engine: Engine = {"engine": "eager"} | kept["engine"]  # what there was before there were others
+    facts = _facts(kept["facts"])
+    model = load_model(path, config.model, facts)
     if config.training.exact:
         devices.choose(torch.device(engine["device"]).type)
     else:
-        engine["device"] = str(devices.choose(config.training.device))
-    facts = _facts(kept["facts"])
-    state = assemble(load_model(path, config.model, facts), config, facts, engine)
+        device = devices.choose(config.training.device)
+        engine["device"], engine["engine"] = str(device), engines.choose(config, model, device)
+    state = assemble(model, config, facts, engine)
     tensors = load_file(path / "optimiser.safetensors")
     state.noise.set_state(tensors.pop("noise"))
     state.optimiser.load(tensors)

@@ -4,14 +4,15 @@ import math
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from aecore.config import RunConfig
 from aecore.data import normalise
 from aecore.models import Autoencoder, Batch, Output, Progress
 from aecore.tasks import corrupt
+from aecore.training import engines
 from aecore.training.codes import Codes
-from aecore.training.data import Data, augment, batches
+from aecore.training.data import Data, order
 from aecore.training.rows import Diverged, Row
 from aecore.training.schedule import learning_rate, total_steps
 from aecore.training.seeds import seeded
@@ -25,31 +26,18 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | No
     Raises:
         Diverged: for a loss that is not finite, with the weights as they were before that step.
     """
-    training, value_range = config.training, data.facts.value_range
+    training = config.training
+    step = engines.of(state, data, config)  # eager: one readable screen, too
     total = total_steps(config, len(data.train_images))
     yield from state.hand_out()
     if state.watched < 0:
         yield from state.hand_out(watch(state, data, config))
 
     while state.step < total and not patience_is_over(state, config):
-        for images, label in batches(data, training, state.epoch, state.position):
-            target = normalise(augment(images, training, state.noise), value_range)  # (B, C, H, W)
-            x, mask = corrupt(config.task, target, value_range, state.noise)
-
-            batch, share = state.world.share(Batch(x, target, label, mask), state.noise)
-            with state.autocast():
-                terms = state.model.training_step(batch, Progress(state.step, total), state.noise)
-            loss = total_of(terms, share)
-            loss.backward()
-            if state.world.size > 1:
-                terms = state.world.reduce(state.model.parameters(), {k: share * term for k, term in terms.items()})
-                loss = total_of(terms)
-            if training.clip_norm is not None:
-                nn.utils.clip_grad_norm_(state.model.parameters(), training.clip_norm)
-
-            rows = state.losses.add(state.step + 1, state.epoch + 1, terms, loss)  # raises Diverged
-            state.optimiser.step(learning_rate(training, state.step, total), skip=not_finite(loss))
-            state.model.zero_grad(set_to_none=True)  # here, so that the next forward pass has their memory
+        for chosen in order(data, training, state.epoch, state.position):
+            losses = step.gradients(chosen, Progress(state.step, total))
+            rows = state.losses.add(state.step + 1, state.epoch + 1, step.names, losses)  # raises Diverged
+            step.update(learning_rate(training, state.step, total))
             state.step, state.position = state.step + 1, state.position + 1
             yield from state.hand_out(rows)
             if state.step == total:
@@ -62,18 +50,6 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | No
         rows.append(Row(state.step, state.epoch + 1, "train", "learning_rate", rate))
         state.epoch, state.position = state.epoch + 1, 0
         yield from state.hand_out(rows + watch(state, data, config))
-
-
-def total_of(terms: dict[str, Tensor], share: float = 1.0) -> Tensor:
-    """The sum of the terms: what is minimised; only its share where a process has a part of the batch."""
-    loss = torch.stack(list(terms.values())).sum()
-    return loss if share == 1.0 else share * loss
-
-
-def not_finite(loss: Tensor) -> Tensor | None:
-    """1 on the device where the loss is not finite: the optimiser skips the step and no host waits. None on the CPU,
-    where the loss has been looked at already."""
-    return None if loss.device.type == "cpu" else 1 - torch.isfinite(loss.detach()).float()
 
 
 def patience_is_over(state: TrainState, config: RunConfig) -> bool:

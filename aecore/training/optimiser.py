@@ -4,7 +4,8 @@ The kernels are those of `torch.optim` with fused=True, and a test holds the two
 around them imports torch._dynamo at the first step: more than a second before the first point of a curve, and 100 MB.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from aecore.config import TrainingConfig
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+LINE = 16
+"""Numbers in a cache line: in a shared buffer every layer starts at one."""
 MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "adamw": ("exp_avg", "exp_avg_sq"), "sgd": ()}
 
 
@@ -20,13 +23,40 @@ class Optimiser:
 
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], training: TrainingConfig):
         self.kind, self.weight_decay = training.optimiser, training.weight_decay
-        named = dict(parameters)
-        self.names, self.parameters = list(named), list[Tensor](named.values())
+        self.named = dict(parameters)
+        self.parameters = list[Tensor](self.named.values())
         self.moments = {
             moment: [torch.zeros_like(p, memory_format=torch.preserve_format) for p in self.parameters]
             for moment in MOMENTS[self.kind]
         }
+        self.kept = {
+            f"{moment}.{name}": tensor
+            for moment, tensors in self.moments.items()
+            for name, tensor in zip(self.named, tensors, strict=True)
+        }
         self.steps = torch.zeros((), device=self.parameters[0].device)
+
+    def flatten(self, groups: Sequence[Sequence[nn.Parameter]]) -> list[tuple[Tensor, Tensor]]:
+        """Lay all parameters into one buffer, and gradients and moments into others, so that one call updates them all.
+
+        `groups` hold every parameter once; those of a group lie side by side. Returns: numbers and gradients of each group.
+        """
+        names = {id(parameter): name for name, parameter in self.named.items()}
+        sizes = [sum(parameter.numel() for parameter in group) for group in groups]
+        starts = [0, *accumulate(-(-size // LINE) * LINE for size in sizes)]
+        values, gradients, *moments = (self.parameters[0].new_zeros(starts[-1]) for _ in range(2 + len(self.moments)))
+        for group, at in zip(groups, starts, strict=False):
+            for parameter in group:
+                part = slice(at, at + parameter.numel())
+                parameter.data = values[part].view_as(parameter).copy_(parameter.data)
+                for moment, buffer in zip(self.moments, moments, strict=True):
+                    name = f"{moment}.{names[id(parameter)]}"
+                    self.kept[name] = buffer[part].view_as(parameter).copy_(self.kept[name])
+                at += parameter.numel()
+        values.grad = gradients
+        self.parameters, self.moments = [values], {name: [m] for name, m in zip(self.moments, moments, strict=True)}
+        parts = [slice(at, at + size) for at, size in zip(starts, sizes, strict=False)]
+        return [(values[part], gradients[part]) for part in parts]
 
     def step(self, learning_rate: float, skip: Tensor | None = None) -> None:
         """One update. Where `skip` (a scalar on the device) is 1 nothing changes; the host need not know."""
@@ -43,12 +73,7 @@ class Optimiser:
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint keeps: {'exp_avg.encoder.layers.1.weight': ..., 'steps': ...}."""
-        kept = {
-            f"{moment}.{name}": tensor
-            for moment, tensors in self.moments.items()
-            for name, tensor in zip(self.names, tensors, strict=True)
-        }
-        return kept | {"steps": self.steps}
+        return self.kept | {"steps": self.steps}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Continue from `tensors()` of an earlier optimiser."""

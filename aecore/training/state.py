@@ -12,6 +12,7 @@ import torch
 from aecore.config import Facts, RunConfig
 from aecore.models import Autoencoder, build
 from aecore.training import device as devices
+from aecore.training import engines
 from aecore.training.optimiser import Optimiser
 from aecore.training.parallel import ALONE, World, current
 from aecore.training.rows import Losses, Row
@@ -25,6 +26,8 @@ class Engine(TypedDict):
     device: str
     threads: int
     precision: str
+    engine: str
+    """What makes a step: a name in `aecore.training.engines`."""
 
 
 class Best(NamedTuple):
@@ -85,10 +88,15 @@ def start(config: RunConfig, facts: Facts, threads: int | None = None) -> TrainS
     config.suits(facts.shape)
     training = config.training
     device = devices.choose(training.device)
-    engine = Engine(device=str(device), threads=threads or torch.get_num_threads(), precision=training.precision)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(state_of(training.seed, "weights"))
         model = build(config.model, facts)
+    engine = Engine(
+        device=str(device),
+        threads=threads or torch.get_num_threads(),
+        precision=training.precision,
+        engine=engines.choose(config, model, device),
+    )
     return assemble(model, config, facts, engine)
 
 
