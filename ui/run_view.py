@@ -14,6 +14,7 @@ from aecore.runs import run as read_row
 from aecore.runs.database import OPEN
 from aecore.runs.history import history
 from ui.frame import page_link
+from ui.healing import run_health
 from ui.lab import lab
 from ui.live import live_curves, live_moment, live_pictures, shown
 from ui.palette import TONES
@@ -168,7 +169,19 @@ def charts(row: RunRow) -> None:
         live_curves(shown([(row.id, row.name)]), key=f"curves-{row.id}", shared=True)
     with right:
         live_pictures(shown([(row.id, "Reconstruction")]), key=f"pictures-{row.id}", lines=1, shared=True)
+        live(findings, row)
     live_moment(shown([(row.id, row.name)])[0], key=f"moment-{row.id}")
+
+
+def findings(row: RunRow) -> None:
+    """How it does, in words, each with the control that cures it."""
+    for found in run_health(row):
+        colour, icon = TONES[found.tone]
+        with st.container(key=f"health-{found.rule.replace(' ', '-')}", horizontal=True, vertical_alignment="center"):
+            st.markdown(f":{colour}[:material/{icon}:]&ensp;{plain(found.sentence)} :gray[{plain(found.cure)}]")
+            if found.change is not None:
+                change = f"{found.change.path}={found.change.value}"
+                page_link("train", "Clone with that", ":material/healing:", clone=row.id, set=change)
 
 
 def configuration(folder: RunFolder) -> None:
