@@ -93,8 +93,8 @@ def submit(
         ConfigError: where the data set is unknown, or the model or the task does not fit its images.
         LabError: where the lab cannot be written.
     """
-    shape = data.facts(config.data, lab.data_roots).shape
-    config.suits(shape)
+    facts = data.facts(config.data, lab.data_roots)
+    config.suits(facts)
     submission = hashlib.sha256(f"{owner}\n{nonce}\n{writes(config)}".encode()).hexdigest() if nonce else None
     values = {
         "name": config.name or config.data.name,
@@ -102,7 +102,7 @@ def submit(
         "dataset": config.data.name,
         "backbone": config.model.backbone.kind,
         "bottleneck": config.model.bottleneck.kind,
-        "code_size": config.model.code_size(shape),
+        "code_size": config.model.code_size(facts.shape),
         "epochs": config.training.epochs,
         "created": time.time(),
         "parent": parent,
