@@ -34,8 +34,11 @@ def show(folder: RunFolder) -> None:
         actions(row)
     told_problem()
     live(standing_line, row)
-    live(figures_line, row)
-    marked(row)
+    with st.container(key="run-figures", horizontal=True, vertical_alignment="center"):
+        live(figures_line, row)
+        marked(row)
+    if row.note:
+        st.text(row.note)
     parent(row)
     if row.state == "failed":
         failure(row)
@@ -84,15 +87,13 @@ def standing_line(row: RunRow) -> None:
 
 def marked(row: RunRow) -> None:
     """Its tags and its note, as they were typed, and the box to change them."""
-    with st.container(key="run-marks", horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(key="run-marks", horizontal=True, width="content", vertical_alignment="center", gap="small"):
         if row.archived:
             st.badge("archived", icon=":material/archive:", color="gray")
         for tag in row.tags:
             st.badge(plain(tag), icon=":material/sell:", color="blue")
         with st.popover("Tags and note", icon=":material/edit_note:", key="run-mark", type="tertiary"):
             _mark(row)
-    if row.note:
-        st.text(row.note)
 
 
 def _mark(row: RunRow) -> None:

@@ -47,6 +47,13 @@ class SampleFile(NamedTuple):
     epoch: int
     seconds: float
     """Seconds of training until then."""
+    notable: np.ndarray | None = None
+    """(k <= 128,) int64: places among the watched images of the best, typical and worst; None in older files."""
+    notable_x_hat: np.ndarray | None = None
+    """(k, C, H, W) uint8."""
+
+
+MOMENT = ("step", "epoch", "seconds")
 
 
 class RunFolder:
@@ -178,20 +185,14 @@ class RunFolder:
         arrays = files.read_arrays(self.sample_path(step))
         if arrays is None:
             return None
-        return SampleFile(
-            arrays["x_hat"], arrays["codes"], arrays["errors"], step, int(arrays["epoch"]), float(arrays["seconds"])
-        )
+        moment: dict[str, Any] = {"step": step, "epoch": int(arrays["epoch"]), "seconds": float(arrays["seconds"])}
+        return SampleFile(**(arrays | moment))
 
     def write_sample(self, sample: Any, step: int, epoch: int, seconds: float) -> None:
-        """Keep a sample: anything with x_hat, codes and errors."""
-        files.write_arrays(
-            self.sample_path(step),
-            x_hat=sample.x_hat,
-            codes=sample.codes,
-            errors=sample.errors,
-            epoch=epoch,
-            seconds=seconds,
-        )
+        """Keep a sample: anything with x_hat, codes and errors, and the notable images where it has them."""
+        arrays = {name: getattr(sample, name, None) for name in SampleFile._fields if name not in MOMENT}
+        known = {name: array for name, array in arrays.items() if array is not None}
+        files.write_arrays(self.sample_path(step), **known, epoch=epoch, seconds=seconds)
 
     def drop_sample(self, step: int) -> None:
         self.sample_path(step).unlink(missing_ok=True)

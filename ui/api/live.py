@@ -52,8 +52,8 @@ def metrics(request: Request) -> Response:
     run = request.query_params.get("run", "")
     row = index.run(lab(), run)  # before the rows: what ended has all of them
     told = _rows(lab().run(run), row.attempt, request.query_params.get("after", ""))
-    content = {"rows": [[*head, _finite(value)] for *head, value in told.rows], "whole": told.whole, "next": told.place}
-    content["timing"] = [[one if one is None else _finite(one) for one in line] for line in told.timing]
+    content = {"rows": [[*head, finite(value)] for *head, value in told.rows], "whole": told.whole, "next": told.place}
+    content["timing"] = [[one if one is None else finite(one) for one in line] for line in told.timing]
     return JSONResponse(content | standing(row), headers={"Cache-Control": "no-store"})
 
 
@@ -101,14 +101,14 @@ def standing(row: index.RunRow) -> dict[str, Any]:
         "total": row.total_steps,
         "epoch": row.epoch,
         "epochs": row.epochs,
-        "speed": _finite(row.images_per_second),
-        "eta": _finite(row.eta_seconds),
+        "speed": finite(row.images_per_second),
+        "eta": finite(row.eta_seconds),
         "position": row.position,
         "reason": row.reason,
     }
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -147,7 +147,7 @@ def _read_caption(path: str, step: int, written: int) -> tuple[int, int, float |
         found = sample_of(RunFolder(path), step)
     except LabError:  # thinned out a moment ago, or damaged: the others can still be shown
         return None
-    return step, found.epoch, _finite(round(float(found.seconds), 2))
+    return step, found.epoch, finite(round(float(found.seconds), 2))
 
 
 @known_run

@@ -1,6 +1,6 @@
 // A run at one moment: its points, which glide from sample to sample, the error of each class, and the best and worst images.
 // Listens for the moment that the slider says, and reads api/moment and api/extremes for it.
-const GLIDE = 220, RADII = 2.4, UNIT = 1000, TILE = 54;
+const GLIDE = 220, RADII = 2.4, UNIT = 1000, TILES = [34, 92], ACROSS = 4;
 const views = new WeakMap();
 
 export default function (component) {
@@ -11,7 +11,7 @@ export default function (component) {
   return () => { view.close(); views.delete(parentElement); };
 }
 
-const thousandths = (error) => { const value = 1e3 * error; return value >= 99.95 ? value.toFixed(0) : String(+value.toPrecision(3)); };
+const thousandths = (error) => { if (error == null) return "–"; const value = 1e3 * error; return value >= 99.95 ? value.toFixed(0) : String(+value.toPrecision(3)); };
 const KINDS = { best: "Best", typical: "Typical", worst: "Worst" };
 
 class View {
@@ -126,7 +126,7 @@ class View {
     const { field, places, about } = this, ratio = window.devicePixelRatio || 1, side = field.clientWidth;
     if (!side || !places || !about) return;
     if (field.width !== Math.round(side * ratio)) field.width = field.height = Math.round(side * ratio);
-    const pen = field.getContext("2d"), half = field.width / 2, dot = Math.max(3, (side / 110) * ratio), limit = half - dot;
+    const pen = field.getContext("2d"), half = field.width / 2, dot = Math.max(3, (side / (places.length < 800 ? 60 : 105)) * ratio), limit = half - dot;
     pen.clearRect(0, 0, field.width, field.height);
     const order = [...about.points.keys()].filter((at) => 2 * at < places.length), chosen = (at) => this.picked == null || String(about.points[at]) === this.picked;
     const inside = (place) => half + Math.max(-limit, Math.min(limit, (place / UNIT / RADII) * half));
@@ -177,9 +177,9 @@ class View {
         return group;
       }));
       this.images.dataset.step = sample[0];
-      const others = extremes.some((one) => one.kept == null);
+      const others = extremes.some((one) => !one.kept);
       this.note.textContent = pooled ? "The data cannot be read: only the images that every sample keeps are among these."
-        : others ? "* drawn by the newest model: samples keep the reconstructions of 64 images; the error is that of this moment." : "";
+        : others ? "* drawn by the newest model: this sample does not keep it. The error is that of this moment." : "";
       this.images.parentElement.firstChild.lastChild.textContent = `of ${this.picked == null ? "all" : this.classes.get(Number(this.picked)).name} · MSE × 10⁻³ below · ${this.about.count.toLocaleString("en")} images`;
     };
     strip.onerror = () => this.say("The pictures of this moment cannot be read.");
@@ -188,7 +188,7 @@ class View {
 
   tile(strip, one, at, wide, high) {
     const figure = element("figure"), canvas = element("canvas", "", figure), ratio = window.devicePixelRatio || 1;
-    const room = (TILE * ratio * parseFloat(getComputedStyle(this.root).fontSize)) / 16, scale = wide > room ? room / wide : Math.floor(room / wide);
+    const third = (this.images.clientWidth - 60) / 3, room = Math.min(TILES[1], Math.max(TILES[0], third / ACROSS - 6)) * ratio, scale = wide > room ? room / wide : Math.floor(room / wide);
     const [w, h] = [Math.round(wide * scale), Math.round(high * scale)], gap = Math.round(3 * ratio);
     Object.assign(canvas, { width: w, height: 2 * h + gap });
     Object.assign(canvas.style, { width: `${w / ratio}px`, height: `${(2 * h + gap) / ratio}px` });
@@ -196,7 +196,7 @@ class View {
     pen.imageSmoothingEnabled = scale < 1;
     for (const row of [0, 1]) pen.drawImage(strip, at * wide, row * high, wide, high, 0, row * (h + gap), w, h);
     const name = this.classes.get(one.label)?.name ?? one.label;
-    element("figcaption", "", figure).textContent = `${thousandths(one.error)}${one.kept == null ? "*" : ""}`;
+    element("figcaption", "", figure).textContent = `${thousandths(one.error)}${one.kept ? "" : "*"}`;
     figure.title = `${name}: number ${one.rank.toLocaleString("en")} from the best`;
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `${KINDS[one.kind]}: ${name}, error ${thousandths(one.error)} thousandths; above the original, below its reconstruction`);

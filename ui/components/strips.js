@@ -174,7 +174,7 @@ class Wall {
       const sample = run.samples.filter(([step]) => step <= this.at).pop() ?? run.samples[0];
       if (run.seen) lines.push({ title: "Input", caption: runs.length > 1 ? run.label : "the encoder sees", path: (n) => `api/seen/${run.id}.png?n=${n}` });
       lines.push({ title: run.label, caption: sample ? moment(sample) : "waiting", path: sample && ((n) => strip(run, sample, n)), colour: run.colour });
-      if (this.data.shared && sample) lines.push({ title: "Error", caption: "blue: too dark · red: too bright", path: (n) => strip(run, sample, n).replace("/sample/", "/error/") });
+      if (this.data.shared && sample) lines.push({ title: "Error", caption: "blue too dark, red too bright", path: (n) => strip(run, sample, n).replace("/sample/", "/error/") });
     }
     return lines;
   }
