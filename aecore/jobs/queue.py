@@ -267,7 +267,12 @@ def admitted(live: Sequence[Job], waiting: Sequence[Job]) -> tuple[list[Job], li
 
 def in_order(waiting: list[Job]) -> list[Job]:
     """Waiting jobs as they start; those that somebody trains in the foreground are not the supervisor's."""
-    return sorted((job for job in waiting if job.engine is None), key=lambda job: (-job.priority, job.place))
+    return by_turn([job for job in waiting if job.engine is None])
+
+
+def by_turn(jobs: list[Job]) -> list[Job]:
+    """Priority, then first come first served."""
+    return sorted(jobs, key=lambda job: (-job.priority, job.place))
 
 
 def _jobs(lab: Lab, condition: Any) -> list[Job]:
