@@ -17,7 +17,7 @@ POOL = 256
 FEW = 4
 """With fewer common images than this, the models are run on the first run's images instead."""
 SIZES = 2
-"""Code sizes at which simple methods stand beside the models."""
+"""Code sizes at which simple methods stand beside the models; of more, the smallest and the largest."""
 SIMPLE = {"mean": "Mean image", "pca": "PCA", "bicubic": "Bicubic", "jpeg": "JPEG", "webp": "WebP"}
 """Simple methods as `aecore.analysis.columns` names them."""
 
@@ -143,7 +143,7 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
         notes.append(f"The runs held out different images: these are the {len(common)} that all of them held out.")
     originals, columns = first.images[common], []
     for run in runs:
-        column = _at(run, originals, [places[run.row.id].get(i) for i in common], epoch, watched)
+        column = _at(run, originals, first.labels[common], [places[run.row.id].get(i) for i in common], epoch, watched)
         notes += [f"{run.label} has nothing to show: no pictures yet, and no checkpoint that can be read."] * (
             not column
         )
@@ -172,7 +172,8 @@ def elsewhere(runs: Sequence[Compared], name: str, count: int = POOL) -> Wall:
     for run in runs:
         try:
             stamp, key = latest_stamp(run.row.id), config.model_dump_json()
-            columns += made(run, originals, *_through(run.row.id, stamp, key, count, originals), "newest model")
+            labels = found.labels[chosen] if name == run.config.data.name else None  # others' labels are other things
+            columns += made(run, originals, *_through(run.row.id, stamp, key, count, originals, labels), "newest model")
         except ValueError as error:
             notes.append(f"{run.label}: {error}")
     facts = runs[0].facts._replace(class_names=found.class_names)
@@ -194,7 +195,8 @@ Stored = Callable[[Compared], tuple[dict[str, np.ndarray], list[int]]]
 def _beside(runs: Sequence[Compared], originals: np.ndarray, names: Sequence[str], stored: Stored) -> list[Column]:
     """Simple methods at the code sizes of the first few runs, the same one once."""
     columns: list[Column] = []
-    wanted = sizes(runs)[:SIZES]
+    known = sorted(sizes(runs))
+    wanted = known if len(known) <= SIZES else [known[0], known[-1]]
     firsts = [next(run for run in runs if run.row.code_size == size) for size in wanted]
     for name in names:
         for run in firsts:
@@ -213,14 +215,19 @@ def _late(run: Compared, epoch: int) -> str:
 
 
 def _at(
-    run: Compared, originals: np.ndarray, places: list[int | None], epoch: int | None, watched: dict[str, Inputs]
+    run: Compared,
+    originals: np.ndarray,
+    labels: np.ndarray,
+    places: list[int | None],
+    epoch: int | None,
+    watched: dict[str, Inputs],
 ) -> list[Column]:
     """From the run's own samples where it was watched on all of these images, else from its model; none where there is neither."""
     if None in places:
         try:
             model = trained(run.row.id, latest_stamp(run.row.id))
             seen = model.see(originals)
-            return made(run, originals, seen, model.reconstruct(seen), "newest model")
+            return made(run, originals, seen, model.reconstruct(seen, labels), "newest model")
         except ValueError:
             return []
     found = sample(run, epoch)
@@ -254,11 +261,13 @@ def _in_turns(found: Wall) -> Wall:
 
 
 @st.cache_resource(max_entries=64, show_spinner="Running the model on these images …")
-def _through(run_id: str, stamp: str, config: str, count: int, _images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _through(
+    run_id: str, stamp: str, config: str, count: int, _images: np.ndarray, _labels: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """What the encoder sees of the images, and what the model makes of it."""
     model = trained(run_id, stamp)
     seen = model.see(_images)
-    return seen, model.reconstruct(seen)
+    return seen, model.reconstruct(seen, _labels)
 
 
 def _places(first: np.ndarray, other: np.ndarray) -> dict[int, int]:

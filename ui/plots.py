@@ -57,7 +57,7 @@ def plot(series: Sequence[Series], x: Axis, y: Axis, mark: Mark | None = None, w
     if mark:
         inside.append(_mark(across.at(mark.x), mark.label, width))
     inside += [_series(one, across, up) for one in kept]
-    inside.append(_legend([s for s in kept if s.line and s.points], width))
+    inside.append(_legend([s for s in kept if s.line and s.points], width, up))
     return _svg(width, HEIGHT, "".join(inside))
 
 
@@ -178,10 +178,14 @@ def _series(one: Series, across: Scale, up: Scale) -> str:
     return found
 
 
-def _legend(series: Sequence[Series], width: int) -> str:
+def _legend(series: Sequence[Series], width: int, up: Scale) -> str:
+    """At the top: on the right where lines fall, else on the left."""
     found = ""
+    rises = bool(series) and up.at(series[-1].points[-1].y) < HEIGHT / 2
+    longest = max((len(one.label) for one in series), default=0)
+    right = LEFT + 46 + 6.6 * longest if rises else width - RIGHT - 8
     for place, one in enumerate(series):
-        y, x = TOP + 13 + 17 * place, width - RIGHT - 8
+        y, x = TOP + 13 + 17 * place, right
         dash = ' stroke-dasharray="6 4"' if one.dashed else ""
         found += _text(x - 28, y, one.label, "end")
         found += f'<line x1="{x - 22}" y1="{y - 4}" x2="{x}" y2="{y - 4}" stroke="{escape(one.colour)}" stroke-width="2.5"{dash}/>'

@@ -66,6 +66,12 @@ FIGURES = {
         1,
         "Chance that an image of a class that was left out has a larger error",
     ),
+    "mig": Figure(
+        "MIG",
+        lambda v: f"{v:.3f}",
+        1,
+        "Mutual information gap: how far the unit that knows most of a factor is ahead of the second; 1 where each factor has a unit of its own",
+    ),
     "elbo": Figure(
         "ELBO, nats", lambda v: f"{v:.1f}", 1, "Evidence lower bound, one drawn code an image; log-likelihood minus KL"
     ),
@@ -100,7 +106,13 @@ def lines(groups: Sequence[Sequence[Compared]]) -> list[Line]:
 def _run(run: Compared, what: str, group: int) -> Line:
     result, metrics, model = (f() or {} for f in (run.folder.result, run.folder.analysis_metrics, run.folder.model))
     seen = metrics.get("test") or result
-    known = {**seen, **simple_figures(run).get("model", {}), **metrics.get("code", {}), **metrics.get("anomalies", {})}
+    known = {
+        **seen,
+        **simple_figures(run).get("model", {}),
+        **metrics.get("code", {}),
+        **metrics.get("anomalies", {}),
+        **metrics.get("disentanglement", {}),
+    }
     known |= {"code_size": run.row.code_size, "bytes": run.row.code_size, "parameters": model.get("parameters")}
     known |= {"compression": prod(run.facts.shape) / max(1, run.row.code_size), "seconds": result.get("seconds")}
     where = f"{int(seen['n']):,} test" if "n" in seen else WHERE.get(seen.get("split", ""), "not finished")

@@ -179,11 +179,15 @@ def live(here: Lab, name: str) -> None:
             row.state == "completed" and here.run(row.id).analysis_metrics() is None for row in rows
         )
 
+    lively = going()
+
     def again() -> None:
+        if lively and not going():
+            st.rerun()  # all of the page follows: the interval is set when it runs
         rows = known(runs(here)).get(name, [])
         show(name, rows, comparison.gather(here, [row for row in rows if row.step])[0])
 
-    st.fragment(again, run_every=2 if going() else None)()
+    st.fragment(again, run_every=2 if lively else None)()
 
 
 def show(name: str, rows: Sequence[RunRow], compared: Sequence[Compared]) -> None:
@@ -204,7 +208,14 @@ def show(name: str, rows: Sequence[RunRow], compared: Sequence[Compared]) -> Non
             figure(svg, f"{name}-{measure}", f"sweep-{measure}")
     st.markdown(f":gray[{told(title, found)}]")
     st.download_button(
-        "CSV", csv_of(title, found), f"{name}.csv", "text/csv", icon=":material/download:", key="sweep-csv"
+        "CSV",
+        csv_of(title, found),
+        f"{name}.csv",
+        "text/csv",
+        icon=":material/download:",
+        key="sweep-csv",
+        type="tertiary",
+        on_click="ignore",
     )
 
 

@@ -12,7 +12,7 @@ export default function (component) {
   return () => { wall.close(); walls.delete(parentElement); };
 }
 
-const element = (tag, className, parent, text) => {
+const add = (tag, className, parent, text) => {
   const made = document.createElement(tag);
   if (className) made.className = className;
   if (text !== undefined) made.textContent = text;
@@ -34,14 +34,14 @@ async function decode(column) {
 class Wall {
   constructor(root) {
     this.root = root;
-    this.tools = element("div", "tools", root);
-    this.bar = element("div", "bar", this.tools);
+    this.tools = add("div", "tools", root);
+    this.bar = add("div", "bar", this.tools);
     for (const [text, name, press] of [["−", "Zoom out", () => this.zoomed(1 / 1.5)], ["+", "Zoom in", () => this.zoomed(1.5)], ["1:1", "Whole images", () => this.zoomed(0)], ["PNG", "Save as PNG", () => this.save()]]) {
-      const button = Object.assign(element("button", "", this.tools, text), { type: "button", title: name, onclick: press });
+      const button = Object.assign(add("button", "", this.tools, text), { type: "button", title: name, onclick: press });
       button.setAttribute("aria-label", name);
     }
-    this.blocks = element("div", "blocks", root);
-    this.dialog = element("dialog", "swipe", root);
+    this.blocks = add("div", "blocks", root);
+    this.dialog = add("dialog", "swipe", root);
     this.dialog.onclick = (event) => { if (event.target === this.dialog) this.dialog.close(); };
     this.view = { zoom: 1, x: 0.5, y: 0.5 };
     this.resized = new ResizeObserver(() => { if (this.columns && root.clientWidth !== this.wide) this.build(); });
@@ -98,20 +98,20 @@ class Wall {
     this.blocks.replaceChildren();
     this.cells = [];
     for (let first = 0; first < count; first += rows) {
-      const block = element("div", "block", this.blocks);
+      const block = add("div", "block", this.blocks);
       block.style.gridTemplateColumns = `repeat(${this.columns.length}, ${size}px)`;
       for (const column of this.columns) this.head(column, block);
       for (let row = first; row < Math.min(first + rows, count); row++)
         this.columns.forEach((column, place) => {
-          const cell = element("figure", [column.kind, column.best[row] ? "best" : ""].join(" "), block);
+          const cell = add("figure", [column.kind, column.best[row] ? "best" : ""].join(" "), block);
           if (column.colour) cell.style.setProperty("--c", column.colour);
-          const canvas = Object.assign(element("canvas", "", cell), { width: Math.round(size * ratio), height: Math.round(tall * ratio), tabIndex: 0 });
+          const canvas = Object.assign(add("canvas", "", cell), { width: Math.round(size * ratio), height: Math.round(tall * ratio), tabIndex: 0 });
           Object.assign(canvas.style, { width: `${size}px`, height: `${tall}px` });
           canvas.setAttribute("role", "button");
           canvas.setAttribute("aria-label", `${column.label}, ${this.data.rows[row].title}: ${column.captions[row]}`);
           canvas.title = column.titles?.[row] ?? this.data.rows[row].title;
           canvas.onkeydown = (event) => { if (event.key === "Enter") this.swipe(row, place); };
-          element("figcaption", "", cell, column.captions[row]);
+          add("figcaption", "", cell, column.captions[row]);
           this.cells.push({ canvas, row, place });
         });
     }
@@ -120,11 +120,11 @@ class Wall {
   }
 
   head(column, block) {
-    const head = element("div", `head ${column.kind}`, block);
+    const head = add("div", `head ${column.kind}`, block);
     if (column.colour) head.style.setProperty("--c", column.colour);
     head.title = column.title;
-    element("b", "", head, column.label);
-    element("small", "", head, column.note);
+    add("b", "", head, column.label);
+    add("small", "", head, column.note);
   }
 
   draw() {
@@ -186,10 +186,10 @@ class Wall {
     if (!maps) return;
     const limit = this.limit.toFixed(2), middle = this.middle(), css = (rgb) => `rgb(${rgb.join()})`;
     this.bar.replaceChildren();
-    element("span", "", this.bar, `too dark by ${limit}`);
-    element("i", "", this.bar).style.background = `linear-gradient(90deg, ${css(COLD)}, ${css(middle)}, ${css(WARM)})`;
-    element("span", "", this.bar, `too bright by ${limit}`);
-    element("small", "", this.bar, "difference from the original, for pixels in [0,1]; one scale for all");
+    add("span", "", this.bar, `too dark by ${limit}`);
+    add("i", "", this.bar).style.background = `linear-gradient(90deg, ${css(COLD)}, ${css(middle)}, ${css(WARM)})`;
+    add("span", "", this.bar, `too bright by ${limit}`);
+    add("small", "", this.bar, "difference from the original, for pixels in [0,1]; one scale for all");
   }
 
   look(view) {
@@ -260,21 +260,21 @@ class Wall {
     const two = this.data.pair?.includes(place) ? [...this.data.pair] : [place ? 0 : Math.min(1, this.columns.length - 1), place];
     this.swiped = { row, pair: two, share: 0.5 };
     this.dialog.replaceChildren();
-    const head = element("div", "choice", this.dialog);
+    const head = add("div", "choice", this.dialog);
     this.boxes = [0, 1].map((side) => {
-      const box = element("select", "", head);
+      const box = add("select", "", head);
       box.setAttribute("aria-label", side ? "Right" : "Left");
-      this.columns.forEach((column, i) => element("option", "", box, column.label).setAttribute("value", i));
+      this.columns.forEach((column, i) => add("option", "", box, column.label).setAttribute("value", i));
       box.onchange = () => { this.swiped.pair[side] = +box.value; this.over(); };
       return box;
     });
     const [, high, side] = this.data.shape, room = Math.min(window.innerHeight * 0.62, window.innerWidth * 0.8, 620), scale = Math.max(1, Math.floor(room / Math.max(high, side)));
-    this.large = Object.assign(element("canvas", "large", this.dialog), { width: side * scale, height: high * scale, tabIndex: 0, autofocus: true });
+    this.large = Object.assign(add("canvas", "large", this.dialog), { width: side * scale, height: high * scale, tabIndex: 0, autofocus: true });
     const drag = (event) => { const box = this.large.getBoundingClientRect(); this.swiped.share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)); this.over(); };
     this.large.onpointermove = drag;
     this.large.onpointerdown = drag;
-    this.told = element("p", "told", this.dialog);
-    element("small", "", this.dialog, "Move over the image to swipe · ↑ ↓ another image · Esc closes");
+    this.told = add("p", "told", this.dialog);
+    add("small", "", this.dialog, "Move over the image to swipe · ↑ ↓ another image · Esc closes");
     this.dialog.onkeydown = (event) => this.key(event);
     this.dialog.showModal();
     this.large.focus();
