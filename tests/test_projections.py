@@ -10,8 +10,9 @@ from sklearn.datasets import load_digits
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
-from aecore.analysis import layouts, surroundings
+from aecore.analysis import layouts
 from aecore.analysis.neighbours import Nearest, agreement, nearest, placed
+from aecore.analysis.strata import stratified
 from aecore.analysis.trust import trust
 from aecore.analysis.trust import trustworthiness as ours
 from aecore.config import ConfigError
@@ -136,7 +137,7 @@ def test_strange_codes_have_a_map_too(config: TsneConfig | UmapConfig, codes: np
 
 def test_every_beginning_of_a_stratified_order_has_the_labels_in_their_shares() -> None:
     labels = np.repeat([0, 1, 2], [800, 150, 50])
-    order = surroundings.stratified(labels, np.arange(1000))
+    order = stratified(labels, np.arange(1000))
     assert sorted(order.tolist()) == list(range(1000))
     assert np.bincount(labels[order[:100]]).tolist() == pytest.approx([80, 15, 5], abs=1)
 

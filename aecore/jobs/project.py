@@ -8,6 +8,7 @@ import numpy as np
 
 from aecore.analysis import layouts, surroundings
 from aecore.analysis.neighbours import Nearest, nearest, placed
+from aecore.analysis.strata import stratified
 from aecore.analysis.trust import trust
 from aecore.config.projection import FITTED, SurroundingsConfig
 from aecore.jobs.work import Stopped, Work
@@ -87,7 +88,7 @@ def _fitted(found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     finite = np.flatnonzero(np.isfinite(found["codes"]).all(1))
     if len(finite) < 3:
         raise ValueError(f"Only {len(finite)} of the codes are finite numbers: a map needs at least 3.")
-    rows = finite if len(finite) <= FITTED else np.sort(surroundings.stratified(found["labels"], finite)[:FITTED])
+    rows = finite if len(finite) <= FITTED else np.sort(stratified(found["labels"], finite)[:FITTED])
     return found["codes"][rows].astype(np.float32), rows
 
 
