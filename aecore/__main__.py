@@ -3,6 +3,7 @@
 python -m aecore presets | datasets | models | tasks       what there is
 python -m aecore train  --preset NAME [--set PATH=VALUE]   in the foreground, with a progress bar
 python -m aecore submit --preset NAME [--set PATH=VALUE]   into the queue; prints the run's id
+python -m aecore sweep --preset NAME --over PATH=VALUES    many runs at once, as in --over code_size=2,4,8
 python -m aecore runs | show RUN | log RUN                 what happened
 python -m aecore stop RUN | delete RUN                     saves first; asks before it touches somebody else's
 python -m aecore pause RUN | resume RUN                    frees the device; goes on from the last checkpoint
@@ -24,7 +25,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aecore import keeping, steering
+from aecore import keeping, steering, sweeping
 from aecore.commands import LISTS, OF_A_CONFIG, OF_A_RUN, Refused, Verb, show_runs
 from aecore.config import ConfigError
 from aecore.data import DataError
@@ -53,6 +54,9 @@ def parser() -> Parser:
         verbs.add_parser(name, parents=[shared]).set_defaults(do=verb)
     for name, verb in OF_A_CONFIG.items():
         _add_configuration(verbs.add_parser(name, parents=[shared]), verb)
+    many = verbs.add_parser("sweep", parents=[shared])
+    _add_configuration(many, sweeping.submit_sweep)
+    sweeping.add_sweep(many)
     listing = verbs.add_parser("runs", parents=[shared])
     listing.add_argument("--limit", type=int, help="the newest so many")
     listing.set_defaults(do=show_runs)

@@ -70,7 +70,7 @@ def machine() -> None:
         queue.queue_card(now, forecast(lab()))
     with latest.container(key="latest", border=True, height="stretch"):
         section("Latest runs")
-        queue.latest_card([row for row in rows if row.state not in OPEN])
+        queue.latest_card([row for row in rows if row.state not in OPEN and row.archived is None])
 
 
 pair = demo.pair_in_url(lab())

@@ -3,33 +3,42 @@
 import streamlit as st
 
 from aecore.jobs.forecast import forecast
-from aecore.runs import LabError, runs
+from aecore.runs import LabError
 from aecore.runs.database import OPEN
-from ui import disk, run_view
+from ui import bulk, disk, run_view, runs_tools
 from ui.frame import empty, header, problem
 from ui.lab import lab
-from ui.runs_table import table
+from ui.runs_table import TICKED, table
 
-rows = runs(lab())
+rows, found = runs_tools.read()
 going = any(row.state in OPEN for row in rows)
-known = [rows]  # the first time they need not be read again
+known = [(rows, found)]  # the first time they need not be read again
+opened, ticked = st.query_params.get("run"), st.session_state.get(TICKED)
 
 
 @st.fragment(run_every=2 if going else 10)
 def overview() -> None:
-    """The table, kept up to date; a click on a row chooses it."""
-    rows = known.pop() if known else runs(lab())
-    if going != any(row.state in OPEN for row in rows):
-        st.rerun()  # the interval is set when the page runs
-    if rows:
-        table(rows, forecast(lab()), st.query_params.get("run"))
+    """The table, kept up to date; a click on a cell opens its run."""
+    rows, found = known.pop() if known else runs_tools.read()
+    seen = (any(row.state in OPEN for row in rows), st.query_params.get("run"), st.session_state.get(TICKED))
+    if seen != (going, opened, ticked):
+        st.rerun()  # the interval is set when the page runs, and the rest of the page is shown there
+    table(*runs_tools.chosen_of(rows, found, now)[:2], forecast(lab()), opened, now)
 
 
 header("Runs", "Everything that was trained in this lab, and what trains now.")
-if not rows:
+if rows:
+    now = runs_tools.view()
+    runs_tools.tools(rows, now, found)
+    shown, _, sentence = runs_tools.chosen_of(rows, found, now)
+    if sentence:
+        problem(sentence)
+    overview()
+    bulk.bar(shown, len(rows))
+else:
     empty("Nothing was trained here yet.", "train", "Set up the first run")
-overview()
-if chosen := st.query_params.get("run") or (rows[0].id if rows else None):
+newest = next((row.id for row in rows if row.archived is None), None)
+if chosen := opened or newest:
     try:
         run_view.show(lab().run(chosen))
     except LabError as error:

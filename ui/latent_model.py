@@ -21,8 +21,11 @@ def model(run: str, weights: str) -> "Trained":
     return trained(run, weights)
 
 
-def computed(run: str, weights: str, verb: str, values: np.ndarray) -> np.ndarray:
-    """What the model of a run makes of values: 'encode', 'decode' or 'reconstruct'. Raises FileNotFoundError without weights."""
+def computed(run: str, weights: str, verb: str, *values: np.ndarray) -> np.ndarray:
+    """What the model of a run makes of values: 'encode' of images, 'decode' and 'reconstruct' also of labels.
+
+    Raises FileNotFoundError without weights.
+    """
     ready = model(run, weights)
     with _computing:
-        return np.asarray(getattr(ready, verb)(values))
+        return np.asarray(getattr(ready, verb)(*values))

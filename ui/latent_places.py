@@ -64,6 +64,12 @@ def around(view: View, code: np.ndarray, k: int) -> Nearest:
     return nearest(known, code[None], min(k, len(known)))
 
 
+def labels(view: View, codes: np.ndarray) -> np.ndarray:
+    """(n,) the labels of the codes nearest to codes (n, D), for decoders that ask for one."""
+    known = _searched(view, latent_points.stamp(view))
+    return latent_points.cloud(view).labels[nearest(known, codes, 1).indices[:, 0]]
+
+
 def away(view: View, code: np.ndarray) -> float:
     """How far a code (D,) is from real ones: the distance to the nearest, in units of what is usual between real ones."""
     usual = _usual(view._replace(n=None, map="", colour="label", only="", dims=2), latent_points.stamp(view))

@@ -138,6 +138,13 @@ def _file(view: View) -> tuple[str, str, int | None, str]:
     return str(lab().run(view.run).path), view.split, view.step, stamp(view)
 
 
+def nearest_label(view: View, x: float, y: float) -> np.ndarray:
+    """(1,) the label of the point that is nearest to a place in the plane."""
+    found = cloud(view)
+    away = np.square(found.places[:, :2] - np.array([x, y][: found.places.shape[1]])).sum(1)
+    return found.labels[[away.argmin()]]
+
+
 def pack(chosen: Points, groups: np.ndarray | None = None) -> bytes:
     """Bytes for the map: uint32 length of a JSON header, the header, then its columns one after the other, padded to 4 bytes.
 

@@ -11,7 +11,7 @@ Pixels = np.ndarray
 
 
 def png(image: Pixels, scale: int = 1) -> bytes:
-    """PNG of one uint8 image (C, H, W), C 1 or 3, every pixel drawn as a square of `scale` pixels."""
+    """PNG of one uint8 image (C, H, W), C 1, 3 or 4 (the last one its opacity), every pixel drawn as a square of `scale` pixels."""
     return _encode(_pillow(image), scale)
 
 
@@ -34,7 +34,7 @@ def data_url(content: bytes, kind: str = "image/png") -> str:
 
 
 def _mode(images: Pixels) -> str:
-    return "L" if images.shape[-3] == 1 else "RGB"
+    return {1: "L", 3: "RGB", 4: "RGBA"}[images.shape[-3]]
 
 
 def _pillow(image: Pixels) -> Image.Image:

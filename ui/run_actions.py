@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from aecore.jobs import queue, steer, trash
+from aecore.jobs import marks, queue, steer, trash
 from aecore.runs import LabError, RunRow, owned_by
 from aecore.runs.database import LIVE, OPEN
 from ui.frame import page_link, problem
@@ -36,6 +36,18 @@ ACTS = {
         trash.delete,
         "It disappears for everybody; for some days it can be brought back, at the end of this page.",
     ),
+    "archive": Act(
+        "Archive",
+        ":material/archive:",
+        lambda lab, run, by: marks.archive(lab, [run], by),
+        "Lists leave it out; nothing of it is deleted.",
+    ),
+    "unarchive": Act(
+        "Take out of the archive",
+        ":material/unarchive:",
+        lambda lab, run, by: marks.unarchive(lab, [run], by),
+        "Lists show it again.",
+    ),
 }
 EARLIER = ("earlier", ":material/arrow_upward:", steer.earlier, "Earlier among your own waiting runs")
 LATER = ("later", ":material/arrow_downward:", steer.later, "Later among your own waiting runs")
@@ -58,6 +70,8 @@ def actions(row: RunRow) -> None:
             button(row, "stop", disabled=row.want == "cancel")
         if row.state == "completed":
             _longer(row)
+        if row.state not in OPEN:
+            button(row, "archive" if row.archived is None else "unarchive")
         button(row, "delete")
 
 
@@ -107,7 +121,7 @@ def _ask(row: RunRow, name: str) -> None:
 
 def _order(row: RunRow) -> None:
     """Up and down among one's own waiting runs."""
-    if row.state != "queued" or not owned_by(row, who()):
+    if row.shown != "queued" or not owned_by(row, who()):
         return
     for name, icon, move, help in (EARLIER, LATER):
         if st.button("", key=name, icon=icon, help=help):

@@ -6,18 +6,20 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from aecore.config import flat, writes
+from aecore.config import ConfigError, flat, writes
+from aecore.jobs import marks
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunFolder, RunRow, events, runs
 from aecore.runs import run as read_row
 from aecore.runs.database import OPEN
 from aecore.runs.history import history
-from ui.frame import page_link
+from ui.frame import page_link, problem
+from ui.healing import run_health
 from ui.lab import lab
-from ui.live import live_curves, live_pictures, shown
+from ui.live import live_curves, live_moment, live_pictures, shown
 from ui.palette import TONES
 from ui.queue import badge, plain
-from ui.run_actions import actions, button, clone, told_problem
+from ui.run_actions import PROBLEM, actions, button, clone, told_problem
 from ui.words import advice, figures, standing, what_is_kept, when
 from ui.words import shown as value_words
 
@@ -32,7 +34,11 @@ def show(folder: RunFolder) -> None:
         actions(row)
     told_problem()
     live(standing_line, row)
-    live(figures_line, row)
+    with st.container(key="run-figures", horizontal=True, vertical_alignment="center"):
+        live(figures_line, row)
+        marked(row)
+    if row.note:
+        st.text(row.note)
     parent(row)
     if row.state == "failed":
         failure(row)
@@ -70,13 +76,38 @@ def name(row: RunRow) -> None:
 
 def standing_line(row: RunRow) -> None:
     """Where it stands and why, in words, and what it is."""
-    expected = forecast(lab()).get(row.id) if row.state == "queued" else None
+    expected = forecast(lab()).get(row.id) if row.shown == "queued" else None
     sentence = standing(row, expected)
     if row.reason_code == "disk_full" and row.live:
         st.warning(plain(row.reason), icon=":material/hard_drive:")
         sentence = ""
     quiet = f"{expected.why.removesuffix('.')} · {facts(row)}" if expected else facts(row)
     st.markdown(f"{plain(sentence)}{'&ensp;' * bool(sentence)}:gray[{plain(quiet)}]")
+
+
+def marked(row: RunRow) -> None:
+    """Its tags and its note, as they were typed, and the box to change them."""
+    with st.container(key="run-marks", horizontal=True, width="content", vertical_alignment="center", gap="small"):
+        if row.archived:
+            st.badge("archived", icon=":material/archive:", color="gray")
+        for tag in row.tags:
+            st.badge(plain(tag), icon=":material/sell:", color="blue")
+        with st.popover("Tags and note", icon=":material/edit_note:", key="run-mark", type="tertiary"):
+            _mark(row)
+
+
+def _mark(row: RunRow) -> None:
+    with st.form(f"mark-{row.id}", border=False):
+        tags = st.text_input("Tags", ", ".join(row.tags), key=f"tags-{row.id}", help="Separated by commas")
+        note = st.text_area("Note", row.note, key=f"note-{row.id}", max_chars=marks.LONGEST_NOTE)
+        if st.form_submit_button("Keep", type="primary"):
+            wanted = [text for text in tags.split(",") if text.strip()]
+            try:
+                marks.tag(lab(), [row.id], wanted, set(row.tags) - {text.strip() for text in wanted})
+                marks.annotate(lab(), row.id, note)
+            except LabError as error:
+                st.session_state[PROBLEM] = str(error)
+            st.rerun()
 
 
 def parent(row: RunRow) -> None:
@@ -133,17 +164,34 @@ def facts(row: RunRow) -> str:
 
 
 def charts(row: RunRow) -> None:
-    """Live curves beside live pictures."""
+    """Live curves beside live pictures, and below both what the moment of the slider looks like."""
     left, right = st.columns([46, 54], gap="large")
     with left:
-        live_curves(shown([(row.id, row.name)]), key=f"curves-{row.id}")
+        live_curves(shown([(row.id, row.name)]), key=f"curves-{row.id}", shared=True)
     with right:
-        live_pictures(shown([(row.id, "Reconstruction")]), key=f"pictures-{row.id}", lines=2)
+        live_pictures(shown([(row.id, "Reconstruction")]), key=f"pictures-{row.id}", lines=1, shared=True)
+        live(findings, row)
+    live_moment(shown([(row.id, row.name)])[0], key=f"moment-{row.id}")
+
+
+def findings(row: RunRow) -> None:
+    """How it does, in words, each with the control that cures it."""
+    for found in run_health(row):
+        colour, icon = TONES[found.tone]
+        with st.container(key=f"health-{found.rule.replace(' ', '-')}", horizontal=True, vertical_alignment="center"):
+            st.markdown(f":{colour}[:material/{icon}:]&ensp;{plain(found.sentence)} :gray[{plain(found.cure)}]")
+            if found.change is not None:
+                change = f"{found.change.path}={found.change.value}"
+                page_link("train", "Clone with that", ":material/healing:", clone=row.id, set=change)
 
 
 def configuration(folder: RunFolder) -> None:
     """Every field by its path, and the file itself."""
-    config = folder.config()
+    try:
+        config = folder.config()
+    except ConfigError as error:
+        problem(error)
+        return
     values = {path: value_words(value) for path, value in flat(config).items()}
     table = pd.DataFrame({"field": values.keys(), "value": values.values()})
     st.dataframe(table, hide_index=True, height=320, key="config-table")

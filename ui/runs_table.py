@@ -1,5 +1,6 @@
-"""The table of runs."""
+"""The table of runs: one a row, or one a configuration with all its seeds."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,61 +9,125 @@ import streamlit as st
 
 from aecore.jobs.forecast import Forecast
 from aecore.runs import RunRow
+from aecore.runs.groups import by_seed, interval
+from aecore.runs.values import Values, config_values
+from ui.lab import lab
 from ui.palette import STATES
-from ui.words import ends, starts
+from ui.runs_tools import View
+from ui.words import ends, shown, starts
 
 ROW_HEIGHT = 38
-ROWS, ROWS_WITH_RUN = 12, 4
+ROWS, ROWS_WITH_RUN = 12, 5
+TICKED = "runs-ticked"
+"""Session key: ids of the runs that are ticked."""
 
 
-def table(rows: Sequence[RunRow], expected: Mapping[str, Forecast], chosen: str | None) -> None:
-    """All runs, one a row; a click on a row puts its id into the URL and reruns the page."""
-    ids = [row.id for row in rows]
-    most = ROWS_WITH_RUN if chosen else ROWS
-    event = st.dataframe(
-        frame(rows, expected),
-        column_config=columns(),
+def table(
+    rows: Sequence[RunRow], found: Sequence[Values], expected: Mapping[str, Forecast], chosen: str | None, now: View
+) -> None:
+    """The rows of a view. A click on a cell puts the run's id into the URL; ticked rows are kept in the session under TICKED."""
+    groups = by_seed([row.id for row in rows], [config_values(lab(), row) for row in rows]) if now.seeds else None
+    ids = groups or [[row.id] for row in rows]
+    made = grouped(rows, found, groups, now.columns) if groups else frame(rows, found, expected, now.columns)
+    ticked = st.session_state.get(TICKED, ())
+    places = [place for place, group in enumerate(ids) if set(group) <= set(ticked)]
+    # a row's number is another run's after each change of the list
+    key = f"runs-table-{zlib.crc32(','.join(group[0] for group in ids).encode())}-{len(ids)}"
+    st.dataframe(
+        made,
+        column_config=columns(made),
         hide_index=True,
-        key=f"runs-table-{len(ids)}-{ids[0]}-{chosen}",  # a row's number is another run's after each change of the list
-        on_select="rerun",
-        selection_mode=["single-row", "single-cell"],
-        selection_default={"selection": {"rows": [ids.index(chosen)] if chosen in ids else []}},
+        key=key,
+        on_select=lambda: _selected(key, ids),
+        selection_mode=["multi-row", "single-cell"],
+        selection_default={"selection": {"rows": places}},
         row_height=ROW_HEIGHT,
-        height=ROW_HEIGHT * (min(len(ids), most) + 1) + 3,
+        height=ROW_HEIGHT * (max(1, min(len(ids), ROWS_WITH_RUN if chosen else ROWS)) + 1) + 3,
         placeholder="",
-        alt="All runs of this lab",
+        alt="The runs of this lab",
     )
-    picked = [ids[place] for place, _ in event.selection.cells] or [ids[place] for place in event.selection.rows]
-    if picked and picked[0] != chosen:
-        st.query_params.from_dict({"run": picked[0]})
-        st.rerun()
 
 
-def frame(rows: Sequence[RunRow], expected: Mapping[str, Forecast]) -> pd.DataFrame:
-    """One row a run, as the columns below show them."""
+def _selected(key: str, ids: Sequence[Sequence[str]]) -> None:
+    """A cell was clicked, or rows were ticked."""
+    selection = st.session_state[key]["selection"]
+    st.session_state[TICKED] = [run for place in selection["rows"] for run in ids[place]]
+    if selection["cells"]:
+        st.query_params["run"] = ids[selection["cells"][0][0]][0]
+        st.query_params.pop("at", None)
+
+
+def frame(
+    rows: Sequence[RunRow], found: Sequence[Values], expected: Mapping[str, Forecast], names: Sequence[str]
+) -> pd.DataFrame:
+    """One row a run, with these columns."""
     return pd.DataFrame(
-        {
-            "state": [[row.shown] for row in rows],
-            "name": [row.name for row in rows],
-            "owner": [row.owner for row in rows],
-            "data": [row.dataset for row in rows],
-            "model": [f"{row.backbone}, {row.bottleneck.replace('_', ' ')}" for row in rows],
-            "code": [row.code_size for row in rows],
-            "progress": [100 * row.progress for row in rows],
-            "loss": [row.loss for row in rows],
-            "speed": [row.images_per_second and round(row.images_per_second) for row in rows],
-            "starts": [starts(row, expected.get(row.id)) for row in rows],
-            "ends": [ends(row, expected.get(row.id)) for row in rows],
-        }
+        {name: [_cell(name, row, one, expected) for row, one in zip(rows, found, strict=True)] for name in names}
     )
 
 
-def columns() -> dict[str, Any]:
-    """Titles, widths and formats of the columns."""
+def _cell(name: str, row: RunRow, known: Values, expected: Mapping[str, Forecast]) -> Any:
+    match name:
+        case "state":
+            return [row.shown]
+        case "model":
+            return f"{row.backbone}, {row.bottleneck.replace('_', ' ')}"
+        case "progress":
+            return 100 * row.progress
+        case "speed":
+            return row.images_per_second and round(row.images_per_second)
+        case "starts":
+            return starts(row, expected.get(row.id))
+        case "ends":
+            return ends(row, expected.get(row.id))
+        case "tags" | "tag":
+            return list(row.tags)
+    value = known.get(name)
+    return shown(value) if isinstance(value, tuple | list) else value
+
+
+def grouped(
+    rows: Sequence[RunRow], found: Sequence[Values], groups: Sequence[Sequence[str]], names: Sequence[str]
+) -> pd.DataFrame:
+    """One row a configuration: how many seeds; of each number that is shown the mean over them and half the 95 % interval."""
+    by_id = {row.id: (row, one) for row, one in zip(rows, found, strict=True)}
+    content: dict[str, list[Any]] = {"seeds": [len(group) for group in groups]}
+    members = [[by_id[run] for run in group] for group in groups]
+    for name in names:
+        if name in ("starts", "ends"):
+            continue
+        cells = [[_cell(name, row, one, {}) for row, one in group] for group in members]
+        if name in MEASURED or name.startswith(("result.", "test.")):
+            means = [interval(group) for group in cells]
+            content[name] = [mean and mean.mean for mean in means]
+            content[f"{name} ±"] = [mean and mean.half for mean in means]
+        else:
+            content[name] = [_together(group) for group in cells]
+    return pd.DataFrame(content)
+
+
+MEASURED = ("loss", "speed")
+"""Columns that differ from seed to seed; results do, too."""
+
+
+def _together(cells: Sequence[Any]) -> Any:
+    """What the runs of a group have in common."""
+    if isinstance(cells[0], list):
+        return list(dict.fromkeys(part for cell in cells for part in cell))
+    if all(cell == cells[0] for cell in cells):
+        return cells[0]
+    if all(isinstance(cell, int | float) for cell in cells):
+        return sum(cells) / len(cells)
+    return ", ".join(dict.fromkeys(map(str, cells)))
+
+
+def columns(made: pd.DataFrame) -> dict[str, Any]:
+    """Titles, widths and formats of the columns that there are."""
     of = st.column_config
     colours = [colour for colour, _ in STATES.values()]
-    return {
+    known: dict[str, Any] = {
         "state": of.MultiselectColumn("State", options=list(STATES), color=colours, width=105),
+        "seeds": of.NumberColumn("Seeds", width=60),
         "name": of.TextColumn("Name", width=175),
         "owner": of.TextColumn("Owner", width=80),
         "data": of.TextColumn("Data", width=95),
@@ -73,4 +138,23 @@ def columns() -> dict[str, Any]:
         "speed": of.NumberColumn("Images/s", format="localized", width=85),
         "starts": of.TextColumn("Starts", width=90),
         "ends": of.TextColumn("Ends", width=140),
+        "tags": of.ListColumn("Tags", width=140),
+        "tag": of.ListColumn("Tags", width=140),
+        "note": of.TextColumn("Note", width=220),
+        "device": of.TextColumn("Device"),
     }
+    return {name: known.get(name) or _column(name, made[name]) for name in made.columns}
+
+
+def _column(name: str, cells: "pd.Series[Any]") -> Any:
+    """A field of the configuration, or a result: its last word is the title."""
+    of, title = st.column_config, name if name.startswith(("result.", "test.")) else name.rpartition(".")[2]
+    if name.endswith(" ±"):
+        return of.NumberColumn(
+            "± 95 %", format="%.2g", width=70, help=f"{name[:-2]}: half the 95 % interval, Student's t"
+        )
+    if pd.api.types.is_bool_dtype(cells):
+        return of.CheckboxColumn(title, help=name)
+    if pd.api.types.is_numeric_dtype(cells):
+        return of.NumberColumn(title, help=name, format="%.4g")
+    return of.TextColumn(title, help=name)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aecore.analysis.projection import fit_pca
+from aecore.analysis.projection import PCA, fit_pca
 
 CHUNK = 1 << 23
 """Pixels that are worked on at once."""
@@ -19,9 +19,31 @@ def pca_mse(train: np.ndarray, test: np.ndarray, k: int) -> float:
 
     It is the least that a linear autoencoder with k code units can reach on its training images. Baldi & Hornik 1989.
     """
-    fitted = fit_pca(train.reshape(len(train), -1), k)
+    return fitted_mse(fit_images(train, k), test)
+
+
+def fit_images(train: np.ndarray, k: int) -> PCA:
+    """The first k principal components of images (N, C, H, W) uint8 as they are, in bytes."""
+    return fit_pca(train.reshape(len(train), -1), k)
+
+
+def fitted_mse(fitted: PCA, test: np.ndarray) -> float:
+    """`pca_mse` of components that are known already."""
     pca = fitted._replace(mean=fitted.mean / 255)  # fitted to bytes as they are, used on [0,1]
     return _mean([np.square(x - pca.lift(pca.project(x))).mean(axis=1) for x in _rows(test)])
+
+
+def mean_of(train: np.ndarray) -> np.ndarray:
+    """The mean (C, H, W) uint8 of images (N, C, H, W)."""
+    mean: np.ndarray = train.mean(axis=0, dtype=np.float64).round().astype(np.uint8)
+    return mean
+
+
+def pca_of(fitted: PCA, images: np.ndarray) -> np.ndarray:
+    """Images (N, C, H, W) uint8 as the components see them, as uint8 again."""
+    flat = images.reshape(len(images), -1).astype(np.float32)
+    lifted = fitted.lift(fitted.project(flat))
+    return lifted.round().clip(0, 255).astype(np.uint8).reshape(images.shape)
 
 
 def _rows(images: np.ndarray) -> list[np.ndarray]:

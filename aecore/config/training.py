@@ -76,6 +76,11 @@ class TrainingConfig(Config):
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", title="Precision", description="32-bit floats, or bfloat16 autocast where the device has it."
     )
+    engine: Literal["auto", "eager"] = Field(
+        "auto",
+        title="Engine",
+        description="How a step is computed; auto takes the fastest way that the model has, eager PyTorch's own operations.",
+    )
     exact: bool = Field(
         True,
         title="Exact",

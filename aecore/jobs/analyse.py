@@ -1,6 +1,7 @@
 """The job 'analyse': codes and errors of every split, metrics on the test split, and what simple methods reach."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
@@ -8,11 +9,16 @@ import numpy as np
 import aecore
 from aecore import data
 from aecore.analysis import anomalies, baselines, evaluation, latent, quality, reconstruction
+from aecore.analysis.columns import Columns, columns, fit
+from aecore.analysis.disentanglement import Known, disentanglement
+from aecore.analysis.projection import PCA
 from aecore.analysis.trained import Trained
 from aecore.config import RunConfig
 from aecore.jobs.work import Stopped, Work
 
 SPLITS: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
+STEPS = 14
+"""Looks at whether to stop, beside those at the training images: about so many."""
 CHUNK = 2048
 """Images at once, so that reconstructions of a whole split never lie in memory."""
 CODES = 256 * 2**20
@@ -26,24 +32,29 @@ def analyse(work: Work) -> None:
         DataError: where the images are gone.
     """
 
+    steps = count(1)
+
     def step() -> None:
-        work.beat()
+        work.beat(step=min(next(steps), total), total_steps=total)
         if work.stop.asked:
             raise Stopped
 
     trained = aecore.load(work.folder)
-    config = trained.config
+    config, total = trained.config, STEPS + trained.facts.n_train // CHUNK
     splits: dict[str, dict[str, np.ndarray]] = {}
     for split in SPLITS:
         if split != "val" or data.watch_split(config.data) == "val":
             loaded = data.load(config.data, split, work.lab.data_roots)
             indices = chosen(loaded, config, int(np.prod(trained.model.code_shape)))
             taken = loaded.take(indices)
-            splits[split] = _measured(trained, taken.images, step) | {"labels": taken.labels, "indices": indices}
+            splits[split] = _measured(trained, taken, step) | {"labels": taken.labels, "indices": indices}
             splits[split] |= {f"factor.{name}": values for name, values in taken.factors.items()}
-    found = figures(trained, work.lab.data_roots)
+    found, beside = _test_images(trained, work, step)
+    found |= {"code": code_quality(trained, splits, work.lab.data_roots)}
     step()
-    work.folder.write_analysis(splits, found | {"code": code_quality(trained, splits, work.lab.data_roots)})
+    found |= factors_found(splits)
+    arrays = splits | {"measures": beside.measures, "shown-test": beside.test, "shown-watched": beside.watched}
+    work.folder.write_analysis(arrays, found | {"columns": beside.figures, "checkpoint": trained.checkpoint.name})
     work.end("completed", "Analysed.")
 
 
@@ -58,10 +69,24 @@ def figures(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     """
     config = trained.config
     train = data.choose(data.load(config.data, "train", roots), config.training).images
-    test = data.of_classes(data.load(config.data, "test", roots), config.training).images
-    found = evaluation.evaluate(trained.model, test, trained.facts, trained.see(test))
-    compared = _compared(train, test, int(np.prod(trained.model.code_shape)))
+    test = data.of_classes(data.load(config.data, "test", roots), config.training)
+    found = evaluation.evaluate(trained.model, test.images, trained.facts, trained.see(test.images), test.labels)
+    compared = _compared(train, test.images, fit(train, int(np.prod(trained.model.code_shape))))
     return {"test": found, "baselines": compared} | _anomalies(trained, roots)
+
+
+def _test_images(trained: Trained, work: Work, step: Callable[[], None]) -> tuple[dict[str, Any], Columns]:
+    """`figures`, and what the Compare page shows beside simple methods."""
+    config, roots, inputs = trained.config, work.lab.data_roots, work.folder.inputs()
+    train = data.choose(data.load(config.data, "train", roots), config.training).images
+    whole = data.load(config.data, "test", roots)
+    indices = np.flatnonzero(np.isin(whole.labels, _wanted(whole, config)))
+    test, watched = whole.take(indices), None if inputs is None else inputs.images
+    fitted = fit(train, int(np.prod(trained.model.code_shape)))
+    step()
+    found = evaluation.evaluate(trained.model, test.images, trained.facts, trained.see(test.images), test.labels)
+    made = columns(trained, train, test, indices, fitted, watched, step)
+    return {"test": found, "baselines": _compared(train, test.images, fitted)} | _anomalies(trained, roots), made
 
 
 def code_quality(trained: Trained, splits: dict[str, dict[str, np.ndarray]], roots: data.Roots) -> dict[str, Any]:
@@ -76,6 +101,16 @@ def code_quality(trained: Trained, splits: dict[str, dict[str, np.ndarray]], roo
     return found
 
 
+def factors_found(splits: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
+    """{'disentanglement': ...} of the test codes of an analysis, {} where no factors of the images are known."""
+    train, test = (
+        Known(splits[name]["codes"], {k.removeprefix("factor."): v for k, v in splits[name].items() if "factor." in k})
+        for name in ("train", "test")
+    )
+    found = disentanglement(train, test)
+    return {"disentanglement": found} if found else {}
+
+
 def _anomalies(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     """{'anomalies': ...} of the whole test split, {} where the run was trained on all classes."""
     split, known = data.load(trained.config.data, "test", roots), trained.config.training.classes
@@ -83,7 +118,7 @@ def _anomalies(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     strange = np.isin(split.labels, [split.class_names.index(name) for name in left_out])
     if strange.all() or not strange.any():
         return {}
-    errors = _measured(trained, split.images, lambda: None)["errors"]
+    errors = _measured(trained, split, lambda: None)["errors"]
     return {"anomalies": {"left_out": left_out, **anomalies.detection(errors, strange)}}
 
 
@@ -92,29 +127,32 @@ def chosen(split: data.Split, config: RunConfig, code_size: int) -> np.ndarray:
 
     Returns: (n,) int64.
     """
-    classes = config.training.classes
-    wanted = [split.class_names.index(name) for name in classes] if classes else range(len(split.class_names))
-    indices = np.flatnonzero(np.isin(split.labels, list(wanted)))
+    indices = np.flatnonzero(np.isin(split.labels, _wanted(split, config)))
     most = max(1, CODES // (4 * code_size))
     if len(indices) > most:
         indices = np.sort(np.random.default_rng(0).choice(indices, most, replace=False))
     return indices
 
 
-def _compared(train: np.ndarray, test: np.ndarray, code_size: int) -> dict[str, Any]:
+def _wanted(split: data.Split, config: RunConfig) -> list[int]:
+    """Labels of the run's classes; of all images where none was chosen."""
+    classes = config.training.classes
+    return [split.class_names.index(name) for name in classes] if classes else np.unique(split.labels).tolist()
+
+
+def _compared(train: np.ndarray, test: np.ndarray, fitted: PCA) -> dict[str, Any]:
     """Mean squared error per pixel on the test images of two methods that need no network, at the same code size."""
-    components = min(code_size, int(np.prod(train.shape[1:])), len(train) - 1)
     return {
         "mean_image": {"mse": baselines.mean_image_mse(train, test)},
-        "pca": {"mse": baselines.pca_mse(train, test, components), "components": components},
+        "pca": {"mse": baselines.fitted_mse(fitted, test), "components": len(fitted.components)},
     }
 
 
-def _measured(trained: Trained, images: np.ndarray, step: Callable[[], None]) -> dict[str, np.ndarray]:
-    codes, errors, seen = [], [], trained.see(images)
-    for begin in range(0, len(images), CHUNK):
+def _measured(trained: Trained, split: data.Split, step: Callable[[], None]) -> dict[str, np.ndarray]:
+    codes, errors, seen = [], [], trained.see(split.images)
+    for begin in range(0, len(seen), CHUNK):
         part = slice(begin, begin + CHUNK)
         codes.append(trained.encode(seen[part]))
-        errors.append(reconstruction.mse(images[part], trained.decode(codes[-1])))
+        errors.append(reconstruction.mse(split.images[part], trained.decode(codes[-1], split.labels[part])))
         step()
     return {"codes": np.concatenate(codes), "errors": np.concatenate(errors).astype(np.float32)}

@@ -2,7 +2,8 @@
 
 import heapq
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import inf
 from pathlib import Path
@@ -25,6 +26,7 @@ SOON = 5.0
 """Seconds from now that are told as 'in a moment'."""
 MODEL = ("dataset", "backbone", "bottleneck", "code_size")
 """Columns of the runs' table that say what is trained on what."""
+SCHEDULED = "The cluster's scheduler decides when it starts."
 UNMEASURED = "No run like it was measured yet."
 
 
@@ -53,6 +55,9 @@ class _Open(NamedTuple):
     steps_per_second: float | None
     heartbeat: float | None
     reason_code: str
+    reason: str
+    sweep: str | None
+    at_once: int | None
     dataset: str
     backbone: str
     bottleneck: str
@@ -81,13 +86,12 @@ def forecast(lab: Lab, now: float | None = None) -> dict[str, Forecast]:
     now = time.time() if now is None else now
     with database.reading(lab.engine) as connection:
         found = [_Open(*row) for row in connection.execute(OPEN_ONES)]
-        waiting = [job for job in found if job.state == "queued" and job.engine is None]
+        waiting = [job for job in found if _waits(job)]
         measured = _measured(connection, found) if waiting else []
     if not waiting:
         return {}
     if lab.settings.executor != "local":
-        sentence = "The cluster's scheduler decides when it starts."
-        return {job.run_id: Forecast(place, None, None, sentence) for place, job in enumerate(waiting, 1)}
+        return {job.run_id: Forecast(place, None, None, SCHEDULED) for place, job in enumerate(waiting, 1)}
     return _simulate(_Room(lab, measured), [job for job in found if job.state in LIVE], waiting, now)
 
 
@@ -171,27 +175,54 @@ class _Room:
             return None
 
 
+def _waits(job: _Open) -> bool:
+    """In the lab's queue, or in the engine's own; runs in the foreground wait for nobody."""
+    handed = job.state == "starting" and job.reason.startswith(database.WAITS)
+    return handed or (job.state == "queued" and job.engine is None)
+
+
 def _simulate(room: _Room, live: Sequence[_Open], waiting: Sequence[_Open], now: float) -> dict[str, Forecast]:
     """Fill the slots in the order of the queue. A slot is free at a moment; at infinity where nobody knows."""
     free = {pool: _free(room, pool, live, now) for pool in set(room.slots)}
-    found = {}
+    found, groups = {}, _Groups((job, _release(room, job, now)) for job in live)
     for position, job in enumerate(waiting, 1):
-        found[job.run_id] = _next(room, job, position, free[room.pool(job)], now)
+        found[job.run_id] = _next(room, job, position, free[room.pool(job)], now, groups)
     return found
 
 
-def _next(room: _Room, job: _Open, position: int, places: list[tuple[float, str]], now: float) -> Forecast:
+class _Groups(defaultdict[str, list[float]]):
+    """Sweep -> when its runs end: of so many at once, the next one waits for the first to end."""
+
+    def __init__(self, live: Iterable[tuple[_Open, float]]):
+        super().__init__(list)
+        for job, ends in live:
+            self.add(job, ends)
+
+    def add(self, job: _Open, ends: float) -> None:
+        if job.sweep:
+            self[job.sweep].append(ends)
+
+    def free(self, job: _Open) -> float:
+        ends = sorted(self[job.sweep]) if job.sweep else []
+        return ends[-job.at_once] if job.at_once and len(ends) >= job.at_once else -inf
+
+
+def _next(
+    room: _Room, job: _Open, position: int, places: list[tuple[float, str]], now: float, groups: _Groups
+) -> Forecast:
     """Take the first places that are free, and note when they will be free again."""
     if job.slots > len(places):
         return Forecast(position, None, None, "It asks for more places than this lab has.")
     starts, before = max(heapq.heappop(places) for _ in range(job.slots))
+    starts = max(starts, groups.free(job))
     unknown = next((run_id for moment, run_id in places if moment == inf), "")
     seconds, why = room.expected(job)
     ends = inf if seconds is None else starts + seconds
+    groups.add(job, ends)
     for _ in range(job.slots):
         heapq.heappush(places, (ends, job.run_id))
     if starts == inf:
-        why = f"It starts after {before}, of which nobody knows yet how long it takes."
+        why = f"It starts after {before or job.sweep}, of which nobody knows yet how long it takes."
     elif unknown and starts > now:
         why = f"At the latest: nobody knows yet how long {unknown} takes. {why}"
     return Forecast(position, _finite(starts), _finite(ends), f"{why}{room.proviso(job)}")
@@ -200,14 +231,10 @@ def _next(room: _Room, job: _Open, position: int, places: list[tuple[float, str]
 def _free(room: _Room, pool: str, live: Sequence[_Open], now: float) -> list[tuple[float, str]]:
     """A heap: when each slot of a pool is free, and of which run."""
     count = room.slots.count(pool)
-    mine = [job for job in live if _holds(room, job, pool)]
+    mine = [job for job in live if job.engine != "foreground" and room.pool(job) == pool]
     taken = sorted((_release(room, job, now), job.run_id) for job in mine for _ in range(job.slots))
     surplus = max(0, len(taken) - count)  # there were more slots when they began: the first to end make no room
     return sorted([*taken[surplus:], *[(now, "")] * (count - len(taken))])
-
-
-def _holds(room: _Room, job: _Open, pool: str) -> bool:
-    return job.engine != "foreground" and room.pool(job) == pool
 
 
 def _release(room: _Room, job: _Open, now: float) -> float:

@@ -5,7 +5,8 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
@@ -23,6 +24,14 @@ from aecore.runs.database import runs as runs_table
 
 LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
 """What a run id ends with: no letter that looks like another, nothing that needs quoting in a URL."""
+
+
+class Group(NamedTuple):
+    """Runs that belong together, such as those of a sweep."""
+
+    id: str
+    at_once: int | None
+    """So many of them may run at the same time; None for as many as there are places."""
 
 
 class Job(NamedTuple):
@@ -55,6 +64,8 @@ class Job(NamedTuple):
     crashes: int
     crash_step: int | None
     memory: int | None
+    sweep: str | None
+    at_once: int | None
     total_steps: int | None
 
 
@@ -69,6 +80,7 @@ def submit(
     parent: str | None = None,
     engine: str | None = None,
     begin: Callable[[RunFolder], int] | None = None,
+    group: Group | None = None,
 ) -> str:
     """Queue a run and return its id. The same owner, nonce and config give the same run, however often it is submitted.
 
@@ -76,13 +88,14 @@ def submit(
         nonce: anything that is new for each form that is filled in; None makes a new run each time.
         engine: 'foreground' for a run that the caller trains itself; the supervisor leaves it alone.
         begin: fills the new folder before anybody sees it, and returns the step of the checkpoint that it put there.
+        group: what it belongs to.
 
     Raises:
         ConfigError: where the data set is unknown, or the model or the task does not fit its images.
         LabError: where the lab cannot be written.
     """
-    shape = data.facts(config.data, lab.data_roots).shape
-    config.suits(shape)
+    facts = data.facts(config.data, lab.data_roots)
+    config.suits(facts)
     submission = hashlib.sha256(f"{owner}\n{nonce}\n{writes(config)}".encode()).hexdigest() if nonce else None
     values = {
         "name": config.name or config.data.name,
@@ -90,7 +103,7 @@ def submit(
         "dataset": config.data.name,
         "backbone": config.model.backbone.kind,
         "bottleneck": config.model.bottleneck.kind,
-        "code_size": config.model.code_size(shape),
+        "code_size": config.model.code_size(facts.shape),
         "epochs": config.training.epochs,
         "created": time.time(),
         "parent": parent,
@@ -100,7 +113,7 @@ def submit(
         known = select(runs_table.c.id).where(runs_table.c.submission == submission, runs_table.c.deleted.is_(None))
         run_id: str | None = connection.execute(known).scalar_one_or_none() if submission else None
         if run_id is None:
-            run_id = _insert_run(lab, connection, config, values, engine, begin)
+            run_id = _insert_run(lab, connection, config, values, engine, begin, group)
     wake(lab)
     return run_id
 
@@ -112,6 +125,7 @@ def _insert_run(
     values: dict[str, Any],
     engine: str | None,
     begin: Callable[[RunFolder], int] | None,
+    group: Group | None,
 ) -> str:
     run_id = _new_id(lab, values["name"], values["code_size"])
     folder, step = RunFolder(lab.runs_folder / run_id), None
@@ -134,6 +148,8 @@ def _insert_run(
         slots=config.training.processes,
         step=step or 0,
         checkpoint_step=step,
+        sweep=group and group.id,
+        at_once=group and group.at_once,
     )
     connection.execute(update(runs_table).where(runs_table.c.id == run_id).values(job_id=job_id))
     return run_id
@@ -246,9 +262,27 @@ def at_hand(lab: Lab) -> tuple[list[Job], list[Job]]:
     return [job for job in found if job.state in LIVE], in_order([job for job in found if job.state == "queued"])
 
 
+def admitted(live: Sequence[Job], waiting: Sequence[Job]) -> tuple[list[Job], list[Job]]:
+    """Waiting jobs, in their order: those that may start now, and those whose group has as many at work as it may."""
+    at_work = Counter(job.sweep for job in live if job.sweep)
+    may: list[Job] = []
+    held: list[Job] = []
+    for job in waiting:
+        name = job.sweep or ""
+        full = name and job.at_once is not None and at_work[name] >= job.at_once
+        (held if full else may).append(job)
+        at_work[name] += not full
+    return may, held
+
+
 def in_order(waiting: list[Job]) -> list[Job]:
     """Waiting jobs as they start; those that somebody trains in the foreground are not the supervisor's."""
-    return sorted((job for job in waiting if job.engine is None), key=lambda job: (-job.priority, job.place))
+    return by_turn([job for job in waiting if job.engine is None])
+
+
+def by_turn(jobs: list[Job]) -> list[Job]:
+    """Priority, then first come first served."""
+    return sorted(jobs, key=lambda job: (-job.priority, job.place))
 
 
 def _jobs(lab: Lab, condition: Any) -> list[Job]:

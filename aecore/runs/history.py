@@ -65,7 +65,7 @@ class _Story:
     def take(self, event: Event) -> None:
         if event.new == "starting" or (event.old == "starting" and event.new == "queued"):
             return  # on its way into a slot
-        if event.old == "deleted":
+        if event.old in ("deleted", "archived"):
             self.lines.append(Line(event.at, _clause(event.reason)))
         elif event.new == "queued":
             self._enqueue(event)

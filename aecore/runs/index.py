@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, func, select
 
 from aecore.runs import database
-from aecore.runs.database import LIVE, jobs
+from aecore.runs.database import LIVE, WAITS, in_line, jobs
 from aecore.runs.database import events as events_table
 from aecore.runs.database import runs as runs_table
 from aecore.runs.lab import Lab
@@ -45,8 +45,14 @@ class RunRow:
     """Grows whenever the run goes on: its files may have been taken back to a checkpoint then."""
     checkpoint_step: int | None
     """The step of the newest checkpoint; None while there is none."""
+    sweep: str | None
+    """The group of runs that were queued together to be compared; None for a run on its own."""
     position: int | None
     """1 for the run that starts next; None when it does not wait."""
+    tags: tuple[str, ...]
+    note: str
+    archived: float | None
+    """When it was put out of the way; it is kept, and lists leave it out."""
     shown: str
     """The state in the user's words: 'stopping' where a live run was asked to stop."""
     eta_seconds: float | None
@@ -114,14 +120,14 @@ def owned_by(row: RunRow, who: str) -> bool:
 def _query() -> Select[Any]:
     queue = (
         select(jobs.c.id, func.row_number().over(order_by=(jobs.c.priority.desc(), jobs.c.place)).label("position"))
-        .where(jobs.c.state == "queued", jobs.c.kind == "train")
+        .where(in_line(), jobs.c.kind == "train")
         .cte("queue")
     )
     r, j = runs_table.c, jobs.c
     columns: list[Any] = [r.id, r.name, r.owner, r.dataset, r.backbone, r.bottleneck, r.code_size, r.epochs]
     columns += [r.created, r.parent, j.state, j.want, j.step, j.total_steps, j.epoch, j.loss, j.images_per_second]
     columns += [j.started, j.ended, j.device, j.reason_code, j.reason, j.id, j.attempt]
-    columns += [j.checkpoint_step, queue.c.position]
+    columns += [j.checkpoint_step, j.sweep, queue.c.position, r.tags, r.note, r.archived]
     columns += [j.steps_per_second, j.heartbeat]
     joined = runs_table.join(jobs, j.id == r.job_id).outerjoin(queue, queue.c.id == j.id)
     return select(*columns).select_from(joined).where(r.deleted.is_(None)).order_by(r.seq.desc())
@@ -136,10 +142,12 @@ def _row(values: tuple[Any, ...], now: float) -> RunRow:
     eta, waits = None, fields[20] == "disk_full"
     if state == "running" and speed and total is not None and not waits:
         eta = max(0.0, (total - step) / speed - (now - heartbeat))
-    return RunRow(*(*fields, _shown(state, want), eta))
+    shown = _shown(state, want, fields[21])
+    *fields, tags, note, archived = fields
+    return RunRow(*(*fields, tuple(tags.split(",")) if tags else (), note, archived, shown, eta))
 
 
-def _shown(state: str, want: str) -> str:
+def _shown(state: str, want: str, reason: str) -> str:
     if state in LIVE and want != "run":
         return {"cancel": "stopping", "pause": "pausing"}[want]
-    return state
+    return "queued" if state == "starting" and reason.startswith(WAITS) else state

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, text
 
 from aecore.runs.tables import metadata
 
-LAYOUT = 2
+LAYOUT = 4
 MIGRATIONS = {
     1: [
         "ALTER TABLE jobs ADD COLUMN place INTEGER",
@@ -13,6 +13,15 @@ MIGRATIONS = {
         "ALTER TABLE jobs ADD COLUMN crash_step INTEGER",
         "ALTER TABLE jobs ADD COLUMN memory BIGINT",
         "UPDATE jobs SET place = id",
+    ],
+    2: [
+        "ALTER TABLE jobs ADD COLUMN sweep VARCHAR",
+        "ALTER TABLE jobs ADD COLUMN at_once INTEGER",
+    ],
+    3: [
+        "ALTER TABLE runs ADD COLUMN tags VARCHAR NOT NULL DEFAULT ''",
+        "ALTER TABLE runs ADD COLUMN note VARCHAR NOT NULL DEFAULT ''",
+        "ALTER TABLE runs ADD COLUMN archived FLOAT",
     ],
 }
 """What brings a database of each layout to the next. A column that comes later needs a default: see `rebuild`."""

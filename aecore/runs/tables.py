@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
     Dialect,
     Float,
     ForeignKey,
@@ -21,6 +22,8 @@ OPEN = ("queued", "starting", "running", "paused")
 LIVE = ("starting", "running")
 """States in which a process exists or is about to."""
 WANTS = ("run", "pause", "cancel")
+WAITS = "Waits: "
+"""How a job's reason begins that waits for something else than its turn; in state starting: in an engine's own queue."""
 
 metadata = MetaData()
 
@@ -56,6 +59,9 @@ runs = Table(
     Column("deleted", Float),
     Column("submission", String, unique=True),
     Column("job_id", Integer),
+    Column("tags", Text, nullable=False, default=""),
+    Column("note", Text, nullable=False, default=""),
+    Column("archived", Float),
     sqlite_autoincrement=True,
 )
 
@@ -94,8 +100,17 @@ jobs = Table(
     Column("crashes", Integer, nullable=False, default=0),
     Column("crash_step", Integer),
     Column("memory", BigInteger),
+    Column("sweep", String),
+    Column("at_once", Integer),
     sqlite_autoincrement=True,
 )
+
+
+def in_line() -> ColumnElement[bool]:
+    """Whether a job waits: in the lab's queue, or already in the engine's."""
+    return (jobs.c.state == "queued") | ((jobs.c.state == "starting") & jobs.c.reason.startswith(WAITS))
+
+
 Index("jobs_by_state", jobs.c.state, jobs.c.priority, jobs.c.id)
 Index(
     "one_open_job",

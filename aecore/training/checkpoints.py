@@ -19,6 +19,7 @@ from aecore.config import ConfigError, Facts, ModelConfig, RunConfig
 from aecore.manifest import MANIFEST, Mark
 from aecore.models import Autoencoder, build
 from aecore.training import device as devices
+from aecore.training import engines
 from aecore.training.rows import Diverged, Row
 from aecore.training.state import Best, Engine, TrainState, assemble
 
@@ -56,16 +57,19 @@ def restore(path: Path, config: RunConfig) -> TrainState:
         ConfigError: where the engine's device is not there any more, or the checkpoint is of another model.
     """
     kept = _read_state(path)
-    engine: Engine = kept["engine"]
+    engine: Engine = {"engine": "eager"} | kept["engine"]  # what there was before there were others
+    facts = _facts(kept["facts"])
+    model = load_model(path, config.model, facts)
     if config.training.exact:
         devices.choose(torch.device(engine["device"]).type)
     else:
-        engine["device"] = str(devices.choose(config.training.device))
-    facts = _facts(kept["facts"])
-    state = assemble(load_model(path, config.model, facts), config, facts, engine)
+        device = devices.choose(config.training.device)
+        engine["device"], engine["engine"] = str(device), engines.choose(config, model, device)
+    state = assemble(model, config, facts, engine)
     tensors = load_file(path / "optimiser.safetensors")
     state.noise.set_state(tensors.pop("noise"))
-    state.optimiser.load(tensors)
+    for optimiser in state.optimisers:
+        optimiser.load(tensors)
     state.step, state.epoch, state.position, state.watched = (kept[k] for k in ("step", "epoch", "position", "watched"))
     state.best = Best(*kept["best"])
     state.rows.extend(Row(*row) for row in kept["rows"])
@@ -103,7 +107,8 @@ def _write(folder: Path, state: TrainState, mark: Mark, facts: Facts) -> None:
     for name, part in state.model.named_children():
         if part.state_dict():
             _save(part.state_dict(), folder / f"{name}.safetensors")
-    _save(state.optimiser.tensors() | {"noise": state.noise.get_state()}, folder / "optimiser.safetensors")
+    moments = {name: tensor for one in state.optimisers for name, tensor in one.tensors().items()}
+    _save(moments | {"noise": state.noise.get_state()}, folder / "optimiser.safetensors")
     _write_json(folder / "state.json", _scalars(state) | {"facts": facts._asdict()})
     files = {path.name: [path.stat().st_size, manifest.digest_of(path)] for path in sorted(folder.iterdir())}
     content = manifest.sealed({"files": files, "step": state.step, **mark._asdict()})

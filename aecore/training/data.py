@@ -35,6 +35,11 @@ class Data:
     """'val' or 'test'."""
     facts: Facts
 
+    def take(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """(images (B, C, H, W) uint8, labels (B,)) of the training images at places `chosen` (B,)."""
+        # ten times as fast as images[chosen], which copies byte by byte
+        return self.train_images.index_select(0, chosen), self.train_labels.index_select(0, chosen)
+
 
 def prepare(config: RunConfig, roots: Sequence[Path], device: torch.device) -> Data:
     """Load a run's images and move them to its device. Nothing is downloaded.
@@ -79,14 +84,12 @@ def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 
-def batches(data: Data, training: TrainingConfig, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """(images (B, C, H, W) uint8, labels (B,)) of an epoch from its batch number `start` on; the last one may be smaller."""
+def order(data: Data, training: TrainingConfig, epoch: int, start: int) -> Iterator[Tensor]:
+    """Places (B,) int64 of an epoch's training images from its batch number `start` on; the last batch may be smaller."""
     n, size = len(data.train_images), training.batch_size
     shuffled = torch.randperm(n, generator=seeded(training.seed, "order", epoch))
-    order = (shuffled if training.shuffle else torch.arange(n)).to(data.train_images.device)
-    for first in range(start * size, n, size):
-        chosen = order[first : first + size]
-        yield data.train_images[chosen], data.train_labels[chosen]
+    whole = (shuffled if training.shuffle else torch.arange(n)).to(data.train_images.device)
+    return iter(whole[start * size :].split(size)) if start * size < n else iter(())
 
 
 def augment(images: Tensor, training: TrainingConfig, generator: torch.Generator) -> Tensor:

@@ -4,14 +4,15 @@ import math
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from aecore.config import RunConfig
 from aecore.data import normalise
 from aecore.models import Autoencoder, Batch, Output, Progress
 from aecore.tasks import corrupt
+from aecore.training import engines
 from aecore.training.codes import Codes
-from aecore.training.data import Data, augment, batches
+from aecore.training.data import Data, order
 from aecore.training.rows import Diverged, Row
 from aecore.training.schedule import learning_rate, total_steps
 from aecore.training.seeds import seeded
@@ -25,31 +26,18 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | No
     Raises:
         Diverged: for a loss that is not finite, with the weights as they were before that step.
     """
-    training, value_range = config.training, data.facts.value_range
+    training = config.training
+    step = engines.of(state, data, config)  # eager: one readable screen, too
     total = total_steps(config, len(data.train_images))
     yield from state.hand_out()
     if state.watched < 0:
         yield from state.hand_out(watch(state, data, config))
 
     while state.step < total and not patience_is_over(state, config):
-        for images, label in batches(data, training, state.epoch, state.position):
-            target = normalise(augment(images, training, state.noise), value_range)  # (B, C, H, W)
-            x, mask = corrupt(config.task, target, value_range, state.noise)
-
-            batch, share = state.world.share(Batch(x, target, label, mask), state.noise)
-            with state.autocast():
-                terms = state.model.training_step(batch, Progress(state.step, total), state.noise)
-            loss = total_of(terms, share)
-            loss.backward()
-            if state.world.size > 1:
-                terms = state.world.reduce(state.model.parameters(), {k: share * term for k, term in terms.items()})
-                loss = total_of(terms)
-            if training.clip_norm is not None:
-                nn.utils.clip_grad_norm_(state.model.parameters(), training.clip_norm)
-
-            rows = state.losses.add(state.step + 1, state.epoch + 1, terms, loss)  # raises Diverged
-            state.optimiser.step(learning_rate(training, state.step, total), skip=not_finite(loss))
-            state.model.zero_grad(set_to_none=True)  # here, so that the next forward pass has their memory
+        for chosen in order(data, training, state.epoch, state.position):
+            losses = step.gradients(chosen, Progress(state.step, total))
+            rows = state.losses.add(state.step + 1, state.epoch + 1, step.names, losses)  # raises Diverged
+            step.update(learning_rate(training, state.step, total))
             state.step, state.position = state.step + 1, state.position + 1
             yield from state.hand_out(rows)
             if state.step == total:
@@ -64,18 +52,6 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | No
         yield from state.hand_out(rows + watch(state, data, config))
 
 
-def total_of(terms: dict[str, Tensor], share: float = 1.0) -> Tensor:
-    """The sum of the terms: what is minimised; only its share where a process has a part of the batch."""
-    loss = torch.stack(list(terms.values())).sum()
-    return loss if share == 1.0 else share * loss
-
-
-def not_finite(loss: Tensor) -> Tensor | None:
-    """1 on the device where the loss is not finite: the optimiser skips the step and no host waits. None on the CPU,
-    where the loss has been looked at already."""
-    return None if loss.device.type == "cpu" else 1 - torch.isfinite(loss.detach()).float()
-
-
 def patience_is_over(state: TrainState, config: RunConfig) -> bool:
     """Whether `training.early_stopping` epochs have passed without a better watched loss."""
     patience = config.training.early_stopping
@@ -88,7 +64,7 @@ def watch(state: TrainState, data: Data, config: RunConfig) -> list[Row]:
     end = Progress(
         total, total
     )  # weights that change along the way stand where they end, so that losses can be compared
-    values = state.world.told(lambda: evaluate(state.model, data.watch_images, data, config, end))
+    values = state.world.told(lambda: evaluate(state.model, data, config, end))
     if not math.isfinite(values["loss"]):
         raise Diverged(state.step, values["loss"])
     if values["loss"] < state.best.loss:
@@ -97,37 +73,44 @@ def watch(state: TrainState, data: Data, config: RunConfig) -> list[Row]:
     return [Row(state.step, state.epoch, data.watch_split, name, value) for name, value in values.items()]
 
 
-def evaluate(model: Autoencoder, images: Tensor, data: Data, config: RunConfig, progress: Progress) -> dict[str, float]:
-    """{'loss', every term, 'mse'}: means over images (M, C, H, W) uint8, in evaluation mode and 32 bits; and what `Codes`
+def evaluate(model: Autoencoder, data: Data, config: RunConfig, progress: Progress) -> dict[str, float]:
+    """{'loss', every term, 'mse'}: means over the watched images, in evaluation mode and 32 bits; and what `Codes`
     tells of all of them.
 
     'mse' is per pixel in [0,1] units, of x_hat clipped to the value range, as a picture shows it. Noise comes from a
     generator of its own, the same each time, so that neither training nor the curve feels it.
     """
-    noise = seeded(config.training.seed, "watch", device=images.device)
+    noise = seeded(config.training.seed, "watch", device=data.watch_images.device)
     means: list[Tensor] = []  # (1 + terms + 1,) each
     sizes: list[int] = []
     names: tuple[str, ...] = ()
-    codes = Codes()
+    codes = Codes(model.objective.standard_prior)
     with model.evaluating():
-        for part in images.split(model.evaluation_batch):
+        size = model.evaluation_batch
+        for part in zip(data.watch_images.split(size), data.watch_labels.split(size), strict=True):
             terms, mse, output = _evaluate_batch(model, part, data, config, progress, noise)
             codes.add(output)
             names = ("loss", *terms, "mse")
             means.append(torch.stack([sum(terms.values(), torch.zeros_like(mse)), *terms.values(), mse]))
-            sizes.append(len(part))
+            sizes.append(len(output.z))
     weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
     values = dict(zip(names, (weights @ torch.stack(means).cpu().double()).tolist(), strict=True))
     return values | codes.figures()
 
 
 def _evaluate_batch(
-    model: Autoencoder, images: Tensor, data: Data, config: RunConfig, progress: Progress, noise: torch.Generator
+    model: Autoencoder,
+    part: tuple[Tensor, Tensor],
+    data: Data,
+    config: RunConfig,
+    progress: Progress,
+    noise: torch.Generator,
 ) -> tuple[dict[str, Tensor], Tensor, Output]:
     low, high = data.facts.value_range
+    images, label = part
     target = normalise(images, data.facts.value_range)  # (B, C, H, W)
     x, mask = corrupt(config.task, target, data.facts.value_range, noise)
-    batch = Batch(x, target, mask=mask)
+    batch = Batch(x, target, label, mask)
     output = model(batch)
     mse = ((output.x_hat.clamp(low, high) - target) / (high - low)).square().mean()
     return model.loss_terms(batch, output, progress, noise), mse, output

@@ -4,29 +4,82 @@ The kernels are those of `torch.optim` with fused=True, and a test holds the two
 around them imports torch._dynamo at the first step: more than a second before the first point of a curve, and 100 MB.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
 
 from aecore.config import TrainingConfig
+from aecore.models import Autoencoder
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+OPPONENT_BETAS = (0.5, 0.9)
+"""What it plays against moves: it must forget sooner. Kim & Mnih 2018, appendix A."""
+LINE = 16
+"""Numbers in a cache line: in a shared buffer every layer starts at one."""
 MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "adamw": ("exp_avg", "exp_avg_sq"), "sgd": ()}
+
+
+def optimisers(model: Autoencoder, training: TrainingConfig) -> tuple["Optimiser", ...]:
+    """One for the autoencoder, and one for its opponent where it has one: each has its own sum of terms."""
+    named, opponent = list(model.named_parameters()), model.opponent
+    theirs = set() if opponent is None else {f"objective.opponent.{name}" for name, _ in opponent.named_parameters()}
+    own = Optimiser([(name, p) for name, p in named if name not in theirs], training)
+    if opponent is None:
+        return (own,)
+    opposed = [(name, p) for name, p in named if name in theirs]
+    return own, Optimiser(opposed, training, OPPONENT_BETAS, opponent.rate, "opponent.")
 
 
 class Optimiser:
     """Updates named parameters in place from their gradients. Kingma & Ba 2015; decoupled decay: Loshchilov & Hutter 2019."""
 
-    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], training: TrainingConfig):
+    def __init__(
+        self,
+        parameters: Iterable[tuple[str, nn.Parameter]],
+        training: TrainingConfig,
+        betas: tuple[float, float] = BETAS,
+        rate: float = 1.0,
+        name: str = "",
+    ):
+        """`rate` multiplies every learning rate; `name` tells its count of steps from another optimiser's."""
         self.kind, self.weight_decay = training.optimiser, training.weight_decay
-        named = dict(parameters)
-        self.names, self.parameters = list(named), list[Tensor](named.values())
+        self.betas, self.rate, self.name = betas, rate, name
+        self.named = dict(parameters)
+        self.parameters = list[Tensor](self.named.values())
         self.moments = {
             moment: [torch.zeros_like(p, memory_format=torch.preserve_format) for p in self.parameters]
             for moment in MOMENTS[self.kind]
         }
+        self.kept = {
+            f"{moment}.{name}": tensor
+            for moment, tensors in self.moments.items()
+            for name, tensor in zip(self.named, tensors, strict=True)
+        }
         self.steps = torch.zeros((), device=self.parameters[0].device)
+
+    def flatten(self, groups: Sequence[Sequence[nn.Parameter]]) -> list[tuple[Tensor, Tensor]]:
+        """Lay all parameters into one buffer, and gradients and moments into others, so that one call updates them all.
+
+        `groups` hold every parameter once; those of a group lie side by side. Returns: numbers and gradients of each group.
+        """
+        names = {id(parameter): name for name, parameter in self.named.items()}
+        sizes = [sum(parameter.numel() for parameter in group) for group in groups]
+        starts = [0, *accumulate(-(-size // LINE) * LINE for size in sizes)]
+        values, gradients, *moments = (self.parameters[0].new_zeros(starts[-1]) for _ in range(2 + len(self.moments)))
+        for group, at in zip(groups, starts, strict=False):
+            for parameter in group:
+                part = slice(at, at + parameter.numel())
+                parameter.data = values[part].view_as(parameter).copy_(parameter.data)
+                for moment, buffer in zip(self.moments, moments, strict=True):
+                    name = f"{moment}.{names[id(parameter)]}"
+                    self.kept[name] = buffer[part].view_as(parameter).copy_(self.kept[name])
+                at += parameter.numel()
+        values.grad = gradients
+        self.parameters, self.moments = [values], {name: [m] for name, m in zip(self.moments, moments, strict=True)}
+        parts = [slice(at, at + size) for at, size in zip(starts, sizes, strict=False)]
+        return [(values[part], gradients[part]) for part in parts]
 
     def step(self, learning_rate: float, skip: Tensor | None = None) -> None:
         """One update. Where `skip` (a scalar on the device) is 1 nothing changes; the host need not know."""
@@ -35,20 +88,15 @@ class Optimiser:
         with torch.no_grad():
             self.steps += 1
             if self.kind == "sgd":
-                self._descend(gradients, learning_rate, skip)
+                self._descend(gradients, self.rate * learning_rate, skip)
             else:
-                self._adam(gradients, learning_rate, skip)
+                self._adam(gradients, self.rate * learning_rate, skip)
             if skip is not None:
                 self.steps -= skip
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint keeps: {'exp_avg.encoder.layers.1.weight': ..., 'steps': ...}."""
-        kept = {
-            f"{moment}.{name}": tensor
-            for moment, tensors in self.moments.items()
-            for name, tensor in zip(self.names, tensors, strict=True)
-        }
-        return kept | {"steps": self.steps}
+        return self.kept | {f"{self.name}steps": self.steps}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Continue from `tensors()` of an earlier optimiser."""
@@ -65,8 +113,8 @@ class Optimiser:
             [],
             [self.steps] * len(self.parameters),
             lr=learning_rate,
-            beta1=BETA1,
-            beta2=BETA2,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
             weight_decay=self.weight_decay,
             eps=EPSILON,
             amsgrad=False,

@@ -18,7 +18,7 @@ class Row(NamedTuple):
     split: str
     """'train', 'val' or 'test'."""
     name: str
-    """'loss' (the sum of the terms), a term, 'mse' (per pixel, in [0,1] units), 'learning_rate', or what `Codes` tells of the watched split."""
+    """'loss' (the sum of the autoencoder's terms), a term, 'mse' (per pixel, in [0,1] units), 'learning_rate', or what `Codes` tells of the watched split."""
     value: float
 
 
@@ -51,14 +51,13 @@ class Losses:
         self._pending: list[tuple[int, int, Tensor]] = []
         self._read = time.monotonic()
 
-    def add(self, step: int, epoch: int, terms: dict[str, Tensor], loss: Tensor) -> list[Row]:
-        """Note a step's terms and their sum; rows as far as they are known by now.
+    def add(self, step: int, epoch: int, names: tuple[str, ...], values: Tensor) -> list[Row]:
+        """Note a step's loss and its terms, `values` (1 + terms,), by their names; rows as far as they are known by now.
 
         Raises:
             Diverged: where a loss is not finite. On the CPU that is known before the optimiser's step.
         """
-        self.names = ("loss", *terms)
-        values = torch.stack([loss, *terms.values()]).detach()
+        self.names = names
         self._pending.append((step, epoch, values))
         if values.device.type == "cpu" or time.monotonic() - self._read > FLUSH_SECONDS:
             return self.flush()
@@ -70,10 +69,11 @@ class Losses:
         if not pending:
             return []
         rows: list[Row] = []
-        table = torch.stack([values for _, _, values in pending]).tolist()
+        noted = [values for _, _, values in pending]
+        table = torch.stack(noted).tolist() if len(noted) > 1 else [noted[0].tolist()]
         for (step, epoch, _), values in zip(pending, table, strict=True):
-            if not math.isfinite(values[0]):
-                raise Diverged(step, values[0])
+            if wrong := [value for value in values if not math.isfinite(value)]:
+                raise Diverged(step, wrong[0])
             rows += self._into_window(step, epoch, values)
         return rows
 

@@ -12,7 +12,8 @@ import torch
 from aecore.config import Facts, RunConfig
 from aecore.models import Autoencoder, build
 from aecore.training import device as devices
-from aecore.training.optimiser import Optimiser
+from aecore.training import engines
+from aecore.training.optimiser import Optimiser, optimisers
 from aecore.training.parallel import ALONE, World, current
 from aecore.training.rows import Losses, Row
 from aecore.training.schedule import total_steps, window
@@ -25,6 +26,8 @@ class Engine(TypedDict):
     device: str
     threads: int
     precision: str
+    engine: str
+    """What makes a step: a name in `aecore.training.engines`."""
 
 
 class Best(NamedTuple):
@@ -40,7 +43,8 @@ class TrainState:
     """A run between two rows. The loop changes it; a checkpoint keeps it."""
 
     model: Autoencoder
-    optimiser: Optimiser
+    optimisers: tuple[Optimiser, ...]
+    """The autoencoder's, and its opponent's where it has one."""
     noise: torch.Generator
     """On the device: augmentation, corruption and Gaussian codes draw from it, in this order."""
     losses: Losses
@@ -58,6 +62,11 @@ class TrainState:
     """Rows that are known and not handed out yet."""
     world: World = ALONE
     """The processes that train it together."""
+
+    @property
+    def optimiser(self) -> Optimiser:
+        """The autoencoder's."""
+        return self.optimisers[0]
 
     @property
     def device(self) -> torch.device:
@@ -82,13 +91,18 @@ def start(config: RunConfig, facts: Facts, threads: int | None = None) -> TrainS
     Raises:
         ConfigError: where the layers or the task do not fit the images, or for a device that is not there.
     """
-    config.suits(facts.shape)
+    config.suits(facts)
     training = config.training
     device = devices.choose(training.device)
-    engine = Engine(device=str(device), threads=threads or torch.get_num_threads(), precision=training.precision)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(state_of(training.seed, "weights"))
         model = build(config.model, facts)
+    engine = Engine(
+        device=str(device),
+        threads=threads or torch.get_num_threads(),
+        precision=training.precision,
+        engine=engines.choose(config, model, device),
+    )
     return assemble(model, config, facts, engine)
 
 
@@ -101,7 +115,7 @@ def assemble(model: Autoencoder, config: RunConfig, facts: Facts, engine: Engine
     model.to(device).to(memory_format=torch.channels_last).train()  # convolutions are up to 1.9 x faster this way
     return TrainState(
         model,
-        Optimiser(model.named_parameters(), config.training),
+        optimisers(model, config.training),
         seeded(config.training.seed, "noise", device=device),
         Losses(window(total_steps(config, facts.n_train))),
         engine,

@@ -2,6 +2,6 @@
 
 from starlette.routing import BaseRoute
 
-from ui.api import latent, live
+from ui.api import latent, live, moments
 
-ROUTES: list[BaseRoute] = [*live.ROUTES, *latent.ROUTES]
+ROUTES: list[BaseRoute] = [*live.ROUTES, *latent.ROUTES, *moments.ROUTES]

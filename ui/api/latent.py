@@ -78,11 +78,13 @@ def thumb(request: Request) -> Response:
 
 @said
 def decode(request: Request) -> Response:
-    """`/api/decode/{run}?x=&y=&split=&step=&v=`: what the decoder draws at a place of the plane."""
+    """`/api/decode/{run}?x=&y=&split=&step=&v=`: what the decoder draws at a place of the plane; as an image of the label of
+    the nearest point, where it asks for a label."""
     view = view_of(request)
     weights = latest_stamp(view.run)
-    code = latent_places.lift(view, *(_number(request.query_params.get(axis, "")) for axis in "xy"))
-    picture = png(computed(view.run, weights, "decode", code)[0])
+    place = [_number(request.query_params.get(axis, "")) for axis in "xy"]
+    code, label = latent_places.lift(view, *place), latent_points.nearest_label(view, *place)
+    picture = png(computed(view.run, weights, "decode", code, label)[0])
     away = {AWAY: f"{latent_places.away(view, code[0]):.2f}"}
     return Response(picture, media_type="image/png", headers=_kept(request, weights) | away)
 
@@ -98,12 +100,12 @@ def selection(request: Request) -> Response:
 
 @lru_cache(maxsize=20_000)
 def _pair(run: str, name: SplitName, i: int, weights: str) -> bytes:
-    images = split(lab().run(run).config().data.model_dump_json(), name).images
+    images, labels, *_ = split(lab().run(run).config().data.model_dump_json(), name)
     if i >= len(images):
         raise FileNotFoundError(f"The {name} split has {len(images):,} images: there is no number {i:,}.")
     shown = [images[i]]
     if weights:
-        shown.append(computed(run, weights, "reconstruct", images[i : i + 1].copy())[0])
+        shown.append(computed(run, weights, "reconstruct", images[i : i + 1].copy(), labels[i : i + 1].copy())[0])
     return wall(np.stack(shown)[None])
 
 

@@ -1,0 +1,62 @@
+"""Runs that differ in their seed alone, and what they say together."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aecore.runs.values import UNLIKE
+
+T975: tuple[float, ...] = (
+    12.706,
+    4.303,
+    3.182,
+    2.776,
+    2.571,
+    2.447,
+    2.365,
+    2.306,
+    2.262,
+    2.228,
+    2.201,
+    2.179,
+    2.160,
+    2.145,
+    2.131,
+)
+T975 += (2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
+"""97.5 % quantiles of Student's t for 1 to 30 degrees of freedom."""
+
+
+class Interval(NamedTuple):
+    """Mean of several runs, and half the width of its 95 % interval; None of one run alone."""
+
+    mean: float
+    half: float | None
+    n: int
+
+
+def interval(found: Iterable[float | None]) -> Interval | None:
+    """Mean and 95 % interval by Student's t of the numbers that are known; None where there is none.
+
+    >>> interval([1.0, 2.0, 3.0])
+    Interval(mean=2.0, half=2.4843..., n=3)
+    """
+    numbers = [value for value in found if value is not None and math.isfinite(value)]
+    n = len(numbers)
+    if n == 0:
+        return None
+    mean = math.fsum(numbers) / n
+    if n == 1:
+        return Interval(mean, None, 1)
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in numbers) / (n - 1))
+    quantile = T975[n - 2] if n - 2 < len(T975) else 1.96
+    return Interval(mean, quantile * spread / math.sqrt(n), n)
+
+
+def by_seed(ids: Sequence[str], configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The ids in groups of equal configs but for seed and name, each where its first one stands; one without a config is alone."""
+    groups: dict[Any, list[str]] = {}
+    for run_id, config in zip(ids, configs, strict=True):
+        key = tuple(sorted((path, str(value)) for path, value in config.items() if path not in UNLIKE)) or run_id
+        groups.setdefault(key, []).append(run_id)
+    return list(groups.values())

@@ -1,0 +1,111 @@
+"""Everything that is known of runs by name, for a table's columns and filters: the row, every config field, every result."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from aecore.config import ConfigError, flat
+from aecore.runs import files
+from aecore.runs.folder import RunFolder
+from aecore.runs.index import RunRow
+from aecore.runs.lab import Lab
+
+ROW = {
+    "id": "id",
+    "state": "shown",
+    "name": "name",
+    "owner": "owner",
+    "data": "dataset",
+    "code": "code_size",
+    "epoch": "epoch",
+    "epochs": "epochs",
+    "step": "step",
+    "loss": "loss",
+    "speed": "images_per_second",
+    "device": "device",
+    "parent": "parent",
+    "sweep": "sweep",
+    "tag": "tags",
+    "note": "note",
+}
+"""Name in a filter -> field of the row."""
+SEED = "training.seed"
+UNLIKE = frozenset({SEED, "name"})
+"""Fields in which runs of one group may differ."""
+
+Values = Mapping[str, Any]
+
+
+def values(lab: Lab, row: RunRow) -> dict[str, Any]:
+    """{name: value} of the row, `flat` config fields by their paths, and results as `result.mse` and `test.psnr`.
+
+    A run whose files cannot be read has what its row says.
+    """
+    folder = lab.runs_folder / row.id
+    found = {name: getattr(row, field) for name, field in ROW.items()}
+    return {**_config(folder), **_results(folder), **found}
+
+
+def config_values(lab: Lab, row: RunRow) -> Values:
+    """{path: value} of every field of a run's config; nothing where it cannot be read."""
+    return _config(lab.runs_folder / row.id)
+
+
+@lru_cache(maxsize=5000)
+def _config(folder: Path) -> Values:
+    """It never changes."""
+    try:
+        return flat(RunFolder(folder).config())
+    except ConfigError:
+        return {}
+
+
+def _results(folder: Path) -> Values:
+    return _measured(folder, *(_written(folder / name) for name in ("result.json", "analysis/metrics.json")))
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=5000)
+def _measured(folder: Path, result: int, analysis: int) -> Values:
+    """Numbers of result.json, and those on the test images; the two times say whether they were written again."""
+    kept = (
+        _json(folder / "result.json") if result else {},
+        _json(folder / "analysis/metrics.json") if analysis else {},
+    )
+    parts = {"result": kept[0], "test": kept[1].get("test", {})}
+    return {
+        f"{part}.{name}": value
+        for part, content in parts.items()
+        if isinstance(content, dict)
+        for name, value in content.items()
+        if isinstance(value, int | float)
+    }
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = files.read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def names(found: Sequence[Values]) -> list[str]:
+    """Every name that some run has: the row's first, then results, then config fields, in their order."""
+    seen = dict.fromkeys(name for one in found for name in one)
+    rest = [name for name in seen if name not in ROW]
+    results = [name for name in rest if name.startswith(("result.", "test."))]
+    return [*ROW, *sorted(results), *(name for name in rest if name not in results)]
+
+
+def varying(found: Sequence[Values]) -> list[str]:
+    """Config fields in which these runs differ."""
+    fields = [name for name in names(found) if name not in ROW and not name.startswith(("result.", "test."))]
+    return [name for name in fields if len({str(one.get(name)) for one in found}) > 1]

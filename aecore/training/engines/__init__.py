@@ -1,0 +1,44 @@
+"""What makes a training step: PyTorch as it is, or a faster way to the same numbers where one is known.
+
+`choose` says which, once, at step 0; `of` makes it. The loop asks for gradients, notes the losses, and asks for the update.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from aecore.config import RunConfig
+from aecore.models import Autoencoder, Progress
+from aecore.training.data import Data
+from aecore.training.engines.chain import chain
+from aecore.training.engines.eager import Eager
+from aecore.training.engines.flat import Flat
+
+if TYPE_CHECKING:
+    from aecore.training.state import TrainState
+
+
+class Step(Protocol):
+    """One optimisation step in two halves, so that a loss that is not finite is seen before it spoils the weights."""
+
+    names: tuple[str, ...]
+    """'loss' and the terms, in the order of their values; known after the first gradients."""
+
+    def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
+        """Forward and backward pass over the training images `chosen` (B,) int64; (1 + terms,): the loss and its terms."""
+
+    def update(self, learning_rate: float) -> None:
+        """Move the weights."""
+
+
+def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
+    """Name of the engine for a run that starts: 'flat' for chains of dense layers on the CPU, else 'eager'."""
+    training = config.training
+    alone = training.processes == 1 and training.precision == "fp32" and device.type == "cpu"
+    return "flat" if training.engine == "auto" and alone and chain(model) else "eager"
+
+
+def of(state: "TrainState", data: Data, config: RunConfig) -> Step:
+    """The engine that the run was started with."""
+    return Flat(state, data, config) if state.engine["engine"] == "flat" else Eager(state, data, config)

@@ -1,0 +1,60 @@
+"""A step in PyTorch as it is: any model, any objective, any device, several processes."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from aecore.config import RunConfig
+from aecore.data import normalise
+from aecore.models import Batch, Progress, Sums
+from aecore.tasks import corrupt
+from aecore.training.data import Data, augment
+
+if TYPE_CHECKING:
+    from aecore.training.state import TrainState
+
+
+class Eager:
+    """Every operation on its own, and gradients by automatic differentiation."""
+
+    names: tuple[str, ...] = ()
+
+    def __init__(self, state: "TrainState", data: Data, config: RunConfig):
+        self.state, self.data, self.config = state, data, config
+
+    def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
+        state, training, value_range = self.state, self.config.training, self.data.facts.value_range
+        images, label = self.data.take(chosen)
+        target = normalise(augment(images, training, state.noise), value_range)  # (B, C, H, W)
+        x, mask = corrupt(self.config.task, target, value_range, state.noise)
+
+        batch, share = state.world.share(Batch(x, target, label, mask), state.noise)
+        with state.autocast():
+            sums = state.model.training_step(batch, progress, state.noise)
+        total_of(sums, share).backward()  # of each sum to its own optimiser's parameters, and to no others
+        if state.world.size > 1:
+            sums = state.world.reduce(state.model.parameters(), sums, share)
+        if training.clip_norm is not None:
+            for optimiser in state.optimisers:
+                nn.utils.clip_grad_norm_(optimiser.parameters, training.clip_norm)
+        terms = {name: term for terms in sums for name, term in terms.items()}
+        self.names, self.loss = ("loss", *terms), total_of(sums).detach()
+        return torch.stack([total_of(sums[:1]), *terms.values()]).detach()
+
+    def update(self, learning_rate: float) -> None:
+        for optimiser in self.state.optimisers:
+            optimiser.step(learning_rate, skip=not_finite(self.loss))
+        self.state.model.zero_grad(set_to_none=True)  # here, so that the next forward pass has their memory
+
+
+def total_of(sums: Sums, share: float = 1.0) -> Tensor:
+    """All terms together; only their share where a process has a part of the batch."""
+    loss = torch.stack([term for terms in sums for term in terms.values()]).sum()
+    return loss if share == 1.0 else share * loss
+
+
+def not_finite(loss: Tensor) -> Tensor | None:
+    """1 on the device where the loss is not finite: the optimiser skips the step and no host waits. None on the CPU,
+    where the loss has been looked at already."""
+    return None if loss.device.type == "cpu" else 1 - torch.isfinite(loss).float()

@@ -1,0 +1,200 @@
+"""A step of a chain of dense layers by hand, on the CPU: the mathematics of `Eager`, without a graph and its bookkeeping.
+
+All weights lie in one buffer, all gradients in another, and every matrix product writes where its result belongs.
+`tests/test_engines.py` holds it to automatic differentiation for everything that `chain` takes.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aecore.config import RunConfig
+from aecore.data import normalise
+from aecore.models import Progress
+from aecore.models.divergences import kl_to_standard_normal
+from aecore.models.noise import normal
+from aecore.models.variational import Elbo
+from aecore.tasks import corrupt
+from aecore.training.data import Data, augment
+from aecore.training.engines.activations import ACTIVATIONS, Activation
+from aecore.training.engines.chain import Link, chain
+
+if TYPE_CHECKING:
+    from aecore.training.state import TrainState
+
+
+def squared(x_hat: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
+    torch.sub(x_hat, target, out=gradient)
+    total = torch.dot(gradient.view(-1), gradient.view(-1))
+    gradient.mul_(2)
+    return total
+
+
+def absolute(x_hat: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
+    torch.sub(x_hat, target, out=gradient)
+    total = gradient.abs().sum()
+    gradient.sign_()
+    return total
+
+
+def cross_entropy(logits: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
+    torch.sigmoid(logits, out=gradient).sub_(target)
+    return F.softplus(logits).addcmul_(logits, target, value=-1).sum()
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "mse": squared,
+    "l1": absolute,
+    "bce": cross_entropy,
+}
+"""loss -> function of output and target (B, pixels): fills the gradient, and returns the sum over pixels and images."""
+
+
+class Layer(NamedTuple):
+    """One product: views of the weights and of their gradients."""
+
+    weight: Tensor
+    """(out, in)."""
+    bias: Tensor
+    """(out,)."""
+    weight_gradient: Tensor
+    bias_gradient: Tensor
+    module: nn.Module | None
+    activation: Activation | None
+    draws: bool
+    """Whether the output is a mean and a log-variance, of which a code is drawn."""
+
+
+class Room(NamedTuple):
+    """Where one layer works, for one size of batch."""
+
+    before: Tensor
+    """(B, out): what the activation is applied to; the same memory as `after` where nothing needs it later."""
+    after: Tensor
+    gradient: Tensor
+    """(B, out): of what goes on to the next layer; (B, latent_dim) where that is drawn."""
+
+
+class Flat:
+    """Forward and backward pass, buffer by buffer."""
+
+    def __init__(self, state: "TrainState", data: Data, config: RunConfig):
+        links = chain(state.model)
+        assert links, "chosen for chains only"
+        self.state, self.data, self.config = state, data, config
+        self.objective = state.model.objective
+        self.loss = LOSSES[config.model.objective.loss]
+        self.layers = laid_out(state, links, logits=config.model.objective.loss == "bce")
+        drawn = any(layer.draws for layer in self.layers)
+        self.names: tuple[str, ...] = ("loss", "reconstruction", *(["kl"] if drawn else []))
+        self.rooms: dict[int, list[Room]] = {}
+
+    @torch.no_grad()
+    def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
+        n = len(chosen)
+        x, target = self._batch(chosen)  # (B, pixels)
+        rooms = self.rooms.setdefault(n, []) or self._furnish(n)
+        inputs, code = self._forward(x, rooms)
+        last = rooms[-1]
+        scale = 1 / n if self.objective.summed else 1 / target.numel()
+        terms = [self.loss(last.after, target, last.gradient) * scale]
+        last.gradient.mul_(scale)
+        if code is not None:
+            assert isinstance(self.objective, Elbo)
+            code = code._replace(weight=self.objective.weight(progress))
+            terms.append(code.weight * kl_to_standard_normal(code.mu, code.log_var).mean())
+        self._backward(inputs, rooms, code)
+        if self.config.training.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.state.optimiser.parameters, self.config.training.clip_norm)
+        return torch.stack([terms[0] if len(terms) == 1 else terms[0] + terms[1], *terms])
+
+    def update(self, learning_rate: float) -> None:
+        self.state.optimiser.step(learning_rate)
+
+    def _batch(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        noise, value_range = self.state.noise, self.data.facts.value_range
+        images, _ = self.data.take(chosen)
+        target = normalise(augment(images, self.config.training, noise), value_range)  # (B, C, H, W)
+        x = corrupt(self.config.task, target, value_range, noise).x
+        return x.flatten(1), target.flatten(1)
+
+    def _furnish(self, n: int) -> list[Room]:
+        for layer in self.layers:
+            size = len(layer.bias)
+            before = torch.empty(n, size)
+            after = torch.empty(n, size) if layer.activation and layer.activation.of_input else before
+            self.rooms[n].append(Room(before, after, torch.empty(n, size // 2 if layer.draws else size)))
+        return self.rooms[n]
+
+    def _forward(self, x: Tensor, rooms: list[Room]) -> tuple[list[Tensor], "Drawn | None"]:
+        """The input of each layer, and the code that was drawn."""
+        inputs, code = [x], None
+        for layer, room in zip(self.layers, rooms, strict=True):
+            torch.addmm(layer.bias, inputs[-1], layer.weight.t(), out=room.before)
+            if layer.activation is not None:
+                layer.activation.forward(layer.module, room.before, room.after)
+            if layer.draws:
+                code = draw(room.after, self.state.noise)
+            inputs.append(code.z if layer.draws and code else room.after)
+        return inputs, code
+
+    def _backward(self, inputs: list[Tensor], rooms: list[Room], code: "Drawn | None") -> None:
+        """Fill the gradients of all weights, from that of the last layer's output."""
+        for number in reversed(range(len(self.layers))):
+            layer, room = self.layers[number], rooms[number]
+            gradient = room.gradient
+            if layer.activation is not None:
+                kept = room.before if layer.activation.of_input else room.after
+                layer.activation.backward(layer.module, gradient, kept)
+            elif layer.draws and code is not None:
+                gradient = code.gradient(gradient)
+            torch.mm(gradient.t(), inputs[number], out=layer.weight_gradient)
+            torch.sum(gradient, 0, out=layer.bias_gradient)
+            if number > 0:
+                torch.mm(gradient, layer.weight, out=rooms[number - 1].gradient)
+
+
+class Drawn(NamedTuple):
+    """A code z = mu + exp(log_var / 2) noise, (B, latent_dim) each."""
+
+    z: Tensor
+    mu: Tensor
+    log_var: Tensor
+    deviation: Tensor
+    noise: Tensor
+    weight: float = 1.0
+    """Of the KL, in the loss."""
+
+    def gradient(self, of_z: Tensor) -> Tensor:
+        """(B, 2 latent_dim): of mu and of log_var, from that of z and of the weighted KL, the mean over the batch."""
+        share = self.weight / len(self.z)
+        of_mu = of_z + share * self.mu
+        of_log_var = 0.5 * (of_z * self.noise * self.deviation + share * (self.log_var.exp() - 1))
+        return torch.cat([of_mu, of_log_var], 1)
+
+
+def draw(both: Tensor, generator: torch.Generator) -> Drawn:
+    """A code from means and log-variances (B, 2 latent_dim)."""
+    mu, log_var = both.chunk(2, 1)
+    deviation, noise = (0.5 * log_var).exp(), normal(mu, generator)
+    return Drawn(mu + deviation * noise, mu, log_var, deviation, noise)
+
+
+def laid_out(state: "TrainState", links: list[Link], logits: bool) -> list[Layer]:
+    """The links with their weights in one buffer; the last without its non-linearity where the loss takes `logits`."""
+    groups = [[getattr(layer, kind) for layer in link.layers] for link in links for kind in ("weight", "bias")]
+    views = iter(state.optimiser.flatten(groups))
+    layers: list[Layer] = []
+    for link in links:
+        (weight, weight_gradient), (bias, bias_gradient) = next(views), next(views)
+        size = (-1, link.layers[0].in_features)
+        module = None if logits and link is links[-1] else link.activation
+        activation = None if module is None else ACTIVATIONS[type(module)]
+        draws = len(link.layers) == 2
+        layers.append(
+            Layer(weight.view(size), bias, weight_gradient.view(size), bias_gradient, module, activation, draws)
+        )
+    return layers

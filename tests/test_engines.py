@@ -1,0 +1,199 @@
+"""The fast engines: the same gradients and the same losses as automatic differentiation, for everything that they take."""
+
+import itertools
+import json
+
+import pytest
+import torch
+
+from aecore.config import Facts, parse, preset, presets, with_values
+from aecore.manifest import Mark
+from aecore.models import ACTIVATIONS, BACKBONES, BOTTLENECKS, OBJECTIVES, Progress, build
+from aecore.training import commit, engines, restore, start, train
+from aecore.training.engines.chain import chain
+from tests.test_training import CONV, FACTS, PLAIN, VAE, images, run, tiny
+
+WIDE = Facts((3, 9, 7), (-1, 1), 40, ("a",))
+END = Progress(5, 10)
+
+
+def dense(objective: dict, bottleneck: dict, activation: str = "relu", output: str = "sigmoid", **training: object):
+    backbone = {"kind": "dense", "widths": [20, 11], "activation": activation, "output": output}
+    model = {"backbone": backbone, "bottleneck": bottleneck, "objective": objective}
+    return parse(
+        {"data": {"value_range": "[0,1]"}, "model": model, "training": {"batch_size": 16, "device": "cpu"} | training}
+    )
+
+
+PLAIN_CODE = {"kind": "vector", "latent_dim": 5}
+LOSSES = [{"kind": "reconstruction", "loss": loss} for loss in ("mse", "l1", "bce")]
+ELBO = [{"kind": "elbo", "loss": loss, "beta": 0.3, "kl_warmup": 10} for loss in ("mse", "l1", "bce")]
+COMBINATIONS = [
+    *((loss, PLAIN_CODE | {"activation": name}, name, "sigmoid") for loss in LOSSES for name in ACTIVATIONS),
+    *((LOSSES[0], PLAIN_CODE, "elu", name) for name in ("none", "relu", "tanh")),
+    *((loss, {"kind": "gaussian", "latent_dim": 3}, name, "sigmoid") for loss in ELBO for name in ("relu", "gelu")),
+]
+
+
+def gradients(config, name: str, facts: Facts, chosen: torch.Tensor) -> tuple[list[float], dict[str, torch.Tensor]]:
+    """Losses and the gradient of every parameter, by an engine."""
+    state = start(with_values(config, {"training.engine": "eager"}), facts, 1)
+    state.engine["engine"] = name
+    step = engines.of(state, images(40, facts), config)
+    losses = step.gradients(chosen, END).tolist()
+    if name == "flat":  # where the gradient lies is where the parameter lies in the other buffer
+        buffer = state.optimiser.parameters[0]
+        for parameter in state.model.parameters():
+            first = (parameter.data_ptr() - buffer.data_ptr()) // 4
+            parameter.grad = buffer.grad[first : first + parameter.numel()].view_as(parameter)
+    return losses, {key: parameter.grad for key, parameter in state.model.named_parameters()}
+
+
+def same(config, facts: Facts = FACTS, n: int = 16) -> None:
+    chosen = torch.randperm(40, generator=torch.Generator().manual_seed(1))[:n]
+    (losses, fast), (expected, slow) = (gradients(config, name, facts, chosen) for name in ("flat", "eager"))
+    assert losses == pytest.approx(expected, rel=1e-6)
+    assert fast.keys() == slow.keys()
+    for name, gradient in slow.items():
+        error = torch.linalg.vector_norm(fast[name] - gradient) / torch.linalg.vector_norm(gradient).clamp(min=1e-12)
+        assert error < 1e-6, name
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda c: f"{c[0]['kind']} {c[0]['loss']} {c[2]} {c[3]}")
+def test_gradients_are_those_of_automatic_differentiation(combination):
+    objective, bottleneck, activation, output = combination
+    same(dense(objective, bottleneck, activation, output))
+
+
+@pytest.mark.parametrize("n", [1, 2, 15])
+def test_gradients_are_the_same_for_any_size_of_batch(n):
+    same(dense(LOSSES[0], PLAIN_CODE), n=n)
+    same(dense(ELBO[2], {"kind": "gaussian", "latent_dim": 3}), n=n)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"training.clip_norm": 1e-3},
+        {"training.augmentation": "shift"},
+        {"task.kind": "denoise"},
+        {"data.value_range": "[-1,1]", "model.backbone.output": "tanh"},
+        {"model.backbone.widths": []},
+    ],
+    ids=str,
+)
+def test_gradients_are_the_same_with_every_option_of_a_step(changes):
+    facts = WIDE if "data.value_range" in changes else FACTS
+    same(with_values(dense(LOSSES[0], PLAIN_CODE), changes), facts)
+    if "data.value_range" not in changes:
+        same(with_values(dense(ELBO[0], {"kind": "gaussian", "latent_dim": 3}), changes), facts)
+
+
+def test_every_model_that_is_taken_is_computed_right():
+    """Over all backbones, bottlenecks and objectives there are: what a new one adds is either unknown to the engine, or right."""
+    taken = []
+    for backbone, bottleneck, objective in itertools.product(BACKBONES, BOTTLENECKS, OBJECTIVES):
+        model = {"backbone": {"kind": backbone}, "bottleneck": {"kind": bottleneck}, "objective": {"kind": objective}}
+        try:
+            config = parse({"model": model, "training": {"device": "cpu"}})
+            known = build(config.model, FACTS)
+        except ValueError:  # mathematics forbids it, or it does not fit so small an image
+            continue
+        if chain(known) is not None:
+            taken.append((backbone, bottleneck, objective))
+            same(config)
+    assert taken == [("dense", "vector", "reconstruction"), ("dense", "gaussian", "elbo")]
+
+
+def refused(model: dict, **training: object) -> bool:
+    config = tiny(model, **training)
+    return start(config, FACTS, 1).engine["engine"] == "eager"
+
+
+def test_what_the_engine_does_not_know_goes_on_as_it_was():
+    assert not refused({})
+    assert refused({}, engine="eager")
+    assert refused({}, precision="bf16")
+    assert refused({}, processes=2)
+    assert refused({"objective": {"kind": "reconstruction", "loss": "huber"}})
+    assert refused({"objective": {"kind": "sparse"}})
+    gaussian = {"bottleneck": {"kind": "gaussian"}}
+    assert not refused(gaussian | {"objective": {"kind": "elbo"}})
+    assert refused(gaussian | {"objective": {"kind": "elbo", "loss": "gaussian"}})
+    assert refused(gaussian | {"objective": {"kind": "elbo", "capacity": 1.0, "capacity_steps": 10}})
+    assert refused(gaussian | {"objective": {"kind": "elbo", "free_bits": 0.1}})
+    assert refused(CONV["model"])
+
+
+def test_a_layer_that_was_changed_by_hand_is_not_taken():
+    model = build(tiny().model, FACTS)
+    assert chain(model) is not None
+    tied = build(tiny({"bottleneck": {"kind": "vector", "latent_dim": 5}}).model, FACTS)
+    tied.decoder.bottleneck[0].weight = tied.encoder.bottleneck.dense.weight
+    hooked = build(tiny().model, FACTS)
+    hooked.decoder.register_forward_hook(lambda *_: None)
+    normed = build(tiny().model, FACTS)
+    normed.encoder.layers.append(torch.nn.BatchNorm1d(5))
+    frozen = build(tiny().model, FACTS)
+    frozen.decoder.layers[0].weight.requires_grad = False
+    assert [chain(one) for one in (tied, hooked, normed, frozen)] == [None] * 4
+
+
+@pytest.mark.parametrize("options", [PLAIN, VAE, {"optimiser": "adamw", "weight_decay": 0.1}, {"optimiser": "sgd"}])
+def test_a_whole_run_has_the_losses_of_an_eager_one(options):
+    fast, eager = run(tiny(epochs=10, **options)), run(tiny(epochs=10, engine="eager", **options))
+    assert [row[:4] for row in fast] == [row[:4] for row in eager]
+    assert [row.value for row in fast] == pytest.approx([row.value for row in eager], rel=1e-5)
+
+
+def test_the_engine_is_chosen_at_step_0_and_kept(tmp_path):
+    config = tiny()
+    path = commit(tmp_path, start(config, FACTS, 1), Mark(), 1, FACTS)
+    assert json.loads((path / "state.json").read_text())["engine"] == {
+        "device": "cpu",
+        "threads": 1,
+        "precision": "fp32",
+        "engine": "flat",
+    }
+    assert restore(path, config).engine["engine"] == "flat"
+    other = with_values(config, {"training.engine": "eager"})
+    assert restore(path, other).engine["engine"] == "flat"
+    assert restore(path, with_values(other, {"training.exact": False})).engine["engine"] == "eager"
+
+
+def test_a_checkpoint_from_before_there_were_engines_goes_on_eagerly_byte_for_byte(tmp_path):
+    config, data = tiny(engine="eager"), images()
+    whole = run(config)
+    state = start(config, FACTS, 1)
+    rows = train(state, data, config)
+    first = [next(rows) for _ in range(9)]
+    rows.close()
+    path = commit(tmp_path, state, Mark(), 1, FACTS)
+    kept = json.loads((path / "state.json").read_text())
+    del kept["engine"]["engine"]
+    (path / "state.json").write_text(json.dumps(kept))
+    resumed = restore(path, tiny())
+    assert resumed.engine["engine"] == "eager"
+    assert first + list(train(resumed, data, tiny())) == whole
+
+
+def test_moments_are_kept_under_the_names_of_their_parameters(tmp_path):
+    kept = {}
+    for engine in ("auto", "eager"):
+        state = start(tiny(engine=engine, clip_norm=0.1), FACTS, 1)
+        list(train(state, images(), tiny(engine=engine, clip_norm=0.1)))
+        kept[engine] = state.optimiser.tensors()
+    assert kept["auto"].keys() == kept["eager"].keys()
+    for name, moment in kept["eager"].items():
+        assert torch.allclose(kept["auto"][name], moment, rtol=1e-4, atol=1e-9), name
+
+
+def test_the_dense_presets_are_fast_and_the_others_as_they_were():
+    fast = {name for name in presets() if preset(name).config.model.backbone.kind == "dense" and chosen(name) == "flat"}
+    assert {"compress-32", "linear-pca", "stacked-9", "stacked-9-tuned", "scatter-2", "halving-196", "vae-2"} <= fast
+    assert chosen("conv-16") == chosen("sparse-kl") == chosen("k-sparse") == "eager"
+
+
+def chosen(name: str) -> str:
+    config = with_values(preset(name).config, {"training.device": "cpu"})
+    return engines.choose(config, build(config.model, Facts((1, 28, 28), (0, 1), 100, ())), torch.device("cpu"))
