@@ -54,6 +54,7 @@ def project(work: Work) -> None:
             except ValueError as error:
                 problem = str(error)
                 projections.refuse(work.folder, waiting.key, waiting.config, problem)
+    work.beat(step=PARTS, total_steps=PARTS)
     work.end("failed" if problem else "completed", problem or "Projected.")
 
 
