@@ -45,7 +45,7 @@ def gradients(config, name: str, facts: Facts, chosen: torch.Tensor) -> tuple[li
         buffer = state.optimiser.parameters[0]
         for parameter in state.model.parameters():
             first = (parameter.data_ptr() - buffer.data_ptr()) // 4
-            parameter.grad = buffer.grad[first : first + parameter.numel()].view_as(parameter)
+            parameter.grad = buffer.grad.as_strided(parameter.shape, parameter.stride(), first)
     return losses, {key: parameter.grad for key, parameter in state.model.named_parameters()}
 
 
