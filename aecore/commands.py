@@ -25,7 +25,7 @@ from aecore.config import (
 from aecore.jobs import doctor, queue, supervisor
 from aecore.jobs.children import PATIENT
 from aecore.jobs.forecast import Forecast, forecast, told
-from aecore.runs import Lab, RunRow, events, owned_by, run, runs
+from aecore.runs import Lab, RunFolder, RunRow, events, owned_by, run, runs
 from aecore.runs.history import history
 from aecore.runs.text import table
 from aecore.runs.times import ordinal, when
@@ -175,18 +175,20 @@ def _times(row: RunRow, expected: Forecast | None) -> list[str]:
 
 def show_run(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    row, folder, past = run(lab, args.run), lab.run(args.run), events(lab, args.run)
+    row, past = run(lab, args.run), events(lab, args.run)
+    folder = RunFolder(lab.runs_folder / row.id)
     expected = forecast(lab).get(row.id)
     found: dict[str, Any] = {
         "run": asdict(row),
         "forecast": expected and expected._asdict(),
-        "config": folder.config().model_dump(mode="json"),
+        "config": folder.config().model_dump(mode="json") if folder.reachable else None,
         "result": folder.result(),
     }
     found |= {"analysis": folder.analysis_metrics(), "events": [event._asdict() for event in past]}
     lines = [
         f"{row.id}: {row.shown}, {row.owner}'s. {row.reason}",
         f"step {row.step:,} of {row.total_steps or 0:,}, epoch {row.epoch} of {row.epochs}",
+        *([] if folder.reachable else [f"Its folder {folder.path} is not there, or cannot be read."]),
         *([f"goes on from {row.parent}"] if row.parent else []),
         *([f"{told(expected)}. {expected.why}"] if expected else []),
     ]

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -98,6 +99,17 @@ def test_submitting_imports_no_torch_and_starts_the_supervisor(lab: Lab) -> None
     assert lab.run(done.stdout.strip()).config().data.name == "digits"
     while running(lab) is None:
         time.sleep(0.05)
+
+
+def test_a_run_whose_folder_is_gone_can_be_looked_at_and_deleted(lab: Lab, cli: Cli) -> None:
+    run_id, other = (queue.submit(lab, tiny(), "ada") for _ in range(2))
+    shutil.rmtree(lab.runs_folder / run_id)
+    code, out, _ = cli(lab, "show", run_id)
+    assert (code, f"Its folder {lab.runs_folder / run_id} is not there, or cannot be read." in out) == (0, True)
+    code, _, err = cli(lab, "log", run_id)
+    assert (code, err.startswith(f"The folder of run '{run_id}' is not in {lab.runs_folder}")) == (3, True)
+    assert cli(lab, "delete", run_id, "--user", "ada")[0] == 0
+    assert [row.id for row in runs(lab)] == [other]
 
 
 def test_a_run_can_be_looked_at(trained_run: TrainedRun, cli: Cli) -> None:

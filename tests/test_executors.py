@@ -16,15 +16,19 @@ from aecore import manifest
 from aecore.config import ConfigError, RunConfig
 from aecore.config.lab import LabSettings
 from aecore.jobs import queue, states, steer
+from aecore.jobs.dispatch import start
 from aecore.jobs.executor import Status
+from aecore.jobs.forecast import forecast
 from aecore.jobs.queue import Job
-from aecore.jobs.slurm import Entry, SlurmExecutor
-from aecore.jobs.supervisor import Supervisor, ensure_supervisor, running, start
+from aecore.jobs.slurm import SlurmExecutor
+from aecore.jobs.squeue import Entry
+from aecore.jobs.supervisor import Supervisor, ensure_supervisor, running
 from aecore.runs import Lab, RunRow, events, run
+from tests import postgresql
 from tests.conftest import close, tiny
 from tests.slurm import Cluster, started_cluster  # noqa: F401
 
-PATIENCE = 90
+PATIENCE = 300
 """Seconds: importing torch takes two on a quiet machine, and a test machine is not quiet."""
 
 
@@ -269,6 +273,12 @@ class Mute:
     def position(self, jobs: Sequence[Job]) -> dict[int, str]:
         raise AssertionError
 
+    def displaced(self, waiting: Sequence[Job], handed: Sequence[Job]) -> list[Job]:
+        raise AssertionError
+
+    def take_back(self, jobs: Sequence[Job]) -> None:
+        raise AssertionError
+
     def tend(self, live: object) -> None:
         pass
 
@@ -305,6 +315,54 @@ def test_slurms_silence_changes_nothing_and_its_time_limit_saves(engine: Slurm, 
 
 
 @only_slurm
+def test_runs_that_wait_in_slurm_start_in_the_labs_order_whoever_changes_it(engine: Slurm, lab: Lab) -> None:
+    lab = engine.lab(lab, slurm={"waiting": 2})
+    first, *rest = (queue.submit(lab, long(), "ada") for _ in range(5))
+    second, third, fourth, fifth = rest
+    ensure_supervisor(lab)
+    until_trains(lab, first)
+    until(lambda: [job_of(lab, one).state for one in rest] == ["starting"] * 2 + ["queued"] * 2, "two to wait in Slurm")
+    until(lambda: job_of(lab, third).reason.startswith("Waits: in Slurm as number 2"), "Slurm's words")
+    row = run(lab, second)
+    assert (row.state, row.shown, row.position, run(lab, fifth).position) == ("starting", "queued", 1, 4)
+    assert [found.position for found in forecast(lab).values()] == [1, 2, 3, 4]
+    for _ in range(3):
+        assert steer.earlier(lab, fifth, "ada")  # before one that the lab has, and two that Slurm has
+    assert not steer.earlier(lab, fifth, "ada")
+    assert steer.later(lab, second, "ada")
+    order = [fifth, third, second, fourth]
+    until(lambda: [job_of(lab, one).state for one in order] == ["starting"] * 2 + ["queued"] * 2, "the new order")
+    numbers = [int((job_of(lab, one).engine_ref or "").split(":")[1]) for one in order[:2]]
+    assert numbers == sorted(numbers)
+    queue.stop(lab, first, "ada")
+    until_trains(lab, fifth)
+    until(lambda: [job_of(lab, one).state for one in order[1:]] == ["starting"] * 2 + ["queued"], "the next in line")
+    told = [(event.old, event.new) for event in events(lab, second) if event.kind == "train"]
+    assert told.count(("starting", "queued")) == 1  # taken back once, and for good
+
+
+@only_slurm
+def test_runs_on_two_nodes_write_into_one_postgresql(engine: Slurm, lab: Lab, server: postgresql.Server) -> None:
+    lab = engine.lab(lab, places=2, database=server.new_database())
+    try:
+        one, two = (queue.submit(lab, tiny(training__epochs=60), "ada") for _ in range(2))
+        ensure_supervisor(lab)
+        for run_id in (one, two):
+            until_trains(lab, run_id)
+        os.kill(engine.pid(lab, two), signal.SIGKILL)
+        for run_id in (one, two):
+            until_state(lab, run_id, "completed")
+            assert job_of(lab, run_id).engine == "slurm"
+            until(lambda run_id=run_id: queue.jobs(lab, run_id)[-1].state == "completed", "the analysis")
+        assert job_of(lab, two).attempt == 2
+        assert content(lab, one) == content(lab, two)
+        assert lab.engine.dialect.name == "postgresql"
+    finally:
+        close(lab)
+        lab.engine.dispose()
+
+
+@only_slurm
 def test_what_was_handed_over_is_found_by_its_name_and_what_slurm_refuses_has_failed(engine: Slurm, lab: Lab) -> None:
     lab = engine.lab(lab, slurm={"options": ["--hold", "--comment=a b"]})
     run_id = queue.submit(lab, tiny(), "ada")
@@ -336,7 +394,7 @@ def test_a_process_that_slurm_lost_sight_of_lives_while_its_heart_beats(
     attempt = states.claim(lab, job_id, "slurm:7")
     executor = SlurmExecutor(lab)
     monkeypatch.setattr(
-        executor, "_look", lambda ids, age: {i: Entry("7", "FAILED", "NonZeroExitCode", 4) for i in ids}
+        executor.slurm, "look", lambda ids, age: {i: Entry("7", "FAILED", "NonZeroExitCode", 4) for i in ids}
     )
     for _ in range(3):
         states.beat(lab, job_id, attempt or 0)

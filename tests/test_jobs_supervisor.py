@@ -16,13 +16,15 @@ import pytest
 from aecore import load, manifest
 from aecore.config import RunConfig
 from aecore.jobs import locks, process, queue, steer, supervisor, trash
+from aecore.jobs.endings import FOLDER_LOST
 from aecore.jobs.local import lock_path
 from aecore.jobs.supervisor import ensure_supervisor, running, stop_supervisor
 from aecore.jobs.wake import wake
 from aecore.runs import Lab, LabError, RunRow, events, run
 from tests.conftest import tiny
+from ui.words import what_is_kept
 
-PATIENCE = 90
+PATIENCE = 300
 """Seconds: importing torch takes two on a quiet machine, and a test machine is not quiet."""
 
 
@@ -122,6 +124,16 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_if_nothing_ha
     said = [event.reason for event in events(cold_lab, killed)]
     assert sum("was killed with SIGKILL" in text and "It goes on from step" in text for text in said) == 2
     assert sum(text.startswith("Goes on from step") for text in said) == 2
+
+
+def test_a_killed_run_goes_on_before_the_runs_that_wait_behind_it(cold_lab: Lab) -> None:
+    settings(cold_lab, cpu_slots=1)
+    first, second = queue.submit(cold_lab, long(), "ada"), queue.submit(cold_lab, tiny(), "bea")
+    ensure_supervisor(cold_lab)
+    until(lambda: run(cold_lab, first).step > 0, "the first steps")
+    os.kill(pid_of(cold_lab, first), signal.SIGKILL)
+    until(lambda: queue.jobs(cold_lab, first)[0].attempt == 2, "the second attempt")
+    assert (run(cold_lab, second).state, run(cold_lab, second).started) == ("queued", None)
 
 
 def test_a_run_that_dies_again_and_again_at_the_same_place_has_failed(cold_lab: Lab) -> None:
@@ -345,7 +357,9 @@ def test_a_run_whose_folder_is_removed_fails_in_words_and_the_others_go_on(cold_
         until(lambda run_id=run_id: run(cold_lab, run_id).step > 0, "the first steps")
     shutil.rmtree(cold_lab.runs_folder / gone)
     until(lambda: run(cold_lab, gone).state == "failed", "the end")
-    assert "could not be read or written: No such file or directory" in run(cold_lab, gone).reason
+    row = run(cold_lab, gone)
+    assert (row.reason_code, row.reason) == ("folder_lost", FOLDER_LOST.reason)
+    assert what_is_kept(row).startswith("This line of the table.")
     step = run(cold_lab, other).step
     until(lambda: run(cold_lab, other).step > step, "further steps of the other")
 

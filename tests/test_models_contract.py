@@ -6,9 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from aecore.config import ConfigError, Facts, ModelConfig
+from aecore.config import ConfigError, Facts, ModelConfig, TrainingConfig
 from aecore.models import BACKBONES, BOTTLENECKS, OBJECTIVES, Autoencoder, Batch, Progress, build, summarise, summary
 from aecore.models.convolutional import TransposedConvolution
+from aecore.training.optimiser import optimisers
 
 SMALL = {"dense": [{"widths": (7, 5)}, {"widths": ()}]}
 SMALL["conv"] = [
@@ -26,6 +27,7 @@ CODES = {
     "vq": {"codes": 6, "dimension": 3, "vectors": 2},
     "fsq": {"levels": (3, 4), "vectors": 2},
 }
+SHORT = {"aae": {"discriminator": (6, 5)}, "factor": {"discriminator": (6,)}, "vamp": {"components": 3}}
 COMBINATIONS = [
     (backbone, options, bottleneck, objective)
     for backbone, bottleneck, objective in product(BACKBONES, BOTTLENECKS, OBJECTIVES)
@@ -34,7 +36,13 @@ COMBINATIONS = [
 
 
 def model_config(
-    backbone: str, options: dict, bottleneck: str, objective: str, code: dict | None = None, **values: object
+    backbone: str,
+    options: dict,
+    bottleneck: str,
+    objective: str,
+    code: dict | None = None,
+    labels: str = "none",
+    **values: object,
 ) -> ModelConfig:
     """The combination, or a ConfigError with its sentence."""
     loss = "mse" if options.get("output") == "tanh" else "bce"
@@ -42,14 +50,17 @@ def model_config(
         {
             "backbone": {"kind": backbone, **options},
             "bottleneck": {"kind": bottleneck, **CODES.get(bottleneck, {"latent_dim": 4}), **(code or {})},
-            "objective": {"kind": objective, "loss": loss, **values},
+            "objective": {"kind": objective, "loss": loss, **SHORT.get(objective, {}), **values},
+            "labels": labels,
         }
     )
 
 
 def forbidden(backbone: str, options: dict, bottleneck: str, objective: str) -> str:
     """A piece of the sentence that refuses the combination; '' where it is allowed."""
-    if objective in ("elbo", "tc", "dip", "info", "iwae") and bottleneck != "gaussian":
+    if objective == "vamp" and options.get("norm") == "batch":
+        return "its own image only"
+    if objective in ("elbo", "tc", "dip", "info", "iwae", "vamp", "factor") and bottleneck != "gaussian":
         return "has no posterior to compare with the prior"
     if bottleneck in ("vq", "fsq") and objective != "reconstruction":
         return "from a finite set" if not (objective == "contractive" and options.get("norm")) else "its own image only"
@@ -66,9 +77,15 @@ def identifier(value: object) -> str:
     return ",".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
 
 
-def loss_of(model: Autoencoder, x: torch.Tensor) -> torch.Tensor:
-    terms = model.training_step(Batch(x, x), Progress(0, 1), torch.Generator().manual_seed(1))
-    return torch.stack(list(terms.values())).sum()
+def losses_of(model: Autoencoder, x: torch.Tensor) -> list[torch.Tensor]:
+    """The sum of each optimiser's terms."""
+    sums = model.training_step(batch_of(x), Progress(0, 1), torch.Generator().manual_seed(1))
+    return [torch.stack(list(terms.values())).sum() for terms in sums]
+
+
+def batch_of(x: torch.Tensor) -> Batch:
+    """Images of the labels 0, 1, 0, ..."""
+    return Batch(x, x, torch.arange(len(x)) % 2)
 
 
 @pytest.mark.parametrize(("backbone", "options", "bottleneck", "objective"), COMBINATIONS, ids=identifier)
@@ -109,6 +126,27 @@ def test_every_variant_keeps_the_contract(bottleneck, code, objective, values):
             trains_on_one_image(config, Facts(shape, (0, 1), 10, ()))
 
 
+LABELLED = [
+    (labels, bottleneck, objective)
+    for labels in ("conditional", "swap")
+    for bottleneck, objective in [
+        *((bottleneck, "reconstruction") for bottleneck in BOTTLENECKS),
+        *(("gaussian", objective) for objective in OBJECTIVES if objective != "reconstruction"),
+    ]
+]
+
+
+@pytest.mark.parametrize(("labels", "bottleneck", "objective"), LABELLED, ids=identifier)
+def test_decoders_that_ask_for_labels_keep_the_contract(labels, bottleneck, objective):
+    for backbone in ("conv",) if bottleneck == "feature_map" else BACKBONES:
+        config = model_config(backbone, {}, bottleneck, objective, labels=labels)
+        facts = Facts((3, 8, 9), (0, 1), 10, ("a", "b", "c"))
+        keeps_the_contract(config, facts)  # no image is a 'c': its decoder's gradient is 0
+        trains_on_one_image(config, facts)
+        with pytest.raises(ValueError, match="say which label"):
+            build(config, facts).decode(torch.zeros(2, *config.code_shape(facts.shape)))
+
+
 def test_the_walk_says_how_far_it_went():
     allowed = [combination for combination in COMBINATIONS if not forbidden(*combination)]
     print(f"{len(allowed)} combinations keep the contract, {len(COMBINATIONS) - len(allowed)} are refused in words.")
@@ -121,30 +159,36 @@ def keeps_the_contract(config: ModelConfig, facts: Facts) -> None:
     x = torch.rand(2, *facts.shape)
     assert model.code_shape == config.code_shape(facts.shape)
 
-    loss = loss_of(model.train(), x)
-    loss.backward()
-    assert loss.shape == ()
-    assert torch.isfinite(loss)
-    without = [name for name, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
-    assert without == []
+    losses = losses_of(model.train(), x)
+    for optimiser, loss in zip(optimisers(model, TrainingConfig()), losses, strict=True):
+        assert loss.shape == ()
+        assert torch.isfinite(loss)
+        gradients = torch.autograd.grad(loss, optimiser.parameters, retain_graph=True, allow_unused=True)
+        found = dict(zip(optimiser.named, gradients, strict=True))
+        assert [name for name, g in found.items() if g is None or not torch.isfinite(g).all()] == []
+        others = [p for p in model.parameters() if all(p is not own for own in optimiser.parameters)]
+        foreign = torch.autograd.grad(loss, others, retain_graph=True, allow_unused=True) if others else ()
+        assert all(gradient is None for gradient in foreign)
 
     model.eval()
     with model.evaluating():
-        terms = model.loss_terms(Batch(x, x), model(Batch(x, x)), Progress(1, 1), torch.Generator().manual_seed(1))
+        batch = batch_of(x)
+        terms = model.loss_terms(batch, model(batch), Progress(1, 1), torch.Generator().manual_seed(1))
         assert all(torch.isfinite(term) and not term.requires_grad for term in terms.values())
         assert set(terms) <= {"reconstruction", "commitment", *config.objective.terms}
     for n in (1, 2):
-        output = model(Batch(x[:n], x[:n]))
+        batch = batch_of(x[:n])
+        output = model(batch)
         assert output.x_hat.shape == (n, *facts.shape)
         assert output.z.shape == (n, *model.code_shape)
         assert torch.isfinite(output.x_hat).all()
         assert torch.equal(output.z, model.encode(x[:n]))
-        assert torch.equal(output.x_hat, model.decode(output.z))
-        assert torch.equal(output.x_hat, model(Batch(x[:n], x[:n])).x_hat)
+        assert torch.equal(output.x_hat, model.decode(output.z, batch.label))
+        assert torch.equal(output.x_hat, model(batch).x_hat)
 
     other = build(config, facts).eval()
     other.load_state_dict(load(save(model.state_dict())))
-    assert torch.equal(other(Batch(x, x)).x_hat, model(Batch(x, x)).x_hat)
+    assert torch.equal(other(batch).x_hat, model(batch).x_hat)
     assert summarise(other, facts) == summary(config, facts)
 
 
@@ -156,9 +200,9 @@ def test_a_batch_of_one_trains():
 
 def trains_on_one_image(config: ModelConfig, facts: Facts) -> None:
     model = build(config, facts).train()
-    loss = loss_of(model, torch.rand(1, *facts.shape))
-    loss.backward()
-    assert torch.isfinite(loss)
+    for loss in losses_of(model, torch.rand(1, *facts.shape)):
+        loss.backward()
+        assert torch.isfinite(loss)
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
 
 

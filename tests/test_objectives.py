@@ -205,7 +205,7 @@ def test_the_kl_of_activities_is_that_of_coins():
 def iwae_terms(samples: int, noise: int) -> dict[str, float]:
     model = model_of("gaussian", {"kind": "iwae", "samples": samples}).train()
     x = torch.rand(5, 1, 8, 8, generator=seeded())
-    return {name: term.item() for name, term in model.training_step(Batch(x, x), END, seeded(noise)).items()}
+    return {name: term.item() for name, term in model.training_step(Batch(x, x), END, seeded(noise))[0].items()}
 
 
 def test_iwae_with_one_code_is_the_elbo_with_the_sampled_kl_on_the_same_noise():
@@ -234,7 +234,7 @@ def test_iwae_is_the_log_of_the_mean_weight():
     weights = -(model.decode(z.flatten(0, 1)).view(4, *x.shape) - x).square().sum((2, 3, 4))
     weights += (log_normal(z, 0 * z, 0 * z) - log_normal(z, mu, log_var)).sum(2)
     bound = weights.exp().mean(0).log().mean()
-    terms = model.training_step(Batch(x, x), END, seeded(7))
+    (terms,) = model.training_step(Batch(x, x), END, seeded(7))
     assert sum(terms.values()).item() == pytest.approx(-bound.item(), rel=1e-5)
 
 
@@ -340,3 +340,26 @@ def test_what_needs_the_whole_batch_refuses_several_processes(model, sentence):
 
 def test_iwae_draws_are_shared_by_processes_like_those_of_one():
     assert IwaeObjective().whole_batch == ""
+
+
+def test_the_vamp_prior_is_the_mixture_of_its_pseudo_inputs_posteriors():
+    x, noise = torch.rand(4, 1, 3, 3, generator=seeded(1)), 5
+    torch.manual_seed(0)
+    content = {
+        "bottleneck": {"kind": "gaussian", "latent_dim": 2},
+        "objective": {"kind": "vamp", "components": 3, "beta": 2},
+    }
+    vamp = build(ModelConfig.model_validate(content), Facts((1, 3, 3), (0, 1), 10, ())).train()
+    (terms,) = vamp.training_step(Batch(x, x), END, seeded(noise))
+    mu, log_var = vamp.encoder.posterior(x)
+    z = mu + (log_var / 2).exp() * torch.randn(4, 2, generator=seeded(noise))
+    theirs = vamp.encoder.posterior(vamp.objective.pseudo_inputs.sigmoid())
+    components = torch.distributions.Independent(torch.distributions.Normal(theirs[0], (theirs[1] / 2).exp()), 1)
+    prior = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(torch.ones(3)), components)
+    posterior = torch.distributions.Independent(torch.distributions.Normal(mu, (log_var / 2).exp()), 1)
+    expected = 2 * (posterior.log_prob(z) - prior.log_prob(z)).mean()
+    assert terms["kl"].item() == pytest.approx(expected.item(), rel=1e-4)
+    like = torch.empty(20_000, 2)
+    drawn = vamp.objective.prior(like, vamp.parts(seeded(2)))
+    assert torch.allclose(drawn.mean(0), theirs[0].mean(0), atol=0.05)
+    assert torch.allclose(drawn.var(0), prior.variance, rtol=0.05)

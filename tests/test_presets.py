@@ -48,10 +48,22 @@ PUBLISHED = {
     "rae-l2": (GREY, "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28", 1_684_177, (16,)),
     "rae-gp": (GREY, "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28", 1_684_177, (16,)),
     "vq-vae": (GREY, "32x14x14 64x7x7 32x7x7 64x7x7 32x14x14 1x28x28", 70_881, (32, 7, 7)),
+    "vamp-prior": (GREY, "32x14x14 64x7x7 256 16 16 256 3136 32x14x14 1x28x28", 1_845_089, (16,)),
+    "aae": (GREY, "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28", 1_754_578, (16,)),
+    "factor-vae": (GREY, "32x14x14 64x7x7 256 10 10 256 3136 32x14x14 1x28x28", 1_818_326, (10,)),
+    "conditional-vae": (GREY, "32x14x14 64x7x7 256 16 16 256 256 3136 32x14x14 1x28x28", 1_688_801, (16,)),
+    "swap": (GREY, "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28", 2_527_794, (16,)),
     "fsq": (GREY, "32x14x14 64x7x7 3x7x7 64x7x7 32x14x14 1x28x28", 67_140, (3, 7, 7)),
 }
-OF_THE_LOSS = {"sigma-vae": 1}
-"""Parameters that belong to no layer: a learnt noise level."""
+OF_THE_LOSS = {
+    "sigma-vae": 1,
+    "vamp-prior": 200 * 784,
+    "aae": 16 * 256 + 256 + 256 * 256 + 256 + 257,
+    "factor-vae": 10 * 256 + 256 + 2 * (256 * 256 + 256) + 257,
+    "swap": 16 * 256 + 256 + 256 * 3136 + 3136 + 4 * 4 * (64 * 32 + 32 * 1) + 32 + 1,
+}
+"""Parameters that belong to no layer that an image passes: a learnt noise level, learnt images, a discriminator, the decoder of
+the other of two labels."""
 SHAPES = {
     "demo": "16x7x7 128 2 128 784 1x28x28",
     "conv-16": "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28",
@@ -74,7 +86,7 @@ ACTIVATIONS = {
 def summarised(name: str) -> Summary:
     range_ = {"[0,1]": (0.0, 1.0), "[-1,1]": (-1.0, 1.0)}
     config = presets()[name].config
-    return summary(config.model, Facts(PUBLISHED[name][0], range_[config.data.value_range], 1, ()))
+    return summary(config.model, Facts(PUBLISHED[name][0], range_[config.data.value_range], 1, ("a", "b")))
 
 
 def test_named_models_count_what_their_layers_have_by_hand():

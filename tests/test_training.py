@@ -69,8 +69,18 @@ VQ = {"model": {"bottleneck": {"kind": "vq", "codes": 8, "dimension": 2, "vector
 """Its code book moves by itself, and dead vectors restart at random ones."""
 WAE = {"model": {"objective": {"kind": "wae", "loss": "gaussian"}}}
 """It draws from the prior, and has a parameter outside the layers."""
+AAE = {"model": {"objective": {"kind": "aae", "discriminator": [4]}}, "clip_norm": 0.5}
+FACTOR = {
+    "model": {"bottleneck": VAE["model"]["bottleneck"], "objective": {"kind": "factor", "discriminator_rate": 0.5}},
+    "optimiser": "adamw",
+}
+"""These two have an opponent, with an optimiser of its own."""
+VAMP = {"model": {"bottleneck": VAE["model"]["bottleneck"], "objective": {"kind": "vamp", "components": 3}}}
+SWAP = {"model": {"labels": "swap"}}
 CASES = pytest.mark.parametrize(
-    "options", [PLAIN, VAE, CONV, VQ, WAE], ids=["plain", "vae", "conv", "vector quantised", "wasserstein"]
+    "options",
+    [PLAIN, VAE, CONV, VQ, WAE, AAE, FACTOR, VAMP, SWAP],
+    ids=["plain", "vae", "conv", "vector quantised", "wasserstein", "aae", "factor", "vamp", "swap"],
 )
 
 
@@ -94,11 +104,12 @@ def test_the_curve_is_the_sum_of_the_terms(options):
     for split in ("train", "val"):
         terms = [
             values(rows, split, name)
-            for name in ("reconstruction", "kl", "commitment", "mmd")
+            for name in ("reconstruction", "kl", "commitment", "mmd", "adversarial", "total_correlation")
             if values(rows, split, name)
         ]
         assert np.allclose(values(rows, split, "loss"), np.sum(terms, axis=0), rtol=1e-6)
-    assert len(values(rows, "val", "kl")) == (3 if options is VAE else 0)
+    assert len(values(rows, "val", "kl")) == (3 if options in (VAE, FACTOR, VAMP) else 0)
+    assert len(values(rows, "train", "discriminator")) == (8 if options in (AAE, FACTOR) else 0)
 
 
 def test_the_first_loss_is_the_error_of_the_untrained_model_on_the_first_batch():
@@ -113,9 +124,9 @@ def test_the_first_loss_is_the_error_of_the_untrained_model_on_the_first_batch()
 def test_watched_figures_are_means_over_all_images_whatever_the_batch():
     config, data = tiny(), images()
     model = start(config, FACTS, 1).model
-    whole = evaluate(model, data.watch_images, data, config, Progress(0, 1))
+    whole = evaluate(model, data, config, Progress(0, 1))
     model.evaluation_batch = 2
-    assert evaluate(model, data.watch_images, data, config, Progress(0, 1)) == pytest.approx(whole, rel=1e-6)
+    assert evaluate(model, data, config, Progress(0, 1)) == pytest.approx(whole, rel=1e-6)
     assert whole["mse"] == pytest.approx(whole["loss"])  # pixels in [0,1] under MSE are in image units already
 
 
@@ -287,7 +298,7 @@ def test_the_optimisers_are_those_of_torch_optim(kind, decay):
     for _ in range(5):
         for model in (ours, theirs):
             model.zero_grad()
-            sum(model.training_step(Batch(x, x), Progress(0, 1)).values()).backward()
+            sum(model.training_step(Batch(x, x), Progress(0, 1))[0].values()).backward()
         optimiser.step(0.01)
         reference.step()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):

@@ -130,7 +130,9 @@ def held_out(runs: Sequence[Compared], count: int, epoch: int | None) -> Wall | 
     columns = [
         column
         for run in runs
-        for column in _columns(run, originals, [places[run.row.id].get(i) for i in chosen], epoch, watched)
+        for column in _columns(
+            run, originals, first.labels[chosen], [places[run.row.id].get(i) for i in chosen], epoch, watched
+        )
     ]
     return Wall(originals, tuple(_name(runs[0].facts, first.labels[i]) for i in chosen), _each_once(columns), notes)
 
@@ -145,7 +147,9 @@ def elsewhere(runs: Sequence[Compared], name: str, count: int) -> Wall:
     for run in runs:
         try:
             stamp, key = latest_stamp(run.row.id), config.model_dump_json()
-            columns += _made(run, originals, *_through(run.row.id, stamp, key, count, originals), "newest model")
+            labels = found.labels[chosen] if name == run.config.data.name else None  # others' labels are other things
+            through = _through(run.row.id, stamp, key, count, originals, labels)
+            columns += _made(run, originals, *through, "newest model")
         except ValueError as error:
             notes.append(f"{run.label}: {error}")
     names = tuple(found.class_names[i] for i in found.labels[chosen])
@@ -199,14 +203,19 @@ def errors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _columns(
-    run: Compared, originals: np.ndarray, places: list[int | None], epoch: int | None, watched: dict[str, Inputs]
+    run: Compared,
+    originals: np.ndarray,
+    labels: np.ndarray,
+    places: list[int | None],
+    epoch: int | None,
+    watched: dict[str, Inputs],
 ) -> list[Column]:
     """From the run's own samples where it was watched on all of these images, else from its model; none where there is neither."""
     if None in places:
         try:
             model = trained(run.row.id, latest_stamp(run.row.id))
             seen = model.see(originals)
-            return _made(run, originals, seen, model.reconstruct(seen), "newest model")
+            return _made(run, originals, seen, model.reconstruct(seen, labels), "newest model")
         except ValueError:
             return []
     found = _sample(run, epoch)
@@ -264,11 +273,13 @@ def _read_inputs(run_id: str) -> Inputs | None:
 
 
 @st.cache_resource(max_entries=64, show_spinner="Running the model on these images …")
-def _through(run_id: str, stamp: str, config: str, count: int, _images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _through(
+    run_id: str, stamp: str, config: str, count: int, _images: np.ndarray, _labels: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """What the encoder sees of the images, and what the model makes of it."""
     model = trained(run_id, stamp)
     seen = model.see(_images)
-    return seen, model.reconstruct(seen)
+    return seen, model.reconstruct(seen, _labels)
 
 
 def _places(first: Inputs, other: Inputs | None) -> dict[int, int]:

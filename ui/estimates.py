@@ -34,7 +34,7 @@ class Data:
     def check(self, config: RunConfig) -> None:
         """Raises ConfigError or DataError where the layers or the task do not fit the images, or a class or the device is not there."""
         facts = self.facts(config.data)
-        config.suits(facts.shape)
+        config.suits(facts)
         if (sentence := self.where(config)).startswith("There is no"):
             raise ConfigError({"training.device": sentence})
         for name in config.training.classes:

@@ -105,6 +105,13 @@ def lift(view: View, x: float, y: float) -> np.ndarray:
     return place if found.pca is None else found.pca.lift(place).astype(np.float32)
 
 
+def nearest_label(view: View, x: float, y: float) -> np.ndarray:
+    """(1,) the label of the point that is nearest to a place in the plane."""
+    found = cloud(view)
+    away = np.square(found.places[:, :2] - np.array([x, y][: found.places.shape[1]])).sum(1)
+    return found.labels[[away.argmin()]]
+
+
 def pack(chosen: Points) -> bytes:
     """Bytes for the map: uint32 length of a JSON header, the header, then its columns one after the other, padded to 4 bytes."""
     labels = np.where((chosen.labels < 0) | (chosen.labels >= NO_LABEL), NO_LABEL, chosen.labels)

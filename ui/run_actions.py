@@ -121,7 +121,7 @@ def _ask(row: RunRow, name: str) -> None:
 
 def _order(row: RunRow) -> None:
     """Up and down among one's own waiting runs."""
-    if row.state != "queued" or not owned_by(row, who()):
+    if row.shown != "queued" or not owned_by(row, who()):
         return
     for name, icon, move, help in (EARLIER, LATER):
         if st.button("", key=name, icon=icon, help=help):

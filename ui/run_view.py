@@ -6,14 +6,14 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from aecore.config import flat, writes
+from aecore.config import ConfigError, flat, writes
 from aecore.jobs import marks
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunFolder, RunRow, events, runs
 from aecore.runs import run as read_row
 from aecore.runs.database import OPEN
 from aecore.runs.history import history
-from ui.frame import page_link
+from ui.frame import page_link, problem
 from ui.lab import lab
 from ui.live import live_curves, live_pictures, shown
 from ui.palette import TONES
@@ -72,7 +72,7 @@ def name(row: RunRow) -> None:
 
 def standing_line(row: RunRow) -> None:
     """Where it stands and why, in words, and what it is."""
-    expected = forecast(lab()).get(row.id) if row.state == "queued" else None
+    expected = forecast(lab()).get(row.id) if row.shown == "queued" else None
     sentence = standing(row, expected)
     if row.reason_code == "disk_full" and row.live:
         st.warning(plain(row.reason), icon=":material/hard_drive:")
@@ -172,7 +172,11 @@ def charts(row: RunRow) -> None:
 
 def configuration(folder: RunFolder) -> None:
     """Every field by its path, and the file itself."""
-    config = folder.config()
+    try:
+        config = folder.config()
+    except ConfigError as error:
+        problem(error)
+        return
     values = {path: value_words(value) for path, value in flat(config).items()}
     table = pd.DataFrame({"field": values.keys(), "value": values.values()})
     st.dataframe(table, hide_index=True, height=320, key="config-table")

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 WORDS = {
     "mse": "MSE", "l1": "L1", "l2": "L2", "bce": "BCE", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "elbo": "ELBO", "kl": "KL",
-    "tc": "Beta-TC", "dip": "DIP", "info": "InfoVAE", "iwae": "IWAE", "wae": "WAE", "rae": "RAE", "imq": "IMQ", "rbf": "RBF",
+    "tc": "Beta-TC", "dip": "DIP", "info": "InfoVAE", "iwae": "IWAE", "wae": "WAE", "aae": "AAE", "vamp": "VampPrior", "factor": "FactorVAE", "rae": "RAE", "imq": "IMQ", "rbf": "RBF",
     "II": "II", "vq": "VQ", "fsq": "FSQ", "relu": "ReLU", "leaky_relu": "Leaky ReLU",
     "elu": "ELU", "gelu": "GELU", "silu": "SiLU", "adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rgb": "RGB",
     "cpu": "CPU", "cuda": "CUDA", "mps": "MPS", "fp32": "32 bit", "bf16": "bfloat16", "conv": "Convolutional",

@@ -26,7 +26,7 @@ def shown(value: Any) -> str:
 
 def starts(row: RunRow, expected: Forecast | None, now: float | None = None) -> str:
     """When a run started; of one that waits its place in the queue and when it will start."""
-    if row.state != "queued":
+    if row.shown != "queued":
         return when(row.started, now)
     if expected is None:
         return ordinal(row.position) if row.position else ""
@@ -91,6 +91,8 @@ SPLITS = {"val": "Validation", "test": "Test"}
 
 def what_is_kept(row: RunRow) -> str:
     """What a failed run leaves behind."""
+    if row.reason_code == "folder_lost":
+        return "This line of the table. The curves, the pictures and the checkpoints were in its folder."
     rest = f"the curves and the pictures until step {row.step:,}"
     if row.checkpoint_step == 0:
         return f"The untrained model; {rest}."
@@ -102,6 +104,7 @@ def what_is_kept(row: RunRow) -> str:
 ADVICE = {
     "config": ("Clone it and change what the sentence names.", False),
     "oom": ("Clone it with a smaller batch, a smaller model or smaller images.", False),
+    "folder_lost": ("Put its folder back, from a backup for instance; or delete the run.", True),
     "diverged": ("Clone it with a smaller learning rate, or with gradient clipping.", False),
     "disk_full": ("Make room on the disk of the lab. Then it can go on.", True),
     "exit": ("The last lines of its log are below. Mend what they name, then let it go on.", True),

@@ -61,7 +61,7 @@ def columns(
     pictures: Arrays = {"images": images[:shown], "labels": kept["labels"][:shown], "indices": kept["indices"][:shown]}
     if seen is not test.images and not np.array_equal(seen[:shown], images[:shown]):
         pictures["seen"] = seen[:shown]
-    x_hat = trained.reconstruct(seen)
+    x_hat = trained.reconstruct(seen, kept["labels"])
     step()
     figures = {MODEL: _keep(kept, pictures, MODEL, images, Made(x_hat), shown) | _bound(trained, images, seen, kept)}
     step()
@@ -97,7 +97,7 @@ def _show(pictures: Arrays, name: str, made: Made, shown: int) -> None:
 
 
 def _bound(trained: Trained, images: np.ndarray, seen: np.ndarray, kept: Arrays) -> dict[str, Any]:
-    found = bound(trained.model, images, trained.facts, seen)
+    found = bound(trained.model, images, trained.facts, seen, kept["labels"])
     if found is None:
         return {}
     kept[f"{MODEL}.kl"] = found.kl

@@ -7,14 +7,21 @@ from aecore.config import Facts
 from aecore.models import Autoencoder
 
 
-def evaluate(model: Autoencoder, images: np.ndarray, facts: Facts, seen: np.ndarray | None = None) -> dict[str, float]:
+def evaluate(
+    model: Autoencoder,
+    images: np.ndarray,
+    facts: Facts,
+    seen: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+) -> dict[str, float]:
     """{'mse', 'psnr', 'ssim', 'n'}: means over images (N, C, H, W) uint8, each against its reconstruction as a picture.
 
     PSNR is the mean of the images' PSNR, in dB, not the PSNR of the mean error. With `seen`, what the encoder sees instead
-    of the images, reconstructions are made from that, and {'psnr_seen', 'gain'} come on top: see `gain`.
+    of the images, reconstructions are made from that, and {'psnr_seen', 'gain'} come on top: see `gain`. `labels` (N,) are
+    needed where the decoder asks for them.
     """
     seen = images if seen is None else seen
-    x_hat = reconstruct(model, seen, facts)
+    x_hat = reconstruct(model, seen, facts, labels)
     figures = {name: float(measure(images, x_hat).mean()) for name, measure in MEASURES.items()}
     return figures | {"n": float(len(images))} | ({} if seen is images else gain(images, seen, x_hat))
 

@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 import torch
 
-from aecore.analysis.passes import parts, pictures
+from aecore.analysis.passes import of_part, parts, pictures
 from aecore.config import Facts
 from aecore.models import Autoencoder
 
@@ -22,29 +22,27 @@ def encode(model: Autoencoder, images: np.ndarray, facts: Facts, batch: int | No
     return np.concatenate(codes)
 
 
-def decode(model: Autoencoder, codes: np.ndarray, facts: Facts) -> np.ndarray:
-    """Codes (N, numbers of one code) as images (N, C, H, W) uint8.
+def decode(model: Autoencoder, codes: np.ndarray, facts: Facts, labels: np.ndarray | None = None) -> np.ndarray:
+    """Codes (N, numbers of one code) as images (N, C, H, W) uint8; of these labels (N,), where the decoder asks for them.
 
     Raises:
-        ValueError: for codes of another size.
+        ValueError: for codes of another size, or where labels are missing.
     """
     size = prod(model.code_shape)
     if codes.ndim != 2 or codes.shape[1] != size:
         raise ValueError(f"A code of this model is {size} numbers, but these are {' x '.join(map(str, codes.shape))}.")
     z = torch.from_numpy(np.ascontiguousarray(codes, np.float32)).reshape(-1, *model.code_shape)
-    images = [np.empty((0, *facts.shape), np.uint8)]
+    images, size = [np.empty((0, *facts.shape), np.uint8)], model.evaluation_batch
     with model.evaluating():
-        images += [
-            pictures(model.decode(part.to(model.device)), facts)
-            for part in z.split(model.evaluation_batch)
-            if len(part)
-        ]
+        for first in range(0, len(z), size):
+            part = z[first : first + size].to(model.device)
+            images.append(pictures(model.decode(part, of_part(model, labels, first, len(part))), facts))
     return np.concatenate(images)
 
 
 def has_prior(model: Autoencoder) -> bool:
     """Whether new images can be made from codes of a prior."""
-    return bool(model.encoder.bottleneck.has_prior or model.objective.samples_prior)
+    return model.has_prior
 
 
 def prior(model: Autoencoder, n: int, seed: int) -> np.ndarray:
@@ -52,7 +50,7 @@ def prior(model: Autoencoder, n: int, seed: int) -> np.ndarray:
     like = torch.empty(n, *model.code_shape, device=model.device)
     generator = torch.Generator(model.device).manual_seed(seed)
     with model.evaluating():
-        return model.encoder.bottleneck.prior(like, generator).flatten(1).float().cpu().numpy()
+        return model.prior(like, generator).flatten(1).float().cpu().numpy()
 
 
 def drawn_and_prior(

@@ -12,7 +12,7 @@ def operations(model: Autoencoder, facts: Facts) -> int:
 
     Activations, norms and biases are not counted, as is the custom.
     """
-    x = torch.zeros(1, *facts.shape, device=model.device)
+    x, label = torch.zeros(1, *facts.shape, device=model.device), torch.zeros(1, dtype=torch.int64, device=model.device)
     with model.evaluating(), FlopCounterMode(display=False) as counter:
-        model(Batch(x, x))
+        model(Batch(x, x, label))
     return int(counter.get_total_flops())

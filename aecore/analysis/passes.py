@@ -28,6 +28,13 @@ def parts(model: Autoencoder, images: np.ndarray, facts: Facts, batch: int | Non
         yield normalise(part.to(model.device), facts.value_range)
 
 
+def of_part(model: Autoencoder, labels: np.ndarray | None, first: int, n: int) -> Tensor | None:
+    """The labels (n,) of the images from number `first` on, on the model's device; None where its decoder asks for none."""
+    if labels is None or not model.labels:
+        return None
+    return torch.from_numpy(labels[first : first + n].astype(np.int64)).to(model.device)
+
+
 def pictures(x_hat: Tensor, facts: Facts) -> np.ndarray:
     """Model space (B, C, H, W) to uint8 images."""
     image: Tensor = to_image(x_hat, facts.value_range)

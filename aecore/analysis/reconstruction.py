@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from aecore.analysis.passes import parts, pictures
+from aecore.analysis.passes import of_part, parts, pictures
 from aecore.config import Facts
 from aecore.models import Autoencoder
 
@@ -15,15 +15,20 @@ CHUNK = 1 << 19
 """Pixels that are compared at once: SSIM needs about 20 numbers for each in between."""
 
 
-def reconstruct(model: Autoencoder, images: np.ndarray, facts: Facts, batch: int | None = None) -> np.ndarray:
-    """Images (N, C, H, W) uint8 encoded and decoded, as uint8 of the same shape.
+def reconstruct(
+    model: Autoencoder, images: np.ndarray, facts: Facts, labels: np.ndarray | None = None, batch: int | None = None
+) -> np.ndarray:
+    """Images (N, C, H, W) uint8 encoded and decoded, as uint8 of the same shape; as images of these labels (N,), where the
+    decoder asks for them.
 
     Raises:
-        ValueError: where the images have another shape than those that the model was trained on.
+        ValueError: where the images have another shape than those that the model was trained on, or labels are missing.
     """
-    results = [np.empty((0, *facts.shape), np.uint8)]
+    results, done = [np.empty((0, *facts.shape), np.uint8)], 0
     with model.evaluating():
-        results += [pictures(model.decode(model.encode(x)), facts) for x in parts(model, images, facts, batch)]
+        for x in parts(model, images, facts, batch):
+            results.append(pictures(model.decode(model.encode(x), of_part(model, labels, done, len(x))), facts))
+            done += len(x)
     return np.concatenate(results)
 
 

@@ -39,12 +39,13 @@ class Sampler:
 
     def __init__(self, data: Data, model: Autoencoder, config: RunConfig):
         self.images, self.facts = data.watch_images, data.facts
+        self.labels = data.watch_labels
         self.seen = seen_on(config, self.images, self.facts)
         labels, indices = data.watch_labels.cpu().numpy(), data.watch_indices
         self.points = min(POINTS, max(1, LARGEST_CODES // prod(model.code_shape)))
         self.shown = _one_class_after_another(labels)[:PICTURES]
         shown = torch.from_numpy(self.shown).to(self.images.device)
-        self.seen_shown = self.seen[shown]
+        self.seen_shown, self.labels_shown = self.seen[shown], self.labels[shown]
         self.inputs = Inputs(
             self.images[shown].cpu().numpy(),
             labels[self.shown],
@@ -64,16 +65,17 @@ class Sampler:
         errors: list[Tensor] = []
         with model.evaluating():
             size = model.evaluation_batch
-            for images, seen in zip(self.images.split(size), self.seen.split(size), strict=True):
+            parts = (self.images.split(size), self.seen.split(size), self.labels.split(size))
+            for images, seen, label in zip(*parts, strict=True):
                 target = normalise(images, self.facts.value_range)  # (B, C, H, W)
                 z = model.encode(normalise(seen, self.facts.value_range))
                 missing = self.points - sum(map(len, codes))
                 if missing > 0:
                     codes.append(z[:missing].flatten(1).float())
-                difference = (model.decode(z).clamp(low, high) - target) / (high - low)
+                difference = (model.decode(z, label).clamp(low, high) - target) / (high - low)
                 errors.append(difference.square().mean(dim=(1, 2, 3)))
             x = normalise(self.seen_shown, self.facts.value_range)
-            x_hat = pictures(model.decode(model.encode(x)), self.facts)
+            x_hat = pictures(model.decode(model.encode(x), self.labels_shown), self.facts)
         return Sample(x_hat, torch.cat(codes).cpu().numpy(), torch.cat(errors).cpu().numpy())
 
 

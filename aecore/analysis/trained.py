@@ -31,9 +31,12 @@ class Trained(NamedTuple):
         """A torch module of its own: z (N, *code_shape) -> x_hat (N, C, H, W) in the range of its last layer."""
         return self.model.decoder
 
-    def reconstruct(self, images: np.ndarray) -> np.ndarray:
-        """uint8 images -> uint8 images. Raises ValueError for images of another shape."""
-        return reconstruction.reconstruct(self.model, images, self.facts)
+    def reconstruct(self, images: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+        """uint8 images -> uint8 images, as images of these labels (N,) where `model.labels` of the config is not 'none'.
+
+        Raises ValueError for images of another shape, or where labels are missing.
+        """
+        return reconstruction.reconstruct(self.model, images, self.facts, labels)
 
     def see(self, images: np.ndarray) -> np.ndarray:
         """What the encoder sees of uint8 images under the run's task, as uint8 images: themselves for the identity."""
@@ -43,9 +46,9 @@ class Trained(NamedTuple):
         """uint8 images -> codes (N, numbers of one code) float32. Raises ValueError for images of another shape."""
         return latent.encode(self.model, images, self.facts)
 
-    def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Codes (N, numbers of one code) -> uint8 images. Raises ValueError for codes of another size."""
-        return latent.decode(self.model, codes, self.facts)
+    def decode(self, codes: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+        """Codes (N, numbers of one code) -> uint8 images; labels as above. Raises ValueError for codes of another size."""
+        return latent.decode(self.model, codes, self.facts, labels)
 
 
 def load_trained(folder: Path, best: bool = False) -> Trained:

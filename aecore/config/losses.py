@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from aecore.config.backbones import Backbone
+from aecore.config.backbones import Backbone, ConvBackbone
 from aecore.config.base import Config
 from aecore.config.bottlenecks import Bottleneck
 
@@ -42,3 +42,13 @@ class Objective(Config):
                 "from a finite set, where there is nothing to shrink or to shift: use the objective 'reconstruction'."
             }
         return {}
+
+
+def own_image_only(kind: str, backbone: Backbone) -> dict[str, str]:
+    """{path: sentence} where the objective `kind` needs the code of an image to depend on no other, and the backbone has it otherwise."""
+    if not isinstance(backbone, ConvBackbone) or backbone.norm != "batch":
+        return {}
+    return {
+        "model.backbone.norm": f"model.backbone.norm is 'batch', but the objective {kind!r} needs a code that depends "
+        "on its own image only: use the norm 'none'."
+    }

@@ -5,9 +5,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from aecore.config.backbones import Backbone, ConvBackbone
+from aecore.config.adversarial import AaeObjective, FactorObjective
+from aecore.config.backbones import Backbone
 from aecore.config.bottlenecks import Bottleneck, VectorBottleneck
-from aecore.config.losses import Objective
+from aecore.config.losses import Objective, own_image_only
 from aecore.config.variational import (
     MMD_TITLE,
     DipObjective,
@@ -16,6 +17,7 @@ from aecore.config.variational import (
     IwaeObjective,
     Mmd,
     TcObjective,
+    VampObjective,
 )
 
 
@@ -94,12 +96,7 @@ class ContractiveObjective(Objective):
     terms: ClassVar[Mapping[str, str]] = {"contraction": "squared norm of the encoder's Jacobian, weighted"}
 
     def misfits(self, backbone: Backbone, bottleneck: Bottleneck) -> dict[str, str]:
-        if isinstance(backbone, ConvBackbone) and backbone.norm == "batch":
-            return {
-                "model.backbone.norm": "model.backbone.norm is 'batch', but the objective 'contractive' needs a code that depends "
-                "on its own image only: use the norm 'none'."
-            }
-        return super().misfits(backbone, bottleneck)
+        return own_image_only("contractive", backbone) or super().misfits(backbone, bottleneck)
 
 
 class RaeObjective(Objective):
@@ -130,7 +127,10 @@ ObjectiveConfig = Annotated[
     | DipObjective
     | InfoObjective
     | IwaeObjective
+    | VampObjective
+    | FactorObjective
     | WaeObjective
+    | AaeObjective
     | SparseObjective
     | ContractiveObjective
     | RaeObjective,

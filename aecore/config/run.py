@@ -2,7 +2,7 @@
 
 import json
 import math
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -10,7 +10,7 @@ from aecore.config.backbones import ConvBackbone, DenseBackbone
 from aecore.config.base import Config, ConfigError, sentences
 from aecore.config.bottlenecks import BottleneckConfig, FeatureMapBottleneck, VectorBottleneck, size
 from aecore.config.data import DataConfig
-from aecore.config.facts import Shape
+from aecore.config.facts import Facts, Shape
 from aecore.config.objectives import ObjectiveConfig, ReconstructionObjective
 from aecore.config.tasks import AnyTask, IdentityTask
 from aecore.config.training import TrainingConfig
@@ -18,6 +18,7 @@ from aecore.config.training import TrainingConfig
 SCHEMA_VERSION = 1
 
 BackboneConfig = Annotated[DenseBackbone | ConvBackbone, Field(discriminator="kind")]
+Labels = Literal["none", "conditional", "swap"]
 TaskConfig = Annotated[AnyTask, Field(discriminator="kind")]
 
 
@@ -27,6 +28,12 @@ class ModelConfig(Config):
     backbone: BackboneConfig = Field(DenseBackbone(), title="Backbone", description="What layers.")
     bottleneck: BottleneckConfig = Field(VectorBottleneck(), title="Bottleneck", description="What kind of code.")
     objective: ObjectiveConfig = Field(ReconstructionObjective(), title="Objective", description="What is minimised.")
+    labels: Labels = Field(
+        "none",
+        title="Labels",
+        description="none: not used. conditional: the decoder is told the label of the image. swap: a decoder for each label, "
+        "so that the code of one label's image can be decoded as another's.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -41,6 +48,11 @@ class ModelConfig(Config):
                 "model.backbone.hidden must be empty for a feature_map bottleneck: dense layers lose the map."
             )
         problems |= objective.misfits(backbone, bottleneck)
+        if self.labels == "swap" and isinstance(backbone, ConvBackbone) and backbone.norm == "batch":
+            problems["model.labels"] = (
+                "model.labels is 'swap', but model.backbone.norm is 'batch': each decoder has only its own label's part of a "
+                "batch to normalise by. Use another norm, or the labels 'conditional'."
+            )
         if objective.loss == "bce" and backbone.output != "sigmoid":
             problems["model.backbone.output"] = (
                 f"model.backbone.output is {backbone.output!r}, but the loss 'bce' needs 'sigmoid', so that outputs lie in [0,1]."
@@ -85,11 +97,18 @@ class RunConfig(Config):
             raise ConfigError(problems)
         return self
 
-    def suits(self, shape: Shape) -> None:
-        """Raises ConfigError where the layers or the task do not go with images of `shape` (C, H, W)."""
-        self.model.code_shape(shape)
-        if sentence := self.task.refusal(shape):
+    def suits(self, facts: Facts) -> None:
+        """Raises ConfigError where the layers, the task or the use of labels do not go with images of `facts`."""
+        self.model.code_shape(facts.shape)
+        if sentence := self.task.refusal(facts.shape):
             raise ConfigError({"task.kind": sentence})
+        classes = len(self.training.classes or facts.class_names)
+        if self.model.labels != "none" and classes < 2:
+            sentence = (
+                f"model.labels is {self.model.labels!r}, but the images have {'one label' if classes else 'no labels'}: at least "
+                "two are needed. Use the labels 'none', or other images."
+            )
+            raise ConfigError({"model.labels": sentence})
 
     def _alone(self) -> dict[str, str]:
         """Why several processes cannot train it together."""

@@ -76,6 +76,13 @@ class SlurmSettings(Config):
     python: Line = Field(
         "", title="Python", description="The interpreter on the nodes; the supervisor's own when empty."
     )
+    waiting: int = Field(
+        2,
+        ge=1,
+        le=1000,
+        title="Waiting in Slurm",
+        description="Runs of a kind that wait in Slurm at a time; the others wait in the lab.",
+    )
     poll_seconds: float = Field(
         2,
         ge=0.1,

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from aecore.config.backbones import Backbone
 from aecore.config.base import Config, ConfigError
 from aecore.config.bottlenecks import Bottleneck
-from aecore.config.losses import LOSS, Loss, Objective
+from aecore.config.losses import LOSS, Loss, Objective, own_image_only
 
 
 class Variational(Objective):
@@ -205,3 +205,17 @@ class IwaeObjective(Variational):
     )
 
     terms: ClassVar[Mapping[str, str]] = {"importance": "bound without the mean reconstruction, nats per image"}
+
+
+class VampObjective(Variational):
+    """ELBO with a prior that is learnt: the posteriors of inputs that are learnt, mixed. Tomczak & Welling 2018 (VampPrior)."""
+
+    kind: Literal["vamp"] = "vamp"
+    components: int = Field(
+        100, ge=1, le=4096, title="Pseudo-inputs", description="Learnt images whose posteriors, mixed, are the prior."
+    )
+
+    terms: ClassVar[Mapping[str, str]] = {"kl": "KL to the learnt prior, from one code of each image, weighted, nats"}
+
+    def misfits(self, backbone: Backbone, bottleneck: Bottleneck) -> dict[str, str]:
+        return own_image_only("vamp", backbone) or super().misfits(backbone, bottleneck)

@@ -46,7 +46,7 @@ def analyse(work: Work) -> None:
             loaded = data.load(config.data, split, work.lab.data_roots)
             indices = chosen(loaded, config, int(np.prod(trained.model.code_shape)))
             taken = loaded.take(indices)
-            splits[split] = _measured(trained, taken.images, step) | {"labels": taken.labels, "indices": indices}
+            splits[split] = _measured(trained, taken, step) | {"labels": taken.labels, "indices": indices}
             splits[split] |= {f"factor.{name}": values for name, values in taken.factors.items()}
     found, beside = _test_images(trained, work, step)
     found |= {"code": code_quality(trained, splits, work.lab.data_roots)}
@@ -66,9 +66,9 @@ def figures(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     """
     config = trained.config
     train = data.choose(data.load(config.data, "train", roots), config.training).images
-    test = data.of_classes(data.load(config.data, "test", roots), config.training).images
-    found = evaluation.evaluate(trained.model, test, trained.facts, trained.see(test))
-    compared = _compared(train, test, fit(train, int(np.prod(trained.model.code_shape))))
+    test = data.of_classes(data.load(config.data, "test", roots), config.training)
+    found = evaluation.evaluate(trained.model, test.images, trained.facts, trained.see(test.images), test.labels)
+    compared = _compared(train, test.images, fit(train, int(np.prod(trained.model.code_shape))))
     return {"test": found, "baselines": compared} | _anomalies(trained, roots)
 
 
@@ -81,7 +81,7 @@ def _test_images(trained: Trained, work: Work, step: Callable[[], None]) -> tupl
     test, watched = whole.take(indices), None if inputs is None else inputs.images
     fitted = fit(train, int(np.prod(trained.model.code_shape)))
     step()
-    found = evaluation.evaluate(trained.model, test.images, trained.facts, trained.see(test.images))
+    found = evaluation.evaluate(trained.model, test.images, trained.facts, trained.see(test.images), test.labels)
     made = columns(trained, train, test, indices, fitted, watched, step)
     return {"test": found, "baselines": _compared(train, test.images, fitted)} | _anomalies(trained, roots), made
 
@@ -105,7 +105,7 @@ def _anomalies(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     strange = np.isin(split.labels, [split.class_names.index(name) for name in left_out])
     if strange.all() or not strange.any():
         return {}
-    errors = _measured(trained, split.images, lambda: None)["errors"]
+    errors = _measured(trained, split, lambda: None)["errors"]
     return {"anomalies": {"left_out": left_out, **anomalies.detection(errors, strange)}}
 
 
@@ -135,11 +135,11 @@ def _compared(train: np.ndarray, test: np.ndarray, fitted: PCA) -> dict[str, Any
     }
 
 
-def _measured(trained: Trained, images: np.ndarray, step: Callable[[], None]) -> dict[str, np.ndarray]:
-    codes, errors, seen = [], [], trained.see(images)
-    for begin in range(0, len(images), CHUNK):
+def _measured(trained: Trained, split: data.Split, step: Callable[[], None]) -> dict[str, np.ndarray]:
+    codes, errors, seen = [], [], trained.see(split.images)
+    for begin in range(0, len(seen), CHUNK):
         part = slice(begin, begin + CHUNK)
         codes.append(trained.encode(seen[part]))
-        errors.append(reconstruction.mse(images[part], trained.decode(codes[-1])))
+        errors.append(reconstruction.mse(split.images[part], trained.decode(codes[-1], split.labels[part])))
         step()
     return {"codes": np.concatenate(codes), "errors": np.concatenate(errors).astype(np.float32)}

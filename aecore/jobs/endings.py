@@ -22,9 +22,16 @@ class Ending(NamedTuple):
     """What is written into the job when it fails."""
 
     reason_code: str
-    """config, disk_full, oom, diverged, exit, signal, host_lost or no_start."""
+    """config, disk_full, folder_lost, oom, diverged, exit, signal, host_lost or no_start."""
     reason: str
     exit_code: int
+
+
+FOLDER_LOST = Ending(
+    "folder_lost",
+    "The run's folder was deleted, moved or made unreadable while it was going. What it had saved was in there.",
+    CONFIG,
+)
 
 
 def explain(error: BaseException) -> Ending:

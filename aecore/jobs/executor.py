@@ -33,7 +33,7 @@ class Executor(Protocol):
 
     name: str
     holds_queue: bool
-    """True: it is handed everything at once and keeps its own queue. False: only what fits now."""
+    """True: it keeps a queue of its own, in which the next few jobs wait. False: it is handed only what fits now."""
 
     def free_slots(self, job: Job) -> int:
         """Places that are free for a job of this pool; 0 where the engine does not answer."""
@@ -64,6 +64,12 @@ class Executor(Protocol):
 
     def position(self, jobs: Sequence[Job]) -> dict[int, str]:
         """What the engine itself says of waiting jobs, by job id; empty where the lab's own queue is the only one."""
+
+    def displaced(self, waiting: Sequence[Job], handed: Sequence[Job]) -> list[Job]:
+        """Of the jobs that wait in the engine's own queue those that it would start before one whose turn comes first."""
+
+    def take_back(self, jobs: Sequence[Job]) -> None:
+        """Take jobs out of the engine's own queue; one that it has started in the meantime finds its job gone and leaves."""
 
     def tend(self, live: Collection[int]) -> None:
         """Once a tick: housekeeping. `live` are the jobs that run or wait."""

@@ -26,6 +26,7 @@ SOON = 5.0
 """Seconds from now that are told as 'in a moment'."""
 MODEL = ("dataset", "backbone", "bottleneck", "code_size")
 """Columns of the runs' table that say what is trained on what."""
+SCHEDULED = "The cluster's scheduler decides when it starts."
 UNMEASURED = "No run like it was measured yet."
 
 
@@ -54,6 +55,7 @@ class _Open(NamedTuple):
     steps_per_second: float | None
     heartbeat: float | None
     reason_code: str
+    reason: str
     sweep: str | None
     at_once: int | None
     dataset: str
@@ -84,13 +86,12 @@ def forecast(lab: Lab, now: float | None = None) -> dict[str, Forecast]:
     now = time.time() if now is None else now
     with database.reading(lab.engine) as connection:
         found = [_Open(*row) for row in connection.execute(OPEN_ONES)]
-        waiting = [job for job in found if job.state == "queued" and job.engine is None]
+        waiting = [job for job in found if _waits(job)]
         measured = _measured(connection, found) if waiting else []
     if not waiting:
         return {}
     if lab.settings.executor != "local":
-        sentence = "The cluster's scheduler decides when it starts."
-        return {job.run_id: Forecast(place, None, None, sentence) for place, job in enumerate(waiting, 1)}
+        return {job.run_id: Forecast(place, None, None, SCHEDULED) for place, job in enumerate(waiting, 1)}
     return _simulate(_Room(lab, measured), [job for job in found if job.state in LIVE], waiting, now)
 
 
@@ -174,6 +175,12 @@ class _Room:
             return None
 
 
+def _waits(job: _Open) -> bool:
+    """In the lab's queue, or in the engine's own; runs in the foreground wait for nobody."""
+    handed = job.state == "starting" and job.reason.startswith(database.WAITS)
+    return handed or (job.state == "queued" and job.engine is None)
+
+
 def _simulate(room: _Room, live: Sequence[_Open], waiting: Sequence[_Open], now: float) -> dict[str, Forecast]:
     """Fill the slots in the order of the queue. A slot is free at a moment; at infinity where nobody knows."""
     free = {pool: _free(room, pool, live, now) for pool in set(room.slots)}
@@ -224,14 +231,10 @@ def _next(
 def _free(room: _Room, pool: str, live: Sequence[_Open], now: float) -> list[tuple[float, str]]:
     """A heap: when each slot of a pool is free, and of which run."""
     count = room.slots.count(pool)
-    mine = [job for job in live if _holds(room, job, pool)]
+    mine = [job for job in live if job.engine != "foreground" and room.pool(job) == pool]
     taken = sorted((_release(room, job, now), job.run_id) for job in mine for _ in range(job.slots))
     surplus = max(0, len(taken) - count)  # there were more slots when they began: the first to end make no room
     return sorted([*taken[surplus:], *[(now, "")] * (count - len(taken))])
-
-
-def _holds(room: _Room, job: _Open, pool: str) -> bool:
-    return job.engine != "foreground" and room.pool(job) == pool
 
 
 def _release(room: _Room, job: _Open, now: float) -> float:

@@ -121,6 +121,12 @@ class LocalExecutor:
     def position(self, jobs: Sequence[Job]) -> dict[int, str]:
         return {}
 
+    def displaced(self, waiting: Sequence[Job], handed: Sequence[Job]) -> list[Job]:
+        return []
+
+    def take_back(self, jobs: Sequence[Job]) -> None:
+        raise AssertionError("nothing waits here")
+
     def tend(self, live: Collection[int]) -> None:
         """Once a tick: collect the children whose jobs ended by their own word, and warm new ones."""
         for job_id in [job_id for job_id in self.children if job_id not in live]:

@@ -93,8 +93,8 @@ def submit(
         ConfigError: where the data set is unknown, or the model or the task does not fit its images.
         LabError: where the lab cannot be written.
     """
-    shape = data.facts(config.data, lab.data_roots).shape
-    config.suits(shape)
+    facts = data.facts(config.data, lab.data_roots)
+    config.suits(facts)
     submission = hashlib.sha256(f"{owner}\n{nonce}\n{writes(config)}".encode()).hexdigest() if nonce else None
     values = {
         "name": config.name or config.data.name,
@@ -102,7 +102,7 @@ def submit(
         "dataset": config.data.name,
         "backbone": config.model.backbone.kind,
         "bottleneck": config.model.bottleneck.kind,
-        "code_size": config.model.code_size(shape),
+        "code_size": config.model.code_size(facts.shape),
         "epochs": config.training.epochs,
         "created": time.time(),
         "parent": parent,
@@ -267,7 +267,12 @@ def admitted(live: Sequence[Job], waiting: Sequence[Job]) -> tuple[list[Job], li
 
 def in_order(waiting: list[Job]) -> list[Job]:
     """Waiting jobs as they start; those that somebody trains in the foreground are not the supervisor's."""
-    return sorted((job for job in waiting if job.engine is None), key=lambda job: (-job.priority, job.place))
+    return by_turn([job for job in waiting if job.engine is None])
+
+
+def by_turn(jobs: list[Job]) -> list[Job]:
+    """Priority, then first come first served."""
+    return sorted(jobs, key=lambda job: (-job.priority, job.place))
 
 
 def _jobs(lab: Lab, condition: Any) -> list[Job]:

@@ -105,10 +105,10 @@ def later(lab: Lab, run_id: str, by: str) -> bool:
 
 def _swap_places(lab: Lab, run_id: str, by: str, way: int) -> bool:
     row = run(lab, run_id)
-    if row.state != "queued":
+    if row.shown != "queued":
         raise LabError(f"{run_id} is {row.shown}: only a run that waits can be moved in the queue.")
     with database.writing(lab.engine) as connection:
-        mine = (jobs.c.state == "queued") & (jobs.c.owner == row.owner) & (jobs.c.kind == "train")
+        mine = database.in_line() & (jobs.c.owner == row.owner) & (jobs.c.kind == "train")
         waiting = list(connection.execute(select(jobs).where(mine).order_by(jobs.c.priority.desc(), jobs.c.place)))
         at = next((i for i, job in enumerate(waiting) if job.id == row.job_id), None)
         if at is None or not 0 <= at + way < len(waiting) or waiting[at + way].priority != waiting[at].priority:

@@ -19,15 +19,15 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from aecore.jobs import endings, locks, queue, trash
+from aecore.jobs import locks, queue, trash
 from aecore.jobs.burial import bury
+from aecore.jobs.dispatch import dispatch, explain, note_reference, take_back
 from aecore.jobs.executor import Busy, Executor, Status
 from aecore.jobs.local import LocalExecutor
 from aecore.jobs.queue import Job
 from aecore.jobs.slurm import SlurmExecutor
-from aecore.jobs.states import move
 from aecore.jobs.wake import Alarm, wake
-from aecore.runs import Lab, LabError, database
+from aecore.runs import Lab, LabError
 
 TICK, REST = 0.2, 1.0
 """Seconds between looks when nobody wakes it: while there is work, and while there is none."""
@@ -181,8 +181,11 @@ class Supervisor:
         if statuses is not None:  # an engine that does not answer changes nothing
             for job in live:
                 self._look_at(job, statuses[job.id])
-            self._tell(live)
+            if any(status.gone for status in statuses.values()):
+                live, waiting = queue.at_hand(self.lab)  # what died goes on before those that wait behind it
         may, held = queue.admitted(live, waiting)
+        if statuses is not None:
+            take_back(self.lab, self.executor, may, self._tell(live))
         dispatch(self.lab, self.executor, may)
         self._hold(held)
         ids = {job.id for job in live}
@@ -198,18 +201,19 @@ class Supervisor:
         elif job.want != "run":
             self._stop(job)
         elif job.engine_ref is None and status.ref is not None:
-            _note_reference(self.lab, job.id, status.ref)  # a supervisor before this one was ended before it did
+            note_reference(self.lab, job.id, status.ref)  # a supervisor before this one was ended before it did
 
-    def _tell(self, live: list[Job]) -> None:
-        """Write what the engine says of jobs that wait there."""
+    def _tell(self, live: list[Job]) -> list[Job]:
+        """Write what the engine says of jobs that wait there. Returns those that are still wanted."""
         handed = [job for job in live if job.state == "starting"]
         said = self.executor.position(handed)
         for job in handed:
-            _explain(self.lab, job, said.get(job.id, ""))
+            explain(self.lab, job, said.get(job.id, ""))
+        return [job for job in handed if job.id in said and job.want == "run"]
 
     def _hold(self, held: list[Job]) -> None:
         for job in held:
-            _explain(self.lab, job, f"its sweep trains {job.at_once} at once")
+            explain(self.lab, job, f"its sweep trains {job.at_once} at once")
 
     def _forget(self, live: set[int]) -> None:
         """Of jobs that left, so that one that comes back is asked again."""
@@ -228,56 +232,6 @@ class Supervisor:
             elif now - self.asked[job.id] > self.lab.settings.stop_grace_seconds and job.id not in self.killed:
                 self.executor.stop(job, hard=True)
                 self.killed.add(job.id)
-
-
-def dispatch(lab: Lab, executor: Executor, waiting: list[Job]) -> None:
-    """Start what fits, strictly in order within each pool: nobody overtakes."""
-    full: set[str] = set()
-    for job in waiting:
-        if job.slots > executor.most_slots(job):
-            _impossible(lab, job, executor.most_slots(job))
-        elif job.pool not in full and not (executor.free_slots(job) >= job.slots and start(lab, executor, job)):
-            full.add(job.pool)
-            _explain(lab, job, executor.waits(job))
-
-
-def _explain(lab: Lab, job: Job, why: str) -> None:
-    """Say why a job that was not started yet waits, where that is not just its turn. No event: it comes and goes."""
-    reason = f"Waits: {why}." if why else ""
-    if reason != job.reason and (why or job.reason.startswith("Waits: ")):
-        jobs = database.jobs
-        waiting = jobs.update().where(jobs.c.id == job.id, jobs.c.state == job.state)
-        with database.writing(lab.engine) as connection:
-            connection.execute(waiting.values(reason=reason))
-
-
-def _impossible(lab: Lab, job: Job, most: int) -> None:
-    reason = f"training.processes is {job.slots}, but this lab has {most} places for it: use at most {most}."
-    move(lab, job.id, "failed", by="supervisor", reason=reason, reason_code="config")
-
-
-def start(lab: Lab, executor: Executor, job: Job) -> bool:
-    """Hand one job to the engine. Returns whether the queue may go on."""
-    if not move(lab, job.id, "starting", by="supervisor", engine=executor.name, engine_ref=None):
-        return True  # cancelled in the meantime
-    try:
-        ref = executor.submit(job)
-    except Busy as error:
-        move(lab, job.id, "queued", by="supervisor", reason=f"Waits: {error}.")
-        return False
-    except (OSError, LabError) as error:
-        reason = f"The run's process could not be started. {endings.explain(error).reason}"
-        move(lab, job.id, "failed", by="supervisor", reason=reason, reason_code="no_start")
-        return True
-    _note_reference(lab, job.id, ref)
-    return True
-
-
-def _note_reference(lab: Lab, job_id: int, ref: str) -> None:
-    jobs = database.jobs  # the trainer may have been quicker: it writes the same
-    statement = jobs.update().where(jobs.c.id == job_id, jobs.c.engine_ref.is_(None)).values(engine_ref=ref)
-    with database.writing(lab.engine) as connection:
-        connection.execute(statement)
 
 
 if __name__ == "__main__":

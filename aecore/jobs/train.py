@@ -157,7 +157,8 @@ def _figures(config: RunConfig, recorder: Recorder, prepared: training.Data) -> 
     """What result.json holds: the last figures on the watched split."""
     split = data.watch_split(config.data)
     images = prepared.watch_images.cpu().numpy()
-    found = evaluate(recorder.state.model, images, prepared.facts, seen(config, images, prepared.facts))
+    labels, facts = prepared.watch_labels.cpu().numpy(), prepared.facts
+    found = evaluate(recorder.state.model, images, facts, seen(config, images, facts), labels)
     model = recorder.folder.model() or {}
     return {
         "split": split,

@@ -54,6 +54,8 @@ def perform(work: Work) -> int:
         return endings.REFUSED
     except Exception as error:
         room.unlink(missing_ok=True)
+        if not work.folder.reachable:
+            return _say(work, "failed", endings.FOLDER_LOST)
         ending = endings.in_memory(endings.explain(error), work.folder.path, _peak(work))
         if ending.reason_code == "exit":
             _log(work, traceback.format_exc().strip())

@@ -1,21 +1,24 @@
 """Models: a backbone, a bottleneck and an objective each, from three registries. A new one is its module and one line here."""
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import torch
 
 from aecore.config import Facts, ModelConfig
+from aecore.models.adversarial import Adversarial, AdversarialAutoencoder, Factor
 from aecore.models.autoencoder import Autoencoder, Decoder, Encoder
-from aecore.models.batch import Batch, Output, Progress
+from aecore.models.batch import Batch, Output, Progress, Sums
 from aecore.models.bottlenecks import Bottleneck, Code, feature_map, gaussian, sphere, top_k, vector
 from aecore.models.convolutional import convolutional_layers
 from aecore.models.dense import dense_layers
+from aecore.models.labelled import ConditionalDecoder, SwapDecoder
 from aecore.models.layers import ACTIVATIONS, Layers
 from aecore.models.objectives import Contractive, Objective, Reconstruction, Regularised, Sparse, Wasserstein
 from aecore.models.quantised import fsq, use_of_codes, vq
 from aecore.models.summary import Layer, Summary, summarise
-from aecore.models.variational import Dip, Elbo, ImportanceWeighted, Info, TotalCorrelation
+from aecore.models.variational import Dip, Elbo, ImportanceWeighted, Info, TotalCorrelation, VampPrior
 
 BACKBONES: dict[str, Callable[[Any, Any], Layers]] = {"dense": dense_layers, "conv": convolutional_layers}
 """kind -> builder(config, shape of an image)."""
@@ -38,7 +41,10 @@ OBJECTIVES: dict[str, Callable[[Any, Facts], Objective]] = {
     "dip": Dip,
     "info": Info,
     "iwae": ImportanceWeighted,
+    "vamp": VampPrior,
+    "factor": Factor,
     "wae": Wasserstein,
+    "aae": Adversarial,
     "sparse": Sparse,
     "contractive": Contractive,
     "rae": Regularised,
@@ -54,13 +60,28 @@ def build(config: ModelConfig, facts: Facts) -> Autoencoder:
     """
     layers = BACKBONES[config.backbone.kind](config.backbone, facts.shape)
     bottleneck = BOTTLENECKS[config.bottleneck.kind](config.bottleneck, layers.feature_shape, layers.feature_activation)
-    return Autoencoder(
-        Encoder(layers.down, bottleneck.enter),
+    encoder, code_shape = Encoder(layers.down, bottleneck.enter), config.code_shape(facts.shape)
+    decoder = _decoder(config, facts, layers, bottleneck)
+    objective = OBJECTIVES[config.objective.kind](config.objective, facts)
+    objective.meet(prod(code_shape))
+    kind = Autoencoder if objective.opponent is None else AdversarialAutoencoder
+    return kind(encoder, decoder, objective, code_shape, max(layers.widest, bottleneck.enter.scratch))
+
+
+def _decoder(config: ModelConfig, facts: Facts, layers: Layers, bottleneck: Bottleneck) -> Decoder:
+    """Of the layers that are given; those of further labels are built anew."""
+    decoder, labels = (
         Decoder(bottleneck.leave, layers.up, ACTIVATIONS[config.backbone.output]()),
-        OBJECTIVES[config.objective.kind](config.objective, facts),
-        config.code_shape(facts.shape),
-        max(layers.widest, bottleneck.enter.scratch),
+        len(facts.class_names),
     )
+    if config.labels == "conditional":
+        shape = layers.feature_shape
+        is_map = len(config.code_shape(facts.shape)) > 1 and len(shape) == 3
+        return ConditionalDecoder(decoder, (shape[0], 1, 1) if is_map else shape, labels)
+    if config.labels == "swap":
+        one = config.model_copy(update={"labels": "none"})
+        return SwapDecoder([decoder, *(build(one, facts).decoder for _ in range(labels - 1))])
+    return decoder
 
 
 def summary(config: ModelConfig, facts: Facts) -> Summary:
@@ -90,6 +111,7 @@ __all__ = [
     "Output",
     "Progress",
     "Summary",
+    "Sums",
     "build",
     "summarise",
     "summary",

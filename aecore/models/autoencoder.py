@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from aecore.models.batch import Batch, Output, Progress
+from aecore.models.batch import Batch, Output, Progress, Sums
 from aecore.models.bottlenecks import Code, Enter, EnterGaussian
 from aecore.models.heap import without_holes
-from aecore.models.objectives import Objective, Parts
+from aecore.models.objectives import Objective, Opponent, Parts
 
 SMALLEST_BATCH, LARGEST_BATCH = 32, 256
 WIDEST_BATCH = 1 << 20
@@ -46,11 +46,15 @@ class Decoder(nn.Module):
         super().__init__()
         self.bottleneck, self.layers, self.output = leave, layers, output
 
-    def forward(self, z: Tensor) -> Tensor:
-        x_hat: Tensor = self.output(self.logits(z))
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """`label` (B,) int64 for decoders that ask for it. Raises ValueError where it is missing there."""
+        x_hat: Tensor = self.output(self.logits(z, label))
         return x_hat
 
-    def logits(self, z: Tensor) -> Tensor:
+    labels = 0
+    """How many labels it asks for; 0 where it asks for none."""
+
+    def logits(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """(B, C, H, W) before the last non-linearity."""
         logits: Tensor = self.layers(self.bottleneck(z))
         return logits
@@ -89,36 +93,65 @@ class Autoencoder(nn.Module):
         return z
 
     def decode(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """(B, *code_shape) -> (B, C, H, W)."""
-        x_hat: Tensor = self.decoder(z)
+        """(B, *code_shape) -> (B, C, H, W), as images of `label` (B,) where `labels` is not 0; Raises ValueError without one there."""
+        x_hat: Tensor = self.decoder(z, label)
         return x_hat
+
+    @property
+    def labels(self) -> int:
+        """How many labels the decoder asks for; 0 where it asks for none."""
+        return self.decoder.labels
+
+    @property
+    def opponent(self) -> Opponent | None:
+        """The network that is trained against it, where there is one."""
+        return self.objective.opponent
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Output:
         """Encode and decode; noise is drawn from `generator`, and only in training mode."""
         code = self.encoder.code(batch.x, generator)
-        logits = self.decoder.logits(code.z).float()  # a loss is computed in 32 bits, whatever the layers use
+        logits = self.decoder.logits(
+            code.z, batch.label
+        ).float()  # a loss is computed in 32 bits, whatever the layers use
         return Output(self.decoder.output(logits), code.z, logits, *code[1:])
 
     def loss_terms(
         self, batch: Batch, output: Output, progress: Progress, generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:
         """Named, already weighted scalars; their sum is exactly what is minimised. What is estimated draws from `generator`."""
-        parts = Parts(self.encode, self.decoder, self.encoder.bottleneck.prior, generator)
-        terms: dict[str, Tensor] = self.objective(batch, output, progress, parts)
+        terms: dict[str, Tensor] = self.objective(batch, output, progress, self.parts(generator))
         return terms if output.commitment is None else terms | {"commitment": output.commitment.mean()}
 
-    def training_step(
-        self, batch: Batch, progress: Progress, generator: torch.Generator | None = None
-    ) -> dict[str, Tensor]:
-        """The terms of one step, to be summed and differentiated. Overridden only where training is unusual."""
-        return self.loss_terms(batch, self(batch, generator), progress, generator)
+    def parts(self, generator: torch.Generator | None) -> Parts:
+        """What an objective may use of this model."""
+        return Parts(
+            self.encode, self.decoder, self.encoder.bottleneck.prior, generator, lambda x: self.encoder.posterior(x)
+        )
 
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n images (n, C, H, W) decoded from the prior. Raises ValueError where the bottleneck has no prior."""
-        bottleneck = self.encoder.bottleneck
-        if not bottleneck.has_prior and not self.objective.samples_prior:
+    def training_step(self, batch: Batch, progress: Progress, generator: torch.Generator | None = None) -> Sums:
+        """The terms of one step, to be summed and differentiated, for each optimiser. Overridden only where training is unusual."""
+        return (self.loss_terms(batch, self(batch, generator), progress, generator),)
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether new images can be made from codes of a prior."""
+        return self.encoder.bottleneck.has_prior or self.objective.samples_prior
+
+    def prior(self, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Codes of the prior, as many as, and of the shape of, `like` (B, *code_shape)."""
+        return self.objective.prior(like, self.parts(generator))
+
+    def sample(self, n: int, generator: torch.Generator | None = None, label: Tensor | None = None) -> Tensor:
+        """n images (n, C, H, W) decoded from the prior, as images of `label` (n,), or of one label after another.
+
+        Raises ValueError where there is no prior.
+        """
+        if not self.has_prior:
             raise ValueError(
-                "This model has no prior to sample from: only a gaussian bottleneck has one, or the objective 'wae' makes one."
+                "This model has no prior to sample from: only a gaussian bottleneck has one, or the objectives 'wae' and 'aae' "
+                "make one."
             )
         like = torch.empty(n, *self.code_shape, device=self.device)
-        return self.decode(bottleneck.prior(like, generator))
+        if label is None and self.labels:
+            label = torch.arange(n, device=self.device) % self.labels
+        return self.decode(self.prior(like, generator), label)

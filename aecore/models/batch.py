@@ -37,6 +37,10 @@ class Output(NamedTuple):
     """(codes,) int64, for quantised bottlenecks: how often each code was taken."""
 
 
+Sums = tuple[dict[str, Tensor], ...]
+"""The named, already weighted scalars of one step, for each optimiser those whose sum it minimises."""
+
+
 class Progress(NamedTuple):
     """How far the training is: for terms whose weight changes along the way."""
 

@@ -19,3 +19,8 @@ def normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
     size = like.shape if part is None else (generator.whole, *like.shape[1:])  # type: ignore[union-attr]
     drawn = torch.randn(size, generator=generator, device=like.device, dtype=like.dtype)
     return drawn if part is None else drawn[part]
+
+
+def even(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Numbers even in [0, 1) of the shape of `like`; for one process alone."""
+    return torch.rand(like.shape, generator=generator, device=like.device)

@@ -27,11 +27,20 @@ class Parts(NamedTuple):
     encode: Callable[[Tensor], Tensor]
     """Images (B, C, H, W) to codes (B, *code_shape), deterministic."""
     decoder: nn.Module
-    """Codes to images; `decoder.logits` and `decoder.output` apart."""
+    """Codes, and labels where it asks for them, to images; `decoder.logits` and `decoder.output` apart."""
     prior: Callable[[Tensor, torch.Generator | None], Tensor]
-    """Codes of the prior, as many as, and of the shape of, those given."""
+    """Codes of the bottleneck's prior, as many as, and of the shape of, those given."""
     generator: torch.Generator | None = None
     """What noise is drawn from."""
+    posterior: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    """Images to mu and log_var (B, latent_dim), for Gaussian bottlenecks."""
+
+
+class Opponent(nn.Module):
+    """A network that is trained against the autoencoder, by an optimiser of its own."""
+
+    rate: float
+    """Its learning rate, as a multiple of the autoencoder's."""
 
 
 class Objective(nn.Module):
@@ -39,6 +48,8 @@ class Objective(nn.Module):
 
     draws = 1
     """Codes that are decoded for each image."""
+    standard_prior = True
+    """Whether a Gaussian code's prior is the standard normal distribution."""
     samples_prior = False
     """Whether codes are made to be distributed like the bottleneck's prior, so that new images can be drawn from it."""
 
@@ -46,6 +57,18 @@ class Objective(nn.Module):
         super().__init__()
         self.losses = PixelLoss(config.loss, facts)
         self.summed = config.summed
+        self.opponent: Opponent | None = None
+
+    def meet(self, code_size: int) -> None:
+        """Told once how many numbers a code has, before anything is trained: for what has layers on the code."""
+
+    def prior(self, like: Tensor, parts: Parts) -> Tensor:
+        """Codes to make new images of, as many as, and of the shape of, `like`: the bottleneck's prior, if nothing else is said."""
+        return parts.prior(like, parts.generator)
+
+    def opposing(self, output: Output, parts: Parts) -> dict[str, Tensor]:
+        """What the opponent minimises, where there is one."""
+        raise NotImplementedError
 
     def forward(
         self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
@@ -136,12 +159,13 @@ class Regularised(Objective):
         self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
     ) -> dict[str, Tensor]:
         assert parts is not None
+        decoder = parts.decoder
         code = 0.5 * output.z.flatten(1).float().square().sum(1).mean()
         terms = {"reconstruction": self.reconstruction(batch, output), "code": self.config.code * code}
         if self.config.smooth == "l2":
-            weights = torch.stack([parameter.square().sum() for parameter in parts.decoder.parameters()]).sum()
+            weights = torch.stack([parameter.square().sum() for parameter in decoder.parameters()]).sum()
             terms["decoder"] = self.config.decoder * weights
         elif self.config.smooth == "gradient":
-            norm = squared_jacobian(parts.decoder, output.z, 1, parts.generator)
+            norm = squared_jacobian(lambda z: decoder(z, batch.label), output.z, 1, parts.generator)
             terms["decoder"] = self.config.decoder * norm.mean()
         return terms

@@ -66,9 +66,9 @@ def trace(model: Autoencoder, facts: Facts) -> list[Traced]:
 
     leaves = [(path, module) for path, module in model.named_modules() if not list(module.children())]
     hooks = [module.register_forward_hook(hook_for(path)) for path, module in leaves]
-    x = torch.zeros(1, *facts.shape, device=model.device)
+    x, label = torch.zeros(1, *facts.shape, device=model.device), torch.zeros(1, dtype=torch.int64, device=model.device)
     with model.evaluating(), KnownShapes():
-        model(Batch(x, x))
+        model(Batch(x, x, label))
     for hook in hooks:
         hook.remove()
     return found
@@ -140,11 +140,14 @@ ACTIVATION_NAMES: dict[type[nn.Module], str] = {
 }
 
 
+DENSE = {"mu": "Dense (mean)", "log_var": "Dense (log-variance)", "told": "Dense (label)"}
+
+
 def _name(module: nn.Module, path: str) -> str:
     """The layer in words; '' for what is no layer to a person: flattening, and what does nothing."""
     match module:
         case nn.Linear():
-            return {"mu": "Dense (mean)", "log_var": "Dense (log-variance)"}.get(path.rpartition(".")[2], "Dense")
+            return DENSE.get(path.rpartition(".")[2], "Dense")
         case nn.ConvTranspose2d():
             return f"Transposed convolution {_by(module.kernel_size)}, stride {module.stride[0]}"
         case nn.Conv2d():

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aecore.config import Facts
 from aecore.config import variational as configs
@@ -165,6 +165,44 @@ class ImportanceWeighted(Posterior):
         """(B,) reconstruction loss of each image from z; the first code of training is decoded already."""
         x_hat, logits = output.x_hat, output.logits
         if parts is not None and (number or not self.training):
-            logits = parts.decoder.logits(z).float()  # type: ignore[operator]
+            logits = parts.decoder.logits(z, batch.label).float()  # type: ignore[operator]
             x_hat = parts.decoder.output(logits)  # type: ignore[operator]
         return per_image(self.losses(x_hat, logits, batch.target), batch.target)
+
+
+class VampPrior(Posterior):
+    """{'reconstruction', 'kl'}: the KL of one drawn code of each image, log q(z|x) - log 1/K sum_k q(z|u_k), with K learnt images u_k.
+
+    Tomczak & Welling 2018, equation 9. The pixels of u_k stay in the value range.
+    """
+
+    standard_prior = False
+
+    def __init__(self, config: configs.VampObjective, facts: Facts):
+        super().__init__(config, facts)
+        self.low, self.high = facts.value_range
+        self.pseudo_inputs = nn.Parameter(torch.randn(config.components, *facts.shape) - 1)
+
+    def forward(
+        self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
+    ) -> dict[str, Tensor]:
+        assert parts is not None
+        z = self.drawn(output, parts)
+        kl = log_normal(z, *posterior(output)).sum(1) - self.log_prior(z, parts)
+        return {"reconstruction": self.reconstruction(batch, output), "kl": self.weight(progress) * kl.mean()}
+
+    def log_prior(self, z: Tensor, parts: Parts) -> Tensor:
+        """(B,) log density of codes z (B, latent_dim) in nats."""
+        mu, log_var = self.components(parts)
+        each = log_normal(z[:, None], mu[None], log_var[None]).sum(2)  # (B, K)
+        return each.logsumexp(1) - math.log(len(mu))
+
+    def components(self, parts: Parts) -> tuple[Tensor, Tensor]:
+        """mu and log_var (K, latent_dim) of the pseudo-inputs."""
+        assert parts.posterior is not None
+        return parts.posterior(self.low + (self.high - self.low) * self.pseudo_inputs.sigmoid())
+
+    def prior(self, like: Tensor, parts: Parts) -> Tensor:
+        mu, log_var = self.components(parts)
+        chosen = torch.randint(len(mu), (len(like),), generator=parts.generator, device=like.device)
+        return mu[chosen] + (0.5 * log_var[chosen]).exp() * normal(like, parts.generator)

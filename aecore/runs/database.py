@@ -14,14 +14,15 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from aecore.runs import migrations, mirror, rebuild
 from aecore.runs.errors import FULL, LabError, filled, no_room
-from aecore.runs.tables import LIVE, OPEN, STATES, WANTS, events, jobs, runs
+from aecore.runs.tables import LIVE, OPEN, STATES, WAITS, WANTS, events, in_line, jobs, runs
 
 try:
     from pysqlite3 import dbapi2 as sqlite
 except ImportError:  # no wheel for this machine: `aecore doctor` says whether the system's own will do
     from sqlite3 import dbapi2 as sqlite
 
-__all__ = ["LIVE", "OPEN", "STATES", "WANTS", "changed", "connect", "events", "jobs", "reading", "runs", "writing"]
+__all__ = ["LIVE", "OPEN", "STATES", "WAITS", "WANTS"]
+__all__ += ["changed", "connect", "events", "in_line", "jobs", "reading", "runs", "writing"]
 
 PATIENCE = 30.0
 """Seconds that a transaction waits for its turn, or for a PostgreSQL that is being started again."""

@@ -75,6 +75,14 @@ class RunFolder:
         except OSError as error:
             raise ConfigError({"": f"The configuration of run {self.id} cannot be read: {error.strerror}."}) from None
 
+    @property
+    def reachable(self) -> bool:
+        """Whether what the run was made of is still there and can be read."""
+        try:
+            return bool((self.path / "config.json").read_bytes())
+        except OSError:
+            return False
+
     def model(self) -> dict[str, Any] | None:
         """What the trainer wrote of its model at the start: facts, layers, parameters, code_shape, code_size, device, versions."""
         return files.read_json(self.path / "model.json")

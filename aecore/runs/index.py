@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, func, select
 
 from aecore.runs import database
-from aecore.runs.database import LIVE, jobs
+from aecore.runs.database import LIVE, WAITS, in_line, jobs
 from aecore.runs.database import events as events_table
 from aecore.runs.database import runs as runs_table
 from aecore.runs.lab import Lab
@@ -120,7 +120,7 @@ def owned_by(row: RunRow, who: str) -> bool:
 def _query() -> Select[Any]:
     queue = (
         select(jobs.c.id, func.row_number().over(order_by=(jobs.c.priority.desc(), jobs.c.place)).label("position"))
-        .where(jobs.c.state == "queued", jobs.c.kind == "train")
+        .where(in_line(), jobs.c.kind == "train")
         .cte("queue")
     )
     r, j = runs_table.c, jobs.c
@@ -142,11 +142,12 @@ def _row(values: tuple[Any, ...], now: float) -> RunRow:
     eta, waits = None, fields[20] == "disk_full"
     if state == "running" and speed and total is not None and not waits:
         eta = max(0.0, (total - step) / speed - (now - heartbeat))
+    shown = _shown(state, want, fields[21])
     *fields, tags, note, archived = fields
-    return RunRow(*(*fields, tuple(tags.split(",")) if tags else (), note, archived, _shown(state, want), eta))
+    return RunRow(*(*fields, tuple(tags.split(",")) if tags else (), note, archived, shown, eta))
 
 
-def _shown(state: str, want: str) -> str:
+def _shown(state: str, want: str, reason: str) -> str:
     if state in LIVE and want != "run":
         return {"cancel": "stopping", "pause": "pausing"}[want]
-    return state
+    return "queued" if state == "starting" and reason.startswith(WAITS) else state

@@ -80,11 +80,16 @@ class Lab:
 
     def missing(self, run_id: str) -> LabError:
         """Why there is no such run, in words: to be raised."""
-        query = select(runs.c.deleted).where(runs.c.id == run_id, runs.c.deleted.is_not(None))
         with database.reading(self.engine) as connection:
-            deleted = connection.execute(query).scalar_one_or_none()
-        if deleted is None:
+            row = connection.execute(select(runs.c.deleted).where(runs.c.id == run_id)).one_or_none()
+        if row is None:
             return LabError(f"There is no run {run_id!r} in {self.path}: `python -m aecore runs` lists what there is.")
+        deleted: float | None = row.deleted
+        if deleted is None:
+            return LabError(
+                f"The folder of run {run_id!r} is not in {self.runs_folder}, or cannot be read: "
+                "put it back, from a backup for instance, or delete the run."
+            )
         until = deleted + self.settings.keep_deleted_days * 86400
         return LabError(
             f"Run {run_id!r} was deleted on {moment(deleted)}: "

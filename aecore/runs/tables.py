@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
     Dialect,
     Float,
     ForeignKey,
@@ -21,6 +22,8 @@ OPEN = ("queued", "starting", "running", "paused")
 LIVE = ("starting", "running")
 """States in which a process exists or is about to."""
 WANTS = ("run", "pause", "cancel")
+WAITS = "Waits: "
+"""How a job's reason begins that waits for something else than its turn; in state starting: in an engine's own queue."""
 
 metadata = MetaData()
 
@@ -101,6 +104,13 @@ jobs = Table(
     Column("at_once", Integer),
     sqlite_autoincrement=True,
 )
+
+
+def in_line() -> ColumnElement[bool]:
+    """Whether a job waits: in the lab's queue, or already in the engine's."""
+    return (jobs.c.state == "queued") | ((jobs.c.state == "starting") & jobs.c.reason.startswith(WAITS))
+
+
 Index("jobs_by_state", jobs.c.state, jobs.c.priority, jobs.c.id)
 Index(
     "one_open_job",

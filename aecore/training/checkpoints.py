@@ -68,7 +68,8 @@ def restore(path: Path, config: RunConfig) -> TrainState:
     state = assemble(model, config, facts, engine)
     tensors = load_file(path / "optimiser.safetensors")
     state.noise.set_state(tensors.pop("noise"))
-    state.optimiser.load(tensors)
+    for optimiser in state.optimisers:
+        optimiser.load(tensors)
     state.step, state.epoch, state.position, state.watched = (kept[k] for k in ("step", "epoch", "position", "watched"))
     state.best = Best(*kept["best"])
     state.rows.extend(Row(*row) for row in kept["rows"])
@@ -106,7 +107,8 @@ def _write(folder: Path, state: TrainState, mark: Mark, facts: Facts) -> None:
     for name, part in state.model.named_children():
         if part.state_dict():
             _save(part.state_dict(), folder / f"{name}.safetensors")
-    _save(state.optimiser.tensors() | {"noise": state.noise.get_state()}, folder / "optimiser.safetensors")
+    moments = {name: tensor for one in state.optimisers for name, tensor in one.tensors().items()}
+    _save(moments | {"noise": state.noise.get_state()}, folder / "optimiser.safetensors")
     _write_json(folder / "state.json", _scalars(state) | {"facts": facts._asdict()})
     files = {path.name: [path.stat().st_size, manifest.digest_of(path)] for path in sorted(folder.iterdir())}
     content = manifest.sealed({"files": files, "step": state.step, **mark._asdict()})

@@ -20,7 +20,8 @@ class Codes:
     bits or a capacity is told as it is). Quantised codes: 'perplexity' and 'code_use'. Others: nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, standard_prior: bool = True) -> None:
+        self.standard_prior = standard_prior
         self.usage: list[Tensor] = []  # (codes,) each
         self.sums: list[Tensor] = []  # (3, latent_dim) each: of mu, of its square, of the KL
         self.n = 0
@@ -42,5 +43,5 @@ class Codes:
             return {}
         mean, square, kl = torch.stack(self.sums).cpu().double().sum(0) / self.n  # (latent_dim,) each
         active = int((square - mean.square() > ACTIVE).sum())
-        shown = kl.tolist() if len(kl) <= MOST_UNITS else []
+        shown = kl.tolist() if self.standard_prior and len(kl) <= MOST_UNITS else []
         return {"active_units": float(active)} | {f"kl_dim_{unit}": value for unit, value in enumerate(shown, start=1)}

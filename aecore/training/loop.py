@@ -64,7 +64,7 @@ def watch(state: TrainState, data: Data, config: RunConfig) -> list[Row]:
     end = Progress(
         total, total
     )  # weights that change along the way stand where they end, so that losses can be compared
-    values = state.world.told(lambda: evaluate(state.model, data.watch_images, data, config, end))
+    values = state.world.told(lambda: evaluate(state.model, data, config, end))
     if not math.isfinite(values["loss"]):
         raise Diverged(state.step, values["loss"])
     if values["loss"] < state.best.loss:
@@ -73,37 +73,44 @@ def watch(state: TrainState, data: Data, config: RunConfig) -> list[Row]:
     return [Row(state.step, state.epoch, data.watch_split, name, value) for name, value in values.items()]
 
 
-def evaluate(model: Autoencoder, images: Tensor, data: Data, config: RunConfig, progress: Progress) -> dict[str, float]:
-    """{'loss', every term, 'mse'}: means over images (M, C, H, W) uint8, in evaluation mode and 32 bits; and what `Codes`
+def evaluate(model: Autoencoder, data: Data, config: RunConfig, progress: Progress) -> dict[str, float]:
+    """{'loss', every term, 'mse'}: means over the watched images, in evaluation mode and 32 bits; and what `Codes`
     tells of all of them.
 
     'mse' is per pixel in [0,1] units, of x_hat clipped to the value range, as a picture shows it. Noise comes from a
     generator of its own, the same each time, so that neither training nor the curve feels it.
     """
-    noise = seeded(config.training.seed, "watch", device=images.device)
+    noise = seeded(config.training.seed, "watch", device=data.watch_images.device)
     means: list[Tensor] = []  # (1 + terms + 1,) each
     sizes: list[int] = []
     names: tuple[str, ...] = ()
-    codes = Codes()
+    codes = Codes(model.objective.standard_prior)
     with model.evaluating():
-        for part in images.split(model.evaluation_batch):
+        size = model.evaluation_batch
+        for part in zip(data.watch_images.split(size), data.watch_labels.split(size), strict=True):
             terms, mse, output = _evaluate_batch(model, part, data, config, progress, noise)
             codes.add(output)
             names = ("loss", *terms, "mse")
             means.append(torch.stack([sum(terms.values(), torch.zeros_like(mse)), *terms.values(), mse]))
-            sizes.append(len(part))
+            sizes.append(len(output.z))
     weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
     values = dict(zip(names, (weights @ torch.stack(means).cpu().double()).tolist(), strict=True))
     return values | codes.figures()
 
 
 def _evaluate_batch(
-    model: Autoencoder, images: Tensor, data: Data, config: RunConfig, progress: Progress, noise: torch.Generator
+    model: Autoencoder,
+    part: tuple[Tensor, Tensor],
+    data: Data,
+    config: RunConfig,
+    progress: Progress,
+    noise: torch.Generator,
 ) -> tuple[dict[str, Tensor], Tensor, Output]:
     low, high = data.facts.value_range
+    images, label = part
     target = normalise(images, data.facts.value_range)  # (B, C, H, W)
     x, mask = corrupt(config.task, target, data.facts.value_range, noise)
-    batch = Batch(x, target, mask=mask)
+    batch = Batch(x, target, label, mask)
     output = model(batch)
     mse = ((output.x_hat.clamp(low, high) - target) / (high - low)).square().mean()
     return model.loss_terms(batch, output, progress, noise), mse, output

@@ -11,18 +11,41 @@ import torch
 from torch import Tensor, nn
 
 from aecore.config import TrainingConfig
+from aecore.models import Autoencoder
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+OPPONENT_BETAS = (0.5, 0.9)
+"""What it plays against moves: it must forget sooner. Kim & Mnih 2018, appendix A."""
 LINE = 16
 """Numbers in a cache line: in a shared buffer every layer starts at one."""
 MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "adamw": ("exp_avg", "exp_avg_sq"), "sgd": ()}
 
 
+def optimisers(model: Autoencoder, training: TrainingConfig) -> tuple["Optimiser", ...]:
+    """One for the autoencoder, and one for its opponent where it has one: each has its own sum of terms."""
+    named, opponent = list(model.named_parameters()), model.opponent
+    theirs = set() if opponent is None else {f"objective.opponent.{name}" for name, _ in opponent.named_parameters()}
+    own = Optimiser([(name, p) for name, p in named if name not in theirs], training)
+    if opponent is None:
+        return (own,)
+    opposed = [(name, p) for name, p in named if name in theirs]
+    return own, Optimiser(opposed, training, OPPONENT_BETAS, opponent.rate, "opponent.")
+
+
 class Optimiser:
     """Updates named parameters in place from their gradients. Kingma & Ba 2015; decoupled decay: Loshchilov & Hutter 2019."""
 
-    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], training: TrainingConfig):
+    def __init__(
+        self,
+        parameters: Iterable[tuple[str, nn.Parameter]],
+        training: TrainingConfig,
+        betas: tuple[float, float] = BETAS,
+        rate: float = 1.0,
+        name: str = "",
+    ):
+        """`rate` multiplies every learning rate; `name` tells its count of steps from another optimiser's."""
         self.kind, self.weight_decay = training.optimiser, training.weight_decay
+        self.betas, self.rate, self.name = betas, rate, name
         self.named = dict(parameters)
         self.parameters = list[Tensor](self.named.values())
         self.moments = {
@@ -68,15 +91,15 @@ class Optimiser:
         with torch.no_grad():
             self.steps += 1
             if self.kind == "sgd":
-                self._descend(gradients, learning_rate, skip)
+                self._descend(gradients, self.rate * learning_rate, skip)
             else:
-                self._adam(gradients, learning_rate, skip)
+                self._adam(gradients, self.rate * learning_rate, skip)
             if skip is not None:
                 self.steps -= skip
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint keeps: {'exp_avg.encoder.layers.1.weight': ..., 'steps': ...}."""
-        return self.kept | {"steps": self.steps}
+        return self.kept | {f"{self.name}steps": self.steps}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Continue from `tensors()` of an earlier optimiser."""
@@ -93,8 +116,8 @@ class Optimiser:
             [],
             [self.steps] * len(self.parameters),
             lr=learning_rate,
-            beta1=BETA1,
-            beta2=BETA2,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
             weight_decay=self.weight_decay,
             eps=EPSILON,
             amsgrad=False,

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from aecore.models import Batch
+from aecore.models import Batch, Sums
 from aecore.models.noise import Noise
 
 Told = TypeVar("Told")
@@ -38,18 +38,18 @@ class World(NamedTuple):
         noise.part, noise.whole = part, n
         return Batch(*(None if field is None else field[part] for field in batch)), (last - first) / n  # type: ignore[arg-type]
 
-    def reduce(self, parameters: Iterable[Tensor], terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Sum gradients, in place, and loss terms over all processes."""
-        if self.size == 1:
-            return terms
+    def reduce(self, parameters: Iterable[Tensor], sums: Sums, share: float) -> Sums:
+        """Sum gradients, in place, and this process's share of the loss terms over all processes."""
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        parts = [*gradients, *(term.detach() for term in terms.values())]
+        terms = [share * term.detach() for terms in sums for term in terms.values()]
+        parts = [*gradients, *terms]
         flat = torch.cat([part.reshape(-1) for part in parts])
         dist.all_reduce(flat)
         summed = flat.split([part.numel() for part in parts])
         for gradient, total in zip(gradients, summed, strict=False):
             gradient.copy_(total.view_as(gradient))
-        return {name: total.reshape(()) for name, total in zip(terms, summed[len(gradients) :], strict=True)}
+        totals = iter(summed[len(gradients) :])
+        return tuple({name: next(totals).reshape(()) for name in terms} for terms in sums)
 
     def agree(self, flag: bool) -> bool:
         """Whether any process says so."""

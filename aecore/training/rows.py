@@ -18,7 +18,7 @@ class Row(NamedTuple):
     split: str
     """'train', 'val' or 'test'."""
     name: str
-    """'loss' (the sum of the terms), a term, 'mse' (per pixel, in [0,1] units), 'learning_rate', or what `Codes` tells of the watched split."""
+    """'loss' (the sum of the autoencoder's terms), a term, 'mse' (per pixel, in [0,1] units), 'learning_rate', or what `Codes` tells of the watched split."""
     value: float
 
 
@@ -72,8 +72,8 @@ class Losses:
         noted = [values for _, _, values in pending]
         table = torch.stack(noted).tolist() if len(noted) > 1 else [noted[0].tolist()]
         for (step, epoch, _), values in zip(pending, table, strict=True):
-            if not math.isfinite(values[0]):
-                raise Diverged(step, values[0])
+            if wrong := [value for value in values if not math.isfinite(value)]:
+                raise Diverged(step, wrong[0])
             rows += self._into_window(step, epoch, values)
         return rows
 

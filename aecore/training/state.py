@@ -13,7 +13,7 @@ from aecore.config import Facts, RunConfig
 from aecore.models import Autoencoder, build
 from aecore.training import device as devices
 from aecore.training import engines
-from aecore.training.optimiser import Optimiser
+from aecore.training.optimiser import Optimiser, optimisers
 from aecore.training.parallel import ALONE, World, current
 from aecore.training.rows import Losses, Row
 from aecore.training.schedule import total_steps, window
@@ -43,7 +43,8 @@ class TrainState:
     """A run between two rows. The loop changes it; a checkpoint keeps it."""
 
     model: Autoencoder
-    optimiser: Optimiser
+    optimisers: tuple[Optimiser, ...]
+    """The autoencoder's, and its opponent's where it has one."""
     noise: torch.Generator
     """On the device: augmentation, corruption and Gaussian codes draw from it, in this order."""
     losses: Losses
@@ -61,6 +62,11 @@ class TrainState:
     """Rows that are known and not handed out yet."""
     world: World = ALONE
     """The processes that train it together."""
+
+    @property
+    def optimiser(self) -> Optimiser:
+        """The autoencoder's."""
+        return self.optimisers[0]
 
     @property
     def device(self) -> torch.device:
@@ -85,7 +91,7 @@ def start(config: RunConfig, facts: Facts, threads: int | None = None) -> TrainS
     Raises:
         ConfigError: where the layers or the task do not fit the images, or for a device that is not there.
     """
-    config.suits(facts.shape)
+    config.suits(facts)
     training = config.training
     device = devices.choose(training.device)
     with torch.random.fork_rng(devices=[]):
@@ -109,7 +115,7 @@ def assemble(model: Autoencoder, config: RunConfig, facts: Facts, engine: Engine
     model.to(device).to(memory_format=torch.channels_last).train()  # convolutions are up to 1.9 x faster this way
     return TrainState(
         model,
-        Optimiser(model.named_parameters(), config.training),
+        optimisers(model, config.training),
         seeded(config.training.seed, "noise", device=device),
         Losses(window(total_steps(config, facts.n_train))),
         engine,

@@ -78,11 +78,13 @@ def thumb(request: Request) -> Response:
 
 @said
 def decode(request: Request) -> Response:
-    """`/api/decode/{run}?x=&y=&split=&step=&v=`: what the decoder draws at a place of the plane."""
+    """`/api/decode/{run}?x=&y=&split=&step=&v=`: what the decoder draws at a place of the plane; as an image of the label of
+    the nearest point, where it asks for a label."""
     view = view_of(request)
     weights = latest_stamp(view.run)
-    code = latent_points.lift(view, *(_number(request.query_params.get(axis, "")) for axis in "xy"))
-    picture = png(compute(view.run, weights, "decode", code)[0])
+    place = [_number(request.query_params.get(axis, "")) for axis in "xy"]
+    code, label = latent_points.lift(view, *place), latent_points.nearest_label(view, *place)
+    picture = png(compute(view.run, weights, "decode", code, label)[0])
     return Response(picture, media_type="image/png", headers=_kept(request, weights))
 
 
@@ -95,19 +97,19 @@ def model(run: str, weights: str) -> "Trained":
 
 @lru_cache(maxsize=20_000)
 def _pair(run: str, name: SplitName, i: int, weights: str) -> bytes:
-    images = split(lab().run(run).config().data.model_dump_json(), name).images
+    images, labels, *_ = split(lab().run(run).config().data.model_dump_json(), name)
     if i >= len(images):
         raise FileNotFoundError(f"The {name} split has {len(images):,} images: there is no number {i:,}.")
     shown = [images[i]]
     if weights:
-        shown.append(compute(run, weights, "reconstruct", images[i : i + 1].copy())[0])
+        shown.append(compute(run, weights, "reconstruct", images[i : i + 1].copy(), labels[i : i + 1].copy())[0])
     return wall(np.stack(shown)[None])
 
 
-def compute(run: str, weights: str, verb: str, values: np.ndarray) -> np.ndarray:
+def compute(run: str, weights: str, verb: str, *values: np.ndarray) -> np.ndarray:
     ready = model(run, weights)
     with _computing:
-        return np.asarray(getattr(ready, verb)(values))
+        return np.asarray(getattr(ready, verb)(*values))
 
 
 def _number(text: str) -> float:

@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from aecore.config import ConfigError
-from aecore.data import DataError
+from aecore.data import DataError, Split
 from aecore.runs import Inputs, RunFolder, SampleFile, index
 from aecore.runs.database import OPEN
 from ui import moments
@@ -57,9 +57,10 @@ def extremes(request: Request) -> Response:
             images[:, column] = inputs.images[one.kept], sample.x_hat[one.kept]
     if newest is not None and len(kept) < len(shown):
         columns = [column for column, one in enumerate(shown) if one not in kept]
-        originals = newest[moments.indices(inputs)[[shown[column].place for column in columns]]]
+        asked = moments.indices(inputs)[[shown[column].place for column in columns]]
+        originals = newest.images[asked]
         images[0, columns] = originals
-        made = _reconstructed(folder, originals)
+        made = _reconstructed(folder, originals, newest.labels[asked])
         images[1, columns] = 128 if made is None else made
     final = len(kept) == len(shown) or index.run(lab(), folder.id).state not in OPEN
     return Response(wall(images), media_type="image/png", headers=FOREVER if final else {"Cache-Control": "no-store"})
@@ -72,22 +73,22 @@ def _asked(request: Request) -> tuple[RunFolder, int, int | None]:
 
 def _shown(
     folder: RunFolder, inputs: Inputs, sample: SampleFile, label: int | None
-) -> tuple[list[Extreme], np.ndarray | None]:
-    """The images to show, and all images of the split; None for those where the data cannot be read: then only images that the
+) -> tuple[list[Extreme], Split | None]:
+    """The images to show, and the whole split; None for it where the data cannot be read: then only images that the
     samples keep are among those shown."""
     try:
         name = "val" if inputs.split == "val" else "test"
-        images = split(folder.config().data.model_dump_json(), name).images  # type: ignore[arg-type]
+        whole = split(folder.config().data.model_dump_json(), name)  # type: ignore[arg-type]
     except (DataError, ConfigError, OSError):
         return moments.extremes(inputs, sample, label, pool=len(inputs.indices)), None
-    return moments.extremes(inputs, sample, label), images
+    return moments.extremes(inputs, sample, label), whole
 
 
-def _reconstructed(folder: RunFolder, images: np.ndarray) -> np.ndarray | None:
+def _reconstructed(folder: RunFolder, images: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
     """What the newest model makes of images; None where there is no model that can be loaded."""
     newest = latest_stamp(folder.id)
     try:
-        return compute(folder.id, newest, "reconstruct", compute(folder.id, newest, "see", images))
+        return compute(folder.id, newest, "reconstruct", compute(folder.id, newest, "see", images), labels)
     except (ValueError, OSError, RuntimeError):
         return None
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from aecore.config import RunConfig
 from aecore.data import normalise
-from aecore.models import Batch, Progress
+from aecore.models import Batch, Progress, Sums
 from aecore.tasks import corrupt
 from aecore.training.data import Data, augment
 
@@ -31,25 +31,26 @@ class Eager:
 
         batch, share = state.world.share(Batch(x, target, label, mask), state.noise)
         with state.autocast():
-            terms = state.model.training_step(batch, progress, state.noise)
-        loss = total_of(terms, share)
-        loss.backward()
+            sums = state.model.training_step(batch, progress, state.noise)
+        total_of(sums, share).backward()  # of each sum to its own optimiser's parameters, and to no others
         if state.world.size > 1:
-            terms = state.world.reduce(state.model.parameters(), {k: share * term for k, term in terms.items()})
-            loss = total_of(terms)
+            sums = state.world.reduce(state.model.parameters(), sums, share)
         if training.clip_norm is not None:
-            nn.utils.clip_grad_norm_(state.model.parameters(), training.clip_norm)
-        self.names, self.loss = ("loss", *terms), loss.detach()
-        return torch.stack([loss, *terms.values()]).detach()
+            for optimiser in state.optimisers:
+                nn.utils.clip_grad_norm_(optimiser.parameters, training.clip_norm)
+        terms = {name: term for terms in sums for name, term in terms.items()}
+        self.names, self.loss = ("loss", *terms), total_of(sums).detach()
+        return torch.stack([total_of(sums[:1]), *terms.values()]).detach()
 
     def update(self, learning_rate: float) -> None:
-        self.state.optimiser.step(learning_rate, skip=not_finite(self.loss))
+        for optimiser in self.state.optimisers:
+            optimiser.step(learning_rate, skip=not_finite(self.loss))
         self.state.model.zero_grad(set_to_none=True)  # here, so that the next forward pass has their memory
 
 
-def total_of(terms: dict[str, Tensor], share: float = 1.0) -> Tensor:
-    """The sum of the terms: what is minimised; only its share where a process has a part of the batch."""
-    loss = torch.stack(list(terms.values())).sum()
+def total_of(sums: Sums, share: float = 1.0) -> Tensor:
+    """All terms together; only their share where a process has a part of the batch."""
+    loss = torch.stack([term for terms in sums for term in terms.values()]).sum()
     return loss if share == 1.0 else share * loss
 
 
