@@ -57,7 +57,7 @@ def case(name: str, device: str, threads: int, steps: int | None = None, **chang
         }
         | {key.replace("__", "."): value for key, value in changes.items()},
     )
-    steps = steps or (60 if config.model.backbone.kind == "dense" else 6)
+    steps = steps or (120 if config.model.backbone.kind == "dense" else 6)
     known: Facts = facts(config.data, [])._replace(n_train=steps * config.training.batch_size)
     torch.manual_seed(0)
     return Case(name, config, random_data(config, known, device), steps, torch.device(device), threads)
@@ -86,9 +86,14 @@ def lines(names: list[str], device: str, threads: int, rounds: int, without: lis
                 missing.append(f"{name} against {way}: {type(error).__name__}: {str(error).splitlines()[0][:120]}")
                 bursts.pop(way, None)
         for way, figures in compare(ours(trained), bursts, rounds).items():
-            hold, stretch = HOLD.get((dense, way), (None, None)) if device == "cpu" else GPU_HOLD.get((dense, way), (None, None))
+            hold, stretch = (
+                HOLD.get((dense, way), (None, None)) if device == "cpu" else GPU_HOLD.get((dense, way), (None, None))
+            )
             line = Line(name, way, **figures, hold=hold, stretch=stretch)
-            print(f"{name:20} against {way:24} {line.ratio:7.2f} ({line.low:.2f} to {line.high:.2f}), work {line.work:.2f}", flush=True)
+            print(
+                f"{name:20} against {way:24} {line.ratio:7.2f} ({line.low:.2f} to {line.high:.2f}), work {line.work:.2f}",
+                flush=True,
+            )
             found.append(line._asdict())
     return found, missing
 
@@ -104,6 +109,7 @@ def settle(threads: int) -> None:
     """As many threads for every library as one slot has; before any of them is imported."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ["TQDM_DISABLE"] = "1"  # pythae's bar
     if threads == 1:
         os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -61,10 +60,17 @@ def our_eager(case: Case) -> Burst:
 
 def tutorial(case: Case) -> Burst:
     """As the tutorials have it: pictures one by one through transforms, a DataLoader, Adam, nothing said of speed."""
+    try:
+        from torchvision import transforms
+    except ImportError:
+        raise Missing("torchvision is not installed") from None
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset
 
     pictures, value_range = case.data.train_images.cpu().permute(0, 2, 3, 1).numpy(), case.data.facts.value_range
+
+    parts = [transforms.ToTensor(), *([transforms.Normalize(0.5, 0.5)] if value_range == (-1, 1) else [])]
+    transform = transforms.Compose(parts)
 
     class Pictures(Dataset[tuple[Tensor, int]]):
         def __len__(self) -> int:
@@ -72,20 +78,20 @@ def tutorial(case: Case) -> Burst:
 
         def __getitem__(self, index: int) -> tuple[Tensor, int]:
             image = Image.fromarray(pictures[index].squeeze())  # as torchvision's MNIST gives it to its transforms
-            tensor = torch.from_numpy(np.array(image, copy=True)).view(*pictures.shape[1:]).permute(2, 0, 1)  # ToTensor
-            tensor = tensor.contiguous().float().div(255)
-            return (tensor - 0.5) / 0.5 if value_range == (-1, 1) else tensor, 0
+            return transform(image), 0
 
     loader = DataLoader(Pictures(), batch_size=case.config.training.batch_size, shuffle=True)
     loss = _loss(case)
     optimiser = torch.optim.Adam(_parameters(loss), lr=case.config.training.learning_rate)
 
     def burst() -> None:
+        total = 0.0
         for x, _ in loader:
             value = loss(x.to(case.device))
             optimiser.zero_grad()
             value.backward()
             optimiser.step()
+            total += value.item()
         _wait(case)
 
     return burst
@@ -253,7 +259,7 @@ def _loss(case: Case) -> Callable[[Tensor], Tensor]:
         loss: Callable[[Tensor], Tensor] = lambda x: nn.functional.mse_loss(net(x), x)
     else:
         net = model
-        loss = lambda x: sum(model.training_step(Batch(x, x), Progress(1, 1)).values())  # type: ignore[assignment]
+        loss = lambda x: sum(model.training_step(Batch(x, x), Progress(1, 1))[0].values())  # type: ignore[assignment]
     loss.net = net  # type: ignore[attr-defined]
     return loss
 
