@@ -37,7 +37,9 @@ def test_a_run_folder_tells_the_whole_story(trained_run: TrainedRun) -> None:
     assert [row[0] for row in rows if row[2:4] == ("train", "loss")] == list(range(1, 67))
     assert [(row[0], row[1]) for row in rows if row[2:4] == ("val", "mse")] == [(0, 0), (22, 1), (44, 2), (66, 3)]
     assert rows[-1][4] < rows[0][4]  # it learns
-    assert len(folder.timing()) >= 1
+    timing, _ = folder.timing()
+    assert len(timing) >= 1
+    assert all(row.device_load is None or 0 <= row.device_load <= 1 for row in timing)
     assert set(result) >= {"loss", "mse", "psnr", "ssim", "parameters", "code_size", "seconds", "steps", "reason"}
     assert np.prod(model["layers"][-1]["shape"]) == 64
     assert (model["device"], model["parameters"]) == ("cpu", result["parameters"])

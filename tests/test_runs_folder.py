@@ -23,7 +23,7 @@ def test_a_new_folder_holds_its_config_and_nothing_else(folder: RunFolder, tiny_
     assert folder.id == "run-1"
     assert folder.config() == tiny_config
     assert (folder.model(), folder.facts(), folder.result(), folder.inputs(), folder.sample(0)) == (None,) * 5
-    assert (folder.metrics(), folder.timing(), folder.sample_steps()) == (([], 0), [], [])
+    assert (folder.metrics(), folder.timing(), folder.sample_steps()) == (([], 0), ([], 0), [])
     assert (folder.log(), folder.analysis("test"), folder.analysis_metrics()) == ("", None, None)
 
 

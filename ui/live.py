@@ -15,13 +15,16 @@ from ui.palette import run_colour
 FOLDER = Path(__file__).parent / "components"
 
 
-def _component(name: str) -> Callable[..., Any]:
-    script, style = ((FOLDER / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+def component(name: str, *scripts: str) -> Callable[..., Any]:
+    """A component of these scripts, one after the other in one module: a component's script cannot import."""
+    script = "\n".join((FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in ("shared", *scripts, name))
+    style = (FOLDER / f"{name}.css").read_text(encoding="utf-8")
     return st.components.v2.component(f"aelab_{name}", html='<div class="root"></div>', js=script, css=style)
 
 
-_curves = _component("curves")
-_strips = _component("strips")
+_curves = component("curves", "curves_data")
+_strips = component("strips")
+_moment = component("moment")
 
 ERRORS = {
     "mse": "squared error",
@@ -45,6 +48,9 @@ def titles(configs: Sequence[RunConfig]) -> dict[str, str]:
         "code_use": "share of the codes that is used",
         "active_units": "code units in use: their posterior means vary over the images",
         "kl_dim": "KL of each code unit to the prior, not weighted, nats",
+        "images_per_second": "images per second",
+        "device_memory": "device memory, GB",
+        "device_load": "device utilisation, %",
     }
     if len(kinds) != 1:
         return {"loss": "loss (these runs do not minimise the same)", "reconstruction": "reconstruction loss", **fixed}
@@ -86,19 +92,29 @@ def shown(runs: Sequence[tuple[str, str]]) -> list[Shown]:
     return [Shown(run, label, run_colour(place)) for place, (run, label) in enumerate(runs)]
 
 
-def live_curves(runs: Sequence[Shown], key: str, height: int = 380, term: str = "loss") -> None:
+def live_curves(runs: Sequence[Shown], key: str, height: int = 380, term: str = "loss", shared: bool = False) -> None:
     """Curves of these runs, growing while they train; the zoom and the choices stay.
 
-    Whenever one of them ends before the viewer's eyes, the page reruns once, so that it offers what comes next.
+    Whenever one of them ends before the viewer's eyes, the page reruns once, so that it offers what comes next. `shared`: the
+    choices stand in the URL, and a marker shows the moment that pictures and points show.
     """
     data = {"runs": [run._asdict() for run in runs], "height": height, "term": term, "units": _titles(runs)}
-    _curves(data=data, key=key, on_ended_change=lambda: None)
+    _curves(data=data | {"shared": shared}, key=key, on_ended_change=lambda: None)
 
 
-def live_pictures(runs: Sequence[Shown], key: str, size: int = 84, lines: int = 1, loop: bool = False) -> None:
+def live_pictures(
+    runs: Sequence[Shown], key: str, size: int = 84, lines: int = 1, loop: bool = False, shared: bool = False
+) -> None:
     """Held-out images, under them the reconstruction of each run, sharpening while it trains; a slider goes back in time.
 
     `size` is about how large an image is drawn, in CSS pixels; an image's pixel is a whole number of the screen's.
     Each row of images takes up to `lines` lines. `loop` plays the training again and again, until somebody takes the slider.
+    `shared`: the slider moves everything that is shown of the run, its place stands in the URL, and errors are drawn, too.
     """
-    _strips(data={"runs": [run._asdict() for run in runs], "size": size, "lines": lines, "loop": loop}, key=key)
+    data = {"runs": [run._asdict() for run in runs], "size": size, "lines": lines, "loop": loop, "shared": shared}
+    _strips(data=data, key=key)
+
+
+def live_moment(run: Shown, key: str) -> None:
+    """Where the codes lie, the error of each class, and the best and the worst images, at the moment of the slider."""
+    _moment(data={"run": run._asdict()}, key=key)

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aecore.analysis.alignment import follow
+from aecore.analysis.watched import EACH, EACH_OF_CLASS, three
 from aecore.runs import Inputs, LabError, RunFolder, SampleFile
 
-POINTS, EACH, SCALE = 1000, 4, 1000
-"""Points of the small map; images of each kind; units of a place that one root mean square radius is told in."""
+POINTS, SCALE = 1000, 1000
+"""Points of the small map; units of a place that one root mean square radius is told in."""
 KINDS = ("best", "typical", "worst")
 LESS, MORE = np.array([31, 119, 180]), np.array([214, 69, 30])
 """Colours of pixels that are too dark and too bright."""
@@ -90,38 +91,34 @@ def by_class(inputs: Inputs, sample: SampleFile) -> list[tuple[int, float, int]]
     ]
 
 
-def extremes(inputs: Inputs, sample: SampleFile, label: int | None = None, pool: int | None = None) -> list[Extreme]:
+def extremes(inputs: Inputs, sample: SampleFile, label: int | None = None, pooled: bool = False) -> list[Extreme]:
     """The images of the smallest, the middle and the largest errors, all different; of one class where a label is given.
 
     Args:
-        pool: only the first so many watched images are looked at; None takes all whose place in the split is known.
+        pooled: look only at the images whose originals the run keeps.
     """
     known = labels(inputs)[: len(sample.errors)]
     among = np.arange(len(known)) if label is None else np.flatnonzero(known == label)
     order = among[np.argsort(sample.errors[among], kind="stable")]
-    if pool is not None:
+    ranks = {int(place): rank for rank, place in enumerate(order, 1)}
+    if pooled:
         order = order[np.isin(indices(inputs)[order], inputs.indices)]
     kept = {int(index): place for place, index in enumerate(inputs.indices)}
-    ranks = {int(place): rank for rank, place in enumerate(among[np.argsort(sample.errors[among], kind="stable")], 1)}
     return [
-        Extreme(
-            int(place),
-            kind,
-            ranks[int(place)],
-            float(sample.errors[place]),
-            kept.get(int(indices(inputs)[place])),
-        )
-        for kind, places in _three(order)
-        for place in places
+        Extreme(int(i), kind, ranks[int(i)], float(sample.errors[i]), kept.get(int(indices(inputs)[i])))
+        for kind, found in zip(KINDS, three(order, EACH if label is None else EACH_OF_CLASS), strict=True)
+        for i in found
     ]
 
 
-def _three(order: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Beginning, middle and end of an order, the end reversed; fewer of each where there are few."""
-    each = min(EACH, len(order) // 3) or min(1, len(order))
-    middle = max(each, (len(order) - each) // 2)
-    parts = order[:each], order[middle : middle + each], order[::-1][: min(each, max(0, len(order) - 2 * each))]
-    return list(zip(KINDS, parts, strict=True))
+def kept_of(sample: SampleFile, one: Extreme) -> np.ndarray | None:
+    """(C, H, W) uint8: the reconstruction of an image at this moment; None where the sample does not keep it."""
+    if one.kept is not None:
+        return np.asarray(sample.x_hat[one.kept])
+    if sample.notable is None or sample.notable_x_hat is None:
+        return None
+    found = np.flatnonzero(sample.notable == one.place)
+    return sample.notable_x_hat[found[0]] if len(found) else None
 
 
 def places(folder: RunFolder, steps: Sequence[int]) -> np.ndarray:

@@ -14,8 +14,9 @@ from aecore.runs import run as read_row
 from aecore.runs.database import OPEN
 from aecore.runs.history import history
 from ui.frame import page_link, problem
+from ui.healing import run_health
 from ui.lab import lab
-from ui.live import live_curves, live_pictures, shown
+from ui.live import live_curves, live_moment, live_pictures, shown
 from ui.palette import TONES
 from ui.queue import badge, plain
 from ui.run_actions import PROBLEM, actions, button, clone, told_problem
@@ -33,8 +34,11 @@ def show(folder: RunFolder) -> None:
         actions(row)
     told_problem()
     live(standing_line, row)
-    live(figures_line, row)
-    marked(row)
+    with st.container(key="run-figures", horizontal=True, vertical_alignment="center"):
+        live(figures_line, row)
+        marked(row)
+    if row.note:
+        st.text(row.note)
     parent(row)
     if row.state == "failed":
         failure(row)
@@ -83,15 +87,13 @@ def standing_line(row: RunRow) -> None:
 
 def marked(row: RunRow) -> None:
     """Its tags and its note, as they were typed, and the box to change them."""
-    with st.container(key="run-marks", horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(key="run-marks", horizontal=True, width="content", vertical_alignment="center", gap="small"):
         if row.archived:
             st.badge("archived", icon=":material/archive:", color="gray")
         for tag in row.tags:
             st.badge(plain(tag), icon=":material/sell:", color="blue")
         with st.popover("Tags and note", icon=":material/edit_note:", key="run-mark", type="tertiary"):
             _mark(row)
-    if row.note:
-        st.text(row.note)
 
 
 def _mark(row: RunRow) -> None:
@@ -162,12 +164,25 @@ def facts(row: RunRow) -> str:
 
 
 def charts(row: RunRow) -> None:
-    """Live curves beside live pictures."""
+    """Live curves beside live pictures, and below both what the moment of the slider looks like."""
     left, right = st.columns([46, 54], gap="large")
     with left:
-        live_curves(shown([(row.id, row.name)]), key=f"curves-{row.id}")
+        live_curves(shown([(row.id, row.name)]), key=f"curves-{row.id}", shared=True)
     with right:
-        live_pictures(shown([(row.id, "Reconstruction")]), key=f"pictures-{row.id}", lines=2)
+        live_pictures(shown([(row.id, "Reconstruction")]), key=f"pictures-{row.id}", lines=1, shared=True)
+        live(findings, row)
+    live_moment(shown([(row.id, row.name)])[0], key=f"moment-{row.id}")
+
+
+def findings(row: RunRow) -> None:
+    """How it does, in words, each with the control that cures it."""
+    for found in run_health(row):
+        colour, icon = TONES[found.tone]
+        with st.container(key=f"health-{found.rule.replace(' ', '-')}", horizontal=True, vertical_alignment="center"):
+            st.markdown(f":{colour}[:material/{icon}:]&ensp;{plain(found.sentence)} :gray[{plain(found.cure)}]")
+            if found.change is not None:
+                change = f"{found.change.path}={found.change.value}"
+                page_link("train", "Clone with that", ":material/healing:", clone=row.id, set=change)
 
 
 def configuration(folder: RunFolder) -> None:

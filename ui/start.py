@@ -1,6 +1,7 @@
 """Where a draft starts: a preset, a run that is cloned, a file that is uploaded; and what is known to be wrong with it."""
 
 import secrets
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from aecore import data
-from aecore.config import ConfigError, Preset, RunConfig, differences, presets, reads
+from aecore.config import ConfigError, Preset, RunConfig, differences, override, presets, reads
 from aecore.runs.lab import Lab, LabError
 from ui import estimates, frame
 from ui.draft import Draft
@@ -44,14 +45,15 @@ def enter(lab: Lab) -> None:
     if BOX not in st.session_state:  # a widget's value is dropped on leaving the page, so this is an arrival
         new_run()
         st.session_state.pop(APPLIED, None)
-    asked = (st.query_params.get("clone"), st.query_params.get("preset"))
+    asked = _of_url(st.query_params.get_all("set"))
     if DRAFT not in st.session_state:
         first, found = next(iter(known_presets(lab).items()))
         begin(Base(found.title, first, found.config))
-    if any(asked) and asked != st.session_state.get(APPLIED):
+    if any(asked[:2]) and asked != st.session_state.get(APPLIED):
         st.session_state[APPLIED] = asked
         try:
-            begin(_asked(lab, *asked))
+            begin(_asked(lab, *asked[:2]))
+            _change(asked[2])
         except (ConfigError, LabError) as error:
             frame.problem(error)
 
@@ -171,6 +173,21 @@ def upload() -> None:
         frame.problem(error)
 
 
+Asked = tuple[str | None, str | None, tuple[str, ...]]
+"""What a URL asks for: the run that is cloned, the preset, and assignments as `--set` takes them."""
+
+
+def _of_url(assignments: Iterable[str] = ()) -> Asked:
+    return st.query_params.get("clone"), st.query_params.get("preset"), tuple(assignments)
+
+
+def _change(assignments: Sequence[str]) -> None:
+    """Change the draft, so that the form shows what differs from where it began. Raises ConfigError."""
+    if assignments:
+        changed = override(base().config, assignments)
+        st.session_state[DRAFT] = Draft(changed.model_dump(mode="json") | {"name": ""})
+
+
 def _asked(lab: Lab, clone: str | None, name: str | None) -> Base:
     if clone:
         config = lab.run(clone).config()
@@ -184,4 +201,4 @@ def _asked(lab: Lab, clone: str | None, name: str | None) -> Base:
 def _address(**query: str) -> None:
     """Let the URL say what the form started from, without applying it a second time."""
     st.query_params.from_dict(query)
-    st.session_state[APPLIED] = (query.get("clone"), query.get("preset"))
+    st.session_state[APPLIED] = (query.get("clone"), query.get("preset"), ())

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aecore.analysis.passes import pictures
 from aecore.analysis.seen import seen_on
-from aecore.analysis.watched import Inputs
+from aecore.analysis.watched import Inputs, notable
 from aecore.config import RunConfig
 from aecore.data import normalise
 from aecore.models import Autoencoder
@@ -29,6 +29,10 @@ class Sample(NamedTuple):
     """(m <= 2000, D) float32."""
     errors: np.ndarray
     """(M,) float32: mean squared error per pixel, in [0,1] units, clipped, of every watched image."""
+    notable: np.ndarray
+    """(k <= 128,) int64: places of the best, typical and worst of them now."""
+    notable_x_hat: np.ndarray
+    """(k, C, H, W) uint8: what the model makes of those."""
 
 
 class Sampler:
@@ -44,6 +48,7 @@ class Sampler:
         labels, indices = data.watch_labels.cpu().numpy(), data.watch_indices
         self.points = min(POINTS, max(1, LARGEST_CODES // prod(model.code_shape)))
         self.shown = _one_class_after_another(labels)[:PICTURES]
+        self.known = labels
         shown = torch.from_numpy(self.shown).to(self.images.device)
         self.seen_shown, self.labels_shown = self.seen[shown], self.labels[shown]
         self.inputs = Inputs(
@@ -74,9 +79,20 @@ class Sampler:
                     codes.append(z[:missing].flatten(1).float())
                 difference = (model.decode(z, label).clamp(low, high) - target) / (high - low)
                 errors.append(difference.square().mean(dim=(1, 2, 3)))
-            x = normalise(self.seen_shown, self.facts.value_range)
-            x_hat = pictures(model.decode(model.encode(x), self.labels_shown), self.facts)
-        return Sample(x_hat, torch.cat(codes).cpu().numpy(), torch.cat(errors).cpu().numpy())
+            measured = torch.cat(errors).cpu().numpy()
+            places = notable(measured, self.known)
+            chosen = torch.from_numpy(places).to(self.images.device)
+            x_hat = self._pictures(model, self.seen_shown, self.labels_shown)
+            of_notable = self._pictures(model, self.seen[chosen], self.labels[chosen])
+        return Sample(x_hat, torch.cat(codes).cpu().numpy(), measured, places, of_notable)
+
+    def _pictures(self, model: Autoencoder, seen: Tensor, labels: Tensor) -> np.ndarray:
+        """Images as the encoder sees them (n, C, H, W) uint8 -> their reconstructions."""
+        size, span = model.evaluation_batch, self.facts.value_range
+        parts = zip(seen.split(size), labels.split(size), strict=True)
+        return np.concatenate(
+            [pictures(model.decode(model.encode(normalise(x, span)), label), self.facts) for x, label in parts]
+        )
 
 
 def _one_class_after_another(labels: np.ndarray) -> np.ndarray:

@@ -88,6 +88,11 @@ def _busy() -> float:
         return _Ticks.share
 
 
+def load(cuda: bool) -> float | None:
+    """How busy this process' device is, 0 to 1: the first GPU that it may see, or the machine's processors."""
+    return next((card.load for card in gpus()), None) if cuda else _busy()
+
+
 def _processor() -> str:
     with suppress(OSError, StopIteration), open("/proc/cpuinfo", encoding="utf-8") as file:
         return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))

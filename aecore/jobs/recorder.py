@@ -8,9 +8,10 @@ import torch
 
 from aecore import manifest, training
 from aecore.analysis.sampling import Sampler
-from aecore.jobs import states
+from aecore.jobs import devices, states
 from aecore.jobs.work import Shown, Work
 from aecore.manifest import Mark
+from aecore.runs.folder import TimingRow
 
 LOOK = 0.25
 """Seconds between flushes."""
@@ -162,8 +163,13 @@ class Recorder:
             steps_per_second=step / self.seconds if step else None,
             memory=memory(self.state),
         )
-        self.folder.append_timing(step, shown.epoch, self.seconds, self.speed, memory(self.state))
+        load = devices.load(cuda=self.on_cuda)
+        self.folder.append_timing(TimingRow(step, shown.epoch, self.seconds, self.speed, memory(self.state), load))
         self.work.show(shown)
+
+    @property
+    def on_cuda(self) -> bool:
+        return next(self.state.model.parameters()).device.type == "cuda"
 
     @property
     def mean_speed(self) -> float:

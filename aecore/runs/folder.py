@@ -14,10 +14,24 @@ from aecore.config import ConfigError, Facts, RunConfig, reads, writes
 from aecore.runs import files
 
 METRICS_HEADER = "step,epoch,split,name,value\n"
-TIMING_HEADER = "step,epoch,seconds,images_per_second,device_memory\n"
+TIMING_HEADER = "step,epoch,seconds,images_per_second,device_memory,device_load\n"
 
 MetricRow = tuple[int, int, str, str, float]
 """step, epoch, split, name, value."""
+
+
+class TimingRow(NamedTuple):
+    """How fast a run is, about every second."""
+
+    step: int
+    epoch: int
+    seconds: float
+    """Since the start of the training."""
+    images_per_second: float
+    device_memory: int
+    """Bytes."""
+    device_load: float | None = None
+    """Share of the time in which the device was busy, 0 to 1; None where it is not known, and in older files."""
 
 
 class SampleFile(NamedTuple):
@@ -33,6 +47,13 @@ class SampleFile(NamedTuple):
     epoch: int
     seconds: float
     """Seconds of training until then."""
+    notable: np.ndarray | None = None
+    """(k <= 128,) int64: places among the watched images of the best, typical and worst; None in older files."""
+    notable_x_hat: np.ndarray | None = None
+    """(k, C, H, W) uint8."""
+
+
+MOMENT = ("step", "epoch", "seconds")
 
 
 class RunFolder:
@@ -116,15 +137,13 @@ class RunFolder:
         """Add rows to metrics.csv; returns the file's length in bytes."""
         return _append(self.path / "metrics.csv", METRICS_HEADER, "".join(map(metric_line, rows)))
 
-    def timing(self) -> list[tuple[int, int, float, float, int]]:
-        """step, epoch, seconds since the start, images per second, bytes of memory: one row about every second."""
-        lines, _ = _complete_lines(self.path / "timing.csv", 0)
-        rows = [line.split(",") for line in lines[1:]]
-        return [(int(a), int(b), float(c), float(d), int(e)) for a, b, c, d, e in rows]
+    def timing(self, after: int = 0) -> tuple[list[TimingRow], int]:
+        """Rows from byte `after` on, one about every second, and the byte to go on from."""
+        lines, end = _complete_lines(self.path / "timing.csv", after)
+        return [_timing(line) for line in lines if not line.startswith("step")], end
 
-    def append_timing(self, step: int, epoch: int, seconds: float, images_per_second: float, memory: int) -> None:
-        line = f"{step},{epoch},{seconds:.3f},{images_per_second:.1f},{memory}\n"
-        _append(self.path / "timing.csv", TIMING_HEADER, line)
+    def append_timing(self, row: TimingRow) -> None:
+        _append(self.path / "timing.csv", TIMING_HEADER, timing_line(row))
 
     def sync_metrics(self) -> None:
         """See to it that the metrics survive a power failure: a checkpoint must not know of rows that are lost."""
@@ -174,20 +193,14 @@ class RunFolder:
         arrays = files.read_arrays(self.sample_path(step))
         if arrays is None:
             return None
-        return SampleFile(
-            arrays["x_hat"], arrays["codes"], arrays["errors"], step, int(arrays["epoch"]), float(arrays["seconds"])
-        )
+        moment: dict[str, Any] = {"step": step, "epoch": int(arrays["epoch"]), "seconds": float(arrays["seconds"])}
+        return SampleFile(**(arrays | moment))
 
     def write_sample(self, sample: Any, step: int, epoch: int, seconds: float) -> None:
-        """Keep a sample: anything with x_hat, codes and errors."""
-        files.write_arrays(
-            self.sample_path(step),
-            x_hat=sample.x_hat,
-            codes=sample.codes,
-            errors=sample.errors,
-            epoch=epoch,
-            seconds=seconds,
-        )
+        """Keep a sample: anything with x_hat, codes and errors, and the notable images where it has them."""
+        arrays = {name: getattr(sample, name, None) for name in SampleFile._fields if name not in MOMENT}
+        known = {name: array for name, array in arrays.items() if array is not None}
+        files.write_arrays(self.sample_path(step), **known, epoch=epoch, seconds=seconds)
 
     def drop_sample(self, step: int) -> None:
         self.sample_path(step).unlink(missing_ok=True)
@@ -232,6 +245,18 @@ def metric_line(row: MetricRow) -> str:
     """One line of metrics.csv: nine significant digits say a 32-bit float exactly."""
     step, epoch, split, name, value = row
     return f"{step},{epoch},{split},{name},{value:.9g}\n"
+
+
+def timing_line(row: TimingRow) -> str:
+    """One line of timing.csv."""
+    load = "" if row.device_load is None else f"{row.device_load:.3f}"
+    return f"{row.step},{row.epoch},{row.seconds:.3f},{row.images_per_second:.1f},{row.device_memory},{load}\n"
+
+
+def _timing(line: str) -> TimingRow:
+    step, epoch, seconds, speed, memory, *load = line.split(",")
+    known = float(load[0]) if load and load[0] else None
+    return TimingRow(int(step), int(epoch), float(seconds), float(speed), int(memory), known)
 
 
 def _metric(line: str) -> MetricRow:

@@ -3,7 +3,7 @@
 import math
 from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from starlette.requests import Request
@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from aecore.runs import LabError, RunFolder, index
 from aecore.runs.database import OPEN
+from aecore.runs.folder import MetricRow, TimingRow
 from ui.lab import lab
 from ui.moments import inputs_of, sample_of
 from ui.pictures import wall
@@ -50,24 +51,37 @@ def metrics(request: Request) -> Response:
     """
     run = request.query_params.get("run", "")
     row = index.run(lab(), run)  # before the rows: what ended has all of them
-    rows, whole, following = _rows(lab().run(run), row.attempt, request.query_params.get("after", ""))
-    content = {"rows": [[*head, _finite(value)] for *head, value in rows], "whole": whole, "next": following}
+    told = _rows(lab().run(run), row.attempt, request.query_params.get("after", ""))
+    content = {"rows": [[*head, finite(value)] for *head, value in told.rows], "whole": told.whole, "next": told.place}
+    content["timing"] = [[one if one is None else finite(one) for one in line] for line in told.timing]
     return JSONResponse(content | standing(row), headers={"Cache-Control": "no-store"})
 
 
-def _rows(folder: RunFolder, attempt: int, after: str) -> tuple[list[Any], bool, str]:
-    """The rows after a place, whether they are all that there are, and the place to go on from.
+class Told(NamedTuple):
+    """Rows of both files after a place."""
 
-    A place is the attempt, the file and the byte. A run that goes on cuts the file to its checkpoint under a new inode:
-    whoever has drawn the old one must start again. An inode may come back, but not within one attempt.
+    rows: list[MetricRow]
+    timing: list[TimingRow]
+    whole: bool
+    """Whether they are all that there are."""
+    place: str
+    """Where to go on from."""
+
+
+def _rows(folder: RunFolder, attempt: int, after: str) -> Told:
+    """The rows after a place.
+
+    A place is the attempt, the file and the byte of each file. A run that goes on cuts the files to its checkpoint under new
+    inodes: whoever has drawn the old ones must start again. An inode may come back, but not within one attempt.
     """
     while True:
         file = _file(folder)
-        known, _, byte = after.rpartition("-")
-        start = int(byte) if known == f"{attempt}-{file}" else 0
-        rows, end = folder.metrics(start)
+        known, *bytes_ = after.rsplit("-", 2)
+        onward = known == f"{attempt}-{file}" and len(bytes_) == 2
+        first, second = (int(byte) for byte in bytes_) if onward else (0, 0)
+        (rows, end), (timing, until) = folder.metrics(first), folder.timing(second)
         if file == _file(folder):  # otherwise it was cut just now
-            return rows, start == 0, f"{attempt}-{file}-{end}"
+            return Told(rows, timing, not onward, f"{attempt}-{file}-{end}-{until}")
 
 
 def _file(folder: RunFolder) -> int:
@@ -87,14 +101,14 @@ def standing(row: index.RunRow) -> dict[str, Any]:
         "total": row.total_steps,
         "epoch": row.epoch,
         "epochs": row.epochs,
-        "speed": _finite(row.images_per_second),
-        "eta": _finite(row.eta_seconds),
+        "speed": finite(row.images_per_second),
+        "eta": finite(row.eta_seconds),
         "position": row.position,
         "reason": row.reason,
     }
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -133,7 +147,7 @@ def _read_caption(path: str, step: int, written: int) -> tuple[int, int, float |
         found = sample_of(RunFolder(path), step)
     except LabError:  # thinned out a moment ago, or damaged: the others can still be shown
         return None
-    return step, found.epoch, _finite(round(float(found.seconds), 2))
+    return step, found.epoch, finite(round(float(found.seconds), 2))
 
 
 @known_run

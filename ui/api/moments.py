@@ -1,5 +1,7 @@
 """What the moment of a run is shown with: `ui.moments` as JSON and pictures. A step's answers never change."""
 
+from typing import Any
+
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -7,12 +9,12 @@ from starlette.routing import Route
 
 from aecore.config import ConfigError
 from aecore.data import DataError, Split
-from aecore.runs import Inputs, RunFolder, SampleFile, index
+from aecore.runs import Inputs, LabError, RunFolder, SampleFile, index
 from aecore.runs.database import OPEN
 from ui import moments
-from ui.api.latent import compute
-from ui.api.live import FOREVER, known_run
+from ui.api.live import FOREVER, finite, known_run
 from ui.lab import lab, latest_stamp, split
+from ui.latent_model import computed
 from ui.moments import Extreme
 from ui.palette import label_colour
 from ui.pictures import wall
@@ -30,15 +32,20 @@ def moment(request: Request) -> Response:
     """`/api/moment/{run}/{step}?label=&v=`: `places` of the points, error by class, and the best, typical and worst images."""
     folder, step, label = _asked(request)
     inputs, sample = moments.inputs_of(folder), moments.sample_of(folder, step)
-    shown, newest = _shown(folder, inputs, sample, label)
+    shown, whole = _shown(folder, inputs, sample, label)
     content = {
         "places": moments.told(moments.places(folder, [one for one in folder.sample_steps() if one <= step])),
-        "classes": moments.by_class(inputs, sample),
-        "mean": float(sample.errors.mean()),
-        "extremes": [one._asdict() | {"label": int(moments.labels(inputs)[one.place])} for one in shown],
-        "pooled": newest is None,
+        "classes": [[label, finite(error), n] for label, error, n in moments.by_class(inputs, sample)],
+        "mean": finite(float(sample.errors.mean())),
+        "extremes": [_told(inputs, sample, one) for one in shown],
+        "pooled": whole is None,
     }
     return JSONResponse(content, headers=FOREVER)
+
+
+def _told(inputs: Inputs, sample: SampleFile, one: Extreme) -> dict[str, Any]:
+    known = {"label": int(moments.labels(inputs)[one.place]), "kept": moments.kept_of(sample, one) is not None}
+    return {"kind": one.kind, "rank": one.rank, "error": finite(one.error), **known}
 
 
 @known_run
@@ -49,20 +56,20 @@ def extremes(request: Request) -> Response:
     """
     folder, step, label = _asked(request)
     inputs, sample = moments.inputs_of(folder), moments.sample_of(folder, step)
-    shown, newest = _shown(folder, inputs, sample, label)
-    kept = [one for one in shown if one.kept is not None]
+    shown, whole = _shown(folder, inputs, sample, label)
+    made = [moments.kept_of(sample, one) for one in shown]
     images = np.full((2, len(shown), *inputs.images.shape[1:]), 128, np.uint8)
-    for column, one in enumerate(shown):
-        if one in kept:
-            images[:, column] = inputs.images[one.kept], sample.x_hat[one.kept]
-    if newest is not None and len(kept) < len(shown):
-        columns = [column for column, one in enumerate(shown) if one not in kept]
-        asked = moments.indices(inputs)[[shown[column].place for column in columns]]
-        originals = newest.images[asked]
-        images[0, columns] = originals
-        made = _reconstructed(folder, originals, newest.labels[asked])
-        images[1, columns] = 128 if made is None else made
-    final = len(kept) == len(shown) or index.run(lab(), folder.id).state not in OPEN
+    for column, (one, x_hat) in enumerate(zip(shown, made, strict=True)):
+        images[0, column] = (
+            inputs.images[one.kept] if whole is None else whole.images[moments.indices(inputs)[one.place]]
+        )
+        if x_hat is not None:
+            images[1, column] = x_hat
+    missing = [column for column, x_hat in enumerate(made) if x_hat is None]
+    known = moments.labels(inputs)[[shown[column].place for column in missing]]
+    if missing and (newest := _reconstructed(folder, images[0, missing], known)) is not None:
+        images[1, missing] = newest
+    final = not missing or index.run(lab(), folder.id).state not in OPEN
     return Response(wall(images), media_type="image/png", headers=FOREVER if final else {"Cache-Control": "no-store"})
 
 
@@ -77,18 +84,21 @@ def _shown(
     """The images to show, and the whole split; None for it where the data cannot be read: then only images that the
     samples keep are among those shown."""
     try:
-        name = "val" if inputs.split == "val" else "test"
-        whole = split(folder.config().data.model_dump_json(), name)  # type: ignore[arg-type]
+        data = folder.config().data.model_dump_json()
+        whole: Split | None = split(data, "val") if inputs.split == "val" else split(data, "test")
     except (DataError, ConfigError, OSError):
-        return moments.extremes(inputs, sample, label, pool=len(inputs.indices)), None
-    return moments.extremes(inputs, sample, label), whole
+        whole = None
+    found = moments.extremes(inputs, sample, label, pooled=whole is None)
+    if not found:
+        raise LabError(f"None of the watched images of run {folder.id} is of class {label}.")
+    return found, whole
 
 
 def _reconstructed(folder: RunFolder, images: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
     """What the newest model makes of images; None where there is no model that can be loaded."""
     newest = latest_stamp(folder.id)
     try:
-        return compute(folder.id, newest, "reconstruct", compute(folder.id, newest, "see", images), labels)
+        return computed(folder.id, newest, "reconstruct", computed(folder.id, newest, "see", images), labels)
     except (ValueError, OSError, RuntimeError):
         return None
 

@@ -10,61 +10,18 @@ export default function (component) {
   return () => { chart.close(); charts.delete(parentElement); };
 }
 
-const element = (tag, className, parent) => {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  parent?.append(made);
-  return made;
-};
-const short = (value) => value == null ? "–" : value === 0 ? "0" : Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5 ? value.toExponential(2) : String(+value.toPrecision(4));
-const nearest = (points, step) => points.reduce((best, point) => (Math.abs(point.step - step) < Math.abs(best.step - step) ? point : best));
-const span = (seconds) => seconds < 90 ? `${Math.ceil(seconds)} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
-
-// What one run has told so far: its rows by metric, and where it stands.
-class Run {
-  constructor(info) { Object.assign(this, info, { next: "", metrics: {}, standing: null, live: false }); }
-
-  take(answer) {
-    if (answer.whole) this.metrics = {};
-    for (const [step, epoch, split, name, value] of answer.rows) {
-      const [, bundle, part] = /^(.+_dim)_(\d+)$/.exec(name) ?? [];
-      if (bundle) { ((this.metrics[bundle] ??= { parts: {} }).parts[part] ??= []).push({ step, epoch, value }); continue; }
-      const metric = (this.metrics[name] ??= { train: [], watch: [], means: [] });
-      (split === "train" ? metric.train : metric.watch).push({ step, epoch, value });
-      if (split === "train") this.average(metric.means, step, epoch, value);
-    }
-    this.next = answer.next;
-    this.standing = answer;
-    this.live ||= !answer.ended;
-  }
-
-  average(means, step, epoch, value) {
-    if (value == null) return;
-    let last = means[means.length - 1];
-    if (!last || last.epoch !== epoch) means.push((last = { epoch, step, value: 0, count: 0 }));
-    last.count += 1;
-    last.value += (value - last.value) / last.count;
-    last.step = step;
-  }
-
-  where() {
-    const s = this.standing;
-    if (!s) return "";
-    if (s.shown === "queued") return s.position ? `waiting, number ${s.position} in the queue` : "waiting";
-    if (s.ended) return s.shown + (s.epoch ? ` · epoch ${s.epoch} of ${s.epochs}` : "");
-    return [s.shown === "running" ? "" : s.shown, `epoch ${Math.min(s.epoch + (s.shown === "running"), s.epochs || 1)} of ${s.epochs || "…"}`,
-      s.speed ? `${Math.round(s.speed).toLocaleString("en")} images/s` : "", s.eta ? `${span(s.eta)} left` : ""].filter(Boolean).join(" · ");
-  }
-}
-
 class Chart {
   constructor(root) {
     this.runs = new Map();
-    this.log = false;
+    Object.assign(this, { log: false, clip: true, across: "step", smooth: 0 });
     this.lines = element("div", "lines", root);
     this.tools = element("div", "tools", root);
     this.terms = element("div", "group", this.tools);
-    this.scales = element("div", "group", this.tools);
+    this.looks = element("div", "looks", this.tools);
+    this.axis = element("div", "group", this.looks);
+    this.scales = element("div", "group", this.looks);
+    this.clips = element("div", "group", this.looks);
+    this.smoother();
     this.frame = element("div", "frame", root);
     this.key = element("div", "key", root);
     this.key.innerHTML = `<span><svg viewBox="0 0 30 10"><path d="M0 5H30" stroke="currentColor" stroke-width="3"/><circle cx="15" cy="5" r="4" fill="currentColor"/></svg>held-out images</span>
@@ -81,14 +38,50 @@ class Chart {
     this.listen();
   }
 
+  // How much the curves of the training are smoothed.
+  smoother() {
+    const label = element("label", "", this.looks);
+    label.append("smooth");
+    label.title = "Moving average of what is measured at each step: 0 shows it as it is";
+    this.slider = Object.assign(element("input", "", label), { type: "range", min: 0, max: 0.99, step: 0.01, value: 0 });
+    this.slider.setAttribute("aria-label", "Smoothing");
+    this.slider.oninput = () => { this.smooth = +this.slider.value; this.store(); this.draw(); };
+  }
+
+  // The choices stand in the address: read once, written with each change.
+  restore() {
+    this.term = asked("curve") ?? this.term;
+    this.across = ["epoch", "time"].find((kind) => kind === asked("x")) ?? "step";
+    this.log = asked("scale") === "log";
+    this.clip = asked("outliers") !== "shown";
+    this.slider.value = this.smooth = Math.min(0.99, Math.max(0, +asked("smooth") || 0));
+    const zoom = (asked("zoom") ?? "").split("_").map(Number);
+    if (zoom.length === 2 && zoom[1] > zoom[0]) this.view = { x: zoom };
+  }
+
+  store() {
+    if (!this.data.shared) return;
+    keep("curve", this.term === "loss" ? null : this.term);
+    keep("x", this.across === "step" ? null : this.across);
+    keep("scale", this.log ? "log" : null);
+    keep("outliers", this.clip ? null : "shown");
+    keep("smooth", this.smooth || null);
+    keep("zoom", this.view?.x.map((x) => +x.toPrecision(6)).join("_"));
+  }
+
   show(data, component) {
+    const first = !this.data;
     this.data = data;
     this.term ??= data.term;
+    if (first && data.shared) {
+      this.restore();
+      this.deaf = hear("moment", (moment) => { this.moment = moment; this.draw(); });
+    }
     this.component = component;
     this.canvas.style.height = `${data.height / 16}rem`;
     const before = this.runs;
     this.runs = new Map(data.runs.map((info) => [info.id, Object.assign(before.get(info.id) ?? new Run(info), info)]));
-    if ([...before.keys()].join() !== [...this.runs.keys()].join()) this.view = null;
+    if (before.size && [...before.keys()].join() !== [...this.runs.keys()].join()) this.view = null;
     this.write();
     this.draw();
     this.poll();
@@ -97,6 +90,7 @@ class Chart {
   close() {
     clearTimeout(this.timer);
     this.closed = true;
+    this.deaf?.();
     this.resized.disconnect();
     document.removeEventListener("visibilitychange", this.woken);
   }
@@ -116,7 +110,7 @@ class Chart {
   }
 
   async ask(run) {
-    const answer = await fetch(new URL(`api/metrics?run=${encodeURIComponent(run.id)}&after=${run.next}`, document.baseURI));
+    const answer = await fetch(address(`api/metrics?run=${encodeURIComponent(run.id)}&after=${run.next}`));
     if (answer.status === 404) run.standing = { ended: true, shown: "deleted" };
     if (!answer.ok) return answer.status === 404;
     run.take(await answer.json());
@@ -141,48 +135,62 @@ class Chart {
       where.textContent = run.where();
       where.title = run.standing?.reason || "";
     });
-    const names = [...new Set(["loss", ...runs.flatMap((run) => Object.keys(run.metrics))])];
-    if (!names.includes(this.term)) this.term = "loss";
-    this.choose(this.terms, names, this.term, (name) => { this.term = name; this.view = null; });
-    this.choose(this.scales, ["linear", "log"], this.log ? "log" : "linear", (scale) => { this.log = scale === "log"; this.view = null; });
+    const found = new Set(["loss", ...runs.flatMap((run) => Object.keys(run.metrics))]), late = ["learning_rate", ...Object.keys(MEASURED)];
+    const names = [...[...found].filter((name) => !late.includes(name)), ...late.filter((name) => found.has(name))];
+    if (!names.includes(this.term) && runs.some((run) => run.standing)) this.term = "loss";
+    const afresh = (change) => (value) => { change(value); this.view = null; };
+    this.choose(this.terms, names, this.term, afresh((name) => { this.term = name; }), called);
+    this.choose(this.axis, ["step", "epoch", "time"], this.across, afresh((kind) => { this.across = kind; }));
+    this.choose(this.scales, ["linear", "log"], this.log ? "log" : "linear", afresh((scale) => { this.log = scale === "log"; }));
+    this.choose(this.clips, ["clip outliers"], this.clip ? "clip outliers" : "", afresh(() => { this.clip = !this.clip; }));
   }
 
-  choose(group, names, chosen, pick) {
-    const label = (name) => name.replace("_", " ").replace(/^mse$/, "MSE").replace(/^kl dim$/, "KL by unit").replace(/^kl$/, "KL");
+  choose(group, names, chosen, pick, label = (name) => name) {
     if (group.dataset.names !== names.join()) {
       group.replaceChildren(...names.map((name) => Object.assign(element("button"), { type: "button", textContent: label(name), value: name })));
       group.dataset.names = names.join();
     }
     for (const button of group.children) {
       button.setAttribute("aria-pressed", button.value === chosen);
-      button.onclick = () => { pick(button.value); this.write(); this.draw(); };
+      button.onclick = () => { pick(button.value); this.store(); this.write(); this.draw(); };
     }
   }
 
-  // Every curve that is shown: points {step, value} with how they are drawn.
+  // Every curve that is shown: points {x, step, value} with how they are drawn.
   curves() {
-    return [...this.runs.values()].flatMap((run) => {
-      const metric = run.metrics[this.term];
-      if (!metric) return [];
-      const good = (points) => points.filter(({ value }) => value != null && (!this.log || value > 0));
-      if (metric.parts) return Object.entries(metric.parts).map(([part, points]) => ({ run, kind: `unit ${part}`, points: good(points), width: 1.6, alpha: 0.75, bundle: true })).filter((curve) => curve.points.length);
-      return [
-        { run, kind: "train", points: good(metric.train), width: 1.2, alpha: 0.38 },
-        { run, kind: "train, mean", points: good(metric.means.length > 1 ? metric.means : []), width: 2, dash: [6, 5] },
-        { run, kind: "held out", points: good(metric.watch), width: 3.2, dots: true },
-      ].filter((curve) => curve.points.length);
-    });
+    this.unit = this.across === "time" ? this.timeUnit() : 1;
+    return [...this.runs.values()].flatMap((run) => this.curvesOf(run).filter((curve) => curve.points.length).map((curve) =>
+      ({ run, ...curve, points: curve.points.map((point) => ({ ...point, x: run.across(point.step, this.across) / this.unit })) })));
   }
 
-  // What the axes span: what the user chose, else all steps and the values there, without the first steps' outliers.
+  curvesOf(run) {
+    const metric = run.metrics[this.term], { smooth } = this;
+    if (!metric) return [];
+    const good = (points) => points.filter(({ value }) => value != null && (!this.log || value > 0));
+    if (metric.parts) return Object.entries(metric.parts).map(([part, points]) => ({ kind: `unit ${part}`, points: good(points), width: 1.6, alpha: 0.75, bundle: true }));
+    const train = good(metric.train), kind = metric.kind ?? "train";
+    return [
+      { kind, points: train, width: metric.kind && !smooth ? 2 : 1.2, alpha: smooth ? 0.18 : metric.kind ? 0.9 : 0.38 },
+      smooth ? { kind: `${kind}, smoothed`, points: smoothed(train, smooth), width: 2.2 } : { kind: "train, mean", points: good(metric.means.length > 1 ? metric.means : []), width: 2, dash: [6, 5] },
+      { kind: "held out", points: good(metric.watch), width: 3.2, dots: true },
+    ];
+  }
+
+  // Seconds, minutes or hours, by the longest run.
+  timeUnit() {
+    const longest = Math.max(0, ...[...this.runs.values()].map((run) => run.times.at(-1)?.seconds ?? 0));
+    return longest > 10800 ? 3600 : longest > 180 ? 60 : 1;
+  }
+
+  // What the axes span: what the user chose, else all steps and the values there, without outliers where they are clipped.
   ranges(curves) {
-    const runs = [...this.runs.values()];
-    const steps = runs.map((run) => (run.standing?.ended ? 0 : run.standing?.total || 0)).concat(curves.map((c) => c.points[c.points.length - 1].step));
-    const x = this.view?.x ?? [0, Math.max(1, ...steps)];
-    const sorted = curves.flatMap((c) => c.points).filter((p) => p.step >= x[0] && p.step <= x[1]).map((p) => this.fold(p.value)).sort((a, b) => a - b);
+    const runs = [...this.runs.values()], open = (run) => !run.standing?.ended && this.across !== "time";
+    const ends = runs.map((run) => (open(run) ? run.across(run.standing?.total || 0, this.across) : 0)).concat(curves.map((c) => c.points[c.points.length - 1].x));
+    const x = this.view?.x ?? [0, Math.max(...ends) || 1];
+    const sorted = curves.flatMap((c) => c.points).filter((p) => p.x >= x[0] && p.x <= x[1]).map((p) => this.fold(p.value)).sort((a, b) => a - b);
     if (!sorted.length) return { x, y: this.view?.y ?? (this.log ? [-2, 0] : [0, 1]) };
     const low = sorted[0], most = sorted[sorted.length - 1], high = Math.max(sorted[Math.floor(sorted.length * 0.98)], ...curves.filter((c) => c.dots).map((c) => this.fold(c.points[Math.min(1, c.points.length - 1)].value)));
-    const top = most - low > 3 * (high - low) && high > low ? high : most, room = (top - low || Math.abs(top) || 1) * 0.06;
+    const top = this.clip && most - low > 3 * (high - low) && high > low ? high : most, room = (top - low || Math.abs(top) || 1) * 0.06;
     return { x, y: this.view?.y ?? [!this.log && low >= 0 && (low < 0.35 * top || sorted.length < 20) ? 0 : low - room, top + room] };
   }
 
@@ -211,11 +219,13 @@ class Chart {
     pen.restore();
     canvas.dataset.points = curves.reduce((sum, curve) => sum + curve.points.length, 0);
     if (!curves.length) this.text("The curve starts here in a moment.", this.box.x + this.box.w / 2, this.box.y + this.box.h / 2, "center", 0.6);
+    this.drawn = [...curves];
+    this.marker(curves);
     this.cursor(curves);
-    canvas.setAttribute("aria-label", `${this.data.units[this.term] ?? this.term} against the step, of ${[...this.runs.values()].map((run) => run.label).join(" and ")}`);
+    canvas.setAttribute("aria-label", `${this.data.units[this.term] ?? this.term} against the ${this.across}, of ${[...this.runs.values()].map((run) => run.label).join(" and ")}`);
   }
 
-  px(step) { const [from, to] = this.range.x; return this.box.x + ((step - from) / (to - from)) * this.box.w; }
+  px(x) { const [from, to] = this.range.x; return this.box.x + ((x - from) / (to - from)) * this.box.w; }
   py(value) { const [from, to] = this.range.y; return this.box.y + this.box.h - ((this.fold(value) - from) / (to - from)) * this.box.h; }
 
   text(words, x, y, align, alpha = 0.85) {
@@ -232,11 +242,34 @@ class Chart {
       rule(box.x, y, box.x + box.w, y);
       this.text(short(value), box.x - 9 * em, y, "right");
     }
-    for (const step of ticks(...this.range.x, Math.max(3, box.w / (105 * em))).filter(Number.isInteger)) this.text(step.toLocaleString("en"), this.px(step), box.y + box.h + 17 * em, "center");
+    const whole = this.across === "step" || this.range.x[1] - this.range.x[0] > 4;
+    for (const x of ticks(...this.range.x, Math.max(3, box.w / (105 * em))).filter((x) => !whole || Number.isInteger(x))) this.text(x.toLocaleString("en"), this.px(x), box.y + box.h + 17 * em, "center");
     Object.assign(pen, { strokeStyle: this.ink, globalAlpha: 0.5 });
     rule(box.x, box.y + box.h + 0.5, box.x + box.w, box.y + box.h + 0.5);
-    this.text("step", box.x + box.w, box.y + box.h + 38 * em, "right", 1);
+    this.text(this.axisTitle(), box.x + box.w, box.y + box.h + 38 * em, "right", 1);
     this.text((this.data.units[this.term] ?? this.term) + (this.log ? ", log scale" : ""), 0, 12 * em, "left", 1);
+  }
+
+  axisTitle() { return this.across === "time" ? `time, ${{ 1: "s", 60: "min", 3600: "h" }[this.unit]}` : this.across; }
+
+  // Where the moment that everything shows lies.
+  marker(curves) {
+    const { pen, box, moment } = this, run = this.runs.get(moment?.run);
+    delete this.canvas.dataset.marker;
+    if (!run) return;
+    const x = run.across(moment.sample[0], this.across) / this.unit, at = this.px(x);
+    if (at < box.x - 1 || at > box.x + box.w + 1) return;
+    this.canvas.dataset.marker = moment.sample[0];
+    const accent = getComputedStyle(this.canvas).getPropertyValue("--st-primary-color") || this.ink;
+    Object.assign(pen, { strokeStyle: accent, fillStyle: accent, lineWidth: 2 });
+    pen.strokeRect(at, box.y, 0, box.h);
+    pen.beginPath();
+    pen.moveTo(at - 6, box.y - 7);
+    pen.lineTo(at + 6, box.y - 7);
+    pen.lineTo(at, box.y + 2);
+    pen.fill();
+    const near = curves.findLast((curve) => curve.run === run && (curve.dots || !curve.bundle));
+    if (near) { const point = nearest(near.points, x); pen.beginPath(); pen.arc(at, Math.max(box.y, this.py(point.value)), 5, 0, 7); pen.fill(); }
   }
 
   curve({ run, points, width, alpha = 1, dash = [], dots }) {
@@ -244,10 +277,10 @@ class Chart {
     Object.assign(pen, { strokeStyle: run.colour, fillStyle: run.colour, lineWidth: width, globalAlpha: alpha, lineJoin: "round" });
     pen.setLineDash(dash);
     pen.beginPath();
-    for (const { step, value } of points) pen.lineTo(this.px(step), this.py(value));
+    for (const { x, value } of points) pen.lineTo(this.px(x), this.py(value));
     pen.stroke();
     pen.setLineDash([]);
-    if (dots && points.length < this.box.w / 12) for (const { step, value } of points) { pen.beginPath(); pen.arc(this.px(step), this.py(value), 4.2, 0, 7); pen.fill(); }
+    if (dots && points.length < this.box.w / 12) for (const { x, value } of points) { pen.beginPath(); pen.arc(this.px(x), this.py(value), 4.2, 0, 7); pen.fill(); }
     pen.globalAlpha = 1;
   }
 
@@ -260,13 +293,13 @@ class Chart {
       pen.fillRect(drag.x, box.y, pointer.x - drag.x, box.h);
       pen.globalAlpha = 1;
     } else if (!this.tip.hidden) {
-      const [from, to] = this.range.x, step = from + ((pointer.x - box.x) / box.w) * (to - from);
+      const x = this.under(pointer.x), { step } = nearest(curves[curves.length - 1].points, x);
       Object.assign(pen, { strokeStyle: this.ink, globalAlpha: 0.4, lineWidth: 1 });
       pen.strokeRect(pointer.x, box.y, 0, box.h);
       pen.globalAlpha = 1;
       this.tip.replaceChildren(element("b"));
-      this.tip.firstChild.textContent = `step ${Math.round(step).toLocaleString("en")}`;
-      for (const curve of this.told(curves, step)) this.tell(curve, step);
+      this.tip.firstChild.textContent = this.across === "step" ? `step ${Math.round(x).toLocaleString("en")}` : `${this.axisTitle()} ${+x.toPrecision(3)} · step ${step.toLocaleString("en")}`;
+      for (const curve of this.told(curves, x)) this.tell(curve, x);
       const right = pointer.x > box.x + box.w / 2;
       this.tip.style.left = right ? "auto" : `${pointer.x + 14}px`;
       this.tip.style.right = right ? `${this.canvas.clientWidth - pointer.x + 14}px` : "auto";
@@ -274,13 +307,16 @@ class Chart {
   }
 
   // The curves whose values stand at the pointer: of a bundle the largest ones there.
-  told(curves, step) {
+  told(curves, x) {
     if (!curves[0].bundle) return curves.reverse();
-    return curves.sort((a, b) => nearest(b.points, step).value - nearest(a.points, step).value).slice(0, MOST_TOLD);
+    return curves.sort((a, b) => nearest(b.points, x).value - nearest(a.points, x).value).slice(0, MOST_TOLD);
   }
 
-  tell({ run, kind, points }, step) {
-    const near = nearest(points, step);
+  // What lies under a place of the canvas, on the axis.
+  under(place) { const [from, to] = this.range.x; return from + ((place - this.box.x) / this.box.w) * (to - from); }
+
+  tell({ run, kind, points }, x) {
+    const near = nearest(points, x);
     const line = element("div", "", this.tip), who = element("em", "", line);
     who.textContent = this.runs.size > 1 ? `${run.label}, ` : "";
     who.style.setProperty("--colour", run.colour);
@@ -293,13 +329,15 @@ class Chart {
     canvas.onpointerleave = () => { if (!this.drag) { this.pointer = null; this.draw(); } };
     canvas.onpointerdown = (event) => { this.drag = this.pointer = at(event); canvas.setPointerCapture(event.pointerId); };
     canvas.onpointerup = (event) => {
-      const ends = [this.drag?.x ?? 0, at(event).x].sort((a, b) => a - b), [from, to] = this.range.x;
+      const ends = [this.drag?.x ?? 0, at(event).x].sort((a, b) => a - b), [run] = this.runs.values();
       this.drag = null;
-      if (ends[1] - ends[0] > 8) this.view = { x: ends.map((x) => from + ((x - this.box.x) / this.box.w) * (to - from)) };
+      if (ends[1] - ends[0] > 8) this.view = { x: ends.map((x) => this.under(x)) };
+      else if (this.data.shared && this.drawn?.length) say("seek", { run: run.id, step: nearest(this.drawn[this.drawn.length - 1].points, this.under(ends[1])).step });
+      this.store();
       this.draw();
     };
     canvas.onpointercancel = () => { this.drag = null; };
-    canvas.ondblclick = () => { this.view = null; this.draw(); };
+    canvas.ondblclick = () => { this.view = null; this.store(); this.draw(); };
     canvas.title = "Drag to zoom, double-click to see all";
   }
 }

@@ -11,13 +11,6 @@ export default function (component) {
   return () => { wall.close(); walls.delete(parentElement); };
 }
 
-const element = (tag, className, parent) => {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  parent?.append(made);
-  return made;
-};
-const address = (path) => new URL(path, document.baseURI).href;
 const moment = ([step, epoch, seconds]) => step === 0 ? "untrained" : [epoch ? `epoch ${epoch}` : `step ${step}`, ...(seconds == null ? [] : [`${seconds.toFixed(seconds < 100 ? 1 : 0)} s`])].join(" · ");
 // A run that goes on may draw a step again: its seconds tell the two pictures apart.
 const strip = (run, [step, , seconds], count) => `api/sample/${run.id}/${step}.png?n=${count}&v=${seconds ?? 0}`;
@@ -51,6 +44,7 @@ class Wall {
     this.slider.setAttribute("aria-label", "Training step");
     this.told = element("div", "at", this.time);
     this.slider.oninput = () => { this.pause(); this.seek(+this.slider.value); };
+    this.deaf = hear("seek", ({ run, step }) => { if (this.data?.shared && this.runs.has(run)) { this.pause(); this.near(step); } });
     this.button.onclick = () => (this.playing ? this.pause() : this.play());
     this.resized = new ResizeObserver(() => this.draw());
     this.resized.observe(root);
@@ -59,10 +53,11 @@ class Wall {
   }
 
   show(data) {
+    if (data.shared && !this.data && asked("at") != null) this.at = Number(asked("at")) || 0;
     this.data = data;
     const before = this.runs;
     this.runs = new Map(data.runs.map((info) => [info.id, Object.assign(before.get(info.id) ?? { samples: [], ended: false }, info)]));
-    if ([...before.keys()].join() !== [...this.runs.keys()].join()) this.at = Infinity;
+    if (before.size && [...before.keys()].join() !== [...this.runs.keys()].join()) this.at = Infinity;
     this.looping = data.loop && !matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.draw();
     this.poll();
@@ -71,6 +66,7 @@ class Wall {
   close() {
     clearTimeout(this.timer);
     this.pause();
+    this.deaf();
     this.closed = true;
     this.resized.disconnect();
     document.removeEventListener("visibilitychange", this.woken);
@@ -105,7 +101,22 @@ class Wall {
   seek(place) {
     const steps = this.steps();
     this.at = place >= steps.length - 1 ? Infinity : steps[place];
+    if (this.data.shared) keep("at", this.at === Infinity ? null : this.at);
     this.draw();
+  }
+
+  // The sample nearest to a step.
+  near(step) {
+    const steps = this.steps(), far = steps.map((each) => Math.abs(each - step));
+    if (steps.length) this.seek(far.indexOf(Math.min(...far)));
+  }
+
+  // Tell the others what is shown, once.
+  share(runs, step) {
+    const [run] = runs, sample = run.samples.filter(([each]) => each <= step).pop(), told = `${run.id} ${sample}`;
+    if (!sample || told === this.shared) return;
+    this.shared = told;
+    say("moment", { run: run.id, sample, samples: run.samples, newest: this.at === Infinity });
   }
 
   // The film from here, or from the start where this is the end; it lasts FILM however many pictures there are.
@@ -134,6 +145,7 @@ class Wall {
     if (!this.data || this.closed) return;
     const runs = [...this.runs.values()], first = runs.find((run) => run.count), steps = this.steps();
     this.note.hidden = Boolean(first);
+    if (!first && runs.length && runs.every((run) => run.ended)) this.note.textContent = "No pictures were kept of this run.";
     this.time.hidden = steps.length < 2;
     const shown = first ? this.shown(runs, first) : [];
     while (this.rows.children.length > 2 * shown.length) this.rows.lastChild.remove();
@@ -142,13 +154,17 @@ class Wall {
       element("div", "name", this.rows).append(element("b"), element("span"));
       element("canvas", "", element("div", "", this.rows));
     }
+    if (this.at !== Infinity && steps.length && !steps.includes(this.at)) this.at = steps.filter((step) => step <= this.at).pop() ?? steps[0]; // thinned out, or from a link
     const place = this.at === Infinity ? steps.length - 1 : steps.indexOf(this.at);
+    if (this.data.shared && steps.length) this.share(runs, steps[place]);
     Object.assign(this.slider, { max: Math.max(0, steps.length - 1), value: Math.max(0, place) });
     this.slider.style.setProperty("--share", `${(100 * place) / Math.max(1, steps.length - 1)}%`);
     this.told.textContent = `step ${(steps[place] ?? 0).toLocaleString("en")}`;
+    this.slider.setAttribute("aria-valuetext", this.told.textContent);
     shown.forEach((line, index) => this.row(index, line, first));
     for (const run of runs)
-      for (const each of run.samples) picture(strip(run, each, Math.min(FETCHED, run.count)), () => {}); // so that the slider never waits
+      for (const each of run.samples) // so that the slider never waits
+        for (const kind of this.data.shared ? ["/sample/", "/error/"] : ["/sample/"]) picture(strip(run, each, Math.min(FETCHED, run.count)).replace("/sample/", kind), () => {});
   }
 
   // The lines from top to bottom: the originals, then for each run what its encoder sees, unless that is the originals, and what it makes of it.
@@ -158,6 +174,7 @@ class Wall {
       const sample = run.samples.filter(([step]) => step <= this.at).pop() ?? run.samples[0];
       if (run.seen) lines.push({ title: "Input", caption: runs.length > 1 ? run.label : "the encoder sees", path: (n) => `api/seen/${run.id}.png?n=${n}` });
       lines.push({ title: run.label, caption: sample ? moment(sample) : "waiting", path: sample && ((n) => strip(run, sample, n)), colour: run.colour });
+      if (this.data.shared && sample) lines.push({ title: "Error", caption: "blue too dark, red too bright", path: (n) => strip(run, sample, n).replace("/sample/", "/error/") });
     }
     return lines;
   }

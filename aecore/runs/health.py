@@ -1,0 +1,243 @@
+"""How a run does, in words, from what it wrote: each rule is a function of its metrics, and names the control that cures.
+
+Free of torch. A rule that cannot tell says nothing; thresholds are rules of thumb, and stand beside their reasons.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from aecore.config import RunConfig, code_size_path, flat
+from aecore.runs.folder import MetricRow
+
+RATE = "training.learning_rate"
+FEW_EPOCHS = 3
+"""Epochs before which a curve says little."""
+
+
+class Change(NamedTuple):
+    """A field of the configuration, and what it could be."""
+
+    path: str
+    value: Any
+
+
+class Finding(NamedTuple):
+    """What a rule found."""
+
+    rule: str
+    tone: str
+    """'good', 'warning' or 'bad'."""
+    sentence: str
+    cure: str = ""
+    """What to do, in a sentence."""
+    change: Change | None = None
+    """The control that does it."""
+
+
+class Curves:
+    """The metrics of a run by name: (steps, values) of the training, and (epochs, values) of the watched split."""
+
+    def __init__(self, rows: Iterable[MetricRow], codes: np.ndarray | None = None, ended: bool = True):
+        self.train: dict[str, list[tuple[int, float]]] = {}
+        self.watched: dict[str, list[tuple[int, float]]] = {}
+        for step, epoch, split, name, value in rows:
+            if split == "train":
+                self.train.setdefault(name, []).append((step, value))
+            else:
+                self.watched.setdefault(name, []).append((epoch, value))
+        self.codes, self.ended = codes, ended
+
+    def of_train(self, name: str) -> np.ndarray:
+        """(n,) finite values of each step or window, in order."""
+        return _values(self.train.get(name, []))
+
+    def of_watch(self, name: str) -> np.ndarray:
+        """(n,) finite values, the untrained model's first."""
+        return _values(self.watched.get(name, []))
+
+    def last(self, name: str) -> float | None:
+        found = self.of_watch(name)
+        return float(found[-1]) if len(found) else None
+
+
+def _values(pairs: list[tuple[int, float]]) -> np.ndarray:
+    found = np.array([value for _, value in pairs], dtype=np.float64)
+    return found[np.isfinite(found)]
+
+
+Rule = Callable[[Curves, RunConfig], Finding | None]
+
+
+def health(
+    rows: Iterable[MetricRow], config: RunConfig, codes: np.ndarray | None = None, ended: bool = True
+) -> list[Finding]:
+    """What the rules find, the worst first; one good sentence where they find nothing, nothing before there is enough to tell.
+
+    Args:
+        codes: (m, D) of the newest sample, for units that never change.
+        ended: whether the run is over: only then it is worth saying that it was too short.
+    """
+    curves = Curves(rows, codes, ended)
+    found = [finding for rule in RULES if (finding := rule(curves, config)) is not None]
+    if not found and len(curves.of_watch("loss")) > FEW_EPOCHS:
+        return [Finding("fine", "good", "It learns as it should: no rule has anything to say.")]
+    return sorted(found, key=lambda finding: ("bad", "warning", "good").index(finding.tone))
+
+
+def learning_rate_too_high(curves: Curves, config: RunConfig) -> Finding | None:
+    """The training loss lies, at the end, far above the lowest that it had reached: half of all that it had gained is lost."""
+    loss = curves.of_train("loss")
+    if len(loss) < 20 or _warming(config):
+        return None
+    smooth = np.convolve(loss, np.ones(5) / 5, mode="valid")
+    lowest, now = float(smooth.min()), float(smooth[-max(1, len(smooth) // 10) :].mean())
+    gained = float(loss[0]) - lowest
+    if now - lowest <= 0.5 * max(gained, 1e-12) or now <= lowest:
+        return None
+    rate = _round(config.training.learning_rate / 5)
+    sentence = (
+        f"The training loss rose again, from {lowest:.4g} at its best to {now:.4g}: the learning rate is too high."
+    )
+    return Finding(
+        "learning rate too high", "bad", sentence, f"Lower the learning rate to {rate:g}.", Change(RATE, rate)
+    )
+
+
+def _warming(config: RunConfig) -> bool:
+    """Whether the weight of a term rises along the way: then the loss may rise, too."""
+    fields = flat(config)
+    return any(fields.get(f"model.objective.{name}") for name in ("kl_warmup", "capacity"))
+
+
+def loss_not_moving(curves: Curves, config: RunConfig) -> Finding | None:
+    """The held-out loss is within 1 % of the untrained model's after three epochs."""
+    loss = curves.of_watch("loss")
+    if len(loss) <= FEW_EPOCHS or loss[0] - loss.min() > 0.01 * abs(loss[0]):
+        return None
+    rate = config.training.learning_rate
+    higher = _round(min(rate * 10, 1e-2)) if rate < 1e-2 else _round(rate / 10)
+    verb = "Raise" if higher > rate else "Lower"
+    sentence = f"The held-out loss has not moved: {loss[0]:.4g} untrained, {loss[-1]:.4g} after {len(loss) - 1} epochs."
+    return Finding("loss not moving", "bad", sentence, f"{verb} the learning rate to {higher:g}.", Change(RATE, higher))
+
+
+def overfitting(curves: Curves, config: RunConfig) -> Finding | None:
+    """The held-out loss rises for three epochs or more while the training loss falls: by 5 % of what had been gained."""
+    watched, trained = curves.of_watch("loss"), curves.of_train("loss")
+    if len(watched) <= FEW_EPOCHS + 1 or len(trained) < 20 or _warming(config):
+        return None
+    best = int(watched.argmin())
+    gained, lost = float(watched[0] - watched[best]), float(watched[-1] - watched[best])
+    since = trained[int(len(trained) * best / (len(watched) - 1)) :]
+    falls = len(since) >= 4 and since[-len(since) // 4 :].mean() < since[: max(1, len(since) // 4)].mean()
+    if len(watched) - 1 - best < FEW_EPOCHS or lost <= 0.05 * max(gained, 1e-12) or not falls:
+        return None
+    sentence = f"It overfits: the held-out loss was best after epoch {best} and has risen from {watched[best]:.4g} to {watched[-1]:.4g}."
+    change = Change("training.early_stopping", FEW_EPOCHS)
+    return Finding(
+        "overfitting", "warning", sentence, f"Stop early, after {FEW_EPOCHS} epochs without a better loss.", change
+    )
+
+
+def underfitting(curves: Curves, config: RunConfig) -> Finding | None:
+    """Over, and the held-out loss was still falling: the last fifth of the epochs brought more than 3 % of all that was gained."""
+    loss = curves.of_watch("loss")
+    if not curves.ended or len(loss) <= 5 or _warming(config):
+        return None
+    before = loss[-1 - max(1, (len(loss) - 1) // 5)]
+    gained = float(loss[0] - loss.min())
+    if gained <= 0 or (before - loss[-1]) / gained <= 0.03:
+        return None
+    epochs = 2 * config.training.epochs
+    sentence = "It underfits: the held-out loss was still falling when it ended."
+    return Finding(
+        "underfitting", "warning", sentence, f"Train for {epochs} epochs.", Change("training.epochs", epochs)
+    )
+
+
+def code_not_used(curves: Curves, config: RunConfig) -> Finding | None:
+    """Posterior collapse: fewer than half of the units are active, by Burda et al. 2016."""
+    active, units = curves.last("active_units"), _units(config)
+    if active is None or units is None or len(curves.of_watch("active_units")) <= 1 or 2 * active >= units:
+        return None
+    fields = flat(config)
+    beta, path = fields.get("model.objective.beta"), code_size_path(config)
+    if active >= 1 and path is not None:
+        sentence = f"{active:.0f} of {units} code units are in use; the others tell nothing of the image."
+        return Finding(
+            "code not used", "warning", sentence, f"A code of {active:.0f} would do as well.", Change(path, int(active))
+        )
+    sentence = "The code is not used at all (posterior collapse): the decoder draws the same whatever the image."
+    if not beta:
+        return Finding("code not used", "bad", sentence)
+    lower = _round(beta / 10)
+    return Finding("code not used", "bad", sentence, f"Lower beta to {lower:g}.", Change("model.objective.beta", lower))
+
+
+def _units(config: RunConfig) -> int | None:
+    path = code_size_path(config)
+    return None if path is None else int(flat(config)[path])
+
+
+def dead_units(curves: Curves, config: RunConfig) -> Finding | None:
+    """Code units that are the same for all images: their spread is below a thousandth of the largest one's."""
+    if curves.codes is None or len(curves.codes) < 2 or curves.last("active_units") is not None:
+        return None
+    if not curves.of_train("loss").size or curves.last("code_use") is not None:
+        return None
+    spread = np.nan_to_num(curves.codes.astype(np.float64).std(axis=0))
+    dead, units = int((spread <= 1e-3 * spread.max()).sum()), len(spread)
+    if dead == 0:
+        return None
+    tone = "bad" if 2 * dead > units else "warning"
+    sentence = f"{dead} of {units} code units are dead: they have the same value for every image."
+    fields = flat(config)
+    if fields.get("model.backbone.activation") == "relu":
+        change = Change("model.backbone.activation", "elu")
+        return Finding("dead units", tone, sentence, "Use the activation elu, which does not die.", change)
+    if fields.get("model.bottleneck.activation") == "relu":
+        change = Change("model.bottleneck.activation", "none")
+        return Finding("dead units", tone, sentence, "Leave out the ReLU on the code.", change)
+    rate = _round(config.training.learning_rate / 5)
+    return Finding("dead units", tone, sentence, f"Lower the learning rate to {rate:g}.", Change(RATE, rate))
+
+
+def dead_codes(curves: Curves, config: RunConfig) -> Finding | None:
+    """Fewer than half of a finite set of codes are taken by any held-out image."""
+    share, perplexity = curves.last("code_use"), curves.last("perplexity")
+    if share is None or len(curves.of_watch("code_use")) <= 1 or share >= 0.5:
+        return None
+    even = "" if perplexity is None else f", and they count for {perplexity:.0f} in even use"
+    sentence = f"{share:.0%} of the codes are used{even}: the others are dead."
+    fields = flat(config)
+    tone = "bad" if share < 0.1 else "warning"
+    if fields.get("model.bottleneck.restart") == 0:
+        change = Change("model.bottleneck.restart", 0.05)
+        return Finding("dead codes", tone, sentence, "Let dead codes restart where the data is.", change)
+    if codes := fields.get("model.bottleneck.codes"):
+        fewer = max(2, int(codes) // 2)
+        change = Change("model.bottleneck.codes", fewer)
+        return Finding("dead codes", tone, sentence, f"A code book of {fewer} would do.", change)
+    return Finding("dead codes", tone, sentence, "Fewer levels would do.")
+
+
+def _round(value: float) -> float:
+    """One significant digit.
+
+    >>> _round(0.000234)
+    0.0002
+    """
+    return float(f"{value:.1g}")
+
+
+RULES: tuple[Rule, ...] = (
+    learning_rate_too_high,
+    loss_not_moving,
+    overfitting,
+    underfitting,
+    code_not_used,
+    dead_units,
+    dead_codes,
+)

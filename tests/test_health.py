@@ -1,0 +1,157 @@
+"""How a run does, in words: each rule on curves that were made for it, and on real runs."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from aecore.config import RunConfig, flat, with_values
+from aecore.runs.folder import MetricRow
+from aecore.runs.health import Change, Finding, health
+from tests.conftest import TrainedRun, tiny
+
+GAUSSIAN = {"model__bottleneck__kind": "gaussian", "model__objective__kind": "elbo", "model__bottleneck__latent_dim": 8}
+FALLING = [1.0, 0.5, 0.3, 0.25, 0.22, 0.21, 0.207, 0.205, 0.204, 0.203, 0.203]
+
+
+def rows(train: Sequence[float] = (), watch: Sequence[float] = FALLING, **watched: Sequence[float]) -> list[MetricRow]:
+    """A run of ten steps an epoch: the training loss of each step, and held-out metrics of each epoch."""
+    found: list[MetricRow] = [(step, 1 + step // 10, "train", "loss", value) for step, value in enumerate(train, 1)]
+    for name, values in {"loss": watch, **watched}.items():
+        found += [(10 * epoch, epoch, "val", name, value) for epoch, value in enumerate(values)]
+    return found
+
+
+def one(found: list[Finding]) -> Finding:
+    assert len(found) == 1, found
+    return found[0]
+
+
+def falls(n: int = 100) -> list[float]:
+    return [0.2 + math.exp(-step / 10) for step in range(n)]
+
+
+def test_a_run_that_learns_as_it_should_is_told_so() -> None:
+    found = one(health(rows(falls()), tiny()))
+    assert (found.tone, found.cure, found.change) == ("good", "", None)
+
+
+def test_nothing_is_said_before_there_is_enough_to_tell() -> None:
+    assert health([], tiny()) == []
+    assert health(rows(falls(10), [1.0, 0.9]), tiny(), ended=False) == []
+    assert health([(1, 1, "train", "loss", math.nan), (1, 1, "val", "loss", math.nan)], tiny()) == []
+
+
+def test_a_loss_that_rises_again_is_a_learning_rate_too_high() -> None:
+    wild = falls(50) + [1.0] * 50
+    found = one(health(rows(wild), tiny(training__learning_rate=0.05)))
+    assert (found.rule, found.tone) == ("learning rate too high", "bad")
+    assert found.change == Change("training.learning_rate", 0.01)
+    assert "to 1: the learning rate is too high." in found.sentence
+    assert found.cure == "Lower the learning rate to 0.01."
+    assert one(health(rows(falls(50) + [0.4] * 50), tiny())).tone == "good"  # less than half of the gain is lost
+
+
+def test_a_loss_that_rises_because_a_weight_does_is_no_high_learning_rate() -> None:
+    warming = tiny(**GAUSSIAN, model__objective__kl_warmup=100)
+    assert one(health(rows(falls(50) + [1.0] * 50), warming)).tone == "good"
+
+
+@pytest.mark.parametrize(("rate", "cure"), [(1e-5, 1e-4), (0.05, 0.005)])
+def test_a_loss_that_does_not_move_needs_another_learning_rate(rate: float, cure: float) -> None:
+    found = one(health(rows([0.5] * 40, [0.5, 0.4995, 0.499, 0.4985, 0.498]), tiny(training__learning_rate=rate)))
+    assert (found.rule, found.change) == ("loss not moving", Change("training.learning_rate", cure))
+    assert found.sentence == "The held-out loss has not moved: 0.5 untrained, 0.498 after 4 epochs."
+
+
+def test_a_held_out_loss_that_rises_while_the_training_loss_falls_is_overfitting() -> None:
+    watch = [1.0, 0.5, 0.3, 0.32, 0.35, 0.4, 0.45]
+    found = one(health(rows([1 / step for step in range(1, 61)], watch), tiny()))
+    assert (found.rule, found.change) == ("overfitting", Change("training.early_stopping", 3))
+    assert "was best after epoch 2 and has risen from 0.3 to 0.45" in found.sentence
+    flat_train = rows([0.3] * 60, watch)
+    assert "overfitting" not in [each.rule for each in health(flat_train, tiny())]
+
+
+def test_a_run_that_ends_while_its_loss_falls_is_underfitting_and_one_that_goes_on_is_not() -> None:
+    steep = [1.0 - 0.08 * epoch for epoch in range(11)]
+    found = one(health(rows(falls(), steep), tiny(training__epochs=10)))
+    assert (found.rule, found.change) == ("underfitting", Change("training.epochs", 20))
+    assert one(health(rows(falls(), steep), tiny(training__epochs=10), ended=False)).tone == "good"
+
+
+def test_a_posterior_that_collapsed_says_which_weight_to_lower() -> None:
+    config = tiny(**GAUSSIAN, model__objective__beta=4.0)
+    found = one(health(rows(falls(), active_units=[8.0] + [0.0] * 10), config))
+    assert (found.rule, found.tone) == ("code not used", "bad")
+    assert found.change == Change("model.objective.beta", 0.4)
+    some = one(health(rows(falls(), active_units=[8.0] + [3.0] * 10), config))
+    assert (some.tone, some.change) == ("warning", Change("model.bottleneck.latent_dim", 3))
+    assert some.sentence == "3 of 8 code units are in use; the others tell nothing of the image."
+    assert one(health(rows(falls(), active_units=[8.0] + [4.0] * 10), config)).tone == "good"
+
+
+def test_units_that_never_change_are_dead() -> None:
+    codes = np.random.default_rng(0).normal(size=(200, 8))
+    codes[:, [1, 4]] = 0.7
+    found = one(health(rows(falls()), tiny(), codes))
+    assert found.sentence == "2 of 8 code units are dead: they have the same value for every image."
+    assert (found.tone, found.change) == ("warning", Change("model.backbone.activation", "elu"))
+    on_the_code = tiny(model__backbone__activation="elu", model__bottleneck__activation="relu")
+    assert one(health(rows(falls()), on_the_code, codes)).change == Change("model.bottleneck.activation", "none")
+    codes[:, :5] = 0.7
+    assert one(health(rows(falls()), tiny(), codes)).tone == "bad"
+    assert one(health(rows(falls()), tiny(), np.random.default_rng(0).normal(size=(200, 8)))).tone == "good"
+
+
+@pytest.mark.parametrize(
+    ("share", "restart", "tone", "change"),
+    [
+        (0.3, 0.0, "warning", Change("model.bottleneck.restart", 0.05)),
+        (0.3, 0.05, "warning", Change("model.bottleneck.codes", 256)),
+        (0.05, 0.05, "bad", Change("model.bottleneck.codes", 256)),
+        (0.5, 0.05, "good", None),
+    ],
+)
+def test_codes_that_nothing_takes_are_dead(share: float, restart: float, tone: str, change: Change | None) -> None:
+    config = tiny(model__bottleneck__kind="vq", model__bottleneck__restart=restart)
+    found = one(health(rows(falls(), code_use=[0.5] + [share] * 10, perplexity=[9.0] * 11), config))
+    assert (found.tone, found.change) == (tone, change)
+    if tone != "good":
+        assert found.sentence.startswith(f"{share:.0%} of the codes are used, and they count for 9 in even use")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        tiny(),
+        tiny(**GAUSSIAN, model__objective__beta=4.0),
+        tiny(model__bottleneck__kind="vq", model__bottleneck__restart=0.0),
+        tiny(model__bottleneck__kind="fsq"),
+        tiny(model__bottleneck__kind="top_k", model__bottleneck__latent_dim=8),
+    ],
+    ids=lambda config: config.model.bottleneck.kind,
+)
+def test_every_cure_is_a_field_of_that_configuration_and_allowed(config: RunConfig) -> None:
+    steep = [1.0 - 0.08 * epoch for epoch in range(11)]
+    codes = np.zeros((50, 8))
+    codes[:, 0] = np.arange(50)
+    cases = [
+        rows(falls(50) + [1.0] * 50, steep),
+        rows([0.5] * 40, [0.5] * 5),
+        rows(falls(), active_units=[0.0] * 11),
+        rows(falls(), code_use=[0.01] * 11),
+        rows([1 / step for step in range(1, 61)], [1.0, 0.5, 0.3, 0.32, 0.35, 0.4, 0.45]),
+    ]
+    changes = [found.change for case in cases for found in health(case, config, codes) if found.change]
+    assert changes
+    for path, value in changes:
+        assert flat(with_values(config, {path: value}))[path] == value
+
+
+def test_the_worst_comes_first_and_a_real_run_is_read(trained_run: TrainedRun) -> None:
+    found = health(rows([0.5] * 40, [0.5] * 5, code_use=[0.4] * 5), tiny())
+    assert [each.tone for each in found] == ["bad", "warning"]
+    real, _ = trained_run.folder.metrics()
+    assert all(each.sentence.endswith(".") for each in health(real, trained_run.folder.config()))

@@ -1,0 +1,76 @@
+// What the chart knows of a run, and how its rows become points.
+const short = (value) => value == null ? "–" : value === 0 ? "0" : Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5 ? value.toExponential(2) : String(+value.toPrecision(4));
+const nearest = (points, x) => points.reduce((best, point) => (Math.abs(point.x - x) < Math.abs(best.x - x) ? point : best));
+const MEASURED = { images_per_second: [3, 1], device_memory: [4, 1e-9], device_load: [5, 100] }; // column of a timing row, and its factor
+const WORDS = { mse: "MSE", kl: "KL", kl_dim: "KL by unit", images_per_second: "images/s", device_memory: "memory", device_load: "utilisation" };
+const called = (name) => WORDS[name] ?? name.replaceAll("_", " ");
+
+// An exponential moving average that starts at the first value, as if there had been nothing before it.
+function smoothed(points, weight) {
+  let sum = 0, share = 0;
+  return points.map((point) => {
+    sum = weight * sum + (1 - weight) * point.value;
+    share = weight * share + (1 - weight);
+    return { ...point, value: sum / share };
+  });
+}
+const span = (seconds) => seconds < 90 ? `${Math.ceil(seconds)} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+
+// What one run has told so far: its rows by metric, and where it stands.
+class Run {
+  constructor(info) { Object.assign(this, info, { next: "", metrics: {}, times: [], standing: null, live: false }); }
+
+  take(answer) {
+    if (answer.whole) Object.assign(this, { metrics: {}, times: [] });
+    for (const [step, epoch, split, name, value] of answer.rows) {
+      const [, bundle, part] = /^(.+_dim)_(\d+)$/.exec(name) ?? [];
+      if (bundle) { ((this.metrics[bundle] ??= { parts: {} }).parts[part] ??= []).push({ step, epoch, value }); continue; }
+      const metric = (this.metrics[name] ??= { train: [], watch: [], means: [] });
+      (split === "train" ? metric.train : metric.watch).push({ step, epoch, value });
+      if (split === "train") this.average(metric.means, step, epoch, value);
+    }
+    for (const row of answer.timing) this.measure(row);
+    this.next = answer.next;
+    this.standing = answer;
+    this.live ||= !answer.ended;
+  }
+
+  measure(row) {
+    const [step, epoch, seconds] = row;
+    this.times.push({ step, seconds });
+    for (const [name, [column, factor]] of Object.entries(MEASURED))
+      if (row[column] != null) (this.metrics[name] ??= { train: [], watch: [], means: [], kind: "measured" }).train.push({ step, epoch, value: row[column] * factor });
+  }
+
+  // Where a step lies on an axis of steps, epochs or seconds of training.
+  across(step, kind) {
+    if (kind === "epoch") return step / this.stepsOfAnEpoch();
+    if (kind !== "time") return step;
+    const after = this.times.findIndex((time) => time.step >= step), last = { step: 0, seconds: 0 };
+    const [from, to] = after < 0 ? [this.times.at(-2) ?? last, this.times.at(-1) ?? last] : [this.times[after - 1] ?? last, this.times[after]];
+    return to.step > from.step ? from.seconds + ((step - from.step) / (to.step - from.step)) * (to.seconds - from.seconds) : to.seconds;
+  }
+
+  stepsOfAnEpoch() {
+    const done = this.metrics.mse?.watch.findLast((point) => point.epoch > 0);
+    return done ? done.step / done.epoch : (this.standing?.total || 1) / (this.standing?.epochs || 1);
+  }
+
+  average(means, step, epoch, value) {
+    if (value == null) return;
+    let last = means[means.length - 1];
+    if (!last || last.epoch !== epoch) means.push((last = { epoch, step, value: 0, count: 0 }));
+    last.count += 1;
+    last.value += (value - last.value) / last.count;
+    last.step = step;
+  }
+
+  where() {
+    const s = this.standing;
+    if (!s) return "";
+    if (s.shown === "queued") return s.position ? `waiting, number ${s.position} in the queue` : "waiting";
+    if (s.ended) return s.shown + (s.epoch ? ` · epoch ${s.epoch} of ${s.epochs}` : "");
+    return [s.shown === "running" ? "" : s.shown, `epoch ${Math.min(s.epoch + (s.shown === "running"), s.epochs || 1)} of ${s.epochs || "…"}`,
+      s.speed ? `${Math.round(s.speed).toLocaleString("en")} images/s` : "", s.eta ? `${span(s.eta)} left` : ""].filter(Boolean).join(" · ");
+  }
+}

@@ -1,0 +1,43 @@
+"""What the rules of `aecore.runs.health` say of a run, read again only when its files have grown."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from aecore.config import ConfigError
+from aecore.runs import LabError, RunFolder, RunRow
+from aecore.runs.database import OPEN
+from aecore.runs.health import Finding, health
+from ui.lab import lab
+from ui.moments import sample_of
+
+
+def run_health(row: RunRow) -> Sequence[Finding]:
+    """The findings of a run as it stands; none where its files cannot be read."""
+    folder = lab().run(row.id)
+    try:
+        size = (folder.path / "metrics.csv").stat().st_size
+    except FileNotFoundError:
+        return ()
+    return _health(str(folder.path), size, row.attempt, row.state not in OPEN)
+
+
+@lru_cache(maxsize=256)
+def _health(path: str, size: int, attempt: int, ended: bool) -> tuple[Finding, ...]:
+    folder = RunFolder(path)
+    try:
+        return tuple(health(folder.metrics()[0], folder.config(), _codes(folder), ended))
+    except (ConfigError, ValueError):
+        return ()
+
+
+def _codes(folder: RunFolder) -> np.ndarray | None:
+    """Of the newest sample; None where there is none that can be read, or the model is untrained."""
+    steps = folder.sample_steps()
+    if not steps or steps[-1] == 0:
+        return None
+    try:
+        return sample_of(folder, steps[-1]).codes
+    except LabError:
+        return None
