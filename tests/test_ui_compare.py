@@ -28,7 +28,7 @@ SIMPLE = tuple(columns.SIMPLE)
 
 def open_page(lab: Lab, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
     monkeypatch.setenv("AELAB_HOME", str(lab.path))
-    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
+    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=120)
     for name, value in query.items():
         at.query_params[name] = value
     at.switch_page(str(ROOT / "pages/compare.py"))
