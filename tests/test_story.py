@@ -96,10 +96,10 @@ def test_the_end_of_the_demo_offers_what_comes_next(story: Page) -> None:
 def test_compare_shows_both_models_with_the_error_of_every_image(story: Page) -> None:
     opens(story, "Compare the two", "Compare")
     expect(story).to_have_url(re.compile(r"/compare\?runs=[^,]+,[^,]+$|/compare\?runs=.+%2C.+"))
-    wall = story.locator(".wall").first
+    wall = story.locator(".st-key-wall-0 [data-cells]").first
     expect(wall).to_be_visible(timeout=60_000)
-    assert wall.locator("img").count() >= 3 * 12
-    errors = [float(text) for text in wall.locator("figure[style] figcaption").all_inner_texts()]
+    assert wall.locator("canvas").count() >= 3 * 12
+    errors = [float(text) for text in wall.locator("figure.model figcaption").all_inner_texts()]
     assert len(errors) >= 2 * 12
     assert all(error > 0 for error in errors)
     keep(story, "compare")
