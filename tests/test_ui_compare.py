@@ -28,7 +28,7 @@ SIMPLE = tuple(columns.SIMPLE)
 
 def open_page(lab: Lab, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
     monkeypatch.setenv("AELAB_HOME", str(lab.path))
-    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
+    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=120)
     for name, value in query.items():
         at.query_params[name] = value
     at.switch_page(str(ROOT / "pages/compare.py"))
@@ -344,6 +344,29 @@ def test_a_sweep_that_waits_says_so_on_its_page(lab: Lab, monkeypatch: pytest.Mo
     assert [row.sweep for row in runs(lab, ids)] == [name] * 3
     gone = open_page(lab, monkeypatch, sweep="nothing-abc123")
     assert "There is no sweep" in gone.warning[0].value
+
+
+def test_one_press_on_train_queues_a_sweep_however_often_it_is_pressed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(lab.path))
+    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
+    at.switch_page(str(ROOT / "pages/train.py"))
+    at.run()
+    at.text_input("sweep-values").set_value("2, 4").run()
+    at.number_input("sweep-seeds").set_value(2).run()
+    button = at.button("sweep-queue")
+    assert button.label == "Queue 4 runs"
+    button.click().run()
+    at.button("sweep-queue").click().run()
+    assert not at.exception
+    rows = runs(lab)
+    assert sorted(row.code_size for row in rows) == [2, 2, 4, 4]
+    assert len({row.sweep for row in rows}) == 1
+    assert {job.at_once for row in rows for job in queue.jobs(lab, row.id)} == {2}
+    at.text_input("sweep-values").set_value("2, nothing").run()
+    assert at.button("sweep-queue").disabled
+    assert "nothing" in text(at)
 
 
 def test_ticks_are_round_numbers_inside_the_axis() -> None:
