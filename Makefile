@@ -19,7 +19,8 @@ help:
 $(VENV)/.installed: requirements.txt pyproject.toml install.py
 	@$(PYTHON) install.py requirements.txt
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-pythae.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -r requirements-pythae.txt
 	@$(PYTHON) install.py requirements-dev.txt
 
 run: $(VENV)/.installed

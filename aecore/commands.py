@@ -245,6 +245,12 @@ def _beyond(found: dict[str, Any]) -> list[str]:
         said.append(
             f"What the encoder saw has a PSNR of {test['psnr_seen']:.2f} dB: the reconstructions gain {test['gain']:.2f} dB."
         )
+    if parts := found.get("disentanglement"):
+        said.append(
+            f"Code units against the known factors: MIG {parts['mig']:.3f}, SAP {parts['sap']:.3f}, DCI "
+            f"{parts['dci_disentanglement']:.3f}, {parts['dci_completeness']:.3f} and {parts['dci_informativeness']:.3f}, "
+            f"FactorVAE score {parts['factor_vae_score']:.3f}."
+        )
     if strange:
         said.append(
             f"Left out of training: {', '.join(strange['left_out'])}. Of all {strange['n']:,} test images, the error tells these "

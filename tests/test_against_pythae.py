@@ -1,15 +1,21 @@
-"""Loss terms equal pythae's on the same numbers. Runs where pythae is installed: pip install --no-deps pythae."""
+"""Loss terms equal pythae's on the same numbers."""
 
 import pytest
 import torch
+from pythae import models
+from pythae.models.base.base_utils import ModelOutput
+from pythae.models.vq_vae.vq_vae_utils import QuantizerEMA
 
 from aecore.config import Facts
+from aecore.config.adversarial import AaeObjective, FactorObjective
+from aecore.config.bottlenecks import VqBottleneck
 from aecore.config.objectives import ElboObjective, InfoObjective, IwaeObjective, TcObjective, WaeObjective
 from aecore.models import Batch, Output, Progress
+from aecore.models.adversarial import Adversarial, Discriminator, Factor, exchanged
 from aecore.models.divergences import mmd
+from aecore.models.objectives import Parts
+from aecore.models.quantised import EnterVq
 from aecore.models.variational import Elbo, ImportanceWeighted, TotalCorrelation
-
-models = pytest.importorskip("pythae.models", reason="pythae is not installed: pip install --no-deps pythae")
 
 B, D = 6, 3
 FACTS = Facts((1, 4, 4), (0, 1), 100, ())
@@ -33,7 +39,7 @@ def ours(objective: torch.nn.Module) -> dict[str, float]:
 
 
 def close(value: object) -> object:
-    return pytest.approx(float(value), rel=1e-5)  # type: ignore[arg-type]
+    return pytest.approx(float(value.detach() if isinstance(value, torch.Tensor) else value), rel=1e-5)  # type: ignore[arg-type]
 
 
 def test_vae_and_beta_vae() -> None:
@@ -87,11 +93,6 @@ def test_iwae_with_one_code_and_the_gradient_with_several() -> None:
 
 
 def test_vq_vae() -> None:
-    from pythae.models.vq_vae.vq_vae_utils import QuantizerEMA
-
-    from aecore.config.bottlenecks import VqBottleneck
-    from aecore.models.quantised import EnterVq
-
     config = models.VQVAEConfig(input_dim=(1, 4, 4), latent_dim=D, num_embeddings=8, use_ema=True, decay=0.9)
     config.embedding_dim = D
     theirs = QuantizerEMA(config).train()
@@ -107,3 +108,55 @@ def test_vq_vae() -> None:
     assert torch.equal(z.view(B, 4, 4, D).movedim(-1, 1), found.quantized_vector)
     assert enter.settle(x, taken, B, None).mean().item() == close(found.loss)
     assert torch.allclose(enter.book.vectors, theirs.embeddings, rtol=1e-4, atol=1e-5)
+
+
+class Odds(torch.nn.Module):
+    """Our discriminator in pythae's shape: two scores, of which the difference counts, or the chance of being true."""
+
+    def __init__(self, ours: Discriminator, chance: bool = False):
+        super().__init__()
+        self.ours, self.chance = ours, chance
+
+    def forward(self, z: torch.Tensor) -> object:
+        odds = self.ours(z)
+        if self.chance:
+            return ModelOutput(embedding=odds.sigmoid()[:, None])
+        return torch.stack([odds, 0 * odds], 1)
+
+
+def prior(like: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    return torch.randn(like.shape, generator=generator)
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(4)
+
+
+def test_factor_vae() -> None:
+    torch.manual_seed(0)
+    factor = Factor(FactorObjective(gamma=7, discriminator=(5, 4)), FACTS).train()
+    factor.meet(D)
+    theirs = models.FactorVAE(models.FactorVAEConfig(**SETTING, gamma=7.0))
+    theirs.discriminator = Odds(factor.opponent)
+    permuted = exchanged(OUT.z, seeded())
+    reconstruction, loss, against = theirs.loss_function(OUT.x_hat, BATCH.target, OUT.mu, OUT.log_var, OUT.z, permuted)
+    parts = Parts(lambda x: x, torch.nn.Identity(), prior, seeded())
+    terms = ours(factor)
+    assert terms["reconstruction"] == close(reconstruction)
+    assert sum(terms.values()) == close(loss)
+    assert factor.opposing(OUT, parts)["discriminator"].item() == close(against)
+
+
+def test_adversarial_autoencoder() -> None:
+    """pythae takes half the squared error, and both halves of the discriminator's cross-entropy whole."""
+    torch.manual_seed(0)
+    aae = Adversarial(AaeObjective(loss="mse", weight=1, discriminator=(5, 4)), FACTS).train()
+    aae.meet(D)
+    config = models.Adversarial_AE_Config(input_dim=(1, 4, 4), latent_dim=D, adversarial_loss_scale=0.25)
+    theirs = models.Adversarial_AE(config)
+    theirs.discriminator = Odds(aae.opponent, chance=True)
+    z_prior = prior(OUT.z, seeded())
+    found = theirs.loss_function(OUT.x_hat, BATCH.target, OUT.z, z_prior)
+    terms, parts = ours(aae), Parts(lambda x: x, torch.nn.Identity(), prior, seeded())
+    assert terms["reconstruction"] / 2 + 0.25 * terms["adversarial"] == close(found[1])
+    assert 2 * aae.opposing(OUT, parts)["discriminator"].item() == close(found[2])

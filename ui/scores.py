@@ -30,6 +30,7 @@ class Score(NamedTuple):
     seconds: float | None = None
     gain: float | None = None
     auroc: float | None = None
+    mig: float | None = None
 
 
 def scores(runs: Sequence[Compared]) -> list[Score]:
@@ -38,13 +39,13 @@ def scores(runs: Sequence[Compared]) -> list[Score]:
     for run in runs:
         result, metrics = run.folder.result() or {}, run.folder.analysis_metrics() or {}
         seen = metrics.get("test") or result
-        found.append(_score(run, seen, result, metrics.get("anomalies", {})))
+        found.append(_score(run, seen, result, metrics))
         for line in _baselines(run, metrics):
             beat[line.label] = line
     return [*found, *sorted(beat.values(), key=lambda line: line.mse or 0)]
 
 
-def _score(run: Compared, seen: dict[str, Any], result: dict[str, Any], strange: dict[str, Any]) -> Score:
+def _score(run: Compared, seen: dict[str, Any], result: dict[str, Any], metrics: dict[str, Any]) -> Score:
     where = (
         f"{int(seen['n']):,} test"
         if "n" in seen
@@ -61,7 +62,8 @@ def _score(run: Compared, seen: dict[str, Any], result: dict[str, Any], strange:
         run.row.code_size,
         result.get("seconds"),
         seen.get("gain"),
-        strange.get("auroc"),
+        metrics.get("anomalies", {}).get("auroc"),
+        metrics.get("disentanglement", {}).get("mig"),
     )
 
 
@@ -101,7 +103,15 @@ class Extra(NamedTuple):
     form: str
 
 
-EXTRA = {"gain": Extra("Gain, dB", GAIN, "+.2f"), "auroc": Extra("AUROC, left out", AUROC, ".3f")}
+MIG = (
+    "Mutual information gap: how far the unit that knows most of a factor is ahead of the second; 1 where each factor "
+    "has a unit of its own"
+)
+EXTRA = {
+    "mig": Extra("MIG", MIG, ".3f"),
+    "gain": Extra("Gain, dB", GAIN, "+.2f"),
+    "auroc": Extra("AUROC, left out", AUROC, ".3f"),
+}
 """Field of a Score -> its column, which is there where some run has it."""
 
 

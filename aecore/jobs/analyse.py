@@ -10,6 +10,7 @@ import aecore
 from aecore import data
 from aecore.analysis import anomalies, baselines, evaluation, latent, quality, reconstruction
 from aecore.analysis.columns import Columns, columns, fit
+from aecore.analysis.disentanglement import Known, disentanglement
 from aecore.analysis.projection import PCA
 from aecore.analysis.trained import Trained
 from aecore.config import RunConfig
@@ -50,6 +51,8 @@ def analyse(work: Work) -> None:
             splits[split] |= {f"factor.{name}": values for name, values in taken.factors.items()}
     found, beside = _test_images(trained, work, step)
     found |= {"code": code_quality(trained, splits, work.lab.data_roots)}
+    step()
+    found |= factors_found(splits)
     arrays = splits | {"measures": beside.measures, "shown-test": beside.test, "shown-watched": beside.watched}
     work.folder.write_analysis(arrays, found | {"columns": beside.figures, "checkpoint": trained.checkpoint.name})
     work.end("completed", "Analysed.")
@@ -96,6 +99,16 @@ def code_quality(trained: Trained, splits: dict[str, dict[str, np.ndarray]], roo
             *latent.drawn_and_prior(trained.model, trained.see(images), trained.facts)
         )
     return found
+
+
+def factors_found(splits: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
+    """{'disentanglement': ...} of the test codes of an analysis, {} where no factors of the images are known."""
+    train, test = (
+        Known(splits[name]["codes"], {k.removeprefix("factor."): v for k, v in splits[name].items() if "factor." in k})
+        for name in ("train", "test")
+    )
+    found = disentanglement(train, test)
+    return {"disentanglement": found} if found else {}
 
 
 def _anomalies(trained: Trained, roots: data.Roots) -> dict[str, Any]:
