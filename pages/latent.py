@@ -6,7 +6,8 @@ from aecore.runs import LabError, RunRow
 from aecore.runs import run as read_run
 from ui.frame import empty, header, problem
 from ui.lab import lab
-from ui.latent_map import latent_map, reading, scatter_3d
+from ui.latent_making import choose_colour, choose_map, offer
+from ui.latent_map import latent_map, reading, scatter_3d, trust_said
 from ui.latent_panel import STYLE, panel
 from ui.latent_points import View, cloud
 from ui.latent_view import (
@@ -27,19 +28,26 @@ def page() -> None:
         "Latent space", "Each point is an image, placed by its code. What the model finds alike lies close together."
     )
     st.html(STYLE)
-    with st.container(key="latent-head", horizontal=True, vertical_alignment="bottom", gap="medium"):
+    missing = ""
+    with st.container(key="latent-head", horizontal=True, vertical_alignment="bottom", gap="small"):
         row = choose_run()
         if row and (source := choose_source(row)):
-            view = film(row) if source == FILM else View(row.id, source)
+            view = film(row) if source == FILM else View(row.id, source, only=st.query_params.get("only", ""))
             with st.spinner("Reading the codes …"):
                 size = cloud(view).code_size
-            view = view._replace(n=choose_count(row, source), dims=choose_dims(size))
+            view = view._replace(dims=choose_dims(size))
+            view, wanted = choose_map(view, size)
+            view, around = choose_colour(view)
+            view = view._replace(n=choose_count(row, source))
+            missing = wanted or around
     if row is None:
         empty("No model was trained here yet: a map needs one.", "train", "Set up the first run")
     elif not source:
         st.fragment(wait_for_codes, run_every=1.0)(row)
     else:
         offer_analysis(row)
+        if missing:
+            offer(row, missing)
         st.fragment(explore, run_every=2.0 if row.live else None)(row, view)
 
 
@@ -48,7 +56,7 @@ def explore(row: RunRow, view: View) -> None:
     if read_run(lab(), row.id).live != row.live:
         st.rerun()
     if row.live:
-        view = film(row)._replace(dims=view.dims)
+        view = film(row)._replace(dims=view.dims, map=view.map, colour=view.colour)
     try:
         if view.dims == 3:
             st.plotly_chart(scatter_3d(view), key="latent-3d")
@@ -58,7 +66,7 @@ def explore(row: RunRow, view: View) -> None:
                 chosen = latent_map(view)
             with right:
                 panel(view, chosen)
-        st.caption(reading(view))
+        st.caption(f"{reading(view)} {trust_said(view)}")
     except (LabError, FileNotFoundError, ValueError) as error:
         problem(error)
 

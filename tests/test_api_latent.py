@@ -14,7 +14,7 @@ import aecore
 from aecore import data
 from aecore.runs import Lab
 from tests.conftest import TrainedRun, TwoRuns
-from ui import latent_points
+from ui import latent_places, latent_points
 from ui.api.latent import ROUTES
 from ui.lab import latest_stamp
 from ui.latent_points import View
@@ -101,10 +101,10 @@ def test_a_place_of_a_projection_decodes_through_its_inverse(client: TestClient,
     assert found.pca is not None
     assert found.code_size == 4
     code = found.pca.mean + 0.5 * found.pca.components[0] - 0.25 * found.pca.components[1]
-    np.testing.assert_allclose(latent_points.lift(view, 0.5, -0.25)[0], code, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found.pca.project(latent_points.lift(view, 0.5, -0.25))[0, :2], [0.5, -0.25], atol=1e-5)
+    np.testing.assert_allclose(latent_places.lift(view, 0.5, -0.25)[0], code, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.pca.project(latent_places.lift(view, 0.5, -0.25))[0, :2], [0.5, -0.25], atol=1e-5)
     answer = client.get(f"/api/decode/{view.run}?split=test&x=0.5&y=-0.25")
-    wanted = aecore.load(folder).decode(latent_points.lift(view, 0.5, -0.25))
+    wanted = aecore.load(folder).decode(latent_places.lift(view, 0.5, -0.25))
     np.testing.assert_array_equal(pixels(answer.content), wanted[0, 0])
 
 
@@ -198,8 +198,10 @@ def test_codes_that_are_not_finite_are_left_out(client: TestClient, trained_run:
         latent_points, "read", lambda *_: latent_points.Codes(codes, np.arange(4), np.zeros(4), np.arange(4))
     )
     latent_points._cloud.cache_clear()
+    latent_points._ordered.cache_clear()
     found = latent_points.cloud(View(trained_run.id, "test"))
     latent_points._cloud.cache_clear()
+    latent_points._ordered.cache_clear()
     assert found.left_out == 2
     assert sorted(found.indices.tolist()) == [0, 3]
 
@@ -218,7 +220,9 @@ def test_a_code_of_one_number_gets_a_second_axis_by_chance(
         latent_points, "read", lambda *_: latent_points.Codes(codes, np.zeros(6, int), np.zeros(6), np.arange(6))
     )
     latent_points._cloud.cache_clear()
+    latent_points._ordered.cache_clear()
     found = latent_points.points(View(trained_run.id, "test", dims=dims))
     latent_points._cloud.cache_clear()
+    latent_points._ordered.cache_clear()
     assert found.places.shape == (6, dims)
     np.testing.assert_array_equal(found.places[:, :size], codes[found.indices])

@@ -2,19 +2,19 @@
 
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from ui import latent_points
+from ui import latent_out, latent_places, latent_points, latent_walk
 from ui.lab import lab
 from ui.latent_map import GREY, Chosen, decode_address, picture_address, weights_of
 from ui.latent_points import View
+from ui.latent_selection import address, keep, kept
 from ui.palette import label_colour
 
 STYLE = Path(__file__).parent / "assets/latent.css"
-PAGE = 60
+PAGE, NEAREST = 60, 12
 ORDERS = ("mixed", "worst first", "best first")
 HINTS = (
     ("Hover", "a point shows its image, and what the model makes of it"),
@@ -26,37 +26,126 @@ HINTS = (
 
 def panel(view: View, chosen: Chosen) -> None:
     """The selection and the pinned places; where there is neither, what can be done in the map."""
-    weights, indices = weights_of(view), selected(view, chosen.selection)
+    weights, indices = weights_of(view), kept(view.run, view.split, chosen.selection)
     with st.container(key="latent-panel", gap="small"):
+        find(view)
         if len(indices):
             gallery(view, indices, weights)
+        if len(indices) == 1:
+            neighbours(view, int(indices[0]), weights)
+        if chosen.path and weights:
+            film(view, chosen.path)
         if chosen.pins and weights:
             pinned(view, chosen.pins, weights)
-        if not len(indices) and not chosen.pins:
+        if not len(indices) and not chosen.pins and not chosen.path:
             st.html('<ul class="latent-hints">' + "".join(f"<li><b>{a}</b>{b}</li>" for a, b in HINTS) + "</ul>")
 
 
-def selected(view: View, selection: dict[str, Any] | None) -> np.ndarray:
-    """Indices of the images that a selection of the map means. It is kept by image: other points, epochs and axes do not change it."""
-    try:
-        if selection is None or (drawn := selection["view"])["split"] != view.split:
-            return np.empty(0, int)
-        return latent_points.members(View(view.run, drawn["split"], drawn["step"], drawn["n"]), selection)
-    except (KeyError, TypeError, ValueError, FileNotFoundError):
-        return np.empty(0, int)  # drawn in another run, or in what is gone
+def find(view: View) -> None:
+    """A line that selects an image by its number, or all of a label."""
+    key = f"latent-find-{view.run}-{view.split}"
+
+    def changed() -> None:
+        text = str(st.session_state[key]).strip()
+        if text:
+            select(view, found(view, text))
+            st.session_state[f"{key}-said"] = (
+                "" if len(found(view, text)) else f"No label and no {view.split} image is {text}."
+            )
+            st.session_state[key] = ""
+
+    st.text_input(
+        "Find",
+        key=key,
+        on_change=changed,
+        placeholder="Find a label, or a number of an image as #12",
+        label_visibility="collapsed",
+    )
+    if said := st.session_state.get(f"{key}-said"):
+        st.text(said)
+
+
+def found(view: View, text: str) -> np.ndarray:
+    """Places of the images that a visitor means: '#12' the image of this number, else a label by its name, else a number."""
+    everyone, names = latent_points.cloud(view), class_names(view)
+    if not text.startswith("#") and text.lower() in (lower := [name.lower() for name in names]):
+        return everyone.indices[everyone.labels == lower.index(text.lower())]
+    number = text.removeprefix("#").replace(",", "")
+    return (
+        everyone.indices[everyone.indices == int(number)]
+        if number.isdecimal() and len(number) < 10
+        else everyone.indices[:0]
+    )
+
+
+def select(view: View, indices: np.ndarray) -> None:
+    """Make these images the selection."""
+    address(keep(view.run, view.split, indices))
 
 
 def gallery(view: View, indices: np.ndarray, weights: str) -> None:
     """Counts by label, and the images beside their reconstructions, a page at a time."""
     shown = latent_points.points(view)
     place = np.flatnonzero(np.isin(shown.indices, indices))
-    st.markdown(f"#### {len(place):,} of {len(shown.indices):,} selected")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"#### {len(place):,} of {len(shown.indices):,} selected", width="stretch")
+        out(view, indices)
     st.html(counts(shown.labels, place, class_names(view)))
     pictures = st.container()
     pages = -(-len(place) // PAGE)
     page = st.pagination(pages, max_visible_pages=5, key=f"latent-page-{hash(indices.tobytes())}") if pages > 1 else 1
     place = arranged(place, shown.errors)
     pictures.html(tiles(view, shown, place[(page - 1) * PAGE : page * PAGE], weights))
+
+
+def out(view: View, indices: np.ndarray) -> None:
+    """The selection as a table, as a picture, and as what alone is shown."""
+    with st.popover("", icon=":material/download:", help="Take the selection with you"):
+        name = f"{view.run}-{view.split}-{len(indices)}"
+        st.download_button("CSV", lambda: latent_out.table(view, indices), f"{name}.csv", "text/csv", on_click="ignore")
+        st.download_button(
+            "PNG", lambda: latent_out.picture(view, indices), f"{name}.png", "image/png", on_click="ignore"
+        )
+
+    def toggle() -> None:
+        if view.only:
+            st.query_params.pop("only", None)
+        else:
+            st.query_params["only"] = keep(view.run, view.split, indices)
+
+    st.button("Show all" if view.only else "Only these", key="latent-only", on_click=toggle)
+
+
+def neighbours(view: View, index: int, weights: str) -> None:
+    """The nearest images of one in the full code, not in the map, with their distances."""
+    everyone = latent_points.cloud(view)
+    own = int(np.flatnonzero(everyone.indices == index)[0])
+    near(view, latent_points.codes(view)[own], weights, own)
+
+
+def near(view: View, code: np.ndarray, weights: str, own: int = -1) -> None:
+    """The nearest images of a code (D,), with their distances; the point of position `own` left out."""
+    everyone = latent_points.cloud(view)
+    around = latent_places.around(view, code, NEAREST + 1)
+    pairs = [(at, away) for at, away in zip(around.indices[0], around.distances[0], strict=True) if at != own][:NEAREST]
+    st.markdown("#### Nearest in the full code")
+    parts = [
+        f'<figure><img src="{picture_address(view, int(everyone.indices[at]), weights)}" '
+        f'alt="{escape(name(class_names(view), int(everyone.labels[at])))}" style="border-color:{colour(int(everyone.labels[at]))}">'
+        f"<figcaption>{escape(name(class_names(view), int(everyone.labels[at])))} · {away:.3g}</figcaption></figure>"
+        for at, away in pairs
+    ]
+    st.html(f'<div class="latent-pins">{"".join(parts)}</div>')
+
+
+def film(view: View, path: list[tuple[float, float]]) -> None:
+    """What the decoder draws along a line in the plane: a film that goes there and back, and its frames."""
+    st.markdown("#### Along the line")
+    frames, away = latent_walk.along(view, path)
+    st.html(latent_walk.strip(frames, away))
+    content = latent_walk.gif(frames)
+    st.image(content, width=140)
+    st.download_button("GIF", content, f"{view.run}-path.gif", "image/gif", on_click="ignore")
 
 
 def arranged(place: np.ndarray, errors: np.ndarray) -> np.ndarray:

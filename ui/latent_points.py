@@ -1,4 +1,4 @@
-"""The codes of a run as points: where they come from, how they become two or three numbers, and who lies inside a lasso.
+"""The codes of a run as points: where they come from, which map places them, and who lies inside a lasso.
 
 Everything is computed once for all viewers, keyed by the file that it was computed from, and read only.
 """
@@ -10,11 +10,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from aecore.analysis.projection import PCA, fit_pca
+from aecore.analysis.strata import stratified
+from aecore.runs import projections
 from aecore.runs.folder import RunFolder
 from ui.lab import lab
+from ui.latent_selection import kept
 
 SPLITS: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
 NO_LABEL = 65535
+DRAWN = 1_000_000
+"""Points that are drawn at most; of more, a sample that has each label in its share."""
 WIDE, FITTED = 1_000, 1_500
 """Of codes of more than WIDE numbers, the principal components of FITTED random ones are taken: all would take minutes."""
 
@@ -29,6 +34,13 @@ class View(NamedTuple):
     n: int | None = None
     """How many points, chosen at random but always the same; None for all."""
     dims: int = 2
+    map: str = ""
+    """'' for the principal components (of up to three numbers: the code itself), 'dims-0-4' for numbers of the code, else the
+    key of a map that a job made."""
+    colour: str = "label"
+    """What the points are coloured by: see `latent_colours`."""
+    only: str = ""
+    """Hash of a selection that alone is shown; '' for all."""
 
 
 class Codes(NamedTuple):
@@ -44,8 +56,18 @@ class Codes(NamedTuple):
     """(N,) int64: place of the image in its split."""
 
 
+class Ordered(NamedTuple):
+    """The finite ones among the codes (N, D), as they are drawn: every beginning has each label in its share."""
+
+    codes: np.ndarray
+    rows: np.ndarray
+    """(N,) their rows in the file."""
+    left_out: int
+    """How many codes were not finite."""
+
+
 class Cloud(NamedTuple):
-    """All points of a split or a sample, projected, in a fixed random order."""
+    """All points of a split or a sample, in the order of `Ordered`."""
 
     places: np.ndarray
     """(N, k) float32, k at most 3."""
@@ -54,9 +76,11 @@ class Cloud(NamedTuple):
     indices: np.ndarray
     code_size: int
     pca: PCA | None
-    """What made the places from the codes; None where they are the codes."""
+    """What made the places from the codes; None where they are numbers of the code, or a job's."""
     left_out: int
     """How many codes were not finite."""
+    rows: np.ndarray
+    """(N,) of each point its row in the file."""
 
 
 class Points(NamedTuple):
@@ -84,25 +108,34 @@ def stamp(view: View) -> str:
 
 def cloud(view: View) -> Cloud:
     """All points that a view chooses from. Raises FileNotFoundError or ValueError with a sentence."""
-    return _cloud(str(lab().run(view.run).path), view.split, view.step, stamp(view))
+    return _cloud(*_file(view), view.map)
+
+
+def codes(view: View) -> np.ndarray:
+    """(N, D) float32: the codes of `cloud(view)`, in its order."""
+    return _ordered(*_file(view)).codes
 
 
 def points(view: View) -> Points:
-    """The first n points of the cloud, which are a random sample of it: 512 of them are among the 2,000."""
-    found = cloud(view)
-    places = found.places[: view.n]
+    """The first n points of the cloud, which are a sample of it: 512 of them are among the 2,000."""
+    found, chosen = cloud(view), drawn(view)
+    places = found.places[chosen]
     if places.shape[1] < view.dims:
         places = np.concatenate([places, _spread(places)], axis=1)
     arrays = (found.labels, found.errors, found.indices)
-    return Points(places[:, : view.dims], *(array[: view.n] for array in arrays))
+    return Points(places[:, : view.dims], *(array[chosen] for array in arrays))
 
 
-def lift(view: View, x: float, y: float) -> np.ndarray:
-    """The code (1, D) float32 of a place in the plane: itself, or what the inverse of the projection makes of it."""
-    found = cloud(view)
-    place = np.zeros((1, found.places.shape[1]), np.float32)
-    place[0, :2] = (x, y)[: place.shape[1]]
-    return place if found.pca is None else found.pca.lift(place).astype(np.float32)
+def drawn(view: View) -> np.ndarray | slice:
+    """Which of the cloud's points a view shows."""
+    most = min(view.n or DRAWN, DRAWN)
+    if not view.only:
+        return slice(most)
+    return np.flatnonzero(np.isin(cloud(view).indices, kept(view.run, view.split, view.only)))[:most]
+
+
+def _file(view: View) -> tuple[str, str, int | None, str]:
+    return str(lab().run(view.run).path), view.split, view.step, stamp(view)
 
 
 def nearest_label(view: View, x: float, y: float) -> np.ndarray:
@@ -112,25 +145,32 @@ def nearest_label(view: View, x: float, y: float) -> np.ndarray:
     return found.labels[[away.argmin()]]
 
 
-def pack(chosen: Points) -> bytes:
-    """Bytes for the map: uint32 length of a JSON header, the header, then its columns one after the other, padded to 4 bytes."""
-    labels = np.where((chosen.labels < 0) | (chosen.labels >= NO_LABEL), NO_LABEL, chosen.labels)
+def pack(chosen: Points, groups: np.ndarray | None = None) -> bytes:
+    """Bytes for the map: uint32 length of a JSON header, the header, then its columns one after the other, padded to 4 bytes.
+
+    `groups` (n,) say who has which colour, -1 none; by default the labels.
+    """
+    labels, groups = (
+        np.where((array < 0) | (array >= NO_LABEL), NO_LABEL, array)
+        for array in (chosen.labels, chosen.labels if groups is None else groups)
+    )
     columns = {
         "x": chosen.places[:, 0].astype("<f4"),
         "y": chosen.places[:, 1].astype("<f4"),
         "index": chosen.indices.astype("<i4"),
         "error": chosen.errors.astype("<f4"),
         "label": labels.astype("<u2"),
+        "group": groups.astype("<u2"),
     }
     kinds = [[name, column.dtype.name] for name, column in columns.items()]
     header = _padded(json.dumps({"n": len(labels), "columns": kinds}).encode(), b" ")
     return b"".join([np.uint32(len(header)).tobytes(), header, *(_padded(c.tobytes()) for c in columns.values())])
 
 
-def members(view: View, selection: dict[str, Any]) -> np.ndarray:
-    """Image indices, ascending, that a selection of the map means: `{kind: polygon|index, polygon|index, hidden: labels}`.
+def members(view: View, selection: dict[str, Any], groups: np.ndarray | None = None) -> np.ndarray:
+    """Image indices, ascending, that a selection of the map means: `{kind: polygon|index, polygon|index, hidden: groups}`.
 
-    A label of -1 in `hidden` stands for images without one.
+    `groups` (n,) are those of the view's points, by default their labels; -1 in `hidden` stands for points without one.
     """
     chosen = points(view)
     if selection["kind"] == "index":
@@ -138,7 +178,7 @@ def members(view: View, selection: dict[str, Any]) -> np.ndarray:
     else:
         polygon = np.asarray(selection["polygon"], float).reshape(-1, 2)
         inside = within(polygon, chosen.places[:, 0].astype(float), chosen.places[:, 1].astype(float))
-        inside &= ~np.isin(chosen.labels, selection.get("hidden", []))
+        inside &= ~np.isin(chosen.labels if groups is None else groups, selection.get("hidden", []))
     return np.sort(chosen.indices[inside])
 
 
@@ -179,19 +219,45 @@ def _codes(codes: np.ndarray, labels: np.ndarray | None, errors: np.ndarray | No
     return Codes(codes.reshape(n, -1).astype(np.float32, copy=False), labels, errors, indices)
 
 
-@lru_cache(maxsize=24)
-def _cloud(path: str, split: str, step: int | None, stamp: str) -> Cloud:
+@lru_cache(maxsize=4)
+def _ordered(path: str, split: str, step: int | None, stamp: str) -> Ordered:
     folder = RunFolder(path)
     found = read(folder, split, step)
     finite = np.isfinite(found.codes).all(1)
     if not finite.any():
         raise ValueError(f"No code of {_said(View(folder.id, split, step))} is a finite number: the training diverged.")
-    order = np.random.default_rng(0).permutation(np.flatnonzero(finite))
-    codes = found.codes[order]
-    pca = _axes(folder, split, step, codes, found.labels[order]) if codes.shape[1] > 3 else None
-    places = codes if pca is None else pca.project(codes).astype(np.float32)
+    order = stratified(found.labels, np.flatnonzero(finite))
+    return Ordered(_still(found.codes[order]), order, int((~finite).sum()))
+
+
+@lru_cache(maxsize=24)
+def _cloud(path: str, split: str, step: int | None, stamp: str, map_: str) -> Cloud:
+    folder, (codes, order, left_out) = RunFolder(path), _ordered(path, split, step, stamp)
+    found, pca = read(folder, split, step), None
+    if map_.startswith("dims-"):
+        places = codes[:, columns(map_, codes.shape[1])]
+    elif map_:
+        places = _made(folder, split, step, map_)[order]
+    else:
+        pca = _axes(folder, split, step, codes, found.labels[order]) if codes.shape[1] > 3 else None
+        places = codes.copy() if pca is None else pca.project(codes).astype(np.float32)
     labels, errors, indices = (_still(array[order]) for array in (found.labels, found.errors, found.indices))
-    return Cloud(_still(places), labels, errors, indices, codes.shape[1], pca, int((~finite).sum()))
+    return Cloud(_still(places), labels, errors, indices, codes.shape[1], pca, left_out, order)
+
+
+def columns(map_: str, size: int) -> list[int]:
+    """The two or three numbers of the code, counted from 0, that 'dims-0-4' names. Raises ValueError with a sentence."""
+    wanted = [int(word) for word in map_.split("-")[1:] if word.isdecimal()]
+    if not 2 <= len(wanted) <= 3 or max(wanted) >= size:
+        raise ValueError(f"The map {map_!r} does not name two or three of the code's {size:,} numbers.")
+    return wanted
+
+
+def _made(folder: RunFolder, split: str, step: int | None, key: str) -> np.ndarray:
+    made = None if step is not None else projections.arrays(folder, key)
+    if made is None or f"{split}.places" not in made:
+        raise FileNotFoundError(f"The run {folder.id} has no map {key} of {_said(View(folder.id, split, step))} yet.")
+    return made[f"{split}.places"]
 
 
 def _still(array: np.ndarray) -> np.ndarray:

@@ -17,6 +17,9 @@ LABELS = (
 RUNS = ("#e8710a", "#2f7de1", "#1b9e77", "#c2479a", "#8a63d2", "#b8860b", "#4f8c9e", "#d1495b")
 """Colours of runs that are shown together; 3:1 or better against the light and the dark background."""
 
+STEPS = ("#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#d8c917")
+"""Colours of a number from low to high, in eight steps: viridis, its ends drawn in so that both backgrounds carry them."""
+
 STATES = {
     "queued": ("gray", "schedule"),
     "starting": ("violet", "hourglass_top"),

@@ -66,6 +66,7 @@ class Job(NamedTuple):
     memory: int | None
     sweep: str | None
     at_once: int | None
+    total_steps: int | None
 
 
 JOB_COLUMNS = [jobs_table.c[name] for name in Job._fields]
@@ -196,6 +197,15 @@ def stop(lab: Lab, run_id: str, by: str) -> str:
         cancel(connection, run_id, by)
     wake(lab)
     return read_run(lab, run_id).shown
+
+
+def stop_job(lab: Lab, job_id: int, by: str) -> None:
+    """Stop one side job; the run and its other jobs go on. Nothing where it has ended."""
+    with database.writing(lab.engine) as connection:
+        found = connection.execute(select(jobs_table).where(jobs_table.c.id == job_id)).one()
+        if found.state in OPEN:
+            want(connection, found, "cancel", by)
+    wake(lab)
 
 
 def cancel(connection: Connection, run_id: str, by: str) -> None:

@@ -31,9 +31,10 @@ ROOM = 256 * 1024
 def kinds() -> dict[str, Callable[[Work], None]]:
     """What each kind of job does. Imports torch."""
     from aecore.jobs.analyse import analyse
+    from aecore.jobs.project import project
     from aecore.jobs.train import train
 
-    return {"train": train, "analyse": analyse}
+    return {"train": train, "analyse": analyse, "project": project}
 
 
 def perform(work: Work) -> int:

@@ -12,7 +12,7 @@ AT_ONCE = 60
 ONWARD = re.compile(r" ?It (?:goes on from step ([\d,]+)|begins again)\.$")
 GOES_ON = re.compile(r"Goes on from step ([\d,]+)\.$")
 BAD_NEWS = ("The disk is full", "The checkpoint of step")
-SIDE = {"analyse": "analysis"}
+SIDE = {"analyse": "analysis", "project": "map of the codes"}
 """What a side job makes."""
 
 

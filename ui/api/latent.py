@@ -1,9 +1,8 @@
 """What the latent map reads: points as bytes, pictures of images beside their reconstructions, pictures of empty places."""
 
 import math
-import threading
 from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from starlette.requests import Request
@@ -11,19 +10,19 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from aecore.runs import LabError
-from ui import latent_points
+from ui import latent_colours, latent_places, latent_points
 from ui.api.live import FOREVER, Answer
-from ui.lab import lab, latest_stamp, split, trained
+from ui.lab import lab, latest_stamp, split
+from ui.latent_maps import point_stamp
+from ui.latent_model import computed
 from ui.latent_points import SPLITS, View
+from ui.latent_selection import kept
 from ui.pictures import png, wall
 
-if TYPE_CHECKING:
-    from aecore import Trained
-
 SplitName = Literal["train", "val", "test"]
+AWAY = "X-Away"
+"""Header of a decoded picture: how far its code is from the nearest real one, in units of what is usual between real ones."""
 NOT_KEPT = {"Cache-Control": "no-store"}
-_computing = threading.Lock()
-"""A model computes for one viewer at a time, on one thread: the cores belong to the trainers."""
 
 
 def said(answer: Answer) -> Answer:
@@ -50,6 +49,9 @@ def view_of(request: Request) -> View:
         _split(asked.get("split", "")),
         None if step is None else _whole("step", step),
         None if n is None else max(1, _whole("n", n)),
+        map=asked.get("map", ""),
+        colour=asked.get("colour", "label"),
+        only=asked.get("only", ""),
     )
 
 
@@ -57,10 +59,8 @@ def view_of(request: Request) -> View:
 def points(request: Request) -> Response:
     """`/api/points/{run}?split=&step=&n=&v=`: the points of a view, as `latent_points.pack` writes them."""
     view = view_of(request)
-    content = latent_points.pack(latent_points.points(view))
-    headers = _kept(request, latent_points.stamp(view)) | {
-        "Content-Encoding": "identity"
-    }  # coordinates do not compress
+    content = latent_points.pack(latent_points.points(view), latent_colours.groups(view).member)
+    headers = _kept(request, point_stamp(view)) | {"Content-Encoding": "identity"}  # coordinates do not compress
     return Response(content, media_type="application/octet-stream", headers=headers)
 
 
@@ -83,16 +83,19 @@ def decode(request: Request) -> Response:
     view = view_of(request)
     weights = latest_stamp(view.run)
     place = [_number(request.query_params.get(axis, "")) for axis in "xy"]
-    code, label = latent_points.lift(view, *place), latent_points.nearest_label(view, *place)
-    picture = png(compute(view.run, weights, "decode", code, label)[0])
-    return Response(picture, media_type="image/png", headers=_kept(request, weights))
+    code, label = latent_places.lift(view, *place), latent_points.nearest_label(view, *place)
+    picture = png(computed(view.run, weights, "decode", code, label)[0])
+    away = {AWAY: f"{latent_places.away(view, code[0]):.2f}"}
+    return Response(picture, media_type="image/png", headers=_kept(request, weights) | away)
 
 
-def model(run: str, weights: str) -> "Trained":
-    """The model of a run. Raises FileNotFoundError with a sentence while it has no weights."""
-    if not weights:
-        raise FileNotFoundError("This run has no weights yet: the first checkpoint brings them.")
-    return trained(run, weights)
+@said
+def selection(request: Request) -> Response:
+    """`/api/selection/{run}/{hash}?split=`: int32 places, in their split, of the images of a selection."""
+    indices = kept(
+        request.path_params["run"], _split(request.query_params.get("split", "")), request.path_params["hash"]
+    )
+    return Response(indices.astype("<i4").tobytes(), media_type="application/octet-stream", headers=FOREVER)
 
 
 @lru_cache(maxsize=20_000)
@@ -102,14 +105,8 @@ def _pair(run: str, name: SplitName, i: int, weights: str) -> bytes:
         raise FileNotFoundError(f"The {name} split has {len(images):,} images: there is no number {i:,}.")
     shown = [images[i]]
     if weights:
-        shown.append(compute(run, weights, "reconstruct", images[i : i + 1].copy(), labels[i : i + 1].copy())[0])
+        shown.append(computed(run, weights, "reconstruct", images[i : i + 1].copy(), labels[i : i + 1].copy())[0])
     return wall(np.stack(shown)[None])
-
-
-def compute(run: str, weights: str, verb: str, *values: np.ndarray) -> np.ndarray:
-    ready = model(run, weights)
-    with _computing:
-        return np.asarray(getattr(ready, verb)(*values))
 
 
 def _number(text: str) -> float:
@@ -144,4 +141,5 @@ ROUTES = [
     Route("/api/points/{run}", points),
     Route("/api/thumb/{run}/{split}/{i:int}.png", thumb),
     Route("/api/decode/{run}", decode),
+    Route("/api/selection/{run}/{hash}", selection),
 ]

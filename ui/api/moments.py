@@ -12,9 +12,9 @@ from aecore.data import DataError, Split
 from aecore.runs import Inputs, LabError, RunFolder, SampleFile, index
 from aecore.runs.database import OPEN
 from ui import moments
-from ui.api.latent import compute
 from ui.api.live import FOREVER, finite, known_run
 from ui.lab import lab, latest_stamp, split
+from ui.latent_model import computed
 from ui.moments import Extreme
 from ui.palette import label_colour
 from ui.pictures import wall
@@ -98,7 +98,7 @@ def _reconstructed(folder: RunFolder, images: np.ndarray, labels: np.ndarray) ->
     """What the newest model makes of images; None where there is no model that can be loaded."""
     newest = latest_stamp(folder.id)
     try:
-        return compute(folder.id, newest, "reconstruct", compute(folder.id, newest, "see", images), labels)
+        return computed(folder.id, newest, "reconstruct", computed(folder.id, newest, "see", images), labels)
     except (ValueError, OSError, RuntimeError):
         return None
 

@@ -9,6 +9,7 @@ const REACH = 7;                                    // a point is under the curs
 const GREY = "#8a8f98";
 const MODES = {
   move: ["Move: drag to pan, wheel to zoom, double click to reset", "M12 3v18M3 12h18M9 6l3-3 3 3M9 18l3 3 3-3M6 9l-3 3 3 3M18 9l3 3-3 3"],
+  path: ["Path: draw a line across the map, and see the film of what the decoder draws along it", "M4 19c4 0 3-8 8-8s4-6 8-6M18 3l3 2-3 2"],
   lasso: ["Lasso: draw around points (or hold Shift while dragging)", "M5 16c-3-4-1-11 7-11s11 7 6 10-9 0-11 1 0 4-3 4M5 16a2 2 0 1 0 1 0"],
   box: ["Box: drag a rectangle over points", "M4 5h16v14H4z"],
   reset: ["Show everything again", "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5"],
@@ -29,7 +30,7 @@ class LatentMap {
     const tools = Object.entries(MODES).map(([mode, [help, path]]) =>
       `<button type="button" data-mode="${mode}" title="${help}" aria-label="${help}"><svg viewBox="0 0 24 24"><path d="${path}"/></svg></button>`);
     root.innerHTML = `<div class="plot"><canvas class="field"></canvas><canvas class="over" role="img"></canvas>
-      <div class="said">Reading the codes …</div><div class="card"><div class="title"></div><canvas></canvas><div class="under"></div><div class="more"></div></div>
+      <div class="said">Reading the codes …</div><div class="card"><div class="title"></div><canvas></canvas><div class="under"></div><div class="away"><i></i></div><div class="more"></div></div>
       </div><div class="side"><div class="tools">${tools.join("")}</div><div class="legend"></div></div>`;
     parent.appendChild(root);
     root.latentMap = this;  // for the browser tests
@@ -71,8 +72,17 @@ class LatentMap {
     this.refused = 0;
     if (old && old.plane !== data.plane && this.pins.length) { this.pins = []; setTimeout(() => this.tellPins()); }
     if (old && old.decode !== data.decode) for (const pin of this.pins) this.fillPin(pin);
-    if (old?.points === data.points) { this.paint(); return; }
-    this.load(data.points);
+    if (old?.points === data.points) this.paint(); else this.load(data.points);
+    if (old?.selected !== data.selected) this.recall(data.selected);
+  }
+
+  /** A selection that stands in the address; one that was drawn here meanwhile goes before it. */
+  async recall(url) {
+    if (this.drawn && this.drawn !== this.data.drawn) return;
+    const chosen = url ? new Set(new Int32Array(await (await answer(url)).arrayBuffer())) : null;
+    if (url !== this.data.selected || (this.drawn && this.drawn !== this.data.drawn)) return;
+    this.chosen = chosen?.size ? chosen : null;
+    this.paint();
   }
 
   async load(url) {
@@ -92,8 +102,10 @@ class LatentMap {
     this.points = points;
     this.find(".said").textContent = points.n ? "" : "There are no codes to show here.";
     this.hover = -1;
-    this.counts = new Uint32Array(this.data.names.length + 1);
-    for (const label of points.label) this.counts[Math.min(label, this.data.names.length)]++;
+    const groups = this.data.groups.length, counts = (this.counts = new Uint32Array(groups + 1));
+    for (const group of points.group) counts[Math.min(group, groups)]++;
+    if (this.coloured !== this.data.view.colour) this.only.clear();
+    this.coloured = this.data.view.colour;
     const goal = this.extent = fit(points, this.w, this.h);
     if (same) this.move(old, points, goal);
     else { this.view = goal; this.touched = false; this.painter.places(points.x, points.y); }
@@ -128,23 +140,24 @@ class LatentMap {
     this.redraw();
   }
 
-  shows(label) { return !this.only.size || this.only.has(Math.min(label, this.data.names.length)); }
+  shows(group) { return !this.only.size || this.only.has(Math.min(group, this.data.groups.length)); }
   name(label) { return this.data.names[label] ?? "no label"; }
-  colour(label) { return this.data.colours[label] ?? GREY; }
+  groupName(group) { return this.data.groups[group] ?? (this.data.named ? "no label" : "not known"); }
+  colour(group) { return this.data.colours[group] ?? GREY; }
 
   /** Colours and order of the points, the legend, and the names in the map: after a filter, a selection, new points. */
   paint() {
     const { points } = this;
     if (!points) return;
-    const { n, label } = points, alpha = n > 20000 ? 150 : n > 4000 ? 190 : 230;
+    const { n, group } = points, alpha = n > 20000 ? 150 : n > 4000 ? 190 : 230;
     const packed = (hex, opacity) => { const [r, g, b] = rgb(hex); return ((opacity << 24) | (b << 16) | (g << 8) | r) >>> 0; };
-    const bright = [...this.data.names, ""].map((_, i) => packed(this.colour(i), alpha)), dull = packed(GREY, n > 4000 ? 24 : 46);
+    const bright = [...this.data.groups, ""].map((_, i) => packed(this.colour(i), alpha)), dull = packed(GREY, n > 4000 ? 24 : 46);
     const lit = bright.map((_, i) => this.shows(i)), last = bright.length - 1;
     const colours = new Uint32Array(n), order = new Uint32Array(n), shown = (this.shown = new Uint8Array(n));
     let grey = 0, full = n;
     this.few = [];  // selected points that would be overlooked, being so few
     for (let i = 0; i < n; i++) {
-      const at = Math.min(label[i], last), chosen = !this.chosen || this.chosen.has(points.index[i]);
+      const at = Math.min(group[i], last), chosen = !this.chosen || this.chosen.has(points.index[i]);
       shown[i] = lit[at] ? 1 : 0;
       colours[i] = lit[at] && chosen ? bright[at] : dull;
       order[lit[at] && chosen ? --full : grey++] = i;
@@ -152,23 +165,23 @@ class LatentMap {
     }
     this.painter.looks(new Uint8Array(colours.buffer), order);
     this.legend();
-    this.names = this.counts.length > 27 ? [] : middles(points, shown, this.data.names.length).map(({ label: at, ...place }) => ({ text: this.name(at), ...place }));
+    this.names = this.counts.length > 27 || !this.data.named ? [] : middles(points, shown, this.data.groups.length).map(({ group: at, ...place }) => ({ text: this.groupName(at), ...place }));
     this.redraw();
   }
 
   legend() {
     const picked = new Uint32Array(this.counts.length);
-    if (this.chosen) this.points.index.forEach((index, i) => { if (this.chosen.has(index)) picked[Math.min(this.points.label[i], picked.length - 1)]++; });
-    this.find(".legend").replaceChildren(...[...this.counts].flatMap((count, label) => {
+    if (this.chosen) this.points.index.forEach((index, i) => { if (this.chosen.has(index)) picked[Math.min(this.points.group[i], picked.length - 1)]++; });
+    this.find(".legend").replaceChildren(...[...this.counts].flatMap((count, group) => {
       if (!count) return [];
       const button = document.createElement("button"), dot = document.createElement("i"), name = document.createElement("b"), number = document.createElement("span");
-      dot.style.background = this.colour(label);
-      name.textContent = this.name(label);
-      number.textContent = this.chosen ? `${whole(picked[label])} of ${whole(count)}` : whole(count);
-      Object.assign(button, { type: "button", title: `Show only ${this.name(label)}; click again to undo`, className: this.shows(label) ? "" : "off" });
-      button.setAttribute("aria-pressed", this.only.has(label));
+      dot.style.background = this.colour(group);
+      name.textContent = this.groupName(group);
+      number.textContent = this.chosen ? `${whole(picked[group])} of ${whole(count)}` : whole(count);
+      Object.assign(button, { type: "button", title: `Show only ${this.groupName(group)}; click again to undo`, className: this.shows(group) ? "" : "off" });
+      button.setAttribute("aria-pressed", this.only.has(group));
       button.append(dot, name, number);
-      button.onclick = () => { if (!this.only.delete(label)) this.only.add(label); this.paint(); };
+      button.onclick = () => { if (!this.only.delete(group)) this.only.add(group); this.paint(); };
       return [button];
     }));
   }
@@ -211,7 +224,8 @@ class LatentMap {
     pen.font = `700 17px ${font}`;
     const names = this.names.map(({ text, x, y }) => [text, ...this.toScreen(x, y), pen.measureText(text).width]);
     for (const [text, px, py] of apart(names)) this.halo(text, px, py);
-    for (const i of this.few) this.ring(i, this.colour(this.points.label[i]), 4);
+    for (const i of this.few) this.ring(i, this.colour(this.points.group[i]), 4);
+    for (const [x, y, text] of this.data.marks ?? []) this.drawMark(...this.toScreen(x, y), text);
     this.pins.forEach((pin) => this.drawPin(pin));
     this.drawShape();
     if (this.hover >= 0) this.ring(this.hover, this.ink, 2.5);
@@ -223,6 +237,18 @@ class LatentMap {
     this.pen.beginPath();
     this.pen.arc(...this.toScreen(this.points.x[i], this.points.y[i]), 8, 0, 7);
     this.pen.stroke();
+  }
+
+  /** Where something that is no point of the map lands: an image of one's own, say. */
+  drawMark(px, py, text) {
+    const { pen } = this;
+    for (const [width, colour] of [[7, this.paper], [3, this.accent]]) {
+      Object.assign(pen, { lineWidth: width, strokeStyle: colour });
+      pen.beginPath();
+      for (const side of [-9, 9]) { pen.moveTo(px - 9, py - side); pen.lineTo(px + 9, py + side); }
+      pen.stroke();
+    }
+    this.halo(text, px, py - 20);
   }
 
   halo(text, px, py) {
@@ -257,8 +283,9 @@ class LatentMap {
     Object.assign(pen, { strokeStyle: this.accent, fillStyle: this.accent, lineWidth: 2 });
     pen.beginPath();
     for (const [x, y] of this.outline()) pen.lineTo(x, y);
-    pen.closePath();
+    if (drag.kind !== "path") pen.closePath();
     pen.stroke();
+    if (drag.kind === "path") return;
     pen.globalAlpha = 0.12;
     pen.fill();
     pen.globalAlpha = 1;
@@ -324,6 +351,7 @@ class LatentMap {
     const { drag } = this;
     if (!drag) return;
     if (!drag.far) this.clicked(px, py);
+    else if (drag.kind === "path") this.tell("path", drag.path.map(([x, y]) => this.toCode(x, y)));
     else if (drag.path) {
       const polygon = this.outline().map(([x, y]) => this.toCode(x, y)), { n, x, y, index } = this.points, chosen = new Set();
       for (let i = 0; i < n; i++) if (this.shown[i] && inside(polygon, x[i], y[i])) chosen.add(index[i]);
@@ -343,10 +371,11 @@ class LatentMap {
 
   /** Tell Python what was selected, in which points; the highlight here does not wait for it. */
   select(shape, chosen) {
-    const none = this.data.names.length, labels = this.only.size ? [...this.counts.keys()].filter((label) => !this.only.has(label)) : [];
-    const hidden = labels.map((label) => (label === none ? -1 : label));
+    const none = this.data.groups.length, groups = this.only.size ? [...this.counts.keys()].filter((group) => !this.only.has(group)) : [];
+    const hidden = groups.map((group) => (group === none ? -1 : group));
     this.chosen = chosen?.size ? chosen : null;
-    this.tell("selection", this.chosen && { ...shape, hidden, view: this.data.view });
+    this.drawn = Date.now();
+    this.tell("selection", { ...(this.chosen && shape), hidden, view: this.data.view, drawn: this.drawn });
     this.paint();
   }
 
@@ -392,13 +421,13 @@ class LatentMap {
   pictureUrl(i) { return this.data.pictures.replace("{i}", this.points.index[i]); }
 
   showPoint(hit) {
-    const { index, label, error } = this.points;
+    const { index, label, group, error } = this.points;
     const mse = error && Number.isFinite(error[hit]) ? ` · error ${error[hit].toPrecision(2)}` : "";
     const show = (picture, said) => {
       if (this.hover !== hit) return;
       this.pictured = picture ? hit : -1;
       const [high, wide] = this.data.shape, pair = picture && picture.width > (1.5 * picture.height * wide) / high;
-      this.showCard(this.colour(label[hit]), this.name(label[hit]), picture, pair ? ["image", "reconstruction"] : ["image"], said ?? `${this.data.view.split} image ${whole(index[hit])}${mse}`);
+      this.showCard(this.colour(group[hit]), this.name(label[hit]), picture, pair ? ["image", "reconstruction"] : ["image"], said ?? `${this.data.view.split} image ${whole(index[hit])}${mse}`);
     };
     setTimeout(() => { if (this.hover === hit && this.pictured !== hit) show(null, `${this.data.view.split} image ${whole(index[hit])} …`); }, 150);
     this.pictures.find(this.pictureUrl(hit), (picture) => show(picture), (error) => show(null, error.message));
@@ -411,16 +440,17 @@ class LatentMap {
     if (!here() || performance.now() < this.refused) return;
     const start = performance.now();
     try {
-      const picture = await bitmap(this.decodeUrl(x, y));
+      const response = await answer(this.decodeUrl(x, y)), away = Number(response.headers.get("X-Away") ?? NaN);
+      const picture = await createImageBitmap(await response.blob());
       (this.decodeTimes ??= []).push(performance.now() - start);
-      if (here()) this.showCard(this.accent, "The decoder draws", picture, [], `at (${short(x)}, ${short(y)})${this.data.lifted ? `, ${this.data.lifted}` : ""}`);
+      if (here()) this.showCard(this.accent, "The decoder draws", picture, [], `at (${short(x)}, ${short(y)})${this.data.lifted ? `, ${this.data.lifted}` : ""}`, away);
     } catch (error) {
       this.refused = performance.now() + 2000;
       if (here()) this.showCard(this.accent, "", null, [], error.message);
     }
   }
 
-  showCard(colour, title, picture, under, more) {
+  showCard(colour, title, picture, under, more, away = NaN) {
     const canvas = this.find(".card canvas"), pen = canvas.getContext("2d");
     canvas.style.display = picture ? "block" : "none";
     if (picture) {
@@ -433,7 +463,10 @@ class LatentMap {
     this.find(".title").textContent = title;
     this.find(".title").style.setProperty("--dot", colour);
     this.find(".under").replaceChildren(...under.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
-    this.find(".more").textContent = more;
+    const known = Number.isFinite(away), meter = this.find(".away");
+    meter.style.display = known ? "block" : "none";
+    meter.style.setProperty("--near", known ? `${100 / Math.max(1, away)}%` : "0");
+    this.find(".more").textContent = known ? `${distance(away)}\n${more}` : more;
     this.card.classList.add("shown");
     this.placeCard();
   }

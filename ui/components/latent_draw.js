@@ -4,7 +4,7 @@
 const CELL = 8;                                     // side of a cell of the picking grid, in pixels
 const TYPES = { float32: Float32Array, int32: Int32Array, uint16: Uint16Array };
 
-/** [uint32 length of the header][header JSON][columns, each padded to 4 bytes] -> {header, n, x, y, index, label, error} */
+/** [uint32 length of the header][header JSON][columns, each padded to 4 bytes] -> {header, n, x, y, index, label, group, error} */
 function parse(buffer) {
   const length = new Uint32Array(buffer, 0, 1)[0];
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
@@ -45,6 +45,8 @@ class Latest {
 
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 const whole = (value) => value.toLocaleString("en-US");
+/** How far a place is from real data, in words; 1 is usual between real codes. */
+const distance = (away) => away <= 1.5 ? "among real data" : away <= 4 ? `${away.toFixed(1)} × the usual distance from real data` : `far from all data: ${away < 100 ? away.toFixed(0) : "> 100"} × the usual distance`;
 const short = (value) => Number(value.toPrecision(3)).toString().replace("-", "−");
 
 /** The full range, unless a few stragglers would squeeze all the others into a corner. */
@@ -65,17 +67,17 @@ function fit({ n, x, y }, w, h) {
   return { x: (left + right) / 2, y: (low + high) / 2, sx, sy };
 }
 
-/** The median of each label's points: [{label, x, y}]. */
-function middles({ n, x, y, label }, shown, labels) {
+/** The median of each group's points: [{group, x, y}]. */
+function middles({ n, x, y, group }, shown, groups) {
   const places = new Map(), stride = Math.max(1, Math.floor(n / 8000));
   for (let i = 0; i < n; i += stride) {
-    if (!shown[i] || label[i] >= labels) continue;
-    if (!places.has(label[i])) places.set(label[i], [[], []]);
-    places.get(label[i])[0].push(x[i]);
-    places.get(label[i])[1].push(y[i]);
+    if (!shown[i] || group[i] >= groups) continue;
+    if (!places.has(group[i])) places.set(group[i], [[], []]);
+    places.get(group[i])[0].push(x[i]);
+    places.get(group[i])[1].push(y[i]);
   }
   const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
-  return [...places].map(([at, [xs, ys]]) => ({ label: at, x: middle(xs), y: middle(ys) }));
+  return [...places].map(([at, [xs, ys]]) => ({ group: at, x: middle(xs), y: middle(ys) }));
 }
 
 /** Names [text, px, py, width] on the screen, pushed apart where they would cover each other. */

@@ -1,0 +1,119 @@
+"""What the points of the map are coloured by: each colour is a group of points, with a name and a count in the legend."""
+
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from aecore.config.projection import SurroundingsConfig, key_of
+from aecore.runs import projections
+from aecore.runs.folder import RunFolder
+from ui import latent_points
+from ui.lab import lab
+from ui.latent_points import View
+from ui.palette import STEPS, label_colour
+
+TITLES = {
+    "label": "Label",
+    "error": "Error",
+    "cluster": "Cluster",
+    "density": "Density",
+    "agreement": "Neighbours agree",
+}
+AROUND = ("cluster", "density", "agreement")
+"""What needs the neighbours of all codes: a job computes it once."""
+AGREES = ((0.0, "none agrees"), (1 / 3, "few agree"), (2 / 3, "many agree"), (0.999, "most agree"), (2.0, "all agree"))
+"""Share of the neighbours up to which a name holds."""
+FEW = 20
+
+
+class Groups(NamedTuple):
+    """Of the points of a view, who belongs to which group."""
+
+    member: np.ndarray
+    """(n,) int64, -1 for none."""
+    names: tuple[str, ...]
+    colours: tuple[str, ...]
+    named: bool
+    """Whether the names stand in the map: they are things, not ranges of a number."""
+
+
+def surroundings_key() -> str:
+    """The key of what a job knows of all codes' neighbours."""
+    return key_of(SurroundingsConfig())
+
+
+def colours(view: View) -> dict[str, str]:
+    """{name: title} of what the points of a view can be coloured by."""
+    found = dict(TITLES) if view.step is None else {name: TITLES[name] for name in ("label", "error")}
+    return found | {f"factor.{name}": name.replace("_", " ").capitalize() for name in _factors(view)}
+
+
+def groups(view: View) -> Groups:
+    """The groups of a view's points. Raises FileNotFoundError or ValueError with a sentence."""
+    return _groups(view, latent_points.stamp(view))
+
+
+@lru_cache(maxsize=32)
+def _groups(view: View, stamp: str) -> Groups:
+    if view.colour == "label":
+        facts = lab().run(view.run).facts()
+        names = facts.class_names if facts else ()
+        return Groups(latent_points.points(view).labels, names, tuple(map(label_colour, range(len(names)))), True)
+    chosen = latent_points.drawn(view)
+    values = _values(view)[latent_points.cloud(view).rows][chosen]
+    if view.colour == "cluster":
+        names = tuple(f"Cluster {number + 1}" for number in range(int(values.max(initial=-1)) + 1))
+        return Groups(values.astype(np.int64), names, tuple(map(label_colour, range(len(names)))), False)
+    if view.colour == "agreement":
+        member = np.searchsorted([share for share, _ in AGREES], np.nan_to_num(values, nan=0.0), side="left")
+        shades = tuple(STEPS[round(i * (len(STEPS) - 1) / (len(AGREES) - 1))] for i in range(len(AGREES)))
+        return Groups(np.where(np.isfinite(values), member, -1), tuple(name for _, name in AGREES), shades, False)
+    return bins(values)
+
+
+def bins(values: np.ndarray) -> Groups:
+    """Numbers (n,) in groups: of few different ones a group each, else in steps with about as many points each."""
+    known = values[np.isfinite(values)]
+    different = np.unique(known)
+    if len(different) <= FEW:
+        member = np.where(np.isfinite(values), np.searchsorted(different, values), -1)
+        many = len(different) > len(STEPS)
+        shades = tuple(
+            label_colour(i) if many else STEPS[i * len(STEPS) // max(1, len(different))] for i in range(len(different))
+        )
+        return Groups(member, tuple(f"{value:g}" for value in different), shades, False)
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, len(STEPS) + 1)))
+    member = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
+    names = tuple(f"{low:.3g} – {high:.3g}" for low, high in pairwise(edges))
+    return Groups(np.where(np.isfinite(values), member, -1), names, STEPS[: len(names)], False)
+
+
+def _values(view: View) -> np.ndarray:
+    """One number for each row of the file that the view's codes are in."""
+    folder = lab().run(view.run)
+    if view.colour == "error":
+        return latent_points.read(folder, view.split, view.step).errors
+    if view.colour in AROUND and view.step is None:
+        made = projections.arrays(folder, surroundings_key())
+        if made is None or f"{view.split}.{view.colour}" not in made:
+            raise FileNotFoundError("The neighbours of all codes are not known yet.")
+        return made[f"{view.split}.{view.colour}"]
+    kept = _factors(view)
+    name = view.colour.removeprefix("factor.")
+    if not view.colour.startswith("factor.") or name not in kept:
+        raise ValueError(f"The points cannot be coloured by {view.colour!r}: {', '.join(colours(view))} are possible.")
+    return kept[name].astype(np.float64)
+
+
+def _factors(view: View) -> dict[str, np.ndarray]:
+    if view.step is not None:
+        return {}
+    return _kept_factors(str(lab().run(view.run).path), view.split, latent_points.stamp(view))
+
+
+@lru_cache(maxsize=8)
+def _kept_factors(path: str, split: str, stamp: str) -> dict[str, np.ndarray]:
+    found = RunFolder(path).analysis(split) or {}
+    return {name.removeprefix("factor."): values for name, values in found.items() if name.startswith("factor.")}

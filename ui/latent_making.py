@@ -1,0 +1,194 @@
+"""Choosing a map of the codes and what colours it, and having a job make what is not there yet."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from aecore.config import ConfigError
+from aecore.config.projection import KINDS, SurroundingsConfig, parse_projection
+from aecore.jobs import queue
+from aecore.runs import LabError, RunRow, projections
+from aecore.runs.database import OPEN
+from aecore.runs.projections import AnyProjection
+from ui import latent_colours, latent_maps
+from ui.frame import problem
+from ui.lab import lab, who
+from ui.latent_points import View
+from ui.latent_view import bound
+from ui.widgets import Ask, choice, choices_of, number, numeric
+
+DIMS = "dims"
+HELP = (
+    "PCA shows the directions in which the codes vary most, and distances in it are real. t-SNE and UMAP keep who is whose "
+    "neighbour; distances between groups mean little in them."
+)
+
+
+def choose_map(view: View, size: int) -> tuple[View, str]:
+    """The view on the map that the visitor wants, and the kind of map that is to be made first, '' for none."""
+    options = _options(view, size)
+    if len(options) == 1:
+        return view, ""
+    with bound("map", list(options), "") as (key, changed):
+        chosen = st.selectbox(
+            "Map", list(options), format_func=options.__getitem__, key=key, on_change=changed, help=HELP, width=150
+        )
+    if chosen in latent_maps.NAMES:
+        return view, chosen
+    if chosen != DIMS:
+        return view._replace(map=chosen, dims=_dims(view, chosen)), ""
+    return view._replace(map=_choose_numbers(size, view.dims)), ""
+
+
+def choose_colour(view: View) -> tuple[View, str]:
+    """The view in the colour that the visitor wants, and 'surroundings' where that is to be made first."""
+    options = latent_colours.colours(view)
+    with bound("colour", list(options), "label") as (key, changed):
+        chosen = st.selectbox(
+            "Colour", list(options), format_func=options.__getitem__, key=key, on_change=changed, width=150
+        )
+    if chosen in latent_colours.AROUND and not _done(view.run, latent_colours.surroundings_key()):
+        return view, "surroundings"
+    return view._replace(colour=chosen), ""
+
+
+def _options(view: View, size: int) -> dict[str, str]:
+    found = {"": "PCA" if size > 3 else "The code"}
+    if size > 2:
+        found[DIMS] = "Its numbers"
+    if view.step is not None:
+        return found
+    made = latent_maps.maps(lab().run(view.run))
+    found |= {key: one.title for key, one in made.items() if not one.known.waits and "problem" not in one.known.said}
+    missing = {kind: f"{name} …" for kind, name in latent_maps.NAMES.items()}
+    return found | (missing if size > 2 else {})
+
+
+def _dims(view: View, key: str) -> int:
+    known = projections.read(lab().run(view.run), key) if key else None
+    config = known and known.config
+    return view.dims if config is None or isinstance(config, SurroundingsConfig) else config.dims
+
+
+def _choose_numbers(size: int, dims: int) -> str:
+    numbers = range(1, min(size, 512) + 1)
+    found = []
+    for place in range(dims):
+        with bound(f"axis{place + 1}", [str(number) for number in numbers], str(place + 1)) as (key, changed):
+            found.append(
+                st.selectbox(f"Axis {place + 1}", [str(n) for n in numbers], key=key, on_change=changed, width=80)
+            )
+    return "-".join([DIMS, *(str(int(word) - 1) for word in found)])
+
+
+def offer(row: RunRow, kind: str) -> None:
+    """A row that has a map made: with its parameters and a button, then with how far it is and when it is done."""
+    job = _job(row.id)
+    st.fragment(_offer, run_every=1.0 if job is not None and job.state in OPEN else None)(row.id, kind)
+
+
+def _offer(run: str, kind: str) -> None:
+    job = _job(run)
+    waiting = [known for known in projections.projections(lab().run(run)) if known.waits and known.config.kind == kind]
+    with st.container(key="latent-making", horizontal=True, vertical_alignment="center"):
+        if job is not None and job.state in OPEN and waiting:
+            _progress(job, waiting[-1])
+            return
+        if waiting and job is not None and job.state == "completed":
+            _submit(run)  # it was asked for in the moment in which the job left
+        if _made_meanwhile(run, kind):
+            st.rerun()
+        _refusals(run, kind, job)
+        config = _parameters(kind)
+        said = (
+            "This needs the neighbours of all codes."
+            if kind == "surroundings"
+            else f"{latent_maps.NAMES[kind]} is computed once and kept with the run."
+        )
+        st.markdown(said, width="content")
+        if config and st.button("Compute", icon=":material/scatter_plot:", key="latent-compute", type="primary"):
+            _begin(run, config)
+
+
+def _begin(run: str, config: AnyProjection) -> None:
+    try:
+        st.session_state[f"latent-awaited-{run}"] = projections.ask(lab().run(run), config)
+        _submit(run)
+        st.rerun()
+    except (LabError, OSError) as error:
+        problem(error)
+
+
+def _made_meanwhile(run: str, kind: str) -> bool:
+    """Whether what this visitor waited for is done; the address names it then."""
+    awaited = st.session_state.get(f"latent-awaited-{run}", "")
+    if not awaited.startswith(kind) or not _done(run, awaited):
+        return False
+    del st.session_state[f"latent-awaited-{run}"]
+    if kind != "surroundings":
+        st.query_params["map"] = awaited
+    return True
+
+
+def _progress(job: queue.Job, known: projections.Projection) -> None:
+    share = min(1.0, job.step / (job.total_steps or 1))
+    name = latent_maps.NAMES.get(known.config.kind, "The neighbours of all codes")
+    said = f"{name}: {'waits for a free slot' if job.state == 'queued' else f'{100 * share:.0f} %'}"
+    if share > 0.02 and job.started:
+        left = (time.time() - job.started) * (1 - share) / share
+        said += f", done at about {time.strftime('%H:%M:%S', time.localtime(time.time() + left))}"
+    st.progress(share, text=said)
+    if st.button("Stop", icon=":material/stop:", key="latent-making-stop"):
+        queue.stop_job(lab(), job.id, who())
+        projections.forget(lab().run(job.run_id), known.key)
+        st.rerun()
+
+
+def _refusals(run: str, kind: str, job: queue.Job | None) -> None:
+    known = [one for one in projections.projections(lab().run(run)) if one.config.kind == kind]
+    for one in known:
+        if "problem" in one.said:
+            problem(f"It could not be made: {one.said['problem']}")
+        elif one.waits and job is not None and job.state == "failed":
+            problem(f"It could not be made: {job.reason}")
+
+
+def _parameters(kind: str) -> AnyProjection | None:
+    """What the visitor sets of a map, from its declaration."""
+    if kind == "surroundings":
+        return SurroundingsConfig()
+    fields = {name: info for name, info in KINDS[kind].model_fields.items() if name != "kind"}
+    with st.popover("Parameters", icon=":material/tune:"):
+        for name, info in fields.items():
+            key = f"latent-{kind}-{name}"
+            st.session_state.setdefault(key, info.default)
+            ask = Ask(info.title or name, key, info.description or "", lambda: None)
+            what = numeric(info.annotation, info.metadata)
+            if what is not None:
+                number(ask, what, info.default)
+            elif len(choices_of(info.annotation)) > 1:
+                choice(ask, choices_of(info.annotation), {})
+    try:
+        return parse_projection({"kind": kind} | _given(kind, fields))
+    except ConfigError as error:
+        problem(error)
+        return None
+
+
+def _given(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: st.session_state[f"latent-{kind}-{name}"] for name in fields}
+
+
+def _submit(run: str) -> None:
+    queue.submit_job(lab(), run, "project", who())
+
+
+def _done(run: str, key: str) -> bool:
+    known = projections.read(lab().run(run), key)
+    return known is not None and not known.waits and "problem" not in known.said
+
+
+def _job(run: str) -> queue.Job | None:
+    return next((job for job in reversed(queue.jobs(lab(), run)) if job.kind == "project"), None)

@@ -1,0 +1,68 @@
+"""Which maps of a run's codes there are, and what is known of them: how they were made and how far to trust them."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from aecore.analysis.trust import Trust, trust
+from aecore.runs import projections
+from aecore.runs.folder import RunFolder
+from aecore.runs.projections import Projection
+from ui import latent_colours, latent_points
+from ui.lab import lab
+from ui.latent_points import View
+
+NAMES = {"tsne": "t-SNE", "umap": "UMAP"}
+
+
+class Made(NamedTuple):
+    """A map that a job made or makes."""
+
+    title: str
+    known: Projection
+
+
+def maps(folder: RunFolder) -> dict[str, Made]:
+    """{key: map} of all that were asked for, but not of what only colours the points."""
+    found = [known for known in projections.projections(folder) if known.config.kind in NAMES]
+    return {known.key: Made(title(known), known) for known in found}
+
+
+def title(known: Projection) -> str:
+    """A map in words: 't-SNE', and what differs from its defaults."""
+    config = known.config
+    default = type(config)()
+    fields = [name for name in type(config).model_fields if getattr(config, name) != getattr(default, name)]
+    said = ", ".join(f"{name.replace('_', ' ')} {getattr(config, name)}" for name in fields)
+    return NAMES.get(config.kind, config.kind) + f" ({said})" * bool(said)
+
+
+def point_stamp(view: View) -> str:
+    """Changes when anything changes that the points of a view are computed from."""
+    parts = [latent_points.stamp(view)]
+    folder = lab().run(view.run)
+    around = latent_colours.surroundings_key() if view.colour in latent_colours.AROUND else ""
+    for key in (view.map if not view.map.startswith("dims-") else "", around):
+        if key:
+            try:
+                parts.append(f"{projections.array_path(folder, key).stat().st_mtime_ns:x}")
+            except FileNotFoundError:
+                raise FileNotFoundError(f"The run {view.run} has no map {key} yet.") from None
+    return "-".join(parts)
+
+
+def trusted(view: View) -> Trust | None:
+    """How far to trust the map of a view: of a job's map what it found when it was made, else computed now, once."""
+    if view.map and not view.map.startswith("dims-"):
+        known = projections.read(lab().run(view.run), view.map)
+        found = known.said.get("trust") if known else None
+        return Trust(**found) if found else None
+    if latent_points.cloud(view).code_size <= view.dims and not view.map:
+        return None  # the map is the code
+    return _trusted(View(view.run, view.split, view.step, None, view.dims, view.map), latent_points.stamp(view))
+
+
+@lru_cache(maxsize=64)
+def _trusted(view: View, stamp: str) -> Trust | None:
+    codes, places = latent_points.codes(view), latent_points.cloud(view).places[:, : view.dims]
+    few = max(100, min(5_000, 20_000_000 // codes.shape[1]))
+    return trust(codes[:few], places[:few])
