@@ -112,7 +112,7 @@ def test_somebody_elses_run_among_several_asks_first(page: Open, lab: Lab, three
     other = ended(lab, "bea", training__seed=8)
     test = ticked(page(lab), other, three[0])
     test.button(key="bulk-archive").click().run()
-    assert "1 of 2 belong to bea" in shown(test)
+    assert "1 of 2 belongs to bea" in shown(test)
     assert index.run(lab, three[0]).archived is None
     assert {"bulk-archive-anyway", "bulk-archive-mine"} <= keys(test)
 

@@ -15,11 +15,17 @@ def label(row: RunRow) -> str:
     return f"{row.name} · {row.dataset} · code {row.code_size} · {row.owner} · {when(row.created)}"
 
 
+def _offered(rows: Sequence[RunRow], keep: Keep | None, wanted: Sequence[str]) -> dict[str, RunRow]:
+    """The runs that can be chosen; archived ones where they were asked for."""
+    there = (row for row in rows if row.archived is None or row.id in wanted)
+    return {row.id: row for row in there if keep is None or keep(row)}
+
+
 def pick_run(
     lab: Lab, key: str = "run", keep: Keep | None = None, title: str = "Run", rows: Sequence[RunRow] | None = None
 ) -> RunRow | None:
     """A box to choose one run, bound to `?run=`; the newest where the URL names none. None where there is no run to choose."""
-    found = {row.id: row for row in (runs(lab) if rows is None else rows) if keep is None or keep(row)}
+    found = _offered(runs(lab) if rows is None else rows, keep, [st.query_params.get(key, "")])
     if not found:
         return None
     wanted, widget = st.query_params.get(key), f"pick-{key}"
@@ -43,9 +49,9 @@ def pick_runs(
     rows: Sequence[RunRow] | None = None,
 ) -> list[RunRow]:
     """A box to choose several runs, bound to `?runs=a,b`, in the order of the choice; `default` where the URL names none."""
-    found = {row.id: row for row in (runs(lab) if rows is None else rows) if keep is None or keep(row)}
     widget = f"pick-{key}"
     wanted = st.query_params[key].split(",") if key in st.query_params else default
+    found = _offered(runs(lab) if rows is None else rows, keep, wanted)
     st.session_state[widget] = [run for run in dict.fromkeys(wanted) if run in found]
 
     def chosen() -> None:
