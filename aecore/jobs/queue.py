@@ -59,6 +59,7 @@ class Job(NamedTuple):
     reason_code: str
     reason: str
     step: int
+    total_steps: int | None
     checkpoint_step: int | None
     data_root: str | None
     crashes: int
@@ -66,7 +67,6 @@ class Job(NamedTuple):
     memory: int | None
     sweep: str | None
     at_once: int | None
-    total_steps: int | None
 
 
 JOB_COLUMNS = [jobs_table.c[name] for name in Job._fields]
