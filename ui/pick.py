@@ -41,21 +41,6 @@ def pick_run(
     return found[name]
 
 
-<<<<<<< HEAD
-def pick_runs(
-    lab: Lab,
-    key: str = "runs",
-    keep: Keep | None = None,
-    title: str = "Runs",
-    default: Sequence[str] = (),
-    rows: Sequence[RunRow] | None = None,
-) -> list[RunRow]:
-    """A box to choose several runs, bound to `?runs=a,b`, in the order of the choice; `default` where the URL names none."""
-    widget = f"pick-{key}"
-    wanted = st.query_params[key].split(",") if key in st.query_params else default
-    found = _offered(runs(lab) if rows is None else rows, keep, wanted)
-    st.session_state[widget] = [run for run in dict.fromkeys(wanted) if run in found]
-=======
 def pick_compared(lab: Lab, rows: Sequence[RunRow]) -> tuple[str, list[RunRow], list[str]]:
     """Boxes to choose a sweep (`?sweep=`) or several runs (`?runs=a,b`, in the order of the choice).
 
@@ -79,7 +64,6 @@ def pick_compared(lab: Lab, rows: Sequence[RunRow]) -> tuple[str, list[RunRow], 
 
 def _sweep_box(known: dict[str, list[RunRow]], name: str, place: st.delta_generator.DeltaGenerator) -> None:
     st.session_state["pick-sweep"] = name
->>>>>>> main
 
     def chosen() -> None:
         st.query_params.clear()
@@ -91,9 +75,10 @@ def _sweep_box(known: dict[str, list[RunRow]], name: str, place: st.delta_genera
 
 
 def _several(lab: Lab, rows: Sequence[RunRow], said: list[str]) -> tuple[list[RunRow], list[str]]:
-    found = {row.id: row for row in rows if row.step > 0}
     given = st.query_params["runs"].split(",") if "runs" in st.query_params else None
-    wanted = comparison.default(rows) if given is None else [run for run in given if run]
+    shown = [row for row in rows if row.archived is None]
+    wanted = comparison.default(shown) if given is None else [run for run in given if run]
+    found = _offered(rows, lambda row: row.step > 0, wanted)
     st.session_state["pick-runs"] = [run for run in dict.fromkeys(wanted) if run in found]
 
     def chosen() -> None:
