@@ -62,6 +62,9 @@ def test_seeds_together_are_one_row_with_mean_and_interval(page: Open, lab: Lab,
     assert table["loss"].tolist() == [pytest.approx(0.1), pytest.approx(0.2)]
     assert table["loss ±"].tolist()[1] == pytest.approx(4.303 * 0.1 / 3**0.5, rel=1e-3)
     assert index.run(lab, other).loss == 0.1
+    falling = page(lab, seeds="together", sort="-loss", cols="name,loss,training.seed").dataframe[0].value
+    assert falling["loss"].tolist() == [pytest.approx(0.2), pytest.approx(0.1)]  # by the mean, not by the lowest seed
+    assert "training.seed" not in falling
 
 
 def test_archived_runs_are_out_of_the_way_until_they_are_asked_for(page: Open, lab: Lab, three: list[str]) -> None:  # noqa: F811
