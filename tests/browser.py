@@ -22,6 +22,9 @@ CHROMIUM = next(
 HOW_TO_GET_ONE = "No Chromium here. Debian, Ubuntu: sudo apt-get install chromium; macOS: brew install --cask chromium"
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 QUIET += ["--disable-component-update", "--disable-sync"]
+PATIENCE = 180_000
+"""Milliseconds for what a page shows: a second on a quiet machine, and a test machine is not quiet."""
+expect.set_options(timeout=PATIENCE)
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
@@ -44,10 +47,10 @@ def dashboard(lab: Path, password: str = "") -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(20)
+        server.wait(60)
 
 
-def wait_for_health(address: str, server: subprocess.Popen[bytes], seconds: float = 60) -> None:
+def wait_for_health(address: str, server: subprocess.Popen[bytes], seconds: float = PATIENCE / 1000) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert server.poll() is None, "the dashboard ended by itself"
@@ -69,11 +72,11 @@ def chromium() -> Iterator[Browser]:
 
 def settle(page: Page) -> None:
     """Wait until the page's script has run."""
-    page.wait_for_selector(IDLE, timeout=60_000)
+    page.wait_for_selector(IDLE, timeout=PATIENCE)
 
 
 def keep(page: Page, name: str) -> None:
     """A screenshot for people to look at, in tests/screenshots."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=30_000)  # what stands in for a widget's script
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)  # what stands in for a widget's script
     page.screenshot(path=str(SCREENSHOTS / f"{name}.png"))

@@ -57,7 +57,7 @@ def script() -> None:
 def shown() -> Iterator[Any]:
     def show(config: RunConfig) -> AppTest:
         START[:] = [config]
-        return AppTest.from_function(script, default_timeout=30).run()
+        return AppTest.from_function(script, default_timeout=120).run()
 
     yield show
     START.clear()

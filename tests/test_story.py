@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import chromium, dashboard, keep, settle
+from tests.browser import PATIENCE, chromium, dashboard, keep, settle
 
 LAPTOP, PROJECTOR = {"width": 1280, "height": 720}, {"width": 1920, "height": 1080}
-DEMO_SECONDS = 240
+DEMO_SECONDS = 600
 """How long a demo may take on a machine that does much else besides; what it takes on a quiet one is a benchmark's matter."""
 
 
@@ -57,31 +57,29 @@ def lasso(page: Page, corners: list[tuple[float, float]]) -> None:
 
 def opens(page: Page, name: str, heading: str) -> None:
     page.get_by_role("link", name=name, exact=True).first.click()
-    expect(page.get_by_role("heading", name=heading).first).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name=heading).first).to_be_visible()
     settle(page)
 
 
 def test_home_says_what_this_is_and_looks_alive_before_the_first_click(story: Page) -> None:
     expect(story.get_by_role("heading", name="Autoencoder Lab")).to_be_visible()
     expect(story.get_by_text("This machine")).to_be_visible()
-    expect(story.locator(".st-key-film canvas[data-drawn='1']").first).to_be_visible(timeout=30_000)
+    expect(story.locator(".st-key-film canvas[data-drawn='1']").first).to_be_visible()
     keep(story, "home-before")
 
 
 def test_one_click_trains_two_models_and_the_curve_grows(story: Page) -> None:
     story.locator(".st-key-demo button").click()
     curve = story.locator(".st-key-demo-curves canvas").first
-    expect(curve).to_have_attribute("data-points", re.compile(r"^[1-9]"), timeout=60_000)
-    before, tries = points(story, "demo-curves"), 0
-    while points(story, "demo-curves") <= before and tries < 600:
-        story.wait_for_timeout(100)
-        tries += 1
+    expect(curve).to_have_attribute("data-points", re.compile(r"^[1-9]"))
+    before = points(story, "demo-curves")
+    expect(curve).not_to_have_attribute("data-points", str(before))
     assert points(story, "demo-curves") > before
 
 
 def test_reconstructions_stand_under_the_originals_while_it_trains(story: Page) -> None:
     rows = story.locator(".st-key-demo-pictures canvas[data-drawn='1']")
-    expect(rows).to_have_count(3, timeout=60_000)  # the originals, and one row for each model
+    expect(rows).to_have_count(3)  # the originals, and one row for each model
     keep(story, "home-live")
 
 
@@ -96,10 +94,10 @@ def test_the_end_of_the_demo_offers_what_comes_next(story: Page) -> None:
 def test_compare_shows_both_models_with_the_error_of_every_image(story: Page) -> None:
     opens(story, "Compare the two", "Compare")
     expect(story).to_have_url(re.compile(r"/compare\?runs=[^,]+,[^,]+$|/compare\?runs=.+%2C.+"))
-    wall = story.locator(".wall").first
-    expect(wall).to_be_visible(timeout=60_000)
-    assert wall.locator("img").count() >= 3 * 12
-    errors = [float(text) for text in wall.locator("figure[style] figcaption").all_inner_texts()]
+    wall = story.locator(".st-key-wall-0 [data-cells]").first
+    expect(wall).to_be_visible()
+    assert wall.locator("canvas").count() >= 3 * 12
+    errors = [float(text) for text in wall.locator("figure.model figcaption").all_inner_texts()]
     assert len(errors) >= 2 * 12
     assert all(error > 0 for error in errors)
     keep(story, "compare")
@@ -113,20 +111,20 @@ def test_latent_shows_the_codes_and_a_selection_shows_their_images(story: Page) 
     settle(story)
     opens(story, "Walk through the latent space", "Latent space")
     drawn = story.locator(".latent-map[data-state=ready]")
-    expect(drawn).to_be_visible(timeout=60_000)
+    expect(drawn).to_be_visible()
     assert int(drawn.get_attribute("data-points") or 0) >= 512
     story.wait_for_timeout(1000)  # the map glides to its place, and a lasso is drawn in what stands still
     panel = story.locator(".st-key-latent-panel")
     for _ in range(3):  # on a busy machine the map may still glide under the first one
         lasso(story, [(0.1, 0.1), (0.55, 0.1), (0.55, 0.9), (0.1, 0.9)])
         with contextlib.suppress(AssertionError):
-            expect(panel.locator(".latent-tiles img").first).to_be_visible(timeout=20_000)
+            expect(panel.locator(".latent-tiles img").first).to_be_visible(timeout=60_000)
             break
     expect(panel.locator(".latent-tiles img").first).to_be_visible()
     expect(panel.get_by_text(re.compile(r"[\d,]+ of [\d,]+ selected"))).to_be_visible()
     story.wait_for_function(
         "[...document.querySelectorAll('.latent-tiles img')].every(img => img.complete && img.naturalWidth)",
-        timeout=60_000,
+        timeout=PATIENCE,
     )
     story.mouse.move(5, 5)
     keep(story, "latent")
@@ -134,14 +132,14 @@ def test_latent_shows_the_codes_and_a_selection_shows_their_images(story: Page) 
 
 def test_runs_lists_both_and_shows_the_chosen_one(story: Page) -> None:
     opens(story, "Runs", "Runs")
-    expect(story.locator("[data-testid=stDataFrame]").first).to_be_visible(timeout=60_000)
+    expect(story.locator("[data-testid=stDataFrame]").first).to_be_visible()
     keep(story, "runs")
 
 
 def test_train_draws_the_network_that_the_form_describes(story: Page) -> None:
     opens(story, "Train", "Train")
-    expect(story.locator(".st-key-hourglass svg").first).to_be_visible(timeout=60_000)
-    expect(story.locator("[data-testid=stNumberInput]").first).to_be_visible(timeout=60_000)
+    expect(story.locator(".st-key-hourglass svg").first).to_be_visible()
+    expect(story.locator("[data-testid=stNumberInput]").first).to_be_visible()
     keep(story, "train")
 
 
@@ -152,7 +150,7 @@ def test_every_page_opens_by_itself_from_a_link_in_the_dark_on_a_projector(
     tab = browser.new_page(viewport=PROJECTOR, color_scheme="dark")
     tab.goto(f"{address}/{page}")
     settle(tab)
-    expect(tab.locator("h1").first).to_be_visible(timeout=60_000)
+    expect(tab.locator("h1").first).to_be_visible()
     assert tab.locator("[data-testid=stException]").count() == 0
     tab.wait_for_timeout(1500)  # for the picture only: what is fetched after the script is on the screen then
     keep(tab, f"{page or 'home'}-dark-projector")

@@ -44,22 +44,22 @@ def test_two_people_own_their_runs_and_somebody_elses_is_stopped_only_after_a_qu
     page.close()
 
     page = enter(first, f"{address}/train?clone={runs(lab)[0].id}", "Ann")
-    expect(page.get_by_text("Ann").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Ann").first).to_be_visible()
     page.locator(".st-key-queue-run button").click()
-    expect(page.get_by_text(re.compile("Queued as")).first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(re.compile("Queued as")).first).to_be_visible()
     hers = runs(lab)[0]
     assert hers.owner == "Ann"
 
     page = enter(second, f"{address}/runs?run={hers.id}", "Ben")
     settle(page)
     page.locator(".st-key-stop button").click()
-    expect(page.get_by_text("This run belongs to Ann")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("This run belongs to Ann")).to_be_visible()
     keep(page, "somebody-elses-run")
     page.locator(".st-key-leave button").click()
-    expect(page.get_by_text("This run belongs to Ann")).to_be_hidden(timeout=60_000)
+    expect(page.get_by_text("This run belongs to Ann")).to_be_hidden()
     assert read_run(lab, hers.id).want == "run"
 
     page.locator(".st-key-stop button").click()
     page.locator(".st-key-stop-anyway button").click()
-    expect(page.get_by_text("This run belongs to Ann")).to_be_hidden(timeout=60_000)
+    expect(page.get_by_text("This run belongs to Ann")).to_be_hidden()
     assert read_run(lab, hers.id).want == "cancel"

@@ -1,24 +1,34 @@
-"""The Compare page: the same images, the errors under them, and what is not compared."""
+"""The Compare page: the same images, the errors under them, the lines to beat, and what is said where something is missing."""
 
+import json
+import re
+import shutil
 from html import unescape
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from aecore.analysis.bootstrap import Interval
+from aecore.config import Facts
+from aecore.jobs import queue, sweep, trash
 from aecore.jobs.foreground import train_here
 from aecore.runs import Inputs, Lab, runs
 from tests.conftest import TrainedRun, TwoRuns, tiny
-from ui import comparison, scores
-from ui.wall import _layout, thousandths, wall
+from ui import columns, comparison, noise, ordering, plots, report, scores, sweeps
+from ui.wall import payload, thousandths
 
 ROOT = Path(__file__).parents[1]
+SIMPLE = tuple(columns.SIMPLE)
 
 
 def open_page(lab: Lab, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
     monkeypatch.setenv("AELAB_HOME", str(lab.path))
-    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
+    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=120)
     for name, value in query.items():
         at.query_params[name] = value
     at.switch_page(str(ROOT / "pages/compare.py"))
@@ -29,24 +39,46 @@ def text(at: AppTest) -> str:
     return unescape(" ".join(block.proto.body for block in at.get("html") if "<style>" not in block.proto.body))
 
 
+def walls(at: AppTest) -> list[dict[str, Any]]:
+    """What the walls on the page show."""
+    found = [json.loads(block.proto.json) for block in at.get("bidi_component") if "strip" in block.proto.json]
+    return [one for one in found if "columns" in one]
+
+
+def labels(at: AppTest) -> list[str]:
+    return [column["label"] for column in walls(at)[0]["columns"]]
+
+
+def gathered(lab: Lab, ids: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> list[comparison.Compared]:
+    monkeypatch.setenv("AELAB_HOME", str(lab.path))
+    rows = {row.id: row for row in runs(lab, ids)}
+    return comparison.gather(lab, [rows[run_id] for run_id in ids])[0]
+
+
 def test_an_empty_lab_says_what_to_do(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     at = open_page(lab, monkeypatch)
     assert not at.exception
     assert any("nothing to compare yet" in block.value for block in at.markdown)
 
 
-def test_two_runs_stand_side_by_side_with_figures_and_differences(
+def test_two_runs_stand_beside_the_lines_to_beat_with_figures_and_differences(
     two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids))
     assert not at.exception
-    said = text(at)
-    assert said.count("<figure") == 3 * 12, "twelve originals and two reconstructions of each"
-    assert said.count('class="best"') == 12
-    for words in ("tiny, 2", "tiny, 4", "PCA, 2 numbers", "PCA, 4 numbers", "Mean image", "PSNR, dB", "Code size"):
+    said, (shown,) = text(at), walls(at)
+    assert labels(at)[:6] == ["Original", "tiny, 2", "tiny, 4", "Mean image", "PCA, 2 numbers", "PCA, 4 numbers"]
+    assert [label for label in labels(at)[6:] if not label.startswith("Bicubic")] == [
+        next(label for label in labels(at) if label.startswith(kind)) for kind in ("JPEG", "WebP")
+    ], "a file is the same for both codes, and shown once"
+    assert re.search(r"JPEG, \d+ bytes", " ".join(labels(at)))
+    assert len(shown["rows"]) == 12
+    assert all(sum(column["best"][row] for column in shown["columns"]) == 1 for row in range(12))
+    for words in ("PCA, 2 numbers", "Mean image", "MS-SSIM", "kNN", "Probe", "Operations", "297 test"):
         assert words in said
     assert "model.bottleneck.latent_dim" in said
     assert "training.epochs" not in said, "only what differs"
+    assert re.search(r"The MSE of tiny, 2 is larger than that of tiny, 4 by .* on 297 test images", said)
 
 
 def test_what_a_denoiser_saw_is_a_column_and_its_gain_a_figure(
@@ -54,37 +86,31 @@ def test_what_a_denoiser_saw_is_a_column_and_its_gain_a_figure(
 ) -> None:
     at = open_page(denoiser.lab, monkeypatch, runs=denoiser.id)
     assert not at.exception
-    said = text(at)
-    assert said.count("<figure") == 3 * 12, "original, input and reconstruction"
-    assert "<b>Input</b>" in said
+    assert labels(at)[:3] == ["Original", "Input", "denoiser"]
     metrics = denoiser.folder.analysis_metrics() or {}
     for words in ("Gain, dB", f"{metrics['test']['gain']:+.2f}", "AUROC", f"{metrics['anomalies']['auroc']:.3f}"):
-        assert words in said
-    inputs, (found, _) = denoiser.folder.inputs(), comparison.gather(denoiser.lab, runs(denoiser.lab))
-    made = comparison.held_out(found, 5, None)
+        assert words in text(at)
+    inputs, found = denoiser.folder.inputs(), gathered(denoiser.lab, (denoiser.id,), monkeypatch)
+    made = columns.held_out(found, None)
     assert made is not None
     assert inputs is not None
-    assert inputs.seen is not None
-    assert [column.is_input for column in made.columns] == [True, False]
-    np.testing.assert_array_equal(made.columns[0].images, inputs.seen[:5])
-    at.selectbox("wall-images").set_value("shapes").run()
+    assert [column.kind for column in made.columns] == ["input", "model"]
+    np.testing.assert_array_equal(made.columns[0].images, inputs.seen)
+    at.selectbox("images").set_value("shapes").run()
     assert not at.exception
-    assert text(at).count("<figure") == 3 * 12
+    assert labels(at)[:3] == ["Original", "Input", "denoiser"]
 
 
 def test_the_worst_of_all_classes_can_be_looked_at(denoiser: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     at = open_page(denoiser.lab, monkeypatch, runs=denoiser.id)
-    assert at.selectbox("wall-images").options[1] == "Test images of all classes"
-    at.selectbox("wall-images").set_value("digits").run()
-    at.segmented_control("wall-order").set_value("Worst first").run()
+    assert "Test images of all classes" in at.selectbox("images").options
+    at.selectbox("images").set_value("digits").run()
+    at.selectbox("order").set_value(ordering.WORST).run()
     assert not at.exception
-    assert text(at).count("<figure") == 3 * 12
-    found, _ = comparison.gather(denoiser.lab, runs(denoiser.lab))
-    made = comparison.elsewhere(found, "digits", 100)
-    shown = comparison.worst(made, 5)
-    assert shown.columns[1].errors.tolist() == sorted(made.columns[1].errors, reverse=True)[:5]
-    assert {"0", "7"} & set(comparison.elsewhere(found, "digits", 100).names), "classes that were left out"
-    np.testing.assert_allclose(comparison.errors(shown.originals, shown.columns[1].images), shown.columns[1].errors)
+    made = columns.elsewhere(gathered(denoiser.lab, (denoiser.id,), monkeypatch), "digits")
+    worst = np.sort(made.models[0].errors)[::-1][:12]
+    assert walls(at)[0]["columns"][2]["captions"] == [thousandths(error) for error in worst.tolist()]
+    assert {"0", "7"} & {made.name(row) for row in range(len(made.labels))}, "classes that were left out"
 
 
 def test_the_latest_two_runs_are_there_without_a_choice(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,67 +121,234 @@ def test_the_latest_two_runs_are_there_without_a_choice(two_runs: TwoRuns, monke
 
 def test_the_untrained_models_can_be_looked_at(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids))
-    end = text(at)
-    at.select_slider("wall-epoch").set_value(0).run()
+    at.selectbox("images").set_value("validation").run()
+    end = walls(at)[0]["columns"]
+    at.select_slider("epoch").set_value("untrained").run()
     assert not at.exception
-    assert "untrained" in text(at)
-    assert text(at) != end
-
-
-def test_images_of_another_data_set_go_through_the_models(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids))
-    at.selectbox("wall-images").set_value("shapes").run()
-    assert not at.exception
-    assert text(at).count("<figure") == 3 * 12
-    assert "newest model" in text(at)
+    begin = walls(at)[0]["columns"]
+    assert "untrained" in begin[1]["title"]
+    assert begin[1]["strip"] != end[1]["strip"]
+    assert [column["strip"] for column in begin[3:]] == [column["strip"] for column in end[3:]], (
+        "the lines to beat stay"
+    )
 
 
 def test_the_error_under_an_image_is_that_of_the_image(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AELAB_HOME", str(two_runs.lab.path))
-    found, _ = comparison.gather(two_runs.lab, runs(two_runs.lab, two_runs.ids))
-    made = comparison.held_out(found, 5, None)
+    found = gathered(two_runs.lab, two_runs.ids, monkeypatch)
+    for made in (columns.test_images(found, SIMPLE), columns.held_out(found, None, SIMPLE)):
+        assert made is not None
+        assert len(made.columns) > 6
+        for column in made.columns:
+            expected = ((made.originals / 255.0 - column.images / 255.0) ** 2).mean(axis=(1, 2, 3))
+            np.testing.assert_allclose(column.errors, expected, rtol=1e-5)
+        shown = payload(made, "pictures")
+        assert shown["columns"][1]["captions"][0] == thousandths(float(made.columns[0].errors[0]))
+
+
+def test_images_are_ordered_by_what_two_models_are_apart_or_by_what_they_look_like(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = columns.test_images(gathered(two_runs.lab, two_runs.ids, monkeypatch), ())
     assert made is not None
-    for column in made.columns:
-        expected = ((made.originals / 255.0 - column.images / 255.0) ** 2).mean(axis=(1, 2, 3))
-        np.testing.assert_allclose(column.errors, expected, rtol=1e-5)
-    assert thousandths(float(made.columns[0].errors[0])) in wall(made)
+    a, b = (column.errors for column in made.models)
+    rows = ordering.ordered(made, ordering.GAP, two_runs.ids)
+    assert np.abs(a - b)[rows].tolist() == sorted(np.abs(a - b), reverse=True)
+    assert made.labels[ordering.ordered(made, ordering.CLASS)].tolist() == sorted(made.labels)
+    assert len(set(made.labels[:10])) == 10, "one class after another"
+    stream = BytesIO()
+    Image.fromarray(made.originals[17, 0]).resize((80, 80), Image.Resampling.NEAREST).save(stream, "PNG")
+    wanted = ordering.uploaded(stream.getvalue(), made.originals.shape[1:])
+    assert ordering.like(made, wanted, np.arange(len(made.labels)))[0] == 17
+    with pytest.raises(ValueError, match="not an image that can be read"):
+        ordering.uploaded(b"text", (1, 8, 8))
 
 
-def test_other_data_is_refused_with_a_sentence(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_image_is_found_by_its_number(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids))
+    at.number_input("image").set_value(33).run()
+    assert "image 33 of the test split" in walls(at)[0]["rows"][0]["title"]
+    at.number_input("image").set_value(10_000).run()
+    assert "Image 10000 is not among the 297 that are kept of the test split." in at.info[0].value
+
+
+def test_other_data_stands_below_at_its_own_size_and_that_is_said(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = train_here(two_runs.lab, tiny(data__size=10, training__epochs=1), "ada")
     at = open_page(two_runs.lab, monkeypatch, runs=f"{two_runs.ids[0]},{other}")
     assert not at.exception
-    assert "learnt digits at 1×10×10" in at.warning[0].value
-    assert "Runs on the same data can be compared." in at.warning[0].value
+    assert [one["shape"] for one in walls(at)] == [[1, 8, 8], [1, 10, 10]]
+    assert any("learnt different images" in note.value for note in at.info)
+    assert "digits at 1×10×10, 297 test" in text(at)
 
 
 def test_runs_that_held_out_other_images_are_run_on_the_first_ones(
     two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = train_here(two_runs.lab, tiny(data__seed=7, training__epochs=1), "ada")
-    at = open_page(two_runs.lab, monkeypatch, runs=f"{two_runs.ids[0]},{other}")
+    at = open_page(
+        two_runs.lab, monkeypatch, runs=f"{two_runs.ids[0]},{other}", images="Validation images, epoch by epoch"
+    )
+    at.selectbox("images").set_value("validation").run()
     assert not at.exception
     assert any("other images" in note.value or "held out different images" in note.value for note in at.info)
+
+
+def test_a_run_that_is_gone_or_waits_is_said_and_the_others_are_shown(
+    two_runs: TwoRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(two_runs.lab.runs_folder, tmp_path / "lab" / "runs")
+    lab = Lab.open(tmp_path / "lab")
+    first, gone = two_runs.ids
+    trash.delete(lab, gone, "ada")
+    waiting = queue.submit(lab, tiny(name="<b>waiting</b>"), "ada")
+    at = open_page(lab, monkeypatch, runs=f"{first},{gone},never-2-aaaa,{waiting}")
+    assert not at.exception
+    said = " ".join(note.value for note in at.warning).replace("\\", "")
+    for words in (f"Run '{gone}' was deleted", "There is no run 'never-2-aaaa'", f"{waiting} has not started yet"):
+        assert words in said
+    assert labels(at)[1] == "tiny"
+
+
+def test_a_run_without_an_analysis_is_offered_one_and_a_damaged_checkpoint_stops_nobody(
+    two_runs: TwoRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(two_runs.lab.runs_folder, tmp_path / "lab" / "runs")
+    lab = Lab.open(tmp_path / "lab")
+    first, other = two_runs.ids
+    shutil.rmtree(lab.run(other).path / "analysis")
+    for file in lab.run(other).checkpoints.rglob("*.safetensors"):
+        file.write_bytes(b"damaged")
+    at = open_page(lab, monkeypatch, runs=f"{first},{other}")
+    assert not at.exception
+    assert labels(at)[1:3] == ["tiny, 2", "tiny, 4"], "the validation images need no weights"
+    at.button("analyse").click().run()
+    assert not at.exception
+    job = queue.jobs(lab, other)[-1]
+    assert (job.kind, job.state) == ("analyse", "queued")
+    at.selectbox("images").set_value("shapes").run()
+    assert not at.exception
+    assert labels(at) == ["Original", "tiny, 2"]
+    queue.stop(lab, other, "ada")
+
+
+def test_two_hundred_models_are_told_in_figures_and_the_first_in_pictures(
+    two_runs: TwoRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = two_runs.ids[0]
+    ids = [f"many-2-{number:04d}" for number in range(200)]
+    for run_id in ids:
+        shutil.copytree(
+            two_runs.lab.run(first).path,
+            tmp_path / "lab" / "runs" / run_id,
+            ignore=shutil.ignore_patterns("checkpoints"),
+        )
+        (tmp_path / "lab" / "runs" / run_id / "run.json").unlink()
+        (tmp_path / "lab" / "runs" / run_id / "checkpoints").mkdir()
+    at = open_page(Lab.open(tmp_path / "lab"), monkeypatch, runs=",".join(ids))
+    assert not at.exception
+    assert any(f"The first {comparison.MOST} of 200 models" in note.value for note in at.info)
+    assert sum(column["kind"] == "model" for column in walls(at)[0]["columns"]) == comparison.MOST
+    assert text(at).count("many-2-") >= 200
+
+
+def test_names_are_never_markup() -> None:
+    name = "<script>alert(1)</script> *a*"
+    facts = Facts((1, 4, 4), (0.0, 1.0), 10, ("<i>x</i>",))
+    images = np.zeros((2, 1, 4, 4), np.uint8)
+    zero = np.zeros(2, np.int64)
+    made = columns.Wall(
+        images, zero, zero, facts, "test", [columns.Column(name, "model", images, np.zeros(2), "#111")], []
+    )
+    line = scores.Line(name, "#111111", "10 test", {"mse": 0.02})
+    svg = plots.plot(
+        [plots.Series(name, "#111111", [plots.Point(1, 2, name)], line=True)], plots.Axis(name), plots.Axis("y")
+    )
+    whole = report.report(
+        name, [("Wall", payload(made, "pictures"))], [("T", scores.table([line]))], [("P", [svg])], [name]
+    )
+    for html in (scores.table([line]), svg, whole):
+        assert "<script>alert" not in html
+        assert "<i>x" not in html
+    assert scores.as_csv(["run"], [["=1+1"]]) == "run\n'=1+1\n"
 
 
 def test_places_are_found_by_the_pixels() -> None:
     images = np.arange(4 * 4, dtype=np.uint8).reshape(4, 1, 2, 2)
     labels = np.zeros(4, np.int64)
     first, other = (Inputs(i, labels, labels, labels, labels, "val") for i in (images, images[[2, 0]]))
-    assert comparison._places(first, other) == {0: 1, 2: 0}
-
-
-def test_the_wall_makes_images_as_large_as_a_screen_allows() -> None:
-    assert _layout(12, 3, 28) == (3, 112)
-    assert _layout(20, 11, 28) == (1, 84)
-    assert _layout(12, 3, 256)[1] <= 112
+    assert columns._places(first.images, other.images) == {0: 1, 2: 0}
 
 
 def test_the_smallest_error_wins_and_a_line_to_beat_wins_nothing() -> None:
     lines = [
-        scores.Score("a", "#111111", "10 test", 0.02, 17.0, 0.5, 100, 2, 3.0),
-        scores.Score("b", "#222222", "10 test", 0.03, 15.0, 0.4, 100, 4, 3.0),
-        scores.Score("PCA, 2 numbers", scores.BASELINE, "10 test", 0.01, code_size=2),
+        scores.Line("a", "#111111", "10 test", {"mse": 0.02, "psnr": 17.0, "ssim": 0.5}),
+        scores.Line("b", "#222222", "10 test", {"mse": 0.03, "psnr": 15.0, "ssim": 0.4}),
+        scores.Line("PCA, 2 numbers", "", "10 test", {"mse": 0.01}, baseline=True),
+        scores.Line("c", "#333333", "other images", {"mse": 0.001}, group=1),
     ]
     assert scores.table(lines).count(" best") == 3
-    assert '<td class="n best">20.0</td>' in scores.table(lines)
+    assert '<td class="n best">20.0<' in scores.table(lines)
+    bounds = [scores.Line(n, "#1", "", {"elbo": v}, note=n) for n, v in (("Bernoulli", -90.0), ("Gaussian", 800.0))]
+    assert " best" not in scores.table(bounds), "bounds of unlike likelihoods cannot be compared"
+
+
+def test_a_difference_within_the_noise_is_said_in_a_sentence(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = gathered(two_runs.lab, two_runs.ids, monkeypatch)
+    near = noise.Apart(other, 297, {"mse": Interval(0.0001, -0.0002, 0.0004), "ssim": Interval(0.1, 0.05, 0.15)})
+    assert noise.sentence(first, near) == (
+        "tiny, 4 and tiny, 2 differ in MSE by 0.100 × 10⁻³ (95 %: −0.200 to 0.400): within the noise of these 297 test images."
+    )
+    far = noise.Apart(other, 297, {"mse": Interval(-0.01, -0.012, -0.008), "ssim": Interval(0.1, -0.05, 0.15)})
+    assert "is smaller than that of tiny, 2 by 10.0 × 10⁻³" in noise.sentence(first, far)
+    assert noise.sentence(first, far).endswith("In SSIM their difference is within the noise.")
+    (measured,) = noise.apart(first, [first, other])
+    kept = [run.folder.analysis("measures") or {} for run in (first, other)]
+    assert measured.found["mse"].mean == pytest.approx(
+        float((kept[1]["model.mse"] - kept[0]["model.mse"]).mean()), rel=1e-4
+    )
+
+
+def test_a_sweep_is_plotted_beside_its_line_to_beat_and_its_elbow_is_of_the_validation_images(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = gathered(two_runs.lab, two_runs.ids, monkeypatch)[0]
+    validation = {1: 1.0, 2: 0.4, 4: 0.1, 8: 0.08, 16: 0.07}
+    found = [
+        sweeps.Trial(
+            one, x, "", {"test": {"mse": 0.05 / x, "psnr": 10.0 + x}, "baselines": {"pca": {"mse": 0.04 / x**1.2}}}, v
+        )
+        for x, v in validation.items()
+    ]
+    waits = sweeps.Trial(one, 32, "", {}, None)
+    made = sweeps.pictures(sweeps.CODE_SIZE, [*found, waits])
+    assert list(made) == ["mse", "psnr"], "nothing is known of the neighbours yet"
+    assert made["mse"].count("<circle") == 5
+    assert made["mse"].count("<polyline") == 2
+    assert "elbow: 4" in made["mse"]
+    words = sweeps.told(sweeps.CODE_SIZE, [*found, waits])
+    assert words.startswith("5 of 6 runs are analysed. The elbow is at 4 numbers, by the validation images")
+    assert words.endswith("0 of them beat PCA with as many numbers.")
+    assert len(sweeps.csv_of(sweeps.CODE_SIZE, found).splitlines()) == 6
+
+
+def test_a_sweep_that_waits_says_so_on_its_page(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, ids = sweep.submit(lab, sweep.plan(tiny(), {"code_size": "1,2,4"}), "ada")
+    train_here(lab, tiny(training__epochs=1), "ada")
+    at = open_page(lab, monkeypatch, sweep=name)
+    assert not at.exception
+    assert any("Its plots begin with the first run" in note.value for note in at.markdown)
+    assert at.selectbox("pick-sweep").value == name
+    assert [row.sweep for row in runs(lab, ids)] == [name] * 3
+    gone = open_page(lab, monkeypatch, sweep="nothing-abc123")
+    assert "There is no sweep" in gone.warning[0].value
+
+
+def test_ticks_are_round_numbers_inside_the_axis() -> None:
+    assert plots.Scale(plots.Axis("x", log=True, base=2), [2, 32], 0, 100).ticks() == [2, 4, 8, 16, 32]
+    assert plots.Scale(plots.Axis("x"), [0, 10], 0, 100).ticks() == [0, 2, 4, 6, 8, 10]
+    ticks = plots.Scale(plots.Axis("y", log=True), [0.012, 0.05], 0, 100).ticks()
+    assert ticks == [0.02, 0.03, 0.05]
+    assert plots.plot([plots.Series("a", "#1", [plots.Point(0, 1)])], plots.Axis("x", log=True), plots.Axis("y")) == ""

@@ -19,7 +19,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Open:
 
     def at(lab: Lab, **query: str) -> AppTest:
         monkeypatch.setenv("AELAB_HOME", str(lab.path))
-        test = AppTest.from_file("../ui/main.py", default_timeout=30)
+        test = AppTest.from_file("../ui/main.py", default_timeout=120)
         test.query_params.update(query)
         test.run()
         assert not test.exception
@@ -102,7 +102,7 @@ def test_what_waits_and_what_has_ended_is_listed(home: Open, lab: Lab, trained_r
 
 def test_a_lab_that_cannot_be_opened_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AELAB_HOME", "/dev/null/lab")
-    test = AppTest.from_file("../ui/main.py", default_timeout=30).run()
+    test = AppTest.from_file("../ui/main.py", default_timeout=120).run()
     assert not test.exception
     assert len(test.error) == 1
     assert test.error[0].value.startswith("The lab folder /dev/null/lab cannot be used: ")

@@ -29,7 +29,7 @@ def latent(monkeypatch: pytest.MonkeyPatch) -> Open:
 
     def at(lab: Lab, state: dict[str, Any] | None = None, **query: str) -> AppTest:
         monkeypatch.setenv("AELAB_HOME", str(lab.path))
-        test = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
+        test = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=120)
         test.query_params.update(query)
         for key, value in (state or {}).items():
             test.session_state[key] = value

@@ -27,7 +27,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Open:
     def at(lab: Lab, who: str = "ada", **query: str) -> AppTest:
         monkeypatch.setenv("AELAB_HOME", str(lab.path))
         monkeypatch.setattr("getpass.getuser", lambda: who)
-        test = AppTest.from_file("../ui/main.py", default_timeout=30)
+        test = AppTest.from_file("../ui/main.py", default_timeout=120)
         test.user = {}  # no login: who it is comes from the machine
         test.run().switch_page("../pages/runs.py")
         test.query_params.update(query)

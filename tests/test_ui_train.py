@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 def open_page(lab: Lab, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
     monkeypatch.setenv("AELAB_HOME", str(lab.path))
     monkeypatch.delenv("AELAB_DATA", raising=False)
-    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
+    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=120)
     for name, value in query.items():
         at.query_params[name] = value
     at.switch_page(str(ROOT / "pages/train.py"))

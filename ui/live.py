@@ -15,16 +15,16 @@ from ui.palette import run_colour
 FOLDER = Path(__file__).parent / "components"
 
 
-def _component(name: str, *scripts: str) -> Callable[..., Any]:
+def component(name: str, *scripts: str) -> Callable[..., Any]:
     """A component of these scripts, one after the other in one module: a component's script cannot import."""
     script = "\n".join((FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in ("shared", *scripts, name))
     style = (FOLDER / f"{name}.css").read_text(encoding="utf-8")
     return st.components.v2.component(f"aelab_{name}", html='<div class="root"></div>', js=script, css=style)
 
 
-_curves = _component("curves", "curves_data")
-_strips = _component("strips")
-_moment = _component("moment")
+_curves = component("curves", "curves_data")
+_strips = component("strips")
+_moment = component("moment")
 
 ERRORS = {
     "mse": "squared error",

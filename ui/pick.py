@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from aecore.runs import Lab, RunRow, runs
+from ui import comparison, sweeps
 from ui.words import when
 
 Keep = Callable[[RunRow], bool]
@@ -34,22 +35,49 @@ def pick_run(
     return found[name]
 
 
-def pick_runs(
-    lab: Lab,
-    key: str = "runs",
-    keep: Keep | None = None,
-    title: str = "Runs",
-    default: Sequence[str] = (),
-    rows: Sequence[RunRow] | None = None,
-) -> list[RunRow]:
-    """A box to choose several runs, bound to `?runs=a,b`, in the order of the choice; `default` where the URL names none."""
-    found = {row.id: row for row in (runs(lab) if rows is None else rows) if keep is None or keep(row)}
-    widget = f"pick-{key}"
-    wanted = st.query_params[key].split(",") if key in st.query_params else default
-    st.session_state[widget] = [run for run in dict.fromkeys(wanted) if run in found]
+def pick_compared(lab: Lab, rows: Sequence[RunRow]) -> tuple[str, list[RunRow], list[str]]:
+    """Boxes to choose a sweep (`?sweep=`) or several runs (`?runs=a,b`, in the order of the choice).
+
+    Returns: the sweep or '', the runs, and a sentence for each one that a link names and that is not there.
+    """
+    known = sweeps.known(rows)
+    name = st.query_params.get("sweep", "")
+    if name and name not in known:
+        return "", *_several(lab, rows, [f"There is no sweep {name} here, or its runs were deleted."])
+    if known:
+        place, beside = st.columns([3.2, 1], gap="medium")
+        _sweep_box(known, name, beside)
+    else:
+        place = st.container()
+    if name:
+        place.markdown(f"**{len(known[name])} runs** of this sweep, in the order of their code sizes.")
+        return name, [row for row in known[name] if row.step], []
+    with place:
+        return "", *_several(lab, rows, [])
+
+
+def _sweep_box(known: dict[str, list[RunRow]], name: str, place: st.delta_generator.DeltaGenerator) -> None:
+    st.session_state["pick-sweep"] = name
 
     def chosen() -> None:
-        st.query_params[key] = ",".join(st.session_state[widget])
+        st.query_params.clear()
+        if st.session_state["pick-sweep"]:
+            st.query_params["sweep"] = st.session_state["pick-sweep"]
 
-    names = st.multiselect(title, list(found), format_func=lambda run: label(found[run]), key=widget, on_change=chosen)
-    return [found[name] for name in names]
+    said = {"": "No sweep: runs of my choice", **{one: f"{one} ({len(known[one])} runs)" for one in known}}
+    place.selectbox("Sweep", list(said), format_func=said.__getitem__, key="pick-sweep", on_change=chosen)
+
+
+def _several(lab: Lab, rows: Sequence[RunRow], said: list[str]) -> tuple[list[RunRow], list[str]]:
+    found = {row.id: row for row in rows if row.step > 0}
+    given = st.query_params["runs"].split(",") if "runs" in st.query_params else None
+    wanted = comparison.default(rows) if given is None else [run for run in given if run]
+    st.session_state["pick-runs"] = [run for run in dict.fromkeys(wanted) if run in found]
+
+    def chosen() -> None:
+        st.query_params["runs"] = ",".join(st.session_state["pick-runs"])
+
+    names = st.multiselect(
+        "Runs", list(found), format_func=lambda run: label(found[run]), key="pick-runs", on_change=chosen
+    )
+    return [found[name] for name in names], [*said, *comparison.missing(lab, wanted, list(found.values()))]

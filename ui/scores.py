@@ -1,164 +1,241 @@
-"""The tables of the Compare page: figures with the lines to beat, and the differences of the configurations."""
+"""The tables of the Compare page: figures beside the lines to beat, and the differences of the configurations."""
 
-from collections.abc import Iterable, Sequence
+import csv
+import io
+from collections.abc import Callable, Sequence
 from html import escape
+from math import isfinite, prod
 from typing import Any, NamedTuple
 
 from aecore.config import FieldAt, differences, walk
+from ui.columns import SIMPLE
 from ui.comparison import Compared
 from ui.draft import Draft
+from ui.stored import simple_figures
 from ui.wall import thousandths
 from ui.widgets import choices_of, say
 from ui.words import shown, span
 
-BASELINE = "#8a8f99"
-GAIN = "PSNR of the reconstructions above that of what the encoder saw, mean over the images"
-AUROC = "Chance that an image of a class that was left out of training has a larger error than one of the others"
 
-
-class Score(NamedTuple):
-    """A line of the table: a run, or a method that needs no network; None is not known."""
+class Line(NamedTuple):
+    """A line of the table: a run, or a method that needs no network; a figure that is not known is left out."""
 
     label: str
     colour: str
     images: str
-    mse: float | None
-    psnr: float | None = None
-    ssim: float | None = None
-    parameters: int | None = None
-    code_size: int | None = None
-    seconds: float | None = None
-    gain: float | None = None
-    auroc: float | None = None
-    mig: float | None = None
+    figures: dict[str, float]
+    baseline: bool = False
+    group: int = 0
+    """Only lines of the same group saw the same images: the best is the best of them."""
+    note: str = ""
 
 
-def scores(runs: Sequence[Compared]) -> list[Score]:
-    """The runs, then what the mean image and PCA at the same code sizes reach on the same images, best first among the lines to beat."""
-    found, beat = [], {}
-    for run in runs:
-        result, metrics = run.folder.result() or {}, run.folder.analysis_metrics() or {}
-        seen = metrics.get("test") or result
-        found.append(_score(run, seen, result, metrics))
-        for line in _baselines(run, metrics):
-            beat[line.label] = line
-    return [*found, *sorted(beat.values(), key=lambda line: line.mse or 0)]
-
-
-def _score(run: Compared, seen: dict[str, Any], result: dict[str, Any], metrics: dict[str, Any]) -> Score:
-    where = (
-        f"{int(seen['n']):,} test"
-        if "n" in seen
-        else {"val": "validation"}.get(seen.get("split", ""), seen.get("split", ""))
-    )
-    model = run.folder.model() or {}
-    figures = (seen.get("mse"), seen.get("psnr"), seen.get("ssim"))
-    return Score(
-        run.label,
-        run.colour,
-        where or "not finished",
-        *figures,
-        model.get("parameters"),
-        run.row.code_size,
-        result.get("seconds"),
-        seen.get("gain"),
-        metrics.get("anomalies", {}).get("auroc"),
-        metrics.get("disentanglement", {}).get("mig"),
-    )
-
-
-def _baselines(run: Compared, metrics: dict[str, Any]) -> Iterable[Score]:
-    known = metrics.get("baselines", {})
-    images = f"{int(metrics['test']['n']):,} test" if "test" in metrics else ""
-    if "mean_image" in known:
-        yield Score("Mean image", BASELINE, images, known["mean_image"]["mse"], code_size=0)
-    if "pca" in known:
-        numbers = known["pca"]["components"]
-        name = f"PCA, {numbers} number{'s' * (numbers != 1)}"
-        yield Score(name, BASELINE, images, known["pca"]["mse"], code_size=numbers)
-
-
-def table(lines: Sequence[Score]) -> str:
-    """The scores as HTML: units in the headings, a bar beside each error, the best of each column in bold."""
-    heads = ["", "Images", "MSE per pixel, × 10⁻³", "", "PSNR, dB", "SSIM", "Code size", "Parameters", "Training time"]
-    head = "".join(f'<th class="{"n" * (i > 3)}{" mse" * (i == 2)}">{text}</th>' for i, text in enumerate(heads))
-    runs = [line for line in lines if line.colour != BASELINE]
-    extra = [name for name in EXTRA if any(getattr(line, name) is not None for line in runs)]
-    head += "".join(f'<th class="n" title="{EXTRA[name].help}">{EXTRA[name].head}</th>' for name in extra)
-    best = (
-        min((r.mse for r in runs if r.mse is not None), default=None),
-        max((r.psnr for r in runs if r.psnr is not None), default=None),
-        max((r.ssim for r in runs if r.ssim is not None), default=None),
-    )
-    largest = max((line.mse for line in lines if line.mse is not None), default=1.0) or 1.0
-    body = "".join(_line(line, largest, best, extra) for line in lines)
-    return f'<table class="scores"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-
-class Extra(NamedTuple):
-    """A figure that only some runs have: its heading, what it means, and how it is written."""
+class Figure(NamedTuple):
+    """A column: its heading, how it is written, whether more is better (1), less (-1), or neither (0), and what it means."""
 
     head: str
-    help: str
-    form: str
+    write: Callable[[float], str]
+    better: int = 0
+    help: str = ""
 
 
-MIG = (
-    "Mutual information gap: how far the unit that knows most of a factor is ahead of the second; 1 where each factor "
-    "has a unit of its own"
-)
-EXTRA = {
-    "mig": Extra("MIG", MIG, ".3f"),
-    "gain": Extra("Gain, dB", GAIN, "+.2f"),
-    "auroc": Extra("AUROC, left out", AUROC, ".3f"),
+def many(value: float) -> str:
+    """A large count in few characters.
+
+    >>> many(512), many(104_938), many(2_345_000)
+    ('512', '105k', '2.35M')
+    """
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= size:
+            scaled = value / (size if letter != "k" else 1e3)
+            return f"{scaled:.3g}{letter}"
+    return f"{value:,.0f}"
+
+
+FIGURES = {
+    "mse": Figure("MSE × 10⁻³", thousandths, -1, "Squared error per pixel, pixels in [0,1]"),
+    "psnr": Figure("PSNR, dB", lambda v: f"{v:.2f}", 1, "Mean of the images' peak signal-to-noise ratios"),
+    "ssim": Figure("SSIM", lambda v: f"{v:.3f}", 1, "Structural similarity, Wang et al. 2004"),
+    "ms_ssim": Figure("MS-SSIM", lambda v: f"{v:.3f}", 1, "Structural similarity at several scales, Wang et al. 2003"),
+    "gain": Figure(
+        "Gain, dB", lambda v: f"{v:+.2f}", 1, "PSNR of the reconstructions above that of what the encoder saw"
+    ),
+    "auroc": Figure(
+        "AUROC, left out",
+        lambda v: f"{v:.3f}",
+        1,
+        "Chance that an image of a class that was left out has a larger error",
+    ),
+    "mig": Figure(
+        "MIG",
+        lambda v: f"{v:.3f}",
+        1,
+        "Mutual information gap: how far the unit that knows most of a factor is ahead of the second; 1 where each factor has a unit of its own",
+    ),
+    "elbo": Figure(
+        "ELBO, nats", lambda v: f"{v:.1f}", 1, "Evidence lower bound, one drawn code an image; log-likelihood minus KL"
+    ),
+    "log_likelihood": Figure("log p(x|z)", lambda v: f"{v:.1f}", 0, "Log-likelihood of the pixels, nats an image"),
+    "kl": Figure("KL", lambda v: f"{v:.1f}", 0, "Of the posterior from N(0, I), nats an image"),
+    "knn_accuracy": Figure(
+        "kNN", lambda v: f"{v:.1%}", 1, "Share of labels that the 10 nearest training codes vote right"
+    ),
+    "probe_accuracy": Figure(
+        "Probe", lambda v: f"{v:.1%}", 1, "Share of labels that a logistic regression on the code says right"
+    ),
+    "code_size": Figure("Code", lambda v: f"{v:,.0f}", 0, "Numbers in the code of one image"),
+    "compression": Figure("Ratio", lambda v: f"{v:.3g}×", 0, "Numbers in an image over numbers in its code"),
+    "bytes": Figure("Bytes", lambda v: f"{v:,.0f}", 0, "Of a file; of a code at 8 bits a number"),
+    "parameters": Figure("Parameters", many, 0, "Numbers that were learnt"),
+    "operations": Figure("Operations", many, 0, "Multiplications and additions to encode and decode one image"),
+    "seconds": Figure("Time", span, 0, "Of training"),
 }
-"""Field of a Score -> its column, which is there where some run has it."""
 
 
-def _line(line: Score, largest: float, best: tuple[float | None, ...], extra: Sequence[str]) -> str:
-    baseline = line.colour == BASELINE
-    marked = [
-        " best" * (not baseline and value is not None and value == top)
-        for value, top in zip(line[3:6], best, strict=True)
-    ]
-    bar = "" if line.mse is None else f'<i style="width:{100 * line.mse / largest:.1f}%"></i>'
+def lines(groups: Sequence[Sequence[Compared]]) -> list[Line]:
+    """The runs of each group, then what simple methods reach on the same images, best first."""
+    found: list[Line] = []
+    for place, runs in enumerate(groups):
+        what = f"{runs[0].what}, " if len(groups) > 1 else ""
+        found += [_run(run, what, place) for run in runs]
+        beat = {line.label: line for run in runs for line in _simple(run, what, place)}
+        found += sorted(beat.values(), key=lambda line: line.figures["mse"])
+    return found
+
+
+def _run(run: Compared, what: str, group: int) -> Line:
+    result, metrics, model = (f() or {} for f in (run.folder.result, run.folder.analysis_metrics, run.folder.model))
+    seen = metrics.get("test") or result
+    known = {
+        **seen,
+        **simple_figures(run).get("model", {}),
+        **metrics.get("code", {}),
+        **metrics.get("anomalies", {}),
+        **metrics.get("disentanglement", {}),
+    }
+    known |= {"code_size": run.row.code_size, "bytes": run.row.code_size, "parameters": model.get("parameters")}
+    known |= {"compression": prod(run.facts.shape) / max(1, run.row.code_size), "seconds": result.get("seconds")}
+    where = f"{int(seen['n']):,} test" if "n" in seen else WHERE.get(seen.get("split", ""), "not finished")
+    note = f"{known['likelihood']} likelihood" if "likelihood" in known else ""
+    return Line(run.label, run.colour, what + where, _finite(known), group=group, note=note)
+
+
+WHERE = {"val": "validation", "test": "test"}
+
+
+def _simple(run: Compared, what: str, group: int) -> list[Line]:
+    found = []
+    for name, known in simple_figures(run).items():
+        if name in SIMPLE:
+            values = _finite(known) | {"compression": 0.0}
+            if name in ("pca", "mean"):
+                values["code_size"] = float(run.row.code_size if name == "pca" else 0)
+            values = {key: value for key, value in values.items() if value or key != "compression"}
+            found.append(Line(str(known["label"]), "", f"{what}{int(known['n']):,} test", values, True, group))
+    return found
+
+
+def _finite(known: dict[str, Any]) -> dict[str, float]:
+    return {
+        name: float(known[name])
+        for name in FIGURES
+        if isinstance(known.get(name), int | float) and isfinite(known[name])
+    }
+
+
+def columns_of(found: Sequence[Line]) -> list[str]:
+    """The figures that some line has."""
+    return [name for name in FIGURES if any(name in line.figures for line in found)]
+
+
+def table(found: Sequence[Line]) -> str:
+    """The lines as HTML: units in the headings, the best of each column in bold, a bar under each error."""
+    names = columns_of(found)
+    head = "<th></th><th>Images</th>" + "".join(
+        f'<th class="n" title="{escape(FIGURES[name].help)}">{escape(FIGURES[name].head)}</th>' for name in names
+    )
+    best = {(line.group, name): _best(found, line.group, name) for line in found for name in names}
+    largest = max((line.figures.get("mse", 0.0) for line in found), default=1.0) or 1.0
+    body = "".join(_html(line, names, best, largest) for line in found)
+    return f'<div class="wide"><table class="scores"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _best(found: Sequence[Line], group: int, name: str) -> float | None:
+    """The best value among several runs; None where nothing is to be won, as between bounds of unlike likelihoods."""
+    runs = [line for line in found if line.group == group and not line.baseline and name in line.figures]
+    if len(runs) < 2 or not FIGURES[name].better or (name == "elbo" and len({line.note for line in runs}) > 1):
+        return None
+    return (max if FIGURES[name].better > 0 else min)(line.figures[name] for line in runs)
+
+
+def _html(line: Line, names: Sequence[str], best: dict[tuple[int, str], float | None], largest: float) -> str:
     cells = [
-        f'<td class="who"><b>{escape(line.label)}</b></td>',
-        f'<td class="quiet">{escape(line.images)}</td>',
-        f'<td class="n{marked[0]}">{"–" if line.mse is None else thousandths(line.mse)}</td>',
-        f'<td class="bar">{bar}</td>',
-        f'<td class="n{marked[1]}">{"–" if line.psnr is None else f"{line.psnr:.2f}"}</td>',
-        f'<td class="n{marked[2]}">{"–" if line.ssim is None else f"{line.ssim:.3f}"}</td>',
-        f'<td class="n">{"–" if line.code_size is None else f"{line.code_size:,}"}</td>',
-        f'<td class="n">{"–" if line.parameters is None else f"{line.parameters:,}"}</td>',
-        f'<td class="n">{"–" if line.seconds is None else span(line.seconds)}</td>',
+        f'<td class="who" title="{escape(line.note)}"><b>{escape(line.label)}</b></td><td class="quiet">{escape(line.images)}</td>'
     ]
-    for name in extra:
-        value = getattr(line, name)
-        cells.append(f'<td class="n">{"–" if value is None else format(value, EXTRA[name].form)}</td>')
-    return f'<tr class="{"baseline" * baseline}" style="--c:{line.colour}">{"".join(cells)}</tr>'
+    for name in names:
+        value = line.figures.get(name)
+        if value is None:
+            cells.append('<td class="n">–</td>')
+            continue
+        top = not line.baseline and best[line.group, name] == value
+        bar = f'<i style="width:{100 * value / largest:.1f}%"></i>' if name == "mse" else ""
+        cells.append(f'<td class="n{" best" * top}">{escape(FIGURES[name].write(value))}{bar}</td>')
+    return f'<tr class="{"baseline" * line.baseline}" style="--c:{line.colour or QUIET}">{"".join(cells)}</tr>'
 
 
-def changes(runs: Sequence[Compared]) -> str:
-    """The fields in which the configurations differ, a column a run; '' where they agree in all of them."""
+QUIET = "#8a8f99"
+
+
+def as_csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table as a file. What a spreadsheet would take for a formula is kept as text."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerows([head, *([_cell(value) for value in row] for row in rows)])
+    return stream.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+def lines_csv(found: Sequence[Line]) -> str:
+    """All figures of all lines, in full precision."""
+    names = columns_of(found)
+    return as_csv(
+        ["", "images", *names],
+        [[line.label, line.images, *(line.figures.get(name) for name in names)] for line in found],
+    )
+
+
+class Change(NamedTuple):
+    """A field in which configurations differ."""
+
+    title: str
+    path: str
+    values: list[str]
+
+
+def changes(runs: Sequence[Compared]) -> list[Change]:
+    """The fields in which the configurations differ; none where they agree in all of them."""
     fields = {field.path: field for run in runs for field in walk(run.config)}
     parts = {path: part for run in runs for path, part in Draft(run.config.model_dump(mode="json")).parts().items()}
     rows = {path: values for path, values in differences([run.config for run in runs]).items() if path != "name"}
-    if not rows:
-        return ""
+    titles = {path: (parts[path] if path in parts else fields[path]).info.title or path for path in rows}
+    return [Change(titles[path], path, [_value(fields[path], v) for v in values]) for path, values in rows.items()]
+
+
+def changes_table(runs: Sequence[Compared], found: Sequence[Change]) -> str:
+    """The same as HTML, a column a run."""
     head = "<th>Field</th>" + "".join(
         f'<th class="who" style="--c:{run.colour}"><b>{escape(run.label)}</b></th>' for run in runs
     )
-    titles = {path: (parts[path] if path in parts else fields[path]).info.title or path for path in rows}
-    body = "".join(
-        _change(titles[path], path, [_value(fields[path], v) for v in values]) for path, values in rows.items()
-    )
-    return f'<table class="scores changes"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    body = "".join(map(_change, found))
+    return f'<div class="wide"><table class="scores changes"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _change(title: str, path: str, values: Sequence[str]) -> str:
-    cells = "".join(f"<td>{escape(value)}</td>" for value in values)
-    return f'<tr><td>{escape(title)} <small class="quiet">{escape(path)}</small></td>{cells}</tr>'
+def _change(found: Change) -> str:
+    cells = "".join(f"<td>{escape(value)}</td>" for value in found.values)
+    return f'<tr><td>{escape(found.title)} <small class="quiet">{escape(found.path)}</small></td>{cells}</tr>'
 
 
 def _value(field: FieldAt, value: Any) -> str:

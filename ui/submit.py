@@ -9,7 +9,7 @@ from aecore.config import ConfigError, RunConfig, save_preset, writes
 from aecore.data import DataError
 from aecore.jobs import queue
 from aecore.runs.lab import Lab, LabError
-from ui import estimates, frame, start
+from ui import estimates, frame, start, sweep_form
 from ui.form import Form
 from ui.lab import who
 
@@ -26,6 +26,7 @@ def bar(form: Form, config: RunConfig | None, lab: Lab, known: estimates.Data) -
         icon = ":material/play_arrow:" if not _sent(named) else ":material/check:"
         here: dict[str, Any] = {"on_click": _submit, "args": [named, lab], "disabled": named is None}
         st.button(label, type="primary", icon=icon, key="queue-run", width="content", **here)
+        sweep_form.popover(form, named, lab)
         with st.popover("Save", icon=":material/bookmark:", key="keep"):
             _keep(form, named, lab)
     if named is None:

@@ -1,50 +1,52 @@
-"""The reconstruction wall: the same inputs down the side, a column a run, and under each image how far off it is."""
+"""The wall as its component takes it: one strip of pictures a column, and the words around them. It needs no server any more."""
 
-from collections.abc import Sequence
-from html import escape
+from typing import Any
 
 import numpy as np
 
-from ui.comparison import Column, Wall
-from ui.pictures import data_url, png
+from ui.columns import Column, Wall
+from ui.live import component
+from ui.ordering import gaps
+from ui.pictures import data_url
+from ui.pictures import wall as strip
 
-PAGE, SCREEN, LARGEST, CAPTION, GAP, BETWEEN = 1184, 660, 112, 24, 9, 32
-"""In a laptop's pixels: width of the page, height for a wall, largest image, caption, gap between images, gap between blocks."""
-SMALL = 72
-"""Below this, an image is hard to see from the last row: rather scroll."""
-
-
-def wall(shown: Wall) -> str:
-    """The wall as HTML. Where there are few runs, the rows stand in several blocks side by side, so that one screen holds them."""
-    count, (height, side) = len(shown.originals), shown.originals.shape[-2:]
-    blocks, size = _layout(count, len(shown.columns) + 1, side)
-    rows = -(-count // blocks)
-    best = _best(shown.columns)
-    parts = (range(begin, min(begin + rows, count)) for begin in range(0, count, rows))
-    inside = "".join(_block(shown, part, best) for part in parts)
-    sizes = (
-        f"--side:{side};--tall:{height};--runs:{len(shown.columns)};--blocks:{blocks};--share:{(size + 3) / PAGE:.5f}"
-    )
-    return f'<div class="wall" style="{sizes}"><div class="blocks">{inside}</div></div>'
+_wall = component("wall")
+HEADLINE = {"model": "", "input": "what the encoder sees", "baseline": "needs no network"}
 
 
-def _layout(count: int, width: int, side: int) -> tuple[int, float]:
-    """Blocks side by side for `count` rows of `width` images, and an image's size: the largest with which all fit on a laptop's screen.
+def show(wall: Wall, mode: str, key: str, pair: tuple[str, str] | None = None) -> None:
+    """The component; `mode` is 'pictures' or 'differences'."""
+    _wall(data=payload(wall, mode, pair), key=key)
 
-    An image's pixel is a whole number of the screen's, but for images that are too large for it.
-    """
 
-    def sizes(blocks: int) -> list[float]:
-        room = min(LARGEST, ((PAGE + BETWEEN) // blocks - BETWEEN) // width - GAP)
-        return [times * side for times in range(1, int(room // side) + 1)] or [max(room, 1)]
-
-    options = [(size, blocks) for blocks in range(1, count + 1) for size in sizes(blocks)]
-    fits = [
-        (size, blocks) for size, blocks in options if -(-count // blocks) * (size + CAPTION) <= SCREEN and size >= SMALL
+def payload(wall: Wall, mode: str, pair: tuple[str, str] | None = None) -> dict[str, Any]:
+    """Everything that the component shows, pictures included. With `pair`, what two models are apart stands under the originals."""
+    best = _best(wall.columns)
+    apart = gaps(wall, pair) if pair else None
+    first = {
+        "label": "Original",
+        "kind": "original",
+        "note": f"{wall.split} images",
+        "title": "What the decoder should give",
+        "colour": "",
+        "strip": _strip(wall.originals),
+        "captions": [_caption(wall, row, apart) for row in range(len(wall.labels))],
+        "best": [False] * len(wall.labels),
+    }
+    columns = [_column(column, best == place) for place, column in enumerate(wall.columns)]
+    rows = [
+        {"title": f"{wall.name(row)}, image {index} of the {wall.split} split"}
+        for row, index in enumerate(wall.indices.tolist())
     ]
-    large = [(size, blocks) for size, blocks in options if size >= SMALL] or [max((s, b) for s, b in options if b == 1)]
-    size, blocks = max(fits) if fits else max(large, key=lambda option: (option[1], option[0]))
-    return blocks, size
+    keys = [column.key if column.kind == "model" else "" for column in wall.columns]
+    two = [1 + keys.index(key) for key in pair or () if key in keys]
+    return {
+        "pair": two if len(two) == 2 else None,
+        "shape": list(wall.originals.shape[1:]),
+        "mode": mode,
+        "rows": rows,
+        "columns": [first, *columns],
+    }
 
 
 def thousandths(error: float) -> str:
@@ -57,46 +59,36 @@ def thousandths(error: float) -> str:
     return f"{value:.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
-def _block(shown: Wall, rows: Sequence[int], best: np.ndarray) -> str:
-    head = '<div class="head"><b>Original</b></div>' + "".join(map(_head, shown.columns))
-    return f'<div class="block">{head}{"".join(_row(shown, i, best[i]) for i in rows)}</div>'
+def _caption(wall: Wall, row: int, apart: np.ndarray | None) -> str:
+    name = wall.name(row)
+    return name if apart is None else f"{name} · gap {thousandths(float(apart[row]))}"
 
 
-def _head(column: Column) -> str:
-    if column.is_input:
-        title = f"What the encoder of {column.run.row.id} sees, by its task {column.run.config.task.kind!r}"
-        mean = thousandths(float(column.errors.mean()))
-        return f'<div class="head" title="{escape(title)}"><b>Input</b><small>mean {mean}</small></div>'
-    title = f"{column.run.row.id}: mean error of these images {thousandths(float(column.errors.mean()))} × 10⁻³, {column.when}"
-    return (
-        f'<div class="head" style="--c:{column.run.colour}" title="{escape(title)}"><b>{escape(column.run.label)}</b>'
-        f"<small>mean {thousandths(float(column.errors.mean()))}</small></div>"
-    )
+def _column(column: Column, best: np.ndarray) -> dict[str, Any]:
+    mean = f"mean {thousandths(float(column.errors.mean()))}"
+    file = "" if column.bytes is None else f"{column.bytes.mean():.0f} bytes"
+    when = column.when if column.when not in ("", "the analysed model") else ""
+    titles = {} if column.bytes is None else {"titles": [f"a file of {size} bytes" for size in column.bytes.tolist()]}
+    return {
+        "label": f"{column.label}, {file}" if file else column.label,
+        "kind": column.kind,
+        "note": mean,
+        "title": " · ".join(filter(None, [column.label, f"{mean} × 10⁻³", when, HEADLINE[column.kind], file])),
+        "colour": column.colour,
+        "strip": _strip(column.images),
+        "captions": [thousandths(error) for error in column.errors.tolist()],
+        "best": best.tolist(),
+    } | titles
 
 
-def _row(shown: Wall, i: int, best: int) -> str:
-    name = escape(shown.names[i])
-    first = f'<figure><img src="{_url(shown.originals[i])}" alt="Original {i + 1}: {name}"><figcaption>{name}&nbsp;</figcaption></figure>'
-    return first + "".join(_cell(column, i, place == int(best)) for place, column in enumerate(shown.columns))
+def _strip(images: np.ndarray) -> str:
+    return data_url(strip(images[None]))
 
 
-def _cell(column: Column, i: int, is_best: bool) -> str:
-    error = thousandths(float(column.errors[i]))
-    name = "Input" if column.is_input else escape(column.run.label)
-    return (
-        f'<figure class="{"best" if is_best else ""}" style="--c:{column.run.colour}"><img src="{_url(column.images[i])}" '
-        f'alt="{name}, image {i + 1}, error {error}"><figcaption>{error}</figcaption></figure>'
-    )
-
-
-def _url(image: np.ndarray) -> str:
-    return data_url(png(image))
-
-
-def _best(columns: Sequence[Column]) -> np.ndarray:
+def _best(columns: list[Column]) -> np.ndarray:
     """(n,) place of the model's column with the smallest error of each row; -1 where there is only one, which wins nothing."""
-    if sum(not column.is_input for column in columns) < 2:
+    if sum(column.kind == "model" for column in columns) < 2:
         return np.full(len(columns[0].errors) if columns else 0, -1)
-    errors = [np.full_like(column.errors, np.inf) if column.is_input else column.errors for column in columns]
+    errors = [column.errors if column.kind == "model" else np.full_like(column.errors, np.inf) for column in columns]
     found: np.ndarray = np.argmin(errors, axis=0)
     return found

@@ -59,6 +59,7 @@ class Job(NamedTuple):
     reason_code: str
     reason: str
     step: int
+    total_steps: int | None
     checkpoint_step: int | None
     data_root: str | None
     crashes: int

@@ -24,8 +24,11 @@ except ImportError:  # no wheel for this machine: `aecore doctor` says whether t
 __all__ = ["LIVE", "OPEN", "STATES", "WAITS", "WANTS"]
 __all__ += ["changed", "connect", "events", "in_line", "jobs", "reading", "runs", "writing"]
 
+TURN = 120.0
+"""Seconds that a transaction waits for its turn on SQLite, which does not keep a queue: on a loaded machine others can come first
+for long, and a run must not die of it."""
 PATIENCE = 30.0
-"""Seconds that a transaction waits for its turn, or for a PostgreSQL that is being started again."""
+"""Seconds that one waits for a PostgreSQL that is being started again."""
 WRITERS = 0x6165_6C61_62
 """The advisory lock that PostgreSQL's writers take in turn."""
 
@@ -83,7 +86,7 @@ def _is_server(engine: Engine) -> bool:
 
 def _sqlite(path: Path) -> Engine:
     url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, module=sqlite, poolclass=NullPool, connect_args={"timeout": PATIENCE})
+    engine = create_engine(url, module=sqlite, poolclass=NullPool, connect_args={"timeout": TURN})
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine

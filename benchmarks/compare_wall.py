@@ -1,0 +1,65 @@
+"""How long ten models and twenty images take from the address to the screen.
+
+    python -m benchmarks.compare_wall [--lab LAB --runs A,B,...] [--models 10] [--images 20]
+
+Without a lab it trains the models itself, on `glyphs` for one epoch each. A new browser each time, and the same one again.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+from aecore.config import preset, with_values
+from aecore.jobs.foreground import train_here
+from aecore.runs import Lab
+from tests.browser import chromium, dashboard
+
+
+def trained(lab: Lab, count: int) -> list[str]:
+    """Runs of the demo for one epoch, code sizes 2, 3, ..."""
+    base = with_values(preset("demo").config, {"training.epochs": 1, "training.device": "cpu"})
+    return [train_here(lab, with_values(base, {"model.bottleneck.latent_dim": 2 + i}), "bench") for i in range(count)]
+
+
+def measure(browser: Browser, address: str, cells: int) -> tuple[float, float]:
+    """Seconds from the address until all cells are drawn: in a new browser profile, and in the same one again."""
+    context, found = browser.new_context(viewport={"width": 1920, "height": 1080}), []
+    page = context.new_page()
+    for _ in range(2):
+        begin = time.monotonic()
+        page.goto(address)
+        page.wait_for_function(
+            "n => +(document.querySelector('.st-key-wall-0')?.querySelector('*')?.closest('div') && [...document.querySelectorAll('.st-key-wall-0 *')].map(e => e.shadowRoot?.querySelector('[data-cells]')?.dataset.cells).find(Boolean)) >= n",
+            arg=cells,
+        )
+        found.append(time.monotonic() - begin)
+    context.close()
+    return found[0], found[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lab", type=Path)
+    parser.add_argument("--runs", default="")
+    parser.add_argument("--models", type=int, default=10)
+    parser.add_argument("--images", type=int, default=20)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Lab.open(args.lab or Path(folder) / "lab")
+        runs = args.runs.split(",") if args.runs else trained(lab, args.models)
+        with dashboard(lab.path) as address, chromium() as browser:
+            url = f"{address}/compare?runs={','.join(runs)}&rows={args.images}+images"
+            measure(browser, url, len(runs) * args.images)  # what the dashboard reads once, for all its visitors
+            times = [measure(browser, url, len(runs) * args.images) for _ in range(5)]
+    new, again = (statistics.median(column) for column in zip(*times, strict=True))
+    print(
+        f"{len(runs)} models x {args.images} images: {new:.2f} s in a new browser, {again:.2f} s in one that was there before"
+    )
+
+
+if __name__ == "__main__":
+    main()

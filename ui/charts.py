@@ -1,0 +1,124 @@
+"""What the Compare page plots: the error against what it costs, and many runs at once."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+import streamlit as st
+
+from aecore.config import flat
+from ui.comparison import Compared
+from ui.live import component
+from ui.plots import QUIET, Axis, Coordinate, Point, Series, parallel, plot
+from ui.scores import Line, changes
+
+_figure = component("figure")
+MSE = Axis("MSE per pixel", log=True)
+COSTS = {
+    "code_size": Axis("code size, numbers", log=True, base=2),
+    "parameters": Axis("parameters", log=True),
+    "seconds": Axis("training, s", log=True),
+}
+MOST_AXES = 9
+
+
+def figure(svg: str, name: str, key: str) -> None:
+    """A plot with its files, PNG and SVG; `name` is what they are called."""
+    _figure(data={"svg": svg, "name": name}, key=key)
+
+
+def costs(found: Sequence[Line]) -> dict[str, str]:
+    """{name: SVG} of the error against code size, parameters and seconds, for the runs of one group."""
+    runs = [line for line in found if not line.baseline and "mse" in line.figures]
+    made = {}
+    for name, axis in COSTS.items():
+        series = [
+            Series(line.label, line.colour, [Point(line.figures[name], line.figures["mse"], _title(line))])
+            for line in runs
+            if name in line.figures
+        ]
+        if name == "code_size" and (beat := pca_line(found)):
+            series.insert(0, beat)
+        if svg := plot(series, axis, MSE):
+            made[f"error-against-{name.replace('_', '-')}"] = svg
+    return made
+
+
+def pca_line(found: Sequence[Line]) -> Series | None:
+    """What principal components reach at the code sizes of these runs: the line to beat."""
+    places = sorted(
+        {
+            (line.figures["code_size"], line.figures["mse"])
+            for line in found
+            if line.baseline and line.figures.get("code_size")
+        }
+    )
+    points = [Point(x, y, f"PCA, {x:,.0f} numbers: {y:.4g}") for x, y in places]
+    return Series("PCA", QUIET, points, marks=len(points) < 2, line=True, dashed=True) if points else None
+
+
+def _title(line: Line) -> str:
+    return f"{line.label}: MSE {line.figures['mse']:.4g}"
+
+
+def curves(runs: Sequence[Compared]) -> str:
+    """The error on the watched images over the epochs, of every run, as a picture that can be taken along; '' before the first."""
+    series = []
+    for run in runs:
+        rows = [row for row in run.folder.metrics()[0] if row[2] != "train" and row[3] == "mse"]
+        points = [Point(epoch, value) for _, epoch, _, _, value in rows if math.isfinite(value)]
+        series.append(Series(run.label, run.colour, points, marks=False, line=True))
+    return plot(series, Axis("epoch"), Axis("MSE per pixel of the watched images", log=True), width=720)
+
+
+def coordinates(runs: Sequence[Compared], found: Sequence[Line]) -> str:
+    """Parallel coordinates of what differs between the runs and of what came of it; '' for fewer than three runs."""
+    if len(runs) < 3:
+        return ""
+    figures = {line.label: line.figures for line in found if not line.baseline}
+    varied = [change.path for change in changes(runs) if change.path != "training.seed"]
+    flats = [flat(run.config) for run in runs]
+    axes = [_varied(path, [one.get(path) for one in flats]) for path in varied[: MOST_AXES - 3]]
+    for name, title in (("parameters", "parameters"), ("seconds", "seconds"), ("mse", "MSE")):
+        values = [figures.get(run.label, {}).get(name) for run in runs]
+        if any(value is not None for value in values):
+            axes.append(Coordinate(title, values, log=True))
+    return parallel(
+        axes, [run.label for run in runs], _by_error([figures.get(run.label, {}).get("mse") for run in runs])
+    )
+
+
+def _varied(path: str, values: Sequence[object]) -> Coordinate:
+    plain = [
+        v if v is None else float(v) if isinstance(v, int | float) and not isinstance(v, bool) else _word(v)
+        for v in values
+    ]
+    numbers = [v for v in plain if isinstance(v, float) and v > 0]
+    return Coordinate(
+        ".".join(path.split(".")[-2:]).removeprefix("training."),
+        plain,
+        log=len(numbers) > 1 and max(numbers) > 20 * min(numbers),
+    )
+
+
+def _word(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _by_error(errors: Sequence[float | None]) -> list[str]:
+    """A colour for each line: those with less than the median error stand out."""
+    known = [error for error in errors if error is not None]
+    middle = median(known) if known else 0.0
+    return [GOOD if error is not None and error <= middle else QUIET for error in errors]
+
+
+GOOD = "#2f7de1"
+
+
+def cost_plots(found: Sequence[Line], key: str) -> dict[str, str]:
+    """The plots of `costs` side by side; returns them."""
+    made = costs(found)
+    for place, (name, svg) in zip(st.columns(len(COSTS), gap="medium"), made.items(), strict=False):
+        with place:
+            figure(svg, name, f"{key}-{name}")
+    return made

@@ -1,0 +1,278 @@
+"""The columns of the reconstruction wall: the same originals, and what each model and each simple method makes of them."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import streamlit as st
+
+from aecore.config import Facts
+from aecore.runs import Inputs
+from ui.comparison import Compared, converted, sizes
+from ui.lab import latest_stamp, split, trained
+from ui.stored import inputs, sample, shown, simple_figures
+
+POOL = 256
+"""Images of another data set that go through the models."""
+FEW = 4
+"""With fewer common images than this, the models are run on the first run's images instead."""
+SIZES = 2
+"""Code sizes at which simple methods stand beside the models; of more, the smallest and the largest."""
+SIMPLE = {"mean": "Mean image", "pca": "PCA", "bicubic": "Bicubic", "jpeg": "JPEG", "webp": "WebP"}
+"""Simple methods as `aecore.analysis.columns` names them."""
+
+
+class Column(NamedTuple):
+    """What one model or method made of the originals: images (n, C, H, W) uint8 and MSE per pixel (n,), in [0,1] units."""
+
+    label: str
+    kind: str
+    """'model', 'input' (what the encoder saw, where the task makes that something else) or 'baseline'."""
+    images: np.ndarray
+    errors: np.ndarray
+    colour: str = ""
+    when: str = ""
+    key: str = ""
+    """The run's id, or the method's name."""
+    bytes: np.ndarray | None = None
+    """(n,): of each image's file."""
+
+
+class Wall(NamedTuple):
+    """The same originals (n, C, H, W) uint8 for every column."""
+
+    originals: np.ndarray
+    labels: np.ndarray
+    """(n,) int64."""
+    indices: np.ndarray
+    """(n,) int64: place of each image in its split."""
+    facts: Facts
+    split: str
+    columns: list[Column]
+    notes: list[str]
+
+    def name(self, row: int) -> str:
+        """Its class in words."""
+        label = int(self.labels[row])
+        return self.facts.class_names[label] if 0 <= label < len(self.facts.class_names) else ""
+
+    @property
+    def models(self) -> list[Column]:
+        return [column for column in self.columns if column.kind == "model"]
+
+    def take(self, rows: np.ndarray) -> "Wall":
+        """Only these rows, in this order."""
+        columns = [
+            c._replace(images=c.images[rows], errors=c.errors[rows], bytes=None if c.bytes is None else c.bytes[rows])
+            for c in self.columns
+        ]
+        return self._replace(
+            originals=self.originals[rows], labels=self.labels[rows], indices=self.indices[rows], columns=columns
+        )
+
+
+def errors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(n,) mean squared error per pixel of uint8 images (n, C, H, W), in [0,1] units: aecore.analysis has it too, behind torch."""
+    difference = (a.astype(np.float32) - b) / 255
+    found: np.ndarray = (difference**2).mean(axis=(1, 2, 3))
+    return found
+
+
+def test_images(runs: Sequence[Compared], beside: Sequence[str]) -> Wall | None:
+    """The stored test images through every run that is analysed; None where none is.
+
+    `beside` names the simple methods that get a column.
+    """
+    stored = {run.row.id: found for run in runs if (found := shown(run, "shown-test")) is not None}
+    ready = [run for run in runs if run.row.id in stored]
+    if not ready:
+        return None
+    first = stored[ready[0].row.id]
+    places = {run.row.id: _places(first["images"], stored[run.row.id]["images"]) for run in ready}
+    common = [i for i in range(len(first["images"])) if all(i in found for found in places.values())]
+    notes = [
+        f"{run.label} is not analysed yet, so it has no test images: choose the validation images, or analyse it below."
+        for run in runs
+        if run not in ready
+    ]
+    if len(common) < len(first["images"]):
+        notes.append(f"The runs do not have the same test images: these are the {len(common)} that all of them have.")
+    if not common:
+        return None
+    originals, columns = first["images"][common], []
+    for run in ready:
+        at = [places[run.row.id][i] for i in common]
+        mine = stored[run.row.id]
+        seen = mine["seen"][at] if "seen" in mine else originals
+        columns += made(run, originals, seen, mine["model"][at], "the analysed model")
+    columns = _each_once(
+        [
+            *columns,
+            *_beside(
+                ready, originals, beside, lambda run: (stored[run.row.id], [places[run.row.id][i] for i in common])
+            ),
+        ]
+    )
+    return _in_turns(
+        Wall(originals, first["labels"][common], first["indices"][common], ready[0].facts, "test", columns, notes)
+    )
+
+
+def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] = ()) -> Wall | None:
+    """The images that the first run was watched on, through every run at this epoch, the last one for None; None before there are any.
+
+    What a run was not watched on is left out, or made now by its model where too little would be left.
+    """
+    watched = {run.row.id: found for run in runs if (found := inputs(run.row.id)) is not None}
+    first = watched.get(runs[0].row.id)
+    if first is None:
+        return None
+    places = {
+        run.row.id: _places(first.images, watched[run.row.id].images) if run.row.id in watched else {} for run in runs
+    }
+    common = [i for i in range(len(first.images)) if all(i in found for found in places.values())]
+    notes = [_late(run, epoch) for run in runs if epoch is not None and run.row.epoch < epoch]
+    if len(common) < FEW:
+        strangers = [run.label for run in runs if len(places[run.row.id]) < FEW]
+        notes.append(
+            f"{' and '.join(strangers)} watched other images (another validation seed or share), which may include these among its "
+            "training images: its newest model was run on them just now."
+        )
+        common = list(range(len(first.images)))
+    elif len(common) < len(first.images):
+        notes.append(f"The runs held out different images: these are the {len(common)} that all of them held out.")
+    originals, columns = first.images[common], []
+    for run in runs:
+        column = _at(run, originals, first.labels[common], [places[run.row.id].get(i) for i in common], epoch, watched)
+        notes += [f"{run.label} has nothing to show: no pictures yet, and no checkpoint that can be read."] * (
+            not column
+        )
+        columns += column
+    measured = [
+        run for run in runs if shown(run, "shown-watched") is not None and all(i in places[run.row.id] for i in common)
+    ]
+    columns += _beside(
+        measured,
+        originals,
+        beside,
+        lambda run: (shown(run, "shown-watched") or {}, [places[run.row.id][i] for i in common]),
+    )
+    return Wall(
+        originals, first.labels[common], first.indices[common], runs[0].facts, first.split, _each_once(columns), notes
+    )
+
+
+def elsewhere(runs: Sequence[Compared], name: str, count: int = POOL) -> Wall:
+    """Images of another data set, brought to the runs' shape, through every run's newest model. Raises DataError, ConfigError."""
+    config = converted(runs[0].config.data, runs[0].facts, name)
+    found = split(config.model_dump_json(), "test")
+    chosen = np.sort(np.random.default_rng(0).permutation(len(found.labels))[:count])
+    originals = found.images[chosen]
+    columns, notes = [], []
+    for run in runs:
+        try:
+            stamp, key = latest_stamp(run.row.id), config.model_dump_json()
+            labels = found.labels[chosen] if name == run.config.data.name else None  # others' labels are other things
+            columns += made(run, originals, *_through(run.row.id, stamp, key, count, originals, labels), "newest model")
+        except ValueError as error:
+            notes.append(f"{run.label}: {error}")
+    facts = runs[0].facts._replace(class_names=found.class_names)
+    return _in_turns(Wall(originals, found.labels[chosen], chosen, facts, "test", _each_once(columns), notes))
+
+
+def made(run: Compared, originals: np.ndarray, seen: np.ndarray, x_hat: np.ndarray, when: str) -> list[Column]:
+    """The column of the reconstructions, and before it what the encoder saw, where that is not the originals."""
+    column = Column(run.label, "model", x_hat, errors(originals, x_hat), run.colour, when, run.row.id)
+    if np.array_equal(seen, originals):
+        return [column]
+    return [Column("Input", "input", seen, errors(originals, seen), "", run.config.task.kind, run.row.id), column]
+
+
+Stored = Callable[[Compared], tuple[dict[str, np.ndarray], list[int]]]
+"""A run -> what was kept of it, and where in that the originals are."""
+
+
+def _beside(runs: Sequence[Compared], originals: np.ndarray, names: Sequence[str], stored: Stored) -> list[Column]:
+    """Simple methods at the code sizes of the first few runs, the same one once."""
+    columns: list[Column] = []
+    known = sorted(sizes(runs))
+    wanted = known if len(known) <= SIZES else [known[0], known[-1]]
+    firsts = [next(run for run in runs if run.row.code_size == size) for size in wanted]
+    for name in names:
+        for run in firsts:
+            arrays, at = stored(run)
+            if name not in arrays:
+                continue
+            images, size = arrays[name][at], arrays.get(f"{name}.bytes")
+            label = (simple_figures(run).get(name) or {}).get("label", SIMPLE[name])
+            file = None if size is None else size[at]
+            columns.append(Column(label, "baseline", images, errors(originals, images), "", "", name, file))
+    return columns
+
+
+def _late(run: Compared, epoch: int) -> str:
+    return f"{run.label} has no epoch {epoch}: it is at epoch {run.row.epoch}, which is shown."
+
+
+def _at(
+    run: Compared,
+    originals: np.ndarray,
+    labels: np.ndarray,
+    places: list[int | None],
+    epoch: int | None,
+    watched: dict[str, Inputs],
+) -> list[Column]:
+    """From the run's own samples where it was watched on all of these images, else from its model; none where there is neither."""
+    if None in places:
+        try:
+            model = trained(run.row.id, latest_stamp(run.row.id))
+            seen = model.see(originals)
+            return made(run, originals, seen, model.reconstruct(seen, labels), "newest model")
+        except ValueError:
+            return []
+    found = sample(run, epoch)
+    if found is None:
+        return []
+    at = [place for place in places if place is not None]
+    saw = watched[run.row.id].seen
+    seen = originals if saw is None else saw[at]
+    return made(run, originals, seen, found.x_hat[at], f"epoch {found.epoch}" if found.step else "untrained")
+
+
+def _each_once(columns: Sequence[Column]) -> list[Column]:
+    """Without inputs and simple methods that an earlier column shows already."""
+    kept: list[Column] = []
+    for column in columns:
+        twin = column.kind != "model" and any(
+            k.kind == column.kind and np.array_equal(k.images, column.images) for k in kept
+        )
+        if not twin:
+            kept.append(column)
+    return kept
+
+
+def _in_turns(found: Wall) -> Wall:
+    """One class after another, so that the first few rows are different things."""
+    turns = np.empty(len(found.labels), np.int64)
+    for label in np.unique(found.labels):
+        of_label = np.flatnonzero(found.labels == label)
+        turns[of_label] = np.arange(len(of_label))
+    return found.take(np.lexsort((found.labels, turns)))
+
+
+@st.cache_resource(max_entries=64, show_spinner="Running the model on these images …")
+def _through(
+    run_id: str, stamp: str, config: str, count: int, _images: np.ndarray, _labels: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the encoder sees of the images, and what the model makes of it."""
+    model = trained(run_id, stamp)
+    seen = model.see(_images)
+    return seen, model.reconstruct(seen, _labels)
+
+
+def _places(first: np.ndarray, other: np.ndarray) -> dict[int, int]:
+    """Where in `other` each image of `first` is, by its pixels."""
+    if other.shape[1:] != first.shape[1:]:
+        return {}
+    found = {image.tobytes(): place for place, image in enumerate(other)}
+    return {i: found[key] for i, image in enumerate(first) if (key := image.tobytes()) in found}

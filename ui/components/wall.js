@@ -1,0 +1,311 @@
+// The reconstruction wall: the same images down the side, a column a model. All pictures come in one strip a column, and all
+// cells show the same part of their images: zoom and drag move them together. A click swipes between two columns.
+const GAP = 9, CAPTION = 24, BETWEEN = 32, LARGEST = 112, SMALL = 72, SCREEN = 660, LARGEST_ZOOM = 8;
+const COLD = [33, 102, 172], WARM = [202, 60, 24];
+const walls = new WeakMap();
+
+export default function (component) {
+  const { data, parentElement } = component;
+  let wall = walls.get(parentElement);
+  if (!wall) walls.set(parentElement, (wall = new Wall(parentElement.querySelector(".root"))));
+  wall.show(data);
+  return () => { wall.close(); walls.delete(parentElement); };
+}
+
+const add = (tag, className, parent, text) => {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  parent?.append(made);
+  return made;
+};
+
+// The pixels of a strip, once it is decoded.
+async function decode(column) {
+  const image = new Image();
+  image.src = column.strip;
+  await image.decode();
+  const canvas = Object.assign(document.createElement("canvas"), { width: image.naturalWidth, height: image.naturalHeight });
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  pen.drawImage(image, 0, 0);
+  return { ...column, canvas, pixels: () => pen.getImageData(0, 0, canvas.width, canvas.height).data };
+}
+
+class Wall {
+  constructor(root) {
+    this.root = root;
+    this.tools = add("div", "tools", root);
+    this.bar = add("div", "bar", this.tools);
+    for (const [text, name, press] of [["−", "Zoom out", () => this.zoomed(1 / 1.5)], ["+", "Zoom in", () => this.zoomed(1.5)], ["1:1", "Whole images", () => this.zoomed(0)], ["PNG", "Save as PNG", () => this.save()]]) {
+      const button = Object.assign(add("button", "", this.tools, text), { type: "button", title: name, onclick: press });
+      button.setAttribute("aria-label", name);
+    }
+    this.blocks = add("div", "blocks", root);
+    this.dialog = add("dialog", "swipe", root);
+    this.dialog.onclick = (event) => { if (event.target === this.dialog) this.dialog.close(); };
+    this.view = { zoom: 1, x: 0.5, y: 0.5 };
+    this.resized = new ResizeObserver(() => { if (this.columns && root.clientWidth !== this.wide) this.build(); });
+    this.resized.observe(root);
+    this.blocks.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    this.blocks.addEventListener("pointerdown", (event) => this.grab(event));
+    this.blocks.addEventListener("dblclick", () => this.look({ zoom: 1, x: 0.5, y: 0.5 }));
+    this.themed = matchMedia("(prefers-color-scheme: dark)");
+    this.repaint = () => { this.maps = null; this.draw(); };
+    this.themed.addEventListener("change", this.repaint);
+  }
+
+  close() {
+    this.closed = true;
+    this.resized.disconnect();
+    this.themed.removeEventListener("change", this.repaint);
+    if (this.dialog.open) this.dialog.close();
+  }
+
+  async show(data) {
+    const asked = (this.asked = {});
+    const known = new Map((this.columns ?? []).map((column) => [column.strip, column]));
+    const columns = await Promise.all(data.columns.map((column) => known.has(column.strip) ? { ...known.get(column.strip), ...column } : decode(column)));
+    if (this.closed || asked !== this.asked) return; // a newer wall was asked for meanwhile
+    if (this.data && this.data.shape.join() !== data.shape.join()) this.view = { zoom: 1, x: 0.5, y: 0.5 };
+    Object.assign(this, { data, columns, maps: null });
+    this.build();
+  }
+
+  // Blocks side by side, and an image's size: the largest with which all fit on a screen. An image's pixel is a whole number of the screen's.
+  layout() {
+    const width = this.columns.length, count = this.data.rows.length, [, high, side] = this.data.shape, grow = this.wide / 1184;
+    const [largest, screen] = [LARGEST * Math.max(1, grow), Math.max(SCREEN, (window.innerHeight || 720) * 0.9)];
+    const options = [];
+    for (let blocks = 1; blocks <= count; blocks++) {
+      const room = Math.min(largest, ((this.wide + BETWEEN) / blocks - BETWEEN) / width - GAP);
+      const whole = Math.floor(room / side), sizes = whole ? Array.from({ length: whole }, (_, i) => (i + 1) * side) : [Math.max(room, 1)];
+      for (const size of sizes) options.push({ blocks, size, tall: Math.ceil(count / blocks) * ((size * high) / side + CAPTION) });
+    }
+    const best = (some, key) => some.reduce((a, b) => (key(b) > key(a) ? b : a));
+    const large = options.filter((o) => o.size >= Math.min(SMALL, largest)), fits = large.filter((o) => o.tall <= screen);
+    if (fits.length) return best(fits, (o) => o.size * 1000 + o.blocks);
+    const most = Math.max(...large.map((o) => o.blocks)), some = large.filter((o) => o.blocks === most);
+    const middling = some.filter((o) => o.size <= 88 * Math.max(1, grow));
+    return some.length ? (middling.length ? best(middling, (o) => o.size) : best(some, (o) => -o.size)) : best(options.filter((o) => o.blocks === 1), (o) => o.size);
+  }
+
+  build() {
+    this.wide = this.root.clientWidth;
+    if (!this.wide) return;
+    const { blocks, size } = this.layout(), count = this.data.rows.length, rows = Math.ceil(count / blocks), ratio = window.devicePixelRatio || 1;
+    const [, high, side] = this.data.shape, tall = (size * high) / side;
+    this.size = size;
+    this.blocks.replaceChildren();
+    this.cells = [];
+    for (let first = 0; first < count; first += rows) {
+      const block = add("div", "block", this.blocks);
+      block.style.gridTemplateColumns = `repeat(${this.columns.length}, ${size}px)`;
+      for (const column of this.columns) this.head(column, block);
+      for (let row = first; row < Math.min(first + rows, count); row++)
+        this.columns.forEach((column, place) => {
+          const cell = add("figure", [column.kind, column.best[row] ? "best" : ""].join(" "), block);
+          if (column.colour) cell.style.setProperty("--c", column.colour);
+          const canvas = Object.assign(add("canvas", "", cell), { width: Math.round(size * ratio), height: Math.round(tall * ratio), tabIndex: 0 });
+          Object.assign(canvas.style, { width: `${size}px`, height: `${tall}px` });
+          canvas.setAttribute("role", "button");
+          canvas.setAttribute("aria-label", `${column.label}, ${this.data.rows[row].title}: ${column.captions[row]}`);
+          canvas.title = column.titles?.[row] ?? this.data.rows[row].title;
+          canvas.onkeydown = (event) => { if (event.key === "Enter") this.swipe(row, place); };
+          add("figcaption", "", cell, column.captions[row]);
+          this.cells.push({ canvas, row, place });
+        });
+    }
+    this.draw();
+    this.root.dataset.cells = this.cells.length;
+  }
+
+  head(column, block) {
+    const head = add("div", `head ${column.kind}`, block);
+    if (column.colour) head.style.setProperty("--c", column.colour);
+    head.title = column.title;
+    add("b", "", head, column.label);
+    add("small", "", head, column.note);
+  }
+
+  draw() {
+    if (!this.cells) return;
+    const maps = this.data.mode === "differences" ? (this.maps ??= this.differences()) : null;
+    for (const { canvas, row, place } of this.cells) this.paint(canvas, maps?.[place] ?? this.columns[place].canvas, row);
+    this.scale(maps);
+    this.root.dataset.mode = this.data.mode;
+    this.root.dataset.zoom = this.view.zoom.toFixed(2);
+  }
+
+  // The part of an image that all cells show.
+  part(row) {
+    const [, high, side] = this.data.shape, { zoom, x, y } = this.view, [w, h] = [side / zoom, high / zoom];
+    return [row * side + Math.min(side - w, Math.max(0, x * side - w / 2)), Math.min(high - h, Math.max(0, y * high - h / 2)), w, h];
+  }
+
+  paint(canvas, source, row) {
+    const pen = canvas.getContext("2d");
+    pen.imageSmoothingEnabled = false;
+    pen.drawImage(source, ...this.part(row), 0, 0, canvas.width, canvas.height);
+  }
+
+  // Column -> a canvas of its signed differences from the original, mean over the channels, all on one scale.
+  differences() {
+    const original = this.columns[0].pixels(), values = this.columns.map((column, place) => {
+      if (!place) return null;
+      const pixels = column.pixels(), found = new Float32Array(pixels.length / 4);
+      for (let i = 0; i < found.length; i++)
+        found[i] = (pixels[4 * i] + pixels[4 * i + 1] + pixels[4 * i + 2] - original[4 * i] - original[4 * i + 1] - original[4 * i + 2]) / 765;
+      return found;
+    });
+    const sizes = Float32Array.from(values.flatMap((found) => (found ? [...found.filter((_, i) => i % 3 === 0)].map(Math.abs) : []))).sort();
+    this.limit = Math.max(0.05, Math.ceil(20 * (sizes[Math.floor(0.995 * sizes.length)] ?? 0)) / 20);
+    const middle = this.middle();
+    return values.map((found, place) => {
+      if (!found) return null;
+      const { width, height } = this.columns[place].canvas, canvas = Object.assign(document.createElement("canvas"), { width, height });
+      const pen = canvas.getContext("2d"), image = pen.createImageData(width, height);
+      for (let i = 0; i < found.length; i++) image.data.set([...this.colour(found[i] / this.limit, middle), 255], 4 * i);
+      pen.putImageData(image, 0, 0);
+      return canvas;
+    });
+  }
+
+  // Where nothing differs: near the page's own ground.
+  middle() {
+    const [r, g, b] = getComputedStyle(this.root).color.match(/[\d.]+/g).map(Number);
+    return r + g + b > 384 ? [24, 27, 33] : [247, 247, 247];
+  }
+
+  colour(share, middle) {
+    const end = share < 0 ? COLD : WARM, t = Math.min(1, Math.abs(share));
+    return middle.map((from, i) => Math.round(from + t * (end[i] - from)));
+  }
+
+  scale(maps) {
+    this.bar.hidden = !maps;
+    if (!maps) return;
+    const limit = this.limit.toFixed(2), middle = this.middle(), css = (rgb) => `rgb(${rgb.join()})`;
+    this.bar.replaceChildren();
+    add("span", "", this.bar, `too dark by ${limit}`);
+    add("i", "", this.bar).style.background = `linear-gradient(90deg, ${css(COLD)}, ${css(middle)}, ${css(WARM)})`;
+    add("span", "", this.bar, `too bright by ${limit}`);
+    add("small", "", this.bar, "difference from the original, for pixels in [0,1]; one scale for all");
+  }
+
+  look(view) {
+    const zoom = Math.min(LARGEST_ZOOM, Math.max(1, view.zoom)), edge = 0.5 / zoom, hold = (value) => Math.min(1 - edge, Math.max(edge, value));
+    this.view = { zoom, x: hold(view.x), y: hold(view.y) };
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  wheel(event) {
+    if (event.target.tagName !== "CANVAS" || !(event.ctrlKey || event.metaKey || event.altKey || this.view.zoom > 1)) return; // else the page scrolls
+    event.preventDefault();
+    this.magnify(event, Math.exp(-event.deltaY / 300));
+  }
+
+  magnify(event, factor) {
+    const box = event.target.getBoundingClientRect(), [px, py] = [(event.clientX - box.left) / box.width - 0.5, (event.clientY - box.top) / box.height - 0.5];
+    const { zoom, x, y } = this.view, next = Math.min(LARGEST_ZOOM, Math.max(1, zoom * factor));
+    this.look({ zoom: next, x: x + px / zoom - px / next, y: y + py / zoom - py / next });
+  }
+
+  // A drag moves all cells; a press without one swipes.
+  grab(event) {
+    if (event.target.tagName !== "CANVAS" || event.button) return;
+    const start = { ...this.view, left: event.clientX, top: event.clientY }, canvas = event.target;
+    let moved = false;
+    const move = (at) => {
+      const [dx, dy] = [at.clientX - start.left, at.clientY - start.top];
+      moved ||= Math.hypot(dx, dy) > 4;
+      if (moved) this.look({ zoom: start.zoom, x: start.x - dx / this.size / start.zoom, y: start.y - dy / this.size / start.zoom });
+    };
+    const up = () => {
+      window.removeEventListener("pointermove", move);
+      const cell = this.cells.find((one) => one.canvas === canvas);
+      if (!moved && cell) this.swipe(cell.row, cell.place);
+    };
+    window.addEventListener("pointermove", move);
+    window.addEventListener("pointerup", up, { once: true });
+  }
+
+  zoomed(factor) {
+    this.look({ ...this.view, zoom: this.view.zoom * factor });
+  }
+
+  // All cells with their captions as one picture.
+  save() {
+    const [, high, side] = this.data.shape, scale = Math.max(1, Math.round(84 / side)), [w, h] = [side * scale + GAP, high * scale + CAPTION];
+    const style = getComputedStyle(this.root), canvas = Object.assign(document.createElement("canvas"), { width: this.columns.length * w + GAP, height: this.data.rows.length * h + 2 * CAPTION });
+    const pen = canvas.getContext("2d"), maps = this.data.mode === "differences" ? (this.maps ??= this.differences()) : null;
+    const ground = style.getPropertyValue("--st-background-color").trim() || getComputedStyle(document.body).backgroundColor;
+    Object.assign(pen, { fillStyle: ground, imageSmoothingEnabled: false });
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    Object.assign(pen, { fillStyle: style.color, font: "600 12px sans-serif", textAlign: "center" });
+    this.columns.forEach((column, place) => {
+      const left = GAP + place * w;
+      pen.fillText(column.label, left + (w - GAP) / 2, 16, w - GAP);
+      pen.fillText(column.note, left + (w - GAP) / 2, 32, w - GAP);
+      this.data.rows.forEach((_, row) => {
+        pen.drawImage(maps?.[place] ?? column.canvas, ...this.part(row), left, 2 * CAPTION + row * h, w - GAP, h - CAPTION);
+        pen.fillText(column.captions[row], left + (w - GAP) / 2, 2 * CAPTION + row * h + h - CAPTION + 14, w - GAP);
+      });
+    });
+    Object.assign(document.createElement("a"), { href: canvas.toDataURL("image/png"), download: "reconstructions.png" }).click();
+  }
+
+  // One image large, two columns over each other: the handle shows more of one or of the other.
+  swipe(row, place) {
+    const two = this.data.pair?.includes(place) ? [...this.data.pair] : [place ? 0 : Math.min(1, this.columns.length - 1), place];
+    this.swiped = { row, pair: two, share: 0.5 };
+    this.dialog.replaceChildren();
+    const head = add("div", "choice", this.dialog);
+    this.boxes = [0, 1].map((side) => {
+      const box = add("select", "", head);
+      box.setAttribute("aria-label", side ? "Right" : "Left");
+      this.columns.forEach((column, i) => add("option", "", box, column.label).setAttribute("value", i));
+      box.onchange = () => { this.swiped.pair[side] = +box.value; this.over(); };
+      return box;
+    });
+    const [, high, side] = this.data.shape, room = Math.min(window.innerHeight * 0.62, window.innerWidth * 0.8, 620), scale = Math.max(1, Math.floor(room / Math.max(high, side)));
+    this.large = Object.assign(add("canvas", "large", this.dialog), { width: side * scale, height: high * scale, tabIndex: 0, autofocus: true });
+    const drag = (event) => { const box = this.large.getBoundingClientRect(); this.swiped.share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)); this.over(); };
+    this.large.onpointermove = drag;
+    this.large.onpointerdown = drag;
+    this.told = add("p", "told", this.dialog);
+    add("small", "", this.dialog, "Move over the image to swipe · ↑ ↓ another image · Esc closes");
+    this.dialog.onkeydown = (event) => this.key(event);
+    this.dialog.showModal();
+    this.large.focus();
+    this.over();
+  }
+
+  key(event) {
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key], slide = { ArrowLeft: -0.05, ArrowRight: 0.05 }[event.key];
+    if (event.target.tagName === "SELECT" || (!step && !slide)) return;
+    event.preventDefault();
+    const count = this.data.rows.length;
+    if (step) this.swiped.row = (this.swiped.row + step + count) % count;
+    else this.swiped.share = Math.min(1, Math.max(0, this.swiped.share + slide));
+    this.over();
+  }
+
+  over() {
+    const { row, pair, share } = this.swiped, pen = this.large.getContext("2d"), { width, height } = this.large, [, high, side] = this.data.shape;
+    pen.imageSmoothingEnabled = false;
+    const [left, right] = pair.map((place) => this.columns[place]), cut = Math.round(width * share);
+    pen.drawImage(right.canvas, row * side, 0, side, high, 0, 0, width, height);
+    pen.save();
+    pen.beginPath();
+    pen.rect(0, 0, cut, height);
+    pen.clip();
+    pen.drawImage(left.canvas, row * side, 0, side, high, 0, 0, width, height);
+    pen.restore();
+    Object.assign(pen, { fillStyle: "#ff9d2e" });
+    pen.fillRect(cut - 1, 0, 3, height);
+    this.boxes.forEach((box, i) => (box.value = pair[i]));
+    const say = (column) => (column.kind === "original" ? column.label : `${column.label}: ${column.captions[row]}`);
+    this.told.textContent = `${this.data.rows[row].title} · ${say(left)} | ${say(right)}`;
+  }
+}

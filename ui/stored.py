@@ -1,0 +1,58 @@
+"""What pages read of a run's folder to compare it, kept in memory for all viewers."""
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from aecore.runs import Inputs, SampleFile
+from ui.comparison import Compared
+from ui.lab import lab
+
+
+def shown(run: Compared, name: str) -> dict[str, np.ndarray] | None:
+    """What an analysis kept of a run; None before there is one, or of an older analysis."""
+    try:
+        written = (run.folder.path / "analysis" / f"{name}.npz").stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+    return _read(run.row.id, name, written)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _read(run_id: str, name: str, written: int) -> dict[str, np.ndarray] | None:
+    return lab().run(run_id).analysis(name)
+
+
+def simple_figures(run: Compared) -> dict[str, dict[str, Any]]:
+    """What an analysis measured of the model and of simple methods, by the column's name; {} before, and of an older analysis."""
+    found: dict[str, dict[str, Any]] = (run.folder.analysis_metrics() or {}).get("columns", {})
+    return found
+
+
+def sample(run: Compared, epoch: int | None) -> SampleFile | None:
+    """The newest sample up to the end of this epoch."""
+    steps = run.folder.sample_steps()
+    last = _read_sample(run.row.id, steps[-1]) if steps else None
+    if last is None or epoch is None or epoch >= last.epoch:
+        return last
+    end = epoch * last.step / last.epoch
+    return _read_sample(run.row.id, max((step for step in steps if step <= end), default=steps[0]))
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _read_sample(run_id: str, step: int) -> SampleFile | None:
+    return lab().run(run_id).sample(step)
+
+
+def inputs(run_id: str) -> Inputs | None:
+    """The images that a run is watched on; None before it has begun."""
+    found = _read_inputs(run_id)
+    if found is None:
+        _read_inputs.clear(run_id)
+    return found
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _read_inputs(run_id: str) -> Inputs | None:
+    return lab().run(run_id).inputs()

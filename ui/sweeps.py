@@ -1,0 +1,236 @@
+"""A sweep on the Compare page: what was varied against what came of it, with the line to beat, filling up while runs finish."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from statistics import mean
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from aecore.analysis.elbow import elbow
+from aecore.config import flat
+from aecore.runs import Lab, RunRow, runs
+from aecore.runs.database import OPEN
+from ui import comparison
+from ui.charts import figure
+from ui.comparison import Compared
+from ui.palette import RUNS
+from ui.plots import QUIET, Axis, Mark, Point, Series, plot
+from ui.scores import as_csv
+
+CODE_SIZE = "code size, numbers"
+
+
+class Measure(NamedTuple):
+    """What a sweep is judged by, of the test images."""
+
+    axis: Axis
+    read: Callable[[dict[str, Any]], float | None]
+    beat: Callable[[dict[str, Any]], float | None]
+    """What principal components reach with the same numbers."""
+
+
+def _of(part: str, name: str) -> Callable[[dict[str, Any]], float | None]:
+    return lambda metrics: metrics.get(part, {}).get(name)
+
+
+def _pca(name: str) -> Callable[[dict[str, Any]], float | None]:
+    return lambda metrics: metrics.get("columns", {}).get("pca", {}).get(name)
+
+
+MEASURES = {
+    "mse": Measure(
+        Axis("test MSE per pixel", log=True),
+        _of("test", "mse"),
+        lambda m: m.get("baselines", {}).get("pca", {}).get("mse"),
+    ),
+    "psnr": Measure(Axis("test PSNR, dB"), _of("test", "psnr"), _pca("psnr")),
+    "knn": Measure(Axis("kNN accuracy of the code"), _of("code", "knn_accuracy"), lambda m: None),
+}
+
+
+class Trial(NamedTuple):
+    """One run of a sweep: what was set, and what came of it."""
+
+    run: Compared
+    x: float
+    line: str
+    """The second field's value, where two were varied; runs of a line are joined."""
+    metrics: dict[str, Any]
+    validation: float | None
+    """MSE on the validation split: what may be chosen by."""
+
+
+def known(rows: Sequence[RunRow]) -> dict[str, list[RunRow]]:
+    """{sweep: its runs in the order of their code sizes}, the newest sweep first."""
+    found: dict[str, list[RunRow]] = {}
+    for row in rows:
+        if row.sweep:
+            found.setdefault(row.sweep, []).append(row)
+    return {name: sorted(runs, key=lambda row: (row.code_size, row.created)) for name, runs in found.items()}
+
+
+def standing(rows: Sequence[RunRow]) -> str:
+    """How far it is, in words.
+
+    >>> standing([])
+    '0 runs'
+    """
+    counts = Counter(row.shown for row in rows)
+    words = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+    return f"{len(rows)} runs: {words}" if rows else "0 runs"
+
+
+def trials(runs: Sequence[Compared]) -> tuple[str, list[Trial]]:
+    """What the horizontal axis is, and the runs along it."""
+    title, places, lines = _varied(runs)
+    found = []
+    for run, x, line in zip(runs, places, lines, strict=True):
+        result = run.folder.result() or {}
+        chosen = result.get("mse") if result.get("split") == "val" else None
+        found.append(Trial(run, x, line, run.folder.analysis_metrics() or {}, chosen))
+    return title, sorted(found, key=lambda trial: trial.x)
+
+
+def _varied(runs: Sequence[Compared]) -> tuple[str, list[float], list[str]]:
+    """Title and values of the axis, and the line that each run is on: the code size, or else a field that is a number."""
+    flats = [flat(run.config) for run in runs]
+    paths = [p for p in flats[0] if p not in ("name", "training.seed") and len({str(one.get(p)) for one in flats}) > 1]
+    if len({run.row.code_size for run in runs}) > 1:
+        title, values = CODE_SIZE, [float(run.row.code_size) for run in runs]
+        rest = [p for p in paths if [str(one.get(p)) for one in flats] != [str(run.row.code_size) for run in runs]]
+    else:
+        numbers = [p for p in paths if all(_number(one.get(p)) for one in flats)]
+        rest = [p for p in paths if p not in numbers[:1]]
+        title = numbers[0] if numbers else "run"
+        values = [float(one[title]) for one in flats] if numbers else [float(i + 1) for i in range(len(runs))]
+    names = [", ".join(f"{p.rpartition('.')[2]} {one.get(p)}" for p in rest[:1]) for one in flats]
+    return title, values, names
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def best_size(found: Sequence[Trial]) -> int | None:
+    """The elbow of the mean validation error over the code size: the test images are only for telling."""
+    errors: dict[int, list[float]] = {}
+    for trial in found:
+        if trial.validation is not None:
+            errors.setdefault(int(trial.x), []).append(trial.validation)
+    return elbow(list(errors), [mean(values) for values in errors.values()])
+
+
+def pictures(title: str, found: Sequence[Trial]) -> dict[str, str]:
+    """{name of the measure: SVG}; those of which nothing is known yet are left out."""
+    positive = [trial.x for trial in found if trial.x > 0]
+    log = len(positive) == len(found) > 0 and max(positive) >= 8 * min(positive)
+    x = Axis(title, log, 2 if title == CODE_SIZE else 10)
+    size = best_size(found) if title == CODE_SIZE else None
+    mark = None if size is None else Mark(size, f"elbow: {size}")
+    made = {}
+    for name, measure in MEASURES.items():
+        series = _series(found, measure, title == CODE_SIZE)
+        if svg := plot(series, x, measure.axis, mark):
+            made[name] = svg
+    return made
+
+
+def _series(found: Sequence[Trial], measure: Measure, sizes: bool) -> list[Series]:
+    series = []
+    if sizes:
+        beat = {trial.x: value for trial in found if (value := measure.beat(trial.metrics)) is not None}
+        points = [Point(x, y, f"PCA, {x:.0f} numbers: {y:.4g}") for x, y in sorted(beat.items())]
+        series = [Series("PCA", QUIET, points, marks=False, line=True, dashed=True)] if points else []
+    for place, line in enumerate(dict.fromkeys(trial.line for trial in found)):
+        points = [
+            Point(trial.x, value, f"{trial.run.label}: {value:.4g}")
+            for trial in found
+            if trial.line == line and (value := measure.read(trial.metrics)) is not None
+        ]
+        colour = RUNS[(place + 1) % len(RUNS)]
+        joined = [Point(x, mean(p.y for p in points if p.x == x)) for x in dict.fromkeys(p.x for p in points)]
+        series += [Series(line or "these runs", colour, joined, marks=False, line=True), Series("", colour, points)]
+    return series
+
+
+def csv_of(title: str, found: Sequence[Trial]) -> str:
+    """What the plots show, as a file."""
+    rows = [
+        [
+            t.run.row.id,
+            t.x,
+            t.line,
+            t.validation,
+            *(m.read(t.metrics) for m in MEASURES.values()),
+            MEASURES["mse"].beat(t.metrics),
+        ]
+        for t in found
+    ]
+    return as_csv(["run", title, "line", "validation mse", *MEASURES, "pca mse"], rows)
+
+
+def live(here: Lab, name: str) -> None:
+    """The sweep, read again every two seconds while some of its runs go on or wait to be analysed."""
+
+    def going() -> bool:
+        rows = known(runs(here))[name]
+        return any(row.state in OPEN for row in rows) or any(
+            row.state == "completed" and here.run(row.id).analysis_metrics() is None for row in rows
+        )
+
+    lively = going()
+
+    def again() -> None:
+        if lively and not going():
+            st.rerun()  # all of the page follows: the interval is set when it runs
+        rows = known(runs(here)).get(name, [])
+        show(name, rows, comparison.gather(here, [row for row in rows if row.step])[0])
+
+    st.fragment(again, run_every=2 if lively else None)()
+
+
+def show(name: str, rows: Sequence[RunRow], compared: Sequence[Compared]) -> None:
+    """Progress, plots, and the table as a file."""
+    done = sum(row.state not in OPEN for row in rows)
+    if done < len(rows):
+        st.progress(sum(row.progress if row.state in OPEN else 1 for row in rows) / len(rows), standing(rows))
+    if not compared:
+        st.markdown(":gray[Its plots begin with the first run that has started.]")
+        return
+    title, found = trials(compared)
+    made = pictures(title, found)
+    if not made:
+        st.markdown(":gray[The first point comes when a run is finished and analysed.]")
+        return
+    for place, (measure, svg) in zip(st.columns(3, gap="medium"), made.items(), strict=False):
+        with place:
+            figure(svg, f"{name}-{measure}", f"sweep-{measure}")
+    st.markdown(f":gray[{told(title, found)}]")
+    st.download_button(
+        "CSV",
+        csv_of(title, found),
+        f"{name}.csv",
+        "text/csv",
+        icon=":material/download:",
+        key="sweep-csv",
+        type="tertiary",
+        on_click="ignore",
+    )
+
+
+def told(title: str, found: Sequence[Trial]) -> str:
+    """What the plots say, in a sentence or two."""
+    analysed = [trial for trial in found if MEASURES["mse"].read(trial.metrics) is not None]
+    text = f"{len(analysed)} of {len(found)} runs are analysed."
+    if title != CODE_SIZE:
+        return text
+    size = best_size(found)
+    if size is not None:
+        text += f" The elbow is at {size} numbers, by the validation images: beyond it a larger code helps least."
+    beaten = [
+        t
+        for t in analysed
+        if (line := MEASURES["mse"].beat(t.metrics)) and (MEASURES["mse"].read(t.metrics) or 0) < line
+    ]
+    return f"{text} {len(beaten)} of them beat PCA with as many numbers."
