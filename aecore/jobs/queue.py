@@ -67,7 +67,6 @@ class Job(NamedTuple):
     memory: int | None
     sweep: str | None
     at_once: int | None
-    total_steps: int | None
 
 
 JOB_COLUMNS = [jobs_table.c[name] for name in Job._fields]
