@@ -46,6 +46,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.throughput --write docs/benchmarks
 
 torture: $(VENV)/.installed-dev
 	$(BIN)/python -m torture

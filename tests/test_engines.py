@@ -45,7 +45,7 @@ def gradients(config, name: str, facts: Facts, chosen: torch.Tensor) -> tuple[li
         buffer = state.optimiser.parameters[0]
         for parameter in state.model.parameters():
             first = (parameter.data_ptr() - buffer.data_ptr()) // 4
-            parameter.grad = buffer.grad[first : first + parameter.numel()].view_as(parameter)
+            parameter.grad = buffer.grad.as_strided(parameter.shape, parameter.stride(), first)
     return losses, {key: parameter.grad for key, parameter in state.model.named_parameters()}
 
 
@@ -175,6 +175,18 @@ def test_a_checkpoint_from_before_there_were_engines_goes_on_eagerly_byte_for_by
     resumed = restore(path, tiny())
     assert resumed.engine["engine"] == "eager"
     assert first + list(train(resumed, data, tiny())) == whole
+
+
+def test_numbers_too_small_for_the_processor_are_flushed_in_the_fast_engine_only():
+    config, data = tiny(), images()
+    state = start(config, FACTS, 1)
+    rows = train(state, data, config)
+    next(rows)
+    state.optimiser.moments["exp_avg"][0].fill_(1e-40)
+    state.optimiser.parameters[0].grad.zero_()
+    engines.Flat.update(type("Step", (), {"state": state})(), 1e-3)  # type: ignore[arg-type]
+    assert not state.optimiser.moments["exp_avg"][0].any()
+    assert torch.full((8,), 1e-40).mul(0.9).any(), "not elsewhere"
 
 
 def test_moments_are_kept_under_the_names_of_their_parameters(tmp_path):

@@ -346,6 +346,29 @@ def test_a_sweep_that_waits_says_so_on_its_page(lab: Lab, monkeypatch: pytest.Mo
     assert "There is no sweep" in gone.warning[0].value
 
 
+def test_one_press_on_train_queues_a_sweep_however_often_it_is_pressed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(lab.path))
+    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
+    at.switch_page(str(ROOT / "pages/train.py"))
+    at.run()
+    at.text_input("sweep-values").set_value("2, 4").run()
+    at.number_input("sweep-seeds").set_value(2).run()
+    button = at.button("sweep-queue")
+    assert button.label == "Queue 4 runs"
+    button.click().run()
+    at.button("sweep-queue").click().run()
+    assert not at.exception
+    rows = runs(lab)
+    assert sorted(row.code_size for row in rows) == [2, 2, 4, 4]
+    assert len({row.sweep for row in rows}) == 1
+    assert {job.at_once for row in rows for job in queue.jobs(lab, row.id)} == {2}
+    at.text_input("sweep-values").set_value("2, nothing").run()
+    assert at.button("sweep-queue").disabled
+    assert "nothing" in text(at)
+
+
 def test_ticks_are_round_numbers_inside_the_axis() -> None:
     assert plots.Scale(plots.Axis("x", log=True, base=2), [2, 32], 0, 100).ticks() == [2, 4, 8, 16, 32]
     assert plots.Scale(plots.Axis("x"), [0, 10], 0, 100).ticks() == [0, 2, 4, 6, 8, 10]

@@ -59,10 +59,13 @@ class Optimiser:
         }
         self.steps = torch.zeros((), device=self.parameters[0].device)
 
-    def flatten(self, groups: Sequence[Sequence[nn.Parameter]]) -> list[tuple[Tensor, Tensor]]:
+    def flatten(
+        self, groups: Sequence[Sequence[nn.Parameter]], turned: Tensor | None = None
+    ) -> list[tuple[Tensor, Tensor]]:
         """Lay all parameters into one buffer, and gradients and moments into others, so that one call updates them all.
 
-        `groups` hold every parameter once; those of a group lie side by side. Returns: numbers and gradients of each group.
+        `groups` hold every parameter once; those of a group lie side by side. The matrix `turned` lies there transposed.
+        Returns: numbers and gradients of each group, one-dimensional.
         """
         names = {id(parameter): name for name, parameter in self.named.items()}
         sizes = [sum(parameter.numel() for parameter in group) for group in groups]
@@ -70,11 +73,11 @@ class Optimiser:
         values, gradients, *moments = (self.parameters[0].new_zeros(starts[-1]) for _ in range(2 + len(self.moments)))
         for group, at in zip(groups, starts, strict=False):
             for parameter in group:
-                part = slice(at, at + parameter.numel())
-                parameter.data = values[part].view_as(parameter).copy_(parameter.data)
+                turn = parameter is turned
+                parameter.data = _view(values[at:], parameter, turn).copy_(parameter.data)
                 for moment, buffer in zip(self.moments, moments, strict=True):
                     name = f"{moment}.{names[id(parameter)]}"
-                    self.kept[name] = buffer[part].view_as(parameter).copy_(self.kept[name])
+                    self.kept[name] = _view(buffer[at:], parameter, turn).copy_(self.kept[name])
                 at += parameter.numel()
         values.grad = gradients
         self.parameters, self.moments = [values], {name: [m] for name, m in zip(self.moments, moments, strict=True)}
@@ -136,3 +139,9 @@ class Optimiser:
             is_first_step=False,
             found_inf=skip,
         )
+
+
+def _view(buffer: Tensor, parameter: Tensor, turned: bool) -> Tensor:
+    """The beginning of a buffer in the shape of a parameter."""
+    part = buffer[: parameter.numel()]
+    return part.view(parameter.shape[::-1]).t() if turned else part.view_as(parameter)

@@ -4,7 +4,8 @@ All weights lie in one buffer, all gradients in another, and every matrix produc
 `tests/test_engines.py` holds it to automatic differentiation for everything that `chain` takes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -26,11 +27,20 @@ if TYPE_CHECKING:
     from aecore.training.state import TrainState
 
 
+@contextmanager
+def without_denormals() -> Iterator[None]:
+    """Numbers below 1e-38 are 0 inside. The first moments of units that died shrink towards them and stay there for ever
+    (0.9 times the smallest one is rounded to itself), and each costs the processor a hundred times as much as a number."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def squared(x_hat: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
     torch.sub(x_hat, target, out=gradient)
-    total = torch.dot(gradient.view(-1), gradient.view(-1))
-    gradient.mul_(2)
-    return total
+    return torch.dot(gradient.view(-1), gradient.view(-1))
 
 
 def absolute(x_hat: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
@@ -45,12 +55,13 @@ def cross_entropy(logits: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
     return F.softplus(logits).addcmul_(logits, target, value=-1).sum()
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "mse": squared,
-    "l1": absolute,
-    "bce": cross_entropy,
+LOSSES: dict[str, tuple[Callable[[Tensor, Tensor, Tensor], Tensor], float]] = {
+    "mse": (squared, 2.0),
+    "l1": (absolute, 1.0),
+    "bce": (cross_entropy, 1.0),
 }
-"""loss -> function of output and target (B, pixels): fills the gradient, and returns the sum over pixels and images."""
+"""loss -> function of output and target (B, pixels), which returns the sum over pixels and images and fills the gradient but
+for a factor, and that factor."""
 
 
 class Layer(NamedTuple):
@@ -58,6 +69,8 @@ class Layer(NamedTuple):
 
     weight: Tensor
     """(out, in)."""
+    transposed: Tensor
+    """(in, out): the same numbers."""
     bias: Tensor
     """(out,)."""
     weight_gradient: Tensor
@@ -86,14 +99,21 @@ class Flat:
         assert links, "chosen for chains only"
         self.state, self.data, self.config = state, data, config
         self.objective = state.model.objective
-        self.loss = LOSSES[config.model.objective.loss]
+        self.loss, self.factor = LOSSES[config.model.objective.loss]
         self.layers = laid_out(state, links, logits=config.model.objective.loss == "bce")
         drawn = any(layer.draws for layer in self.layers)
         self.names: tuple[str, ...] = ("loss", "reconstruction", *(["kl"] if drawn else []))
         self.rooms: dict[int, list[Room]] = {}
 
-    @torch.no_grad()
     def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
+        with torch.no_grad(), without_denormals():
+            return self._gradients(chosen, progress)
+
+    def update(self, learning_rate: float) -> None:
+        with without_denormals():
+            self.state.optimiser.step(learning_rate)
+
+    def _gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
         n = len(chosen)
         x, target = self._batch(chosen)  # (B, pixels)
         rooms = self.rooms.setdefault(n, []) or self._furnish(n)
@@ -101,7 +121,7 @@ class Flat:
         last = rooms[-1]
         scale = 1 / n if self.objective.summed else 1 / target.numel()
         terms = [self.loss(last.after, target, last.gradient) * scale]
-        last.gradient.mul_(scale)
+        last.gradient.mul_(self.factor * scale)
         if code is not None:
             assert isinstance(self.objective, Elbo)
             code = code._replace(weight=self.objective.weight(progress))
@@ -111,12 +131,9 @@ class Flat:
             nn.utils.clip_grad_norm_(self.state.optimiser.parameters, self.config.training.clip_norm)
         return torch.stack([terms[0] if len(terms) == 1 else terms[0] + terms[1], *terms])
 
-    def update(self, learning_rate: float) -> None:
-        self.state.optimiser.step(learning_rate)
-
     def _batch(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         noise, value_range = self.state.noise, self.data.facts.value_range
-        images, _ = self.data.take(chosen)
+        images = self.data.train_images.index_select(0, chosen)
         target = normalise(augment(images, self.config.training, noise), value_range)  # (B, C, H, W)
         x = corrupt(self.config.task, target, value_range, noise).x
         return x.flatten(1), target.flatten(1)
@@ -133,7 +150,7 @@ class Flat:
         """The input of each layer, and the code that was drawn."""
         inputs, code = [x], None
         for layer, room in zip(self.layers, rooms, strict=True):
-            torch.addmm(layer.bias, inputs[-1], layer.weight.t(), out=room.before)
+            torch.addmm(layer.bias, inputs[-1], layer.transposed, out=room.before)
             if layer.activation is not None:
                 layer.activation.forward(layer.module, room.before, room.after)
             if layer.draws:
@@ -184,17 +201,25 @@ def draw(both: Tensor, generator: torch.Generator) -> Drawn:
 
 
 def laid_out(state: "TrainState", links: list[Link], logits: bool) -> list[Layer]:
-    """The links with their weights in one buffer; the last without its non-linearity where the loss takes `logits`."""
+    """The links with their weights in one buffer; the last without its non-linearity where the loss takes `logits`.
+
+    The first layer's weights lie transposed: its product is then up to 1.7 x as fast, and no gradient goes further back,
+    for which that would be the slower way.
+    """
     groups = [[getattr(layer, kind) for layer in link.layers] for link in links for kind in ("weight", "bias")]
-    views = iter(state.optimiser.flatten(groups))
+    turned = links[0].layers[0].weight if len(links[0].layers) == 1 else None
+    views = iter(state.optimiser.flatten(groups, turned))
     layers: list[Layer] = []
     for link in links:
         (weight, weight_gradient), (bias, bias_gradient) = next(views), next(views)
-        size = (-1, link.layers[0].in_features)
+        width = link.layers[0].in_features
+        shaped = [
+            part.view(width, -1).t() if link.layers[0].weight is turned else part.view(-1, width)
+            for part in (weight, weight_gradient)
+        ]
         module = None if logits and link is links[-1] else link.activation
         activation = None if module is None else ACTIVATIONS[type(module)]
-        draws = len(link.layers) == 2
         layers.append(
-            Layer(weight.view(size), bias, weight_gradient.view(size), bias_gradient, module, activation, draws)
+            Layer(shaped[0], shaped[0].t(), bias, shaped[1], bias_gradient, module, activation, len(link.layers) == 2)
         )
     return layers
