@@ -6,6 +6,7 @@ from aecore.runs import LabError, RunRow
 from aecore.runs import run as read_run
 from ui.frame import empty, header, problem
 from ui.lab import lab
+from ui.latent_below import below
 from ui.latent_making import choose_colour, choose_map, offer
 from ui.latent_map import latent_map, reading, scatter_3d, trust_said
 from ui.latent_panel import STYLE, panel
@@ -67,6 +68,8 @@ def explore(row: RunRow, view: View) -> None:
             with right:
                 panel(view, chosen)
         st.caption(f"{reading(view)} {trust_said(view)}")
+        if view.step is None:
+            below(view)
     except (LabError, FileNotFoundError, ValueError) as error:
         problem(error)
 

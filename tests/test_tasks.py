@@ -190,7 +190,7 @@ REFUSED = [
 def test_images_that_cannot_have_a_task_are_refused_before_training(options, shape, sentence):
     config = parse({"task": options})
     with pytest.raises(ConfigError, match=sentence) as error:
-        config.suits(shape)
+        config.suits(Facts(shape, (0, 1), 4, ()))
     assert list(error.value.fields) == ["task.kind"]
     with pytest.raises(ConfigError, match=sentence):
         start(config, Facts(shape, (0, 1), 4, ()), 1)

@@ -54,8 +54,8 @@ class Data:
         return None
 
     def hints(self, draft: Draft) -> Mapping[str, str]:
-        objective, backbone = draft.loose.model.objective, draft.loose.model.backbone
-        fits = draft.loose.data.value_range == "[0,1]" and backbone.output == "sigmoid"
+        objective = draft.loose.model.objective
+        fits = draft.loose.data.value_range == "[0,1]" and draft.loose.model.output == "sigmoid"
         if fits and objective.kind == "reconstruction" and objective.loss != "bce":
             return {"model.objective.loss": "BCE suits pixels in [0,1] with a sigmoid."}
         return {}

@@ -25,7 +25,7 @@ MOST_3D = 10_000
 Marks = Sequence[tuple[float, float, str]]
 """Places in the plane with a word each: what is no point of the map."""
 
-_map = st.components.v2.component(
+map_component = st.components.v2.component(
     "aelab_latent",
     js="\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS),
     css=(FOLDER / "latent.css").read_text(encoding="utf-8"),
@@ -53,7 +53,7 @@ def latent_map(view: View, marks: Marks = ()) -> Chosen:
     name = selected(view, drawn)
     at = drawn.get("drawn") if isinstance(drawn, dict) else None
     nothing: Callable[[], None] = lambda: None
-    result = _map(
+    result = map_component(
         key=key,
         data=describe(view, marks) | {"selected": selection_address(view, name), "drawn": at},
         on_selection_change=nothing,

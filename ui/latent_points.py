@@ -168,11 +168,15 @@ def pack(chosen: Points, groups: np.ndarray | None = None) -> bytes:
 
 
 def members(view: View, selection: dict[str, Any], groups: np.ndarray | None = None) -> np.ndarray:
-    """Image indices, ascending, that a selection of the map means: `{kind: polygon|index, polygon|index, hidden: groups}`.
+    """Image indices, ascending, that a selection of a view's map means: see `meant`."""
+    return meant(points(view), selection, groups)
 
-    `groups` (n,) are those of the view's points, by default their labels; -1 in `hidden` stands for points without one.
+
+def meant(chosen: Points, selection: dict[str, Any], groups: np.ndarray | None = None) -> np.ndarray:
+    """Image indices, ascending, that a selection among points means: `{kind: polygon|index, polygon|index, hidden: groups}`.
+
+    `groups` (n,) are those of the points, by default their labels; -1 in `hidden` stands for points without one.
     """
-    chosen = points(view)
     if selection["kind"] == "index":
         inside = chosen.indices == int(selection["index"])
     else:

@@ -1,5 +1,6 @@
-"""Selections of images: kept in the run's folder under their hash, so that an address can name them, and so that they survive
-another map, another colour and another page. They hold places of images in their split, never positions on the screen."""
+"""Selections of images: kept in the lab under their hash, so that an address can name them, and so that they survive another
+map, another colour, another page and another run on the same images. They hold places of images in their split, never positions
+on the screen."""
 
 import hashlib
 from functools import lru_cache
@@ -8,23 +9,24 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from aecore.config import DataConfig
 from aecore.runs import files
 from ui.lab import lab
 
-MOST = 500
-"""Selections that are kept of a run; the oldest go first."""
+MOST = 2_000
+"""Selections that are kept in a lab; the oldest go first."""
 
 
 def keep(run: str, split: str, indices: np.ndarray) -> str:
     """Keep the places (n,) of images in their split. Returns the selection's hash; '' for none."""
     if not len(indices):
         return ""
-    indices = np.unique(indices).astype(np.int64)
-    name = hashlib.sha256(f"{split}\n".encode() + indices.tobytes()).hexdigest()[:16]
-    folder = lab().run(run).path / "selections"
+    indices, images = np.unique(indices).astype(np.int64), images_of(run, split)
+    name = hashlib.sha256(images.encode() + indices.tobytes()).hexdigest()[:16]
+    folder = lab().path / "selections"
     if not (folder / f"{name}.npz").exists():
         folder.mkdir(exist_ok=True)
-        files.write_arrays(folder / f"{name}.npz", split=np.array(split), indices=indices)
+        files.write_arrays(folder / f"{name}.npz", images=np.array(images), indices=indices)
         for old in sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime_ns)[:-MOST]:
             old.unlink(missing_ok=True)
     return name
@@ -39,15 +41,23 @@ def address(name: str) -> None:
 
 
 def kept(run: str, split: str, name: str) -> np.ndarray:
-    """The places (n,) int64, ascending, of a selection's images; none where it is unknown, or of another split."""
+    """The places (n,) int64, ascending, of a selection's images; none where it is unknown, or of other images than the run's."""
     if not name.isalnum() or len(name) != 16:
         return np.empty(0, np.int64)
-    return _kept(str(lab().run(run).path), split, name)
+    images, indices = _kept(str(lab().path), name)
+    return indices if images == images_of(run, split) else indices[:0]
 
 
 @lru_cache(maxsize=32)
-def _kept(path: str, split: str, name: str) -> np.ndarray:
-    found = files.read_arrays(Path(path) / "selections" / f"{name}.npz")
-    if found is None or str(found["split"]) != split:
-        return np.empty(0, np.int64)
-    return found["indices"]
+def _kept(lab_path: str, name: str) -> tuple[str, np.ndarray]:
+    found = files.read_arrays(Path(lab_path) / "selections" / f"{name}.npz")
+    return ("", np.empty(0, np.int64)) if found is None else (str(found["images"]), found["indices"])
+
+
+def images_of(run: str, split: str) -> str:
+    """Which images a run's split has, in words that two runs on the same images share."""
+    plain, data = DataConfig(), lab().run(run).config().data
+    data = data.model_copy(update={"value_range": plain.value_range})
+    if split == "test":  # what is held out of the training images does not change it
+        data = data.model_copy(update={"validation": plain.validation})
+    return f"{split}\n{data.model_dump_json()}\n"

@@ -1,6 +1,7 @@
 """Walks through the codes, decoded: along a line in the plane, from one image to another, one dimension after the other."""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -10,7 +11,7 @@ from ui import latent_places
 from ui.lab import latest_stamp
 from ui.latent_model import computed
 from ui.latent_points import View
-from ui.pictures import data_url, png
+from ui.pictures import data_url, png, wall
 
 FRAMES = 24
 
@@ -25,17 +26,28 @@ def along(view: View, path: list[tuple[float, float]]) -> tuple[np.ndarray, np.n
     """Frames (n, C, H, W) along a line in the plane, and how far from real codes each is: see `latent_places.away`."""
     places = walks.evenly(np.array(path), FRAMES)
     codes = np.concatenate([latent_places.lift(view, x, y) for x, y in places])
-    return decode(view, codes), np.array([latent_places.away(view, code) for code in codes])
+    return decode(view, codes), far(view, codes)
 
 
-def strip(frames: np.ndarray, away: np.ndarray) -> str:
+def far(view: View, codes: np.ndarray) -> np.ndarray:
+    """(n,) how far codes (n, D) are from real ones: see `latent_places.away`."""
+    return np.array([latent_places.away(view, code) for code in np.asarray(codes, np.float32)])
+
+
+def row(frames: np.ndarray) -> str:
+    """Frames (n, C, H, W) in a row, as one picture in HTML."""
+    return f'<img class="latent-row" src="{data_url(wall(frames[None], 1, 1))}" alt="">'
+
+
+def strip(frames: np.ndarray, away: np.ndarray, captions: Sequence[str] = (), wide: bool = False) -> str:
     """Frames side by side as HTML, each over a bar that is green among real codes and red far from them."""
+    said = captions or [""] * len(frames)
     parts = [
-        f'<figure><img src="{data_url(png(frame))}" alt=""><i style="--near:{100 / max(1.0, float(far)):.0f}%" '
-        f'title="{float(far):.1f} × the usual distance from real data"></i></figure>'
-        for frame, far in zip(frames, away, strict=True)
+        f'<figure><img src="{data_url(png(frame))}" alt=""><i style="--near:{100 / max(1.0, float(distance)):.0f}%" '
+        f'title="{float(distance):.1f} × the usual distance from real data"></i>{caption}</figure>'
+        for frame, distance, caption in zip(frames, away, said, strict=True)
     ]
-    return f'<div class="latent-strip">{"".join(parts)}</div>'
+    return f'<div class="latent-strip{" wide" * wide}">{"".join(parts)}</div>'
 
 
 def gif(frames: np.ndarray, there_and_back: bool = True) -> bytes:

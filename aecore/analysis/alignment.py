@@ -16,6 +16,18 @@ def procrustes(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
     return turned
 
 
+def laid_over(places: np.ndarray, onto: np.ndarray) -> np.ndarray:
+    """Places (n, d) turned or mirrored, scaled by one factor and moved, so that they lie nearest to `onto` (n, d) in squares.
+
+    Schonemann & Carroll 1970.
+    """
+    mine, theirs = places - places.mean(0), onto - onto.mean(0)
+    turned = procrustes(mine, theirs)
+    scale = float((turned * theirs).sum()) / max(float(np.square(mine).sum()), 1e-300)
+    aligned: np.ndarray = scale * turned + onto.mean(0)
+    return aligned.astype(np.float32)
+
+
 def plane(codes: np.ndarray) -> np.ndarray:
     """Codes (N, D) -> centred places (N, 2) of root mean square radius 1: the codes themselves for two numbers, else their
     first two principal components; one number is spread evenly across. What is not finite stands at the centre."""

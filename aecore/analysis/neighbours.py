@@ -67,3 +67,10 @@ def placed(places: np.ndarray, found: Nearest) -> np.ndarray:
 def agreement(labels: np.ndarray, others: np.ndarray, found: Nearest) -> np.ndarray:
     """(n,) share of each code's neighbours, whose labels are `others` (N,), that have its own label (n,)."""
     return np.asarray((others[found.indices] == labels[:, None]).mean(1), np.float32)
+
+
+def kept_neighbours(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
+    """(n,) share of the k nearest of each code in a (n, D) that are among its k nearest in b (n, E)."""
+    k = min(k, len(a) - 1)
+    first, second = (nearest(codes, codes, k, same=True).indices for codes in (a, b))
+    return np.array([np.isin(x, y, assume_unique=True).mean() for x, y in zip(first, second, strict=True)], np.float32)

@@ -1,4 +1,4 @@
-"""Projections of codes for plots: principal components. numpy only."""
+"""Projections of codes for plots: principal components, and correlations. numpy only."""
 
 import math
 from collections.abc import Iterator
@@ -92,6 +92,14 @@ def _centred(points: np.ndarray, mean: np.ndarray) -> Iterator[np.ndarray]:
     step = max(1, CHUNK // points.shape[1])
     for first in range(0, len(points), step):
         yield points[first : first + step] - mean
+
+
+def correlations(codes: np.ndarray) -> np.ndarray:
+    """(D, D) Pearson's r between the dimensions of codes (N, D); 0 where a dimension does not vary."""
+    centred = codes - codes.mean(0, dtype=np.float64)
+    scale = np.sqrt(np.square(centred).sum(0))
+    matrix = centred.T @ centred / np.maximum(np.outer(scale, scale), 1e-300)
+    return np.clip(matrix, -1, 1)
 
 
 def largest_angle(a: np.ndarray, b: np.ndarray) -> float:

@@ -11,6 +11,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from aecore.analysis.projection import correlations
+
 NEIGHBOURS = 10
 LEARNT, ASKED = 10_000, 2_000
 """Codes that probe, neighbours and clusters learn from, and codes that they are asked about, at most."""
@@ -84,14 +86,6 @@ def of_dimensions(codes: np.ndarray) -> dict[str, float]:
     if len(used) > 1:
         found["correlation"] = float(np.abs(correlations(codes[:, used])[np.triu_indices(len(used), 1)]).mean())
     return found
-
-
-def correlations(codes: np.ndarray) -> np.ndarray:
-    """(D, D) Pearson's r between the dimensions of codes (N, D); 0 where a dimension does not vary."""
-    centred = codes - codes.mean(0, dtype=np.float64)
-    scale = np.sqrt(np.square(centred).sum(0))
-    matrix = centred.T @ centred / np.maximum(np.outer(scale, scale), 1e-300)
-    return np.clip(matrix, -1, 1)
 
 
 def prior_distance(drawn: np.ndarray, prior: np.ndarray) -> float:

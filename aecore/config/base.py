@@ -41,13 +41,19 @@ def members(annotation: Any) -> dict[str, type[Config]]:
     return {get_args(c.model_fields["kind"].annotation)[0] if "kind" in c.model_fields else "": c for c in configs}
 
 
+def moved(fields: dict[str, str], old: str, new: str) -> dict[str, str]:
+    """The same problems of a config that lies at another path."""
+    return {path.replace(old, new): sentence.replace(old, new) for path, sentence in fields.items()}
+
+
 def sentences(error: ValidationError, root: type[Config]) -> dict[str, str]:
     """Turn pydantic's errors into {path: sentence}, each with the name, the value and what is allowed."""
     found: dict[str, str] = {}
     for item in error.errors():
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, ConfigError):
-            found.update(cause.fields)
+            inside_decoder = "decoder" in item["loc"]  # whose kinds are the backbone's, and speak of themselves as such
+            found.update(moved(cause.fields, "model.backbone", "model.decoder") if inside_decoder else cause.fields)
         else:
             path, owner = _locate(root, item["loc"])
             found[path] = _sentence(path, owner, item)

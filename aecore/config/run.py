@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from aecore.config.backbones import ConvBackbone, DenseBackbone
-from aecore.config.base import Config, ConfigError, sentences
+from aecore.config.backbones import Backbone, BackboneConfig, DecoderConfig, DenseBackbone, Mirror
+from aecore.config.base import Config, ConfigError, moved, sentences
 from aecore.config.bottlenecks import BottleneckConfig, FeatureMapBottleneck, VectorBottleneck, size
 from aecore.config.data import DataConfig
 from aecore.config.facts import Facts, Shape
@@ -17,7 +17,6 @@ from aecore.config.training import TrainingConfig
 
 SCHEMA_VERSION = 1
 
-BackboneConfig = Annotated[DenseBackbone | ConvBackbone, Field(discriminator="kind")]
 Labels = Literal["none", "conditional", "swap"]
 TaskConfig = Annotated[AnyTask, Field(discriminator="kind")]
 
@@ -26,6 +25,12 @@ class ModelConfig(Config):
     """A backbone with a bottleneck and an objective."""
 
     backbone: BackboneConfig = Field(DenseBackbone(), title="Backbone", description="What layers.")
+    decoder: DecoderConfig = Field(
+        Mirror(),
+        title="Decoder",
+        description="The backbone's layers in reverse order, or layers of its own, with an output range of their own.",
+        json_schema_extra={"folded": True},
+    )
     bottleneck: BottleneckConfig = Field(VectorBottleneck(), title="Bottleneck", description="What kind of code.")
     objective: ObjectiveConfig = Field(ReconstructionObjective(), title="Objective", description="What is minimised.")
     labels: Labels = Field(
@@ -37,37 +42,82 @@ class ModelConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        problems = {}
+        problems: dict[str, str] = {}
         backbone, bottleneck, objective = self.backbone, self.bottleneck, self.objective
-        if isinstance(bottleneck, FeatureMapBottleneck) and not isinstance(backbone, ConvBackbone):
-            problems["model.bottleneck.kind"] = (
-                f"model.bottleneck.kind is 'feature_map', but a {backbone.kind} backbone has no feature map: use 'conv', or 'vector'."
-            )
-        elif isinstance(bottleneck, FeatureMapBottleneck) and isinstance(backbone, ConvBackbone) and backbone.hidden:
-            problems["model.backbone.hidden"] = (
-                "model.backbone.hidden must be empty for a feature_map bottleneck: dense layers lose the map."
+        if isinstance(bottleneck, FeatureMapBottleneck) and not backbone.keeps_map:
+            problems |= _without_map(backbone)
+        if isinstance(backbone, DenseBackbone) and backbone.tied and not isinstance(self.decoder, Mirror):
+            problems["model.backbone.tied"] = (
+                f"model.backbone.tied is true, but model.decoder.kind is {self.decoder.kind!r}: only a decoder that mirrors its "
+                "encoder can have its weights."
             )
         problems |= objective.misfits(backbone, bottleneck)
-        if self.labels == "swap" and isinstance(backbone, ConvBackbone) and backbone.norm == "batch":
-            problems["model.labels"] = (
-                "model.labels is 'swap', but model.backbone.norm is 'batch': each decoder has only its own label's part of a "
-                "batch to normalise by. Use another norm, or the labels 'conditional'."
-            )
-        if objective.loss == "bce" and backbone.output != "sigmoid":
-            problems["model.backbone.output"] = (
-                f"model.backbone.output is {backbone.output!r}, but the loss 'bce' needs 'sigmoid', so that outputs lie in [0,1]."
+        if self.labels == "swap":
+            problems |= self._cannot_swap()
+        if objective.loss == "bce" and self.output != "sigmoid":
+            problems[f"{self.decoder_path}.output"] = (
+                f"{self.decoder_path}.output is {self.output!r}, but the loss 'bce' needs 'sigmoid', so that outputs lie in [0,1]."
             )
         if problems:
             raise ConfigError(problems)
         return self
 
+    def _cannot_swap(self) -> dict[str, str]:
+        """Why there cannot be a decoder for each label."""
+        if self.decoder_layers.batch_norm:
+            return {
+                "model.labels": "model.labels is 'swap', but the norm is 'batch': each decoder has only its own label's part of a "
+                "batch to normalise by. Use another norm, or the labels 'conditional'."
+            }
+        if isinstance(self.backbone, DenseBackbone) and self.backbone.tied:
+            return {
+                "model.backbone.tied": "model.backbone.tied is true, but model.labels is 'swap': several decoders cannot all have "
+                "the encoder's weights."
+            }
+        return {}
+
+    @property
+    def decoder_layers(self) -> Backbone:
+        """What the decoder undoes: the backbone, or layers of its own."""
+        return self.backbone if isinstance(self.decoder, Mirror) else self.decoder
+
+    @property
+    def decoder_path(self) -> str:
+        """Where the decoder's layers are configured."""
+        return "model.backbone" if isinstance(self.decoder, Mirror) else "model.decoder"
+
+    @property
+    def output(self) -> str:
+        """Name of the decoder's last non-linearity."""
+        return self.decoder_layers.output
+
     def code_shape(self, shape: Shape) -> tuple[int, ...]:
         """Shape of the code of one image of `shape` (C, H, W). Raises ConfigError where the layers do not fit."""
+        self.decoder_shape(shape)
         return self.bottleneck.code_shape(self.backbone.feature_shape(shape))
+
+    def decoder_shape(self, shape: Shape) -> tuple[int, ...]:
+        """Shape of the features that the decoder begins with. Raises ConfigError where its layers do not fit the image."""
+        try:
+            return self.decoder_layers.feature_shape(shape)
+        except ConfigError as error:
+            raise ConfigError(moved(error.fields, "model.backbone", self.decoder_path)) from None
 
     def code_size(self, shape: Shape) -> int:
         """Numbers in the code of one image of `shape` (C, H, W)."""
         return size(self.code_shape(shape))
+
+
+def _without_map(backbone: Backbone) -> dict[str, str]:
+    """Why a backbone has no feature map."""
+    if hasattr(backbone, "hidden"):
+        return {
+            "model.backbone.hidden": "model.backbone.hidden must be empty for a feature_map bottleneck: dense layers lose the map."
+        }
+    return {
+        "model.bottleneck.kind": f"model.bottleneck.kind is 'feature_map', but a {backbone.kind} backbone has no feature map: "
+        "use 'conv', or 'vector'."
+    }
 
 
 class RunConfig(Config):
@@ -98,7 +148,7 @@ class RunConfig(Config):
         return self
 
     def suits(self, facts: Facts) -> None:
-        """Raises ConfigError where the layers, the task or the use of labels do not go with images of `facts`."""
+        """Raises ConfigError where the layers, the task, the use of labels or the batches do not go with images of `facts`."""
         self.model.code_shape(facts.shape)
         if sentence := self.task.refusal(facts.shape):
             raise ConfigError({"task.kind": sentence})
@@ -109,18 +159,32 @@ class RunConfig(Config):
                 "two are needed. Use the labels 'none', or other images."
             )
             raise ConfigError({"model.labels": sentence})
+        if not self.training.classes:  # how many images these have shows when they are read
+            self.divides(facts.n_train)
+
+    def divides(self, n_train: int) -> None:
+        """Raises ConfigError where a batch of one of `n_train` images would have to be normalised by itself."""
+        size, images = self.training.batch_size, min(n_train, self.training.subset or n_train)
+        batches = math.ceil(images / size)
+        alone = size == 1 or (images % size == 1 and self.total_steps(n_train) >= batches)
+        if not alone or not (self.model.backbone.batch_norm or self.model.decoder_layers.batch_norm):
+            return
+        better = next(other for other in range(size + 1, size + images + 3) if images % other != 1)
+        which = "is 1" if size == 1 else f"is {size}, which leaves a last batch of one of {images:,} images"
+        sentence = f"training.batch_size {which}, but the norm 'batch' needs two images at least: use {better}, or another norm."
+        raise ConfigError({"training.batch_size": sentence})
 
     def _alone(self) -> dict[str, str]:
         """Why several processes cannot train it together."""
-        count, backbone = self.training.processes, self.model.backbone
+        count = self.training.processes
         if count > self.training.batch_size:
             batch = self.training.batch_size
             return {
                 "training.processes": f"training.processes is {count}, but a batch has {batch} images: at most {batch}."
             }
-        if count > 1 and isinstance(backbone, ConvBackbone) and backbone.norm == "batch":
+        if count > 1 and (self.model.backbone.batch_norm or self.model.decoder_layers.batch_norm):
             sentence = (
-                f"training.processes is {count}, but model.backbone.norm is 'batch': each process would normalise by its own "
+                f"training.processes is {count}, but the norm is 'batch': each process would normalise by its own "
                 "part of the batch, which is another model. Use 1, or the norm 'none'."
             )
             return {"training.processes": sentence}

@@ -10,20 +10,27 @@ from aecore.config import Facts, ModelConfig
 from aecore.models.adversarial import Adversarial, AdversarialAutoencoder, Factor
 from aecore.models.autoencoder import Autoencoder, Decoder, Encoder
 from aecore.models.batch import Batch, Output, Progress, Sums
-from aecore.models.bottlenecks import Bottleneck, Code, feature_map, gaussian, sphere, top_k, vector
+from aecore.models.bottlenecks import Bottleneck, Code, Ends, feature_map, gaussian, sphere, top_k, vector
 from aecore.models.convolutional import convolutional_layers
-from aecore.models.dense import dense_layers
+from aecore.models.dense import dense_layers, tie
 from aecore.models.labelled import ConditionalDecoder, SwapDecoder
 from aecore.models.layers import ACTIVATIONS, Layers
 from aecore.models.objectives import Contractive, Objective, Reconstruction, Regularised, Sparse, Wasserstein
 from aecore.models.quantised import fsq, use_of_codes, vq
+from aecore.models.recurrent import recurrent_layers
 from aecore.models.summary import Layer, Summary, summarise
+from aecore.models.transformer import transformer_layers
 from aecore.models.variational import Dip, Elbo, ImportanceWeighted, Info, TotalCorrelation, VampPrior
 
-BACKBONES: dict[str, Callable[[Any, Any], Layers]] = {"dense": dense_layers, "conv": convolutional_layers}
-"""kind -> builder(config, shape of an image)."""
+BACKBONES: dict[str, Callable[[Any, Facts], Layers]] = {
+    "dense": dense_layers,
+    "conv": convolutional_layers,
+    "recurrent": recurrent_layers,
+    "transformer": transformer_layers,
+}
+"""kind -> builder(config, facts of the data)."""
 
-BOTTLENECKS: dict[str, Callable[[Any, Any, str], Bottleneck]] = {
+BOTTLENECKS: dict[str, Callable[[Any, Ends], Bottleneck]] = {
     "vector": vector,
     "feature_map": feature_map,
     "gaussian": gaussian,
@@ -32,7 +39,7 @@ BOTTLENECKS: dict[str, Callable[[Any, Any, str], Bottleneck]] = {
     "vq": vq,
     "fsq": fsq,
 }
-"""kind -> builder(config, shape of the features, activation of features made from a code)."""
+"""kind -> builder(config, the features at its two ends)."""
 
 OBJECTIVES: dict[str, Callable[[Any, Facts], Objective]] = {
     "reconstruction": Reconstruction,
@@ -58,20 +65,25 @@ def build(config: ModelConfig, facts: Facts) -> Autoencoder:
     Raises:
         ConfigError: where the layers do not fit the image.
     """
-    layers = BACKBONES[config.backbone.kind](config.backbone, facts.shape)
-    bottleneck = BOTTLENECKS[config.bottleneck.kind](config.bottleneck, layers.feature_shape, layers.feature_activation)
+    layers = BACKBONES[config.backbone.kind](config.backbone, facts)
+    back = layers if config.decoder.kind == "mirror" else BACKBONES[config.decoder.kind](config.decoder, facts)
+    ends = Ends(layers.feature_shape, back.feature_shape, back.feature_activation)
+    bottleneck = BOTTLENECKS[config.bottleneck.kind](config.bottleneck, ends)
+    if config.backbone.kind == "dense" and config.backbone.tied:
+        bottleneck = tie(bottleneck)
     encoder, code_shape = Encoder(layers.down, bottleneck.enter), config.code_shape(facts.shape)
-    decoder = _decoder(config, facts, layers, bottleneck)
+    decoder = _decoder(config, facts, back, bottleneck)
     objective = OBJECTIVES[config.objective.kind](config.objective, facts)
     objective.meet(prod(code_shape))
     kind = Autoencoder if objective.opponent is None else AdversarialAutoencoder
-    return kind(encoder, decoder, objective, code_shape, max(layers.widest, bottleneck.enter.scratch))
+    widest = max(layers.widest, back.widest, bottleneck.enter.scratch)
+    return kind(encoder, decoder, objective, code_shape, widest)
 
 
 def _decoder(config: ModelConfig, facts: Facts, layers: Layers, bottleneck: Bottleneck) -> Decoder:
     """Of the layers that are given; those of further labels are built anew."""
     decoder, labels = (
-        Decoder(bottleneck.leave, layers.up, ACTIVATIONS[config.backbone.output]()),
+        Decoder(bottleneck.leave, layers.up, ACTIVATIONS[config.output]()),
         len(facts.class_names),
     )
     if config.labels == "conditional":
@@ -82,6 +94,17 @@ def _decoder(config: ModelConfig, facts: Facts, layers: Layers, bottleneck: Bott
         one = config.model_copy(update={"labels": "none"})
         return SwapDecoder([decoder, *(build(one, facts).decoder for _ in range(labels - 1))])
     return decoder
+
+
+def unset(config: ModelConfig, facts: Facts) -> Autoencoder:
+    """As `build`, on the CPU, for weights that are about to be loaded: none are drawn at random where that can be spared."""
+    with torch.device("meta"):
+        model = build(config, facts)
+    shared = len(list(model.named_parameters(remove_duplicate=False))) > len(list(model.parameters()))
+    derived = {name for name, _ in model.named_buffers()} - set(model.state_dict())
+    if shared or derived:  # both would be lost: what is in no file, and that two modules have one weight
+        return build(config, facts)
+    return model.to_empty(device="cpu")
 
 
 def summary(config: ModelConfig, facts: Facts) -> Summary:
@@ -115,5 +138,6 @@ __all__ = [
     "build",
     "summarise",
     "summary",
+    "unset",
     "use_of_codes",
 ]

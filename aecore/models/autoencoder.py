@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from aecore.models.batch import Batch, Output, Progress, Sums
 from aecore.models.bottlenecks import Code, Enter, EnterGaussian
 from aecore.models.heap import without_holes
+from aecore.models.noise import Dropout
 from aecore.models.objectives import Objective, Opponent, Parts
 
 SMALLEST_BATCH, LARGEST_BATCH = 32, 256
@@ -71,6 +72,7 @@ class Autoencoder(nn.Module):
         self.code_shape = code_shape
         self.evaluation_batch = min(LARGEST_BATCH, max(SMALLEST_BATCH, WIDEST_BATCH // widest))
         """Images that are evaluated at once: few enough that evaluating never needs more memory than training."""
+        self.dropouts = [layer for layer in self.modules() if isinstance(layer, Dropout)]
 
     @property
     def device(self) -> torch.device:
@@ -109,6 +111,8 @@ class Autoencoder(nn.Module):
 
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Output:
         """Encode and decode; noise is drawn from `generator`, and only in training mode."""
+        for layer in self.dropouts:
+            layer.generator = generator
         code = self.encoder.code(batch.x, generator)
         logits = self.decoder.logits(
             code.z, batch.label

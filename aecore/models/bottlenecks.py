@@ -40,6 +40,17 @@ class Bottleneck(NamedTuple):
     """Codes (B, *code_shape) to features (B, *feature_shape)."""
 
 
+class Ends(NamedTuple):
+    """What stands at the two ends of a bottleneck."""
+
+    encoder: tuple[int, ...]
+    """Shape of the features of one image that the encoder hands over; (C, H, W) where they are a map."""
+    decoder: tuple[int, ...]
+    """Shape of the features that the decoder begins with; the same where it mirrors the encoder."""
+    activation: str
+    """Name of the non-linearity on features that are made from a code."""
+
+
 class Enter(nn.Module):
     """Features to codes. `forward` is deterministic; `code` may draw, in training mode only."""
 
@@ -143,35 +154,34 @@ class EnterTopK(Enter):
         return z * torch.zeros_like(z).scatter(1, largest, 1.0)
 
 
-def feature_map(config: FeatureMapBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
-    return Bottleneck(EnterMap(), nn.Identity())
+def feature_map(config: FeatureMapBottleneck, ends: Ends) -> Bottleneck:
+    return Bottleneck(EnterMap(), nn.Identity() if ends.decoder == ends.encoder else leave(ends.encoder, ends))
 
 
-def vector(config: VectorBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
-    return Bottleneck(
-        EnterVector(prod(feature_shape), config), _leave_vector(config.latent_dim, feature_shape, activation)
-    )
+def vector(config: VectorBottleneck, ends: Ends) -> Bottleneck:
+    return Bottleneck(EnterVector(prod(ends.encoder), config), _leave_vector(config.latent_dim, ends))
 
 
-def gaussian(config: GaussianBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
-    return Bottleneck(
-        EnterGaussian(prod(feature_shape), config), _leave_vector(config.latent_dim, feature_shape, activation)
-    )
+def gaussian(config: GaussianBottleneck, ends: Ends) -> Bottleneck:
+    return Bottleneck(EnterGaussian(prod(ends.encoder), config), _leave_vector(config.latent_dim, ends))
 
 
-def sphere(config: SphereBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
-    return Bottleneck(
-        EnterSphere(prod(feature_shape), config), _leave_vector(config.latent_dim, feature_shape, activation)
-    )
+def sphere(config: SphereBottleneck, ends: Ends) -> Bottleneck:
+    return Bottleneck(EnterSphere(prod(ends.encoder), config), _leave_vector(config.latent_dim, ends))
 
 
-def top_k(config: TopKBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
-    return Bottleneck(
-        EnterTopK(prod(feature_shape), config), _leave_vector(config.latent_dim, feature_shape, activation)
-    )
+def top_k(config: TopKBottleneck, ends: Ends) -> Bottleneck:
+    return Bottleneck(EnterTopK(prod(ends.encoder), config), _leave_vector(config.latent_dim, ends))
 
 
-def _leave_vector(latent_dim: int, feature_shape: tuple[int, ...], activation: str) -> nn.Module:
-    """(B, latent_dim) -> (B, *feature_shape)."""
-    dense = nn.Linear(latent_dim, prod(feature_shape))
-    return nn.Sequential(dense, ACTIVATIONS[activation](), nn.Unflatten(1, feature_shape))
+def _leave_vector(latent_dim: int, ends: Ends) -> nn.Module:
+    """(B, latent_dim) -> (B, *features of the decoder)."""
+    dense = nn.Linear(latent_dim, prod(ends.decoder))
+    return nn.Sequential(dense, ACTIVATIONS[ends.activation](), nn.Unflatten(1, ends.decoder))
+
+
+def leave(code_shape: tuple[int, ...], ends: Ends) -> nn.Module:
+    """(B, *code_shape) -> (B, *features of the decoder): place by place where both have the same places, else all from all."""
+    if len(code_shape) == len(ends.decoder) == 3 and code_shape[1:] == ends.decoder[1:]:
+        return nn.Sequential(nn.Conv2d(code_shape[0], ends.decoder[0], 1), ACTIVATIONS[ends.activation]())
+    return nn.Sequential(nn.Flatten(), *_leave_vector(prod(code_shape), ends).children())

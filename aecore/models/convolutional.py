@@ -5,21 +5,22 @@ from math import prod
 
 from torch import Tensor, nn
 
-from aecore.config import Shape
+from aecore.config import Facts, Shape
 from aecore.config.backbones import ConvBackbone
 from aecore.models.dense import stack
 from aecore.models.layers import ACTIVATIONS, Layers
+from aecore.models.noise import Dropout
 
 Named = tuple[str, nn.Module]
 
 
-def convolutional_layers(config: ConvBackbone, shape: Shape) -> Layers:
-    """The backbone for images of `shape` (C, H, W), of any size, odd and non-square ones too.
+def convolutional_layers(config: ConvBackbone, facts: Facts) -> Layers:
+    """The backbone for images of `facts.shape` (C, H, W), of any size, odd and non-square ones too.
 
     Raises:
         ConfigError: where a kernel or a pooling window is larger than what it is applied to.
     """
-    maps = [shape, *config.map_shapes(shape)]
+    maps = [facts.shape, *config.map_shapes(facts.shape)]
     last = len(config.channels)
     down = [_down(config, maps[i - 1], maps[i], norm=i < last) for i in range(1, last + 1)]
     up = [_up(config, maps[i], maps[i - 1], final=i == 1) for i in range(last, 0, -1)]
@@ -27,7 +28,7 @@ def convolutional_layers(config: ConvBackbone, shape: Shape) -> Layers:
     return Layers(
         nn.Sequential(*down, *dense_down),
         nn.Sequential(*dense_up, *up),
-        config.feature_shape(shape),
+        config.feature_shape(facts.shape),
         config.hidden_activation,
         widest=max(config.channels[i] * prod(_convolved(config, maps[i])) for i in range(last)),
     )
@@ -40,9 +41,9 @@ def _convolved(config: ConvBackbone, shape: Shape) -> tuple[int, int]:
 
 
 def _down(config: ConvBackbone, inputs: Shape, outputs: Shape, norm: bool) -> nn.Module:
-    """(B, *inputs) -> (B, *outputs): convolution, norm and activation in the configured order, pooling."""
+    """(B, *inputs) -> (B, *outputs): convolution, norm and activation in the configured order, residual blocks, pooling."""
     conv = nn.Conv2d(inputs[0], outputs[0], config.kernel, config.stride, config.padding)
-    stage: list[Named] = [("conv", conv), *_norm_and_activation(config, outputs[0], norm)]
+    stage: list[Named] = [("conv", conv), *_norm_and_activation(config, outputs[0], norm), *_blocks(config, outputs[0])]
     if config.pool == "max":
         stage.append(("pool", nn.MaxPool2d(2)))
     return nn.Sequential(OrderedDict(stage))
@@ -50,22 +51,55 @@ def _down(config: ConvBackbone, inputs: Shape, outputs: Shape, norm: bool) -> nn
 
 def _up(config: ConvBackbone, inputs: Shape, outputs: Shape, final: bool) -> nn.Module:
     """(B, *inputs) -> (B, *outputs), the way back through one `_down`; the final one is left bare."""
-    kernel, stride, padding = config.kernel, config.stride, config.padding
-    height, width = _convolved(config, outputs)
-    # what the floor in the convolution's size dropped: always less than the stride
-    dropped = tuple(
-        side - ((small - 1) * stride - 2 * padding + kernel)
-        for side, small in zip(outputs[1:], (height, width), strict=True)
-    )
-    conv = TransposedConvolution(
-        inputs[0], outputs[0], kernel, stride, padding, output_padding=(dropped[0], dropped[1])
-    )
-    stage: list[Named] = [("conv", conv)]
+    stage: list[Named] = []
     if config.pool == "max":
-        stage.insert(0, ("upsample", nn.Upsample(size=(height, width))))
+        stage.append(("unpool", nn.Upsample(size=_convolved(config, outputs))))
+    stage += _blocks(config, inputs[0])
+    if config.upsampling == "nearest":
+        stage += [("upsample", nn.Upsample(size=outputs[1:])), ("conv", _same(inputs[0], outputs[0], config.kernel))]
+    else:
+        stage.append(("conv", _transposed(config, inputs[0], outputs)))
     if not final:
         stage += _norm_and_activation(config, outputs[0], norm=True)
     return nn.Sequential(OrderedDict(stage))
+
+
+def _transposed(config: ConvBackbone, channels: int, outputs: Shape) -> nn.Module:
+    """(B, channels, *what a convolution leaves of `outputs`) -> (B, *outputs)."""
+    kernel, stride, padding = config.kernel, config.stride, config.padding
+    # what the floor in the convolution's size dropped: always less than the stride
+    dropped = tuple(
+        side - ((small - 1) * stride - 2 * padding + kernel)
+        for side, small in zip(outputs[1:], _convolved(config, outputs), strict=True)
+    )
+    return TransposedConvolution(channels, outputs[0], kernel, stride, padding, output_padding=(dropped[0], dropped[1]))
+
+
+def _same(inputs: int, outputs: int, kernel: int) -> nn.Module:
+    """(B, inputs, H, W) -> (B, outputs, H, W); an even kernel has its longer half to the right and below."""
+    before, after = (kernel - 1) // 2, kernel // 2
+    if before == after:
+        return nn.Conv2d(inputs, outputs, kernel, padding=before)
+    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), nn.Conv2d(inputs, outputs, kernel))
+
+
+class Residual(nn.Module):
+    """(B, C, H, W): what it is given, plus two 3x3 convolutions of it with norm and activation before each. He et al. 2016,
+    "Identity mappings", figure 4e."""
+
+    title = "Residual block, two convolutions 3x3"
+
+    def __init__(self, config: ConvBackbone, channels: int):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(2):
+            layers += [*_norm(config, channels), ACTIVATIONS[config.activation]()]
+            layers.append(nn.Conv2d(channels, channels, 3, padding=1))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        change = self.layers(x)
+        return x if x.is_meta else x + change  # a shape is all that is asked for, and a sum would import torch._dynamo
 
 
 class TransposedConvolution(nn.ConvTranspose2d):
@@ -94,9 +128,28 @@ class TransposedConvolution(nn.ConvTranspose2d):
 
 def _norm_and_activation(config: ConvBackbone, channels: int, norm: bool) -> list[Named]:
     parts: list[Named] = [("activation", ACTIVATIONS[config.activation]())]
-    if norm and config.norm == "batch":
-        parts.insert(1 if config.norm_after_activation else 0, ("norm", nn.BatchNorm2d(channels)))
-    return parts
+    if norm:
+        parts[config.norm_after_activation : config.norm_after_activation] = [
+            ("norm", layer) for layer in _norm(config, channels)
+        ]
+    return parts + ([("dropout", Dropout(config.dropout))] if config.dropout else [])
+
+
+def _norm(config: ConvBackbone, channels: int) -> list[nn.Module]:
+    """The norm, if there is one. That of layers is over channels and places of an image, with a weight for each channel."""
+    match config.norm:
+        case "batch":
+            return [nn.BatchNorm2d(channels)]
+        case "group":
+            return [nn.GroupNorm(config.groups, channels)]
+        case "layer":
+            return [nn.GroupNorm(1, channels)]
+        case _:
+            return []
+
+
+def _blocks(config: ConvBackbone, channels: int) -> list[Named]:
+    return [(f"residual{number}", Residual(config, channels)) for number in range(1, config.residual + 1)]
 
 
 def _dense(config: ConvBackbone, last_map: Shape) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -105,6 +158,6 @@ def _dense(config: ConvBackbone, last_map: Shape) -> tuple[list[nn.Module], list
         return [], []
     sizes, activation = (prod(last_map), *config.hidden), config.hidden_activation
     return (
-        [nn.Flatten(), *stack(sizes, activation, last=activation)],
-        [*stack(sizes[::-1], activation, last=activation), nn.Unflatten(1, last_map)],
+        [nn.Flatten(), *stack(sizes, activation, activation, config.dropout)],
+        [*stack(sizes[::-1], activation, activation, config.dropout), nn.Unflatten(1, last_map)],
     )

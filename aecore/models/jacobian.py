@@ -1,11 +1,15 @@
 """The squared norm of a Jacobian, exact or from random directions."""
 
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
 
 from aecore.models.noise import normal
+
+TWICE = ContextVar("TWICE", default=False)
+"""Whether what is computed now is differentiated twice, which not every kernel can."""
 
 
 def squared_jacobian(
@@ -19,7 +23,9 @@ def squared_jacobian(
     training = torch.is_grad_enabled()
     with torch.inference_mode(False), torch.enable_grad():
         x = x if x.requires_grad else x.clone().requires_grad_()
+        token = TWICE.set(True)
         y = function(x).float().flatten(1)  # (B, outputs)
+        TWICE.reset(token)
         total = torch.zeros(len(x), device=x.device)
         for direction in _directions(y, probes, generator):
             gradient = torch.autograd.grad((y * direction).sum(), x, create_graph=training, retain_graph=True)[0]

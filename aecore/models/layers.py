@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from torch import nn
 
+from aecore.models.noise import Dropout
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "none": nn.Identity,
     "relu": nn.ReLU,
@@ -14,6 +16,11 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
+
+
+def hidden(activation: str, dropout: float) -> list[nn.Module]:
+    """What follows a hidden layer: its non-linearity, and dropout where there is any."""
+    return [ACTIVATIONS[activation](), *([Dropout(dropout)] if dropout else [])]
 
 
 class Layers(NamedTuple):

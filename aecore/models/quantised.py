@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from aecore.config.bottlenecks import FsqBottleneck, Quantised, VqBottleneck
-from aecore.models.bottlenecks import Bottleneck, Code, Enter
-from aecore.models.layers import ACTIVATIONS
+from aecore.models.bottlenecks import Bottleneck, Code, Ends, Enter, leave
 
 SMOOTHING = 1e-5
 
@@ -160,17 +159,9 @@ def use_of_codes(usage: Tensor) -> dict[str, float]:
     return {"perplexity": entropy.exp().item(), "code_use": (usage > 0).double().mean().item()}
 
 
-def vq(config: VqBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
-    return Bottleneck(EnterVq(feature_shape, config), _leave(config, feature_shape, activation))
+def vq(config: VqBottleneck, ends: Ends) -> Bottleneck:
+    return Bottleneck(EnterVq(ends.encoder, config), leave(config.code_shape(ends.encoder), ends))
 
 
-def fsq(config: FsqBottleneck, feature_shape: tuple[int, ...], activation: str) -> Bottleneck:
-    return Bottleneck(EnterFsq(feature_shape, config), _leave(config, feature_shape, activation))
-
-
-def _leave(config: Quantised, feature_shape: tuple[int, ...], activation: str) -> nn.Module:
-    """(B, width, *places) -> (B, *feature_shape)."""
-    if len(feature_shape) == 3:
-        return nn.Sequential(nn.Conv2d(config.width, feature_shape[0], 1), ACTIVATIONS[activation]())
-    dense = nn.Linear(config.width * config.vectors, prod(feature_shape))
-    return nn.Sequential(nn.Flatten(), dense, ACTIVATIONS[activation](), nn.Unflatten(1, feature_shape))
+def fsq(config: FsqBottleneck, ends: Ends) -> Bottleneck:
+    return Bottleneck(EnterFsq(ends.encoder, config), leave(config.code_shape(ends.encoder), ends))

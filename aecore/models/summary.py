@@ -1,5 +1,6 @@
 """A model's layers in words and numbers."""
 
+from collections.abc import Iterator
 from math import prod
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from aecore.config import Facts
 from aecore.models.autoencoder import Autoencoder
 from aecore.models.batch import Batch
+from aecore.models.dense import Transposed
 
 
 class Layer(NamedTuple):
@@ -54,8 +56,9 @@ class Traced(NamedTuple):
     output: tuple[int, ...]
 
 
-def trace(model: Autoencoder, facts: Facts) -> list[Traced]:
-    """Every module without children in the order in which one empty image meets it, on the model's device."""
+def trace(model: Autoencoder, facts: Facts, whole: bool = False) -> list[Traced]:
+    """Every module without children in the order in which one empty image meets it, on the model's device; with `whole` a
+    module that has a `title`, as a residual block has, stands for all that is in it."""
     found: list[Traced] = []
 
     def hook_for(path: str) -> Any:
@@ -64,8 +67,7 @@ def trace(model: Autoencoder, facts: Facts) -> list[Traced]:
 
         return hook
 
-    leaves = [(path, module) for path, module in model.named_modules() if not list(module.children())]
-    hooks = [module.register_forward_hook(hook_for(path)) for path, module in leaves]
+    hooks = [module.register_forward_hook(hook_for(path)) for path, module in _met(model, "", whole)]
     x, label = torch.zeros(1, *facts.shape, device=model.device), torch.zeros(1, dtype=torch.int64, device=model.device)
     with model.evaluating(), KnownShapes():
         model(Batch(x, x, label))
@@ -74,7 +76,18 @@ def trace(model: Autoencoder, facts: Facts) -> list[Traced]:
     return found
 
 
-SAME_SHAPE = (F.relu, F.leaky_relu, F.elu, F.gelu, F.silu, F.batch_norm, torch.tanh, torch.sigmoid)
+def _met(module: nn.Module, path: str, whole: bool) -> Iterator[tuple[str, nn.Module]]:
+    children = [] if whole and hasattr(module, "title") else list(module.named_children())
+    if not children:
+        yield path, module
+    for name, child in children:
+        yield from _met(child, f"{path}.{name}".lstrip("."), whole)
+
+
+SAME_SHAPE = (
+    *(F.relu, F.leaky_relu, F.elu, F.gelu, F.silu, torch.tanh, torch.sigmoid),
+    *(F.batch_norm, F.group_norm, F.layer_norm),
+)
 
 
 class KnownShapes(TorchFunctionMode):
@@ -112,7 +125,7 @@ def _transposed(
 def _layers(model: Autoencoder, facts: Facts) -> list[Layer]:
     """What a person would list as layers, in order."""
     found: list[Layer] = []
-    for step in trace(model, facts):
+    for step in trace(model, facts, whole=True):
         if _name(step.module, step.path):
             _append(found, step.path, step.module, step.output)
     return found
@@ -123,6 +136,8 @@ def _append(found: list[Layer], path: str, module: nn.Module, shape: tuple[int, 
     half, _, rest = path.partition(".")
     part = "bottleneck" if rest.startswith("bottleneck") else half
     name, parameters = _name(module, path), sum(parameter.numel() for parameter in module.parameters())
+    if isinstance(module, Transposed):
+        parameters = module.bias.numel()  # the weights are counted where they are the encoder's
     if type(module) in ACTIVATION_NAMES and found:
         found[-1] = found[-1]._replace(name=f"{found[-1].name}, {name}")
     else:
@@ -146,6 +161,8 @@ DENSE = {"mu": "Dense (mean)", "log_var": "Dense (log-variance)", "told": "Dense
 def _name(module: nn.Module, path: str) -> str:
     """The layer in words; '' for what is no layer to a person: flattening, and what does nothing."""
     match module:
+        case nn.Module(title=str(title)):
+            return title
         case nn.Linear():
             return DENSE.get(path.rpartition(".")[2], "Dense")
         case nn.ConvTranspose2d():
@@ -156,8 +173,16 @@ def _name(module: nn.Module, path: str) -> str:
             return f"Max pooling {module.kernel_size}x{module.kernel_size}"
         case nn.Upsample():
             return f"Upsampling to {_by(module.size)}"
+        case Transposed():
+            return "Dense, weights of the encoder"
+        case nn.RNNBase():
+            return f"{module.mode}, both directions" if module.bidirectional else module.mode
         case nn.BatchNorm2d():
             return "Batch norm"
+        case nn.GroupNorm():
+            return "Layer norm" if module.num_groups == 1 else f"Group norm, {module.num_groups} groups"
+        case nn.LayerNorm():
+            return "Layer norm"
         case _:
             return ACTIVATION_NAMES.get(type(module), "")
 

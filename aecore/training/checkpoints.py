@@ -17,7 +17,7 @@ from torch import Tensor
 from aecore import manifest
 from aecore.config import ConfigError, Facts, ModelConfig, RunConfig
 from aecore.manifest import MANIFEST, Mark
-from aecore.models import Autoencoder, build
+from aecore.models import Autoencoder, unset
 from aecore.training import device as devices
 from aecore.training import engines
 from aecore.training.rows import Diverged, Row
@@ -83,9 +83,7 @@ def load_model(path: Path, config: ModelConfig, facts: Facts | None = None) -> A
     Raises:
         ConfigError: where the checkpoint is of another model.
     """
-    with torch.device("meta"):  # no time for random weights that are overwritten
-        model = build(config, facts or kept_facts(path))
-    model.to_empty(device="cpu")
+    model = unset(config, facts or kept_facts(path))
     try:
         for name, part in model.named_children():
             if part.state_dict():

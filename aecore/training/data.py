@@ -46,10 +46,11 @@ def prepare(config: RunConfig, roots: Sequence[Path], device: torch.device) -> D
 
     Raises:
         DataError: where images are missing or cannot be read.
-        ConfigError: for a class that is not there.
+        ConfigError: for a class that is not there, or a last batch that is too small.
     """
     known = facts(config.data, roots)
     train = choose(load(config.data, "train", roots), config.training)
+    config.divides(len(train.labels))
     watched, indices = _watched(config, roots, len(train.labels))
     return Data(
         _tensor(train.images, device),

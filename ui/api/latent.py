@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from aecore.runs import LabError
-from ui import latent_colours, latent_places, latent_points
+from ui import latent_colours, latent_pair, latent_places, latent_points
 from ui.api.live import FOREVER, Answer
 from ui.lab import lab, latest_stamp, split
 from ui.latent_maps import point_stamp
@@ -98,6 +98,17 @@ def selection(request: Request) -> Response:
     return Response(indices.astype("<i4").tobytes(), media_type="application/octet-stream", headers=FOREVER)
 
 
+@said
+def pair(request: Request) -> Response:
+    """`/api/pair/{run}?other=&split=&map=&side=0|1&v=`: the points of one of two models, aligned, coloured by what they keep."""
+    view, other = view_of(request), request.query_params.get("other", "")
+    found = latent_pair.pair(view, other)
+    side = found.sides[min(1, _whole("side", request.query_params.get("side", "0")))]
+    content = latent_points.pack(side, latent_pair.members(found.kept))
+    headers = _kept(request, latent_pair.stamp(view, other)) | {"Content-Encoding": "identity"}
+    return Response(content, media_type="application/octet-stream", headers=headers)
+
+
 @lru_cache(maxsize=20_000)
 def _pair(run: str, name: SplitName, i: int, weights: str) -> bytes:
     images, labels, *_ = split(lab().run(run).config().data.model_dump_json(), name)
@@ -142,4 +153,5 @@ ROUTES = [
     Route("/api/thumb/{run}/{split}/{i:int}.png", thumb),
     Route("/api/decode/{run}", decode),
     Route("/api/selection/{run}/{hash}", selection),
+    Route("/api/pair/{run}", pair),
 ]

@@ -70,6 +70,7 @@ class LatentMap {
     this.paper = style.getPropertyValue("--st-background-color").trim() || "#ffffff";
     this.accent = style.getPropertyValue("--st-primary-color").trim() || "#3355d1";
     this.refused = 0;
+    this.find("[data-mode=path]").hidden = !data.decode;
     if (old && old.plane !== data.plane && this.pins.length) { this.pins = []; setTimeout(() => this.tellPins()); }
     if (old && old.decode !== data.decode) for (const pin of this.pins) this.fillPin(pin);
     if (old?.points === data.points) this.paint(); else this.load(data.points);

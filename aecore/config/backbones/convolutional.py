@@ -1,55 +1,16 @@
-"""What layers a model has. Shape arithmetic lives here, free of torch, so that a form can refuse before anything is built."""
+"""Convolutions, and their way back."""
 
-from math import prod
-from typing import Annotated, Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from aecore.config.base import Config, ConfigError
+from aecore.config.backbones.base import Activated, Activation, Width
+from aecore.config.base import ConfigError
 from aecore.config.facts import Shape
 
-Activation = Literal["none", "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
-OutputActivation = Literal["none", "relu", "sigmoid", "tanh"]
-Width = Annotated[int, Field(ge=1, le=65536)]
 
-
-class Backbone(Config):
-    """Fields that every backbone has."""
-
-    activation: Activation = Field("relu", title="Activation", description="Non-linearity after each hidden layer.")
-    output: OutputActivation = Field(
-        "sigmoid",
-        title="Output range",
-        description="Last layer of the decoder: sigmoid gives [0,1], tanh gives [-1,1], relu gives 0 and above, none any value.",
-    )
-
-    def feature_shape(self, shape: Shape) -> tuple[int, ...]:
-        """Shape of what the encoder's layers hand to the bottleneck, for images of `shape` (C, H, W).
-
-        Raises:
-            ConfigError: where the layers do not fit the image.
-        """
-        raise NotImplementedError
-
-
-class DenseBackbone(Backbone):
-    """Fully connected layers; the decoder mirrors the encoder. Hinton & Salakhutdinov 2006."""
-
-    kind: Literal["dense"] = "dense"
-    widths: tuple[Width, ...] = Field(
-        (128, 64),
-        max_length=16,
-        title="Nodes per layer",
-        description="Units of each hidden layer between the image and the code; the decoder mirrors them.",
-        json_schema_extra={"basic": True},
-    )
-
-    def feature_shape(self, shape: Shape) -> tuple[int, ...]:
-        return (self.widths[-1] if self.widths else prod(shape),)
-
-
-class ConvBackbone(Backbone):
-    """Convolutions, then dense layers; the decoder mirrors them with transposed convolutions. Masci et al. 2011."""
+class ConvBackbone(Activated):
+    """Convolutions, then dense layers; the decoder mirrors them. Masci et al. 2011."""
 
     kind: Literal["conv"] = "conv"
     channels: tuple[Width, ...] = Field(
@@ -66,13 +27,28 @@ class ConvBackbone(Backbone):
     pool: Literal["none", "max"] = Field(
         "none", title="Pooling", description="2x2 max pooling after each convolution; the decoder upsamples instead."
     )
-    norm: Literal["none", "batch"] = Field(
+    upsampling: Literal["transposed", "nearest"] = Field(
+        "transposed",
+        title="Upsampling",
+        description="How the decoder grows: by transposed convolutions, or by repeating pixels before a convolution, which "
+        "leaves no checkerboard (Odena et al. 2016).",
+    )
+    norm: Literal["none", "batch", "group", "layer"] = Field(
         "none",
         title="Normalisation",
-        description="After each convolution but the last of the encoder and of the decoder.",
+        description="After each convolution but the last of the encoder and of the decoder, and in residual blocks: over the "
+        "batch, over groups of an image's channels (Wu & He 2018), or over all of an image.",
     )
+    groups: int = Field(4, ge=1, le=1024, title="Groups", description="Groups of channels of the norm 'group'.")
     norm_after_activation: bool = Field(
         False, title="Normalise after activation", description="Convolution, activation, normalisation, in this order."
+    )
+    residual: int = Field(
+        0,
+        ge=0,
+        le=16,
+        title="Residual blocks",
+        description="Blocks after each convolution that add two 3x3 convolutions to what they are given. He et al. 2016.",
     )
     hidden: tuple[Width, ...] = Field(
         (),
@@ -83,6 +59,26 @@ class ConvBackbone(Backbone):
     hidden_activation: Activation = Field(
         "relu", title="Activation of dense layers", description="Non-linearity after each of these dense layers."
     )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.norm == "group":
+            for channels in self.channels if self.residual else self.channels[:-1]:
+                if channels % self.groups:
+                    sentence = (
+                        f"model.backbone.groups is {self.groups}, but a layer has {channels} channels, which cannot be divided "
+                        f"into {self.groups} equal groups: use a number that divides {', '.join(map(str, self.channels))}."
+                    )
+                    raise ConfigError({"model.backbone.groups": sentence})
+        return self
+
+    @property
+    def batch_norm(self) -> bool:
+        return self.norm == "batch"
+
+    @property
+    def keeps_map(self) -> bool:
+        return not self.hidden
 
     def map_shapes(self, shape: Shape) -> list[Shape]:
         """(C, H, W) after each convolution and its pooling, first layer first.

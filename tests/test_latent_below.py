@@ -1,0 +1,197 @@
+"""What stands below the latent map: traversals, ways between images, new images, how good the code is, and another model."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+import aecore
+from aecore.analysis import generation
+from aecore.analysis.alignment import laid_over
+from aecore.analysis.neighbours import kept_neighbours
+from aecore.analysis.quality_words import FIGURES
+from tests.browser import chromium, dashboard, keep, settle
+from tests.conftest import TrainedRun, TwoRuns
+from tests.test_api_latent import unpack
+from tests.test_latent_maps import here
+from tests.test_projections import copy
+from tests.test_ui_latent import Open, box, latent, text
+from ui import latent_below, latent_pair, latent_points, latent_quality, latent_samples, latent_selection
+from ui.api.latent import ROUTES
+from ui.lab import latest_stamp
+from ui.latent_points import View
+
+__all__ = ["copy", "here", "latent"]
+
+
+@pytest.fixture
+def pair_lab(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> TwoRuns:
+    """Two runs on the same images, in the dashboard's lab."""
+    monkeypatch.setenv("AELAB_HOME", str(two_runs.lab.path))
+    return two_runs
+
+
+def test_a_traversal_changes_one_number_and_the_rows_that_change_most_come_first(here: TrainedRun) -> None:
+    view = View(here.id, "test")
+    order, values, frames, change = latent_below._traversals(view, latent_points.stamp(view), latest_stamp(here.id), 12)
+    assert sorted(order.tolist()) == [0, 1]
+    assert (np.diff(values, axis=0) >= 0).all()
+    assert change[0] >= change[1]
+    code = (here.folder.analysis("test") or {})["codes"][12].copy()
+    code[order[1]] = values[3, 1]
+    np.testing.assert_array_equal(frames[1, 3], aecore.load(here.folder).decode(code[None])[0])
+
+
+def test_each_section_shows_itself(latent: Open, here: TrainedRun) -> None:
+    said = text(latent(here.lab, run=here.id, split="test"))
+    assert "What each number" not in said
+    assert said.count('<img class="latent-row"') == 3, "two numbers, and the picture of the sliders"
+    assert "from the mean of all codes" in said
+    chosen = latent_selection.keep(here.id, "test", np.array([5]))
+    assert "from test image 5." in text(latent(here.lab, run=here.id, split="test", sel=chosen))
+    between = text(latent(here.lab, run=here.id, split="test", below="between"))
+    assert between.count('<i style="--near:') == 12 + 9
+    assert "+2 ×" in between
+    samples = text(latent(here.lab, run=here.id, split="test", below="samples"))
+    assert samples.count("train image") == latent_samples.COUNT
+    assert "Without a prior" in samples
+    quality = latent(here.lab, run=here.id, split="test", below="quality")
+    assert "Linear probe" in text(quality)
+    assert len(quality.get("plotly_chart")) == 3
+
+
+def test_a_slider_for_each_number_draws_its_code(latent: Open, here: TrainedRun) -> None:
+    test = latent(here.lab, run=here.id, split="test")
+    assert [slider.label for slider in test.slider] == ["Number 1", "Number 2"]
+    before = text(test)
+    test.slider[0].set_value(test.slider[0].max).run()
+    assert text(test) != before
+
+
+def test_an_image_without_a_code_is_a_sentence(latent: Open, here: TrainedRun) -> None:
+    with pytest.raises(ValueError, match="There is no code of test image 9,999"):
+        latent_below.code_of(View(here.id, "test"), 9999)
+    kept = here.folder.analysis("test") or {}
+    only = {name: array[:1] for name, array in kept.items()}
+    here.folder.write_analysis({"test": only}, {})
+    assert "A way needs two images" in text(latent(here.lab, run=here.id, split="test", below="between"))
+    assert "older than this measure" in text(latent(here.lab, run=here.id, split="test", below="quality"))
+
+
+def test_the_mean_of_a_label_minus_another_is_a_direction(here: TrainedRun) -> None:
+    found = latent_below.means(View(here.id, "test"))
+    kept = here.folder.analysis("test") or {}
+    np.testing.assert_allclose(found["3"], kept["codes"][kept["labels"] == 3].mean(0), rtol=1e-4, atol=1e-5)
+    assert list(found)[:2] == ["all images", "0"]
+
+
+def test_a_copy_of_a_training_image_is_seen() -> None:
+    known = np.random.default_rng(0).integers(0, 256, (50, 1, 6, 6), dtype=np.uint8)
+    asked = np.stack([known[31], 255 - known[31]])
+    where, away = generation.nearest_images(known, asked)
+    assert where[0] == 31
+    assert away[0] == pytest.approx(0, abs=1e-3)
+    plain = np.sqrt(np.square((known[where[1]].astype(float) - asked[1]) / 255).mean())
+    assert away[1] == pytest.approx(plain, abs=1e-4)
+
+
+def test_codes_of_a_mixture_are_spread_like_the_codes() -> None:
+    random = np.random.default_rng(0)
+    codes = (random.standard_normal((600, 3)) + 20 * np.eye(3)[random.integers(0, 3, 600)]).astype(np.float32)
+    drawn = generation.sample(generation.fit_mixture(codes), 900, 1)
+    np.testing.assert_allclose(drawn.mean(0), codes.mean(0), atol=1.5)
+    assert np.abs(drawn[:, None] - codes[None, :300]).max(2).min(1).max() < 5, "every one near real ones"
+    near = generation.near(codes[:4], 30, 0)
+    assert (near >= codes[:4].min(0) - 1e-4).all()
+    assert (near <= codes[:4].max(0) + 1e-4).all()
+
+
+def test_every_figure_of_a_code_is_explained(trained_run: TrainedRun) -> None:
+    figures = (trained_run.folder.analysis_metrics() or {})["code"]
+    assert set(figures) - set(FIGURES) == {"majority", "n"}
+    cards = latent_quality.cards(figures)
+    assert f"<strong>{figures['knn_accuracy']:.3f}</strong>" in cards
+    assert f"left:{100 * figures['majority']:.1f}%" in cards
+
+
+def test_a_turned_scaled_and_moved_map_is_laid_over_exactly_and_keeps_all_neighbours() -> None:
+    places = np.random.default_rng(0).standard_normal((40, 2))
+    turn = np.array([[0.6, -0.8], [-0.8, -0.6]])  # turned and mirrored
+    np.testing.assert_allclose(laid_over(3 * places @ turn + 5, places), places, atol=1e-5)
+    np.testing.assert_array_equal(kept_neighbours(places, 3 * places @ turn + 5, 6), 1)
+    assert kept_neighbours(places, np.random.default_rng(1).standard_normal((40, 2)), 6).mean() < 0.4
+
+
+def test_two_models_show_the_same_images_coloured_by_what_they_keep(pair_lab: TwoRuns) -> None:
+    first, second = pair_lab.ids
+    view = View(first, "test")
+    assert second in latent_pair.others(view)
+    found = latent_pair.pair(view, second)
+    client = TestClient(Starlette(routes=ROUTES))
+    sides = [unpack(client.get(f"/api/pair/{first}?other={second}&split=test&side={side}").content) for side in (0, 1)]
+    np.testing.assert_array_equal(sides[0]["index"], sides[1]["index"])
+    np.testing.assert_array_equal(sides[0]["group"], latent_pair.members(found.kept))
+    kept = [(folder.analysis("test") or {})["codes"] for folder in pair_lab.folders]
+    order = sides[0]["index"]
+    np.testing.assert_allclose(found.kept, kept_neighbours(kept[0][order], kept[1][order], 15), atol=1e-6)
+    assert client.get(f"/api/pair/{first}?other=nobody&split=test&side=0").status_code in (400, 404)
+    movers = latent_pair.movers(view, second, found)
+    assert movers.count("<figure>") == latent_pair.SHOWN
+    assert f"/{order[np.lexsort((-found.moved, found.kept))[0]]}.png" in movers.split("</figure>")[0]
+
+
+def test_a_lasso_in_either_map_selects_in_both(latent: Open, pair_lab: TwoRuns) -> None:
+    first, second = pair_lab.ids
+    found = latent_pair.pair(View(first, "test"), second)
+    places = found.sides[1].places
+    corner = places[places[:, 0] > np.median(places[:, 0])]
+    drawn = {"kind": "polygon", "polygon": box(corner), "hidden": [], "view": {"split": "test"}, "drawn": 3}
+    state: dict[str, Any] = {f"latent-pair-1-{first}-{second}-test": {"selection": drawn}}
+    test = latent(pair_lab.lab, state, run=first, split="test", below="pair", beside=second)
+    inside = latent_points.meant(found.sides[1], drawn)
+    assert f"{len(inside):,} of 297 selected" in text(test), "in the map above, too"
+
+
+def test_no_other_model_is_a_sentence(latent: Open, here: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latent_pair, "others", lambda view: {})
+    assert "There is no other analysed run on the same test images" in text(
+        latent(here.lab, run=here.id, split="test", below="pair")
+    )
+
+
+def test_in_a_browser_the_linked_pair_shares_a_selection_and_glides(pair_lab: TwoRuns) -> None:
+    first, second = pair_lab.ids
+    with dashboard(pair_lab.lab.path) as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.goto(f"{address}/latent?run={first}&split=test&below=pair&beside={second}")
+        maps = page.locator(".latent-map[data-state=ready]")
+        expect(maps).to_have_count(3, timeout=90_000)
+        settle(page)
+        one, two = maps.nth(1), maps.nth(2)
+        one.scroll_into_view_if_needed()
+        one.evaluate(
+            "root => { const map = root.latentMap, { x, index } = map.points, middle = [...x].sort((a, b) => a - b)[x.length >> 1];"
+            " const polygon = [[-1e6, -1e6], [middle, -1e6], [middle, 1e6], [-1e6, 1e6]];"
+            " map.select({ kind: 'polygon', polygon }, new Set([...index].filter((_, i) => x[i] < middle))); }"
+        )
+        count = one.evaluate("root => root.latentMap.chosen.size")
+        expect(page.get_by_text(f"{count} of 297 selected")).to_be_visible(timeout=60_000)
+        settle(page)
+        for map_ in (two, maps.nth(0)):
+            map_.evaluate(
+                "(root, count) => new Promise((done) => { const look = () => root.latentMap.chosen?.size === count ? done() : setTimeout(look, 50); look(); })",
+                count,
+            )
+        keep(page, "latent-pair")
+        page.get_by_text("Gliding", exact=True).click()
+        glide = page.locator(".latent-map[data-state=ready]").nth(1)
+        expect(maps).to_have_count(2, timeout=60_000)
+        before = glide.evaluate("root => root.latentMap.points.x[0]")
+        page.get_by_text("second", exact=True).click()
+        glide.evaluate(
+            "(root, before) => new Promise((done) => { const look = () => root.latentMap.points.x[0] !== before ? done() : setTimeout(look, 50); look(); })",
+            before,
+        )
