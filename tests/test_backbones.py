@@ -40,6 +40,8 @@ def test_what_is_visible_becomes_the_same_whatever_the_hidden_patches_would_have
     assert hidden.sum(1).tolist() == [37, 37, 37]  # round(0.75 * 49) in every image, and no others
     assert torch.equal(hidden, seen.mask[:, 0, ::4, ::4].flatten(1))
 
+    rounded = (seen.x * 255).round() / 255  # as an analysis hands it over, with mid-grey between two values of a pixel
+    assert torch.equal(encoder.hidden(rounded), hidden)
     visible = ~hidden[0]
     alone = encoder.embed(seen.x[:1])[:, visible]  # no other token exists at all
     for block in encoder.blocks:

@@ -1,7 +1,6 @@
 """The patch transformer, as in masked autoencoders: He et al. 2022.
 
-A patch that is mid-grey all over is one that a task has hidden: mid-grey lies between two values of an 8-bit pixel, so that no
-image has it by itself. Hidden patches are not attended to, so what the others become is the same as without them, and a learnt
+A patch that is mid-grey all over, to the nearest value of an 8-bit pixel, is one that a task has hidden. Hidden patches are not attended to, so what the others become is the same as without them, and a learnt
 token takes their places in the feature map: the decoder knows where it has to paint.
 """
 
@@ -39,7 +38,11 @@ class PatchEncoder(nn.Module):
     def __init__(self, config: TransformerBackbone, facts: Facts):
         super().__init__()
         self.patch, self.grid = config.patch, config.grid(facts.shape)
-        self.grey = sum(facts.value_range) / 2
+        low, high = facts.value_range
+        self.grey, self.near = (
+            (low + high) / 2,
+            0.6 * (high - low) / 255,
+        )  # also where it was rounded to 8 bits on the way
         self.margin = _margin(config, facts)
         self.embed = Embedding(config, facts)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
@@ -56,7 +59,7 @@ class PatchEncoder(nn.Module):
 
     def hidden(self, x: Tensor) -> Tensor:
         """(B, N) bool: the patches that are mid-grey in all channels; none of an image that is nothing else."""
-        coloured = (x != self.grey).any(1, keepdim=True).to(x.dtype)  # (B, 1, H, W)
+        coloured = ((x - self.grey).abs() > self.near).any(1, keepdim=True).to(x.dtype)  # (B, 1, H, W)
         hidden = F.max_pool2d(coloured, self.patch).flatten(1) == 0
         return hidden & ~hidden.all(1, keepdim=True)
 
