@@ -4,6 +4,7 @@ import streamlit as st
 
 from aecore.runs import LabError, RunRow
 from aecore.runs import run as read_run
+from ui import latent_own
 from ui.frame import empty, header, problem
 from ui.lab import lab
 from ui.latent_below import below
@@ -64,7 +65,7 @@ def explore(row: RunRow, view: View) -> None:
         else:
             left, right = st.columns([2.3, 1], gap="medium")
             with left:
-                chosen = latent_map(view)
+                chosen = latent_map(view, latent_own.marks(view))
             with right:
                 panel(view, chosen)
         st.caption(f"{reading(view)} {trust_said(view)}")
