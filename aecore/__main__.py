@@ -9,6 +9,8 @@ python -m aecore stop RUN | delete RUN                     saves first; asks bef
 python -m aecore pause RUN | resume RUN                    frees the device; goes on from the last checkpoint
 python -m aecore extend RUN --epochs N                     trains a completed run longer, as a new run
 python -m aecore earlier RUN | later RUN                   before or behind the next one of the same owner
+python -m aecore tag RUN --add TAG | note RUN --text TEXT  what you want to remember of it
+python -m aecore archive RUN | unarchive RUN               out of the lists' way; nothing is deleted
 python -m aecore deleted | undelete RUN                    what was deleted, and bringing it back
 python -m aecore usage                                     room on the disk, by run and person
 python -m aecore backup FILE | restore FILE --lab DIR      the whole lab but its data sets, while runs go on
@@ -25,7 +27,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aecore import keeping, steering, sweeping
+from aecore import keeping, marking, steering, sweeping
 from aecore.commands import LISTS, OF_A_CONFIG, OF_A_RUN, Refused, Verb, show_runs
 from aecore.config import ConfigError
 from aecore.data import DataError
@@ -64,13 +66,14 @@ def parser() -> Parser:
         filed = verbs.add_parser(name, parents=[shared])
         filed.add_argument("file", metavar="FILE", help="a tar file")
         filed.set_defaults(do=verb)
-    for name, verb in (OF_A_RUN | steering.OF_A_RUN | keeping.OF_A_RUN).items():
+    for name, verb in (OF_A_RUN | steering.OF_A_RUN | keeping.OF_A_RUN | marking.OF_A_RUN).items():
         one = verbs.add_parser(name, parents=[shared])
         one.add_argument("run", metavar="RUN")
         one.add_argument("--yes", action="store_true", help="do not ask before touching somebody else's run")
         one.add_argument("--lines", type=int, default=200, help="of the log")
         if name == "extend":
             one.add_argument("--epochs", type=int, metavar="N", required=True, help="how many more")
+        marking.add_marks(name, one)
         one.set_defaults(do=verb)
     return whole
 

@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from aecore.__main__ import main
 from aecore.jobs import marks, queue
 from aecore.jobs.foreground import train_here
 from aecore.runs import Lab, LabError, database, events, run
@@ -211,3 +212,24 @@ def test_the_history_of_a_trained_run_keeps_its_ending(lab: Lab) -> None:
     assert run(lab, run_id).shown == "completed"
     with database.reading(lab.engine) as connection:
         assert connection.execute(database.runs.select()).one().archived is not None
+
+
+def told(lab: Lab, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """What the command line answers: exit code and text."""
+    code = main([*arguments, "--lab", str(lab.path), "--user", "ada"])
+    captured = capsys.readouterr()
+    return code, (captured.out + captured.err).strip()
+
+
+def test_the_command_line_tags_notes_and_archives(lab: Lab, ended: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(lab, capsys, "tag", ended, "--add", "a", "--add", "b") == (0, f"{ended}: a, b")
+    assert told(lab, capsys, "tag", ended, "--remove", "a") == (0, f"{ended}: b")
+    assert told(lab, capsys, "tag", ended, "--add", "x,y")[0] == 3
+    assert told(lab, capsys, "note", ended, "--text", "first") == (0, "first")
+    assert told(lab, capsys, "note", ended) == (0, "first")
+    assert told(lab, capsys, "archive", ended) == (0, f"{ended} is archived.")
+    assert run(lab, ended).archived
+    assert told(lab, capsys, "unarchive", ended) == (0, f"{ended} is not archived.")
+    waiting = queue.submit(lab, tiny(training__seed=4), "ada")
+    sentence = f"{waiting} is queued: only a run that has ended can be archived."
+    assert told(lab, capsys, "archive", waiting) == (3, sentence)

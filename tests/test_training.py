@@ -65,6 +65,8 @@ CONV = {
     "augmentation": "flip",
 }
 PLAIN = {"schedule": "cosine", "warmup_steps": 3}
+SELDOM = {"watch_every": 3}
+"""The last evaluation comes after the last epoch, not with it."""
 VQ = {"model": {"bottleneck": {"kind": "vq", "codes": 8, "dimension": 2, "vectors": 2}}}
 """Its code book moves by itself, and dead vectors restart at random ones."""
 WAE = {"model": {"objective": {"kind": "wae", "loss": "gaussian"}}}
@@ -79,8 +81,8 @@ VAMP = {"model": {"bottleneck": VAE["model"]["bottleneck"], "objective": {"kind"
 SWAP = {"model": {"labels": "swap"}}
 CASES = pytest.mark.parametrize(
     "options",
-    [PLAIN, VAE, CONV, VQ, WAE, AAE, FACTOR, VAMP, SWAP],
-    ids=["plain", "vae", "conv", "vector quantised", "wasserstein", "aae", "factor", "vamp", "swap"],
+    [PLAIN, SELDOM, VAE, CONV, VQ, WAE, AAE, FACTOR, VAMP, SWAP],
+    ids=["plain", "seldom watched", "vae", "conv", "vector quantised", "wasserstein", "aae", "factor", "vamp", "swap"],
 )
 
 
@@ -96,6 +98,13 @@ def test_rows_begin_with_the_untrained_model_and_name_every_step_and_epoch():
     assert [r.step for r in rows if r.split == "train" and r.name == "loss"] == list(range(1, 9))
     assert [(r.step, r.epoch) for r in rows if r.split == "val" and r.name == "mse"] == [(0, 0), (4, 1), (8, 2)]
     assert [(r.step, r.epoch) for r in rows if r.name == "learning_rate"] == [(4, 1), (8, 2)]
+
+
+def test_the_held_out_images_are_evaluated_every_so_many_epochs_and_at_the_end():
+    rows = run(tiny(epochs=5, watch_every=3))
+    assert [(r.step, r.epoch) for r in rows if r.split == "val" and r.name == "mse"] == [(0, 0), (12, 3), (20, 5)]
+    often = set(run(tiny(epochs=5)))
+    assert set(rows) < often, "what is told is the same"
 
 
 @CASES
@@ -145,7 +154,7 @@ def test_another_seed_gives_other_rows():
 
 
 @CASES
-@pytest.mark.parametrize("after", [0, 1, 3, 4, 9, 17, 21])
+@pytest.mark.parametrize("after", [0, 1, 3, 4, 9, 17, 21, 22, 23, 24])
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, options, after):
     config, data = tiny(**options), images()
     whole = list(train(uninterrupted := start(config, FACTS, 1), data, config))

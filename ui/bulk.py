@@ -98,7 +98,7 @@ def _ask(name: str, rows: Sequence[RunRow]) -> None:
     def question() -> None:
         whose = sum(row.owner in others for row in rows)
         st.markdown(
-            f"{whose} of {len(rows)} belong to {plain(', '.join(others))}. Their history will say that it was you."
+            f"{whose} of {len(rows)} belong{'s' * (whose == 1)} to {plain(', '.join(others))}. Their history will say that it was you."
         )
         with st.container(horizontal=True):
             if st.button(f"{ACTS[name].label} all the same", key=f"bulk-{name}-anyway", type="primary"):

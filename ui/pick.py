@@ -16,11 +16,17 @@ def label(row: RunRow) -> str:
     return f"{row.name} · {row.dataset} · code {row.code_size} · {row.owner} · {when(row.created)}"
 
 
+def _offered(rows: Sequence[RunRow], keep: Keep | None, wanted: Sequence[str]) -> dict[str, RunRow]:
+    """The runs that can be chosen; archived ones where they were asked for."""
+    there = (row for row in rows if row.archived is None or row.id in wanted)
+    return {row.id: row for row in there if keep is None or keep(row)}
+
+
 def pick_run(
     lab: Lab, key: str = "run", keep: Keep | None = None, title: str = "Run", rows: Sequence[RunRow] | None = None
 ) -> RunRow | None:
     """A box to choose one run, bound to `?run=`; the newest where the URL names none. None where there is no run to choose."""
-    found = {row.id: row for row in (runs(lab) if rows is None else rows) if keep is None or keep(row)}
+    found = _offered(runs(lab) if rows is None else rows, keep, [st.query_params.get(key, "")])
     if not found:
         return None
     wanted, widget = st.query_params.get(key), f"pick-{key}"
@@ -69,9 +75,10 @@ def _sweep_box(known: dict[str, list[RunRow]], name: str, place: st.delta_genera
 
 
 def _several(lab: Lab, rows: Sequence[RunRow], said: list[str]) -> tuple[list[RunRow], list[str]]:
-    found = {row.id: row for row in rows if row.step > 0}
     given = st.query_params["runs"].split(",") if "runs" in st.query_params else None
-    wanted = comparison.default(rows) if given is None else [run for run in given if run]
+    shown = [row for row in rows if row.archived is None]
+    wanted = comparison.default(shown) if given is None else [run for run in given if run]
+    found = _offered(rows, lambda row: row.step > 0, wanted)
     st.session_state["pick-runs"] = [run for run in dict.fromkeys(wanted) if run in found]
 
     def chosen() -> None:

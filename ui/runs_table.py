@@ -10,7 +10,7 @@ import streamlit as st
 from aecore.jobs.forecast import Forecast
 from aecore.runs import RunRow
 from aecore.runs.groups import by_seed, interval
-from aecore.runs.values import Values, config_values
+from aecore.runs.values import SEED, Values, config_values
 from ui.lab import lab
 from ui.palette import STATES
 from ui.runs_tools import View
@@ -29,6 +29,9 @@ def table(
     groups = by_seed([row.id for row in rows], [config_values(lab(), row) for row in rows]) if now.seeds else None
     ids = groups or [[row.id] for row in rows]
     made = grouped(rows, found, groups, now.columns) if groups else frame(rows, found, expected, now.columns)
+    if groups and (name := now.sort.removeprefix("-")) in made.columns and name != "state":
+        made = made.sort_values(name, ascending=not now.sort.startswith("-"), kind="stable", na_position="last")
+        ids = [ids[place] for place in made.index]  # by the mean over the seeds, not by the best of them
     ticked = st.session_state.get(TICKED, ())
     places = [place for place, group in enumerate(ids) if set(group) <= set(ticked)]
     # a row's number is another run's after each change of the list
@@ -94,7 +97,7 @@ def grouped(
     content: dict[str, list[Any]] = {"seeds": [len(group) for group in groups]}
     members = [[by_id[run] for run in group] for group in groups]
     for name in names:
-        if name in ("starts", "ends"):
+        if name in ("starts", "ends", SEED):
             continue
         cells = [[_cell(name, row, one, {}) for row, one in group] for group in members]
         if name in MEASURED or name.startswith(("result.", "test.")):

@@ -39,6 +39,13 @@ class TrainingConfig(Config):
         title="Early stopping",
         description="Stop after this many epochs without a better loss. 0 never stops.",
     )
+    watch_every: int = Field(
+        1,
+        ge=1,
+        le=10_000,
+        title="Watch every",
+        description="Epochs between two evaluations of the held-out images; the untrained and the final model always are.",
+    )
     augmentation: Literal["none", "flip", "shift"] = Field(
         "none", title="Augmentation", description="Mirror images at random, or move them by up to two pixels."
     )

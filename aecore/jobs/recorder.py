@@ -103,7 +103,7 @@ class Recorder:
 
     def _sample_due(self, now: float) -> bool:
         early = now - self.start < EARLY
-        rest = max(1.0, (3 if early else 10) * self.sample_cost)  # so that pictures never take most of the time
+        rest = max(1.0, (3 if early else 20) * self.sample_cost)  # later, pictures take a twentieth of the time at most
         return (early or self.epoch_ended) and now - self.sampled >= rest
 
     def sample(self) -> None:

@@ -27,29 +27,32 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | No
         Diverged: for a loss that is not finite, with the weights as they were before that step.
     """
     training = config.training
-    step = engines.of(state, data, config)  # eager: one readable screen, too
+    step = engines.of(state, data, config)
     total = total_steps(config, len(data.train_images))
     yield from state.hand_out()
     if state.watched < 0:
         yield from state.hand_out(watch(state, data, config))
 
-    while state.step < total and not patience_is_over(state, config):
+    while (state.step < total or state.position > 0) and not patience_is_over(state, config):
         for chosen in order(data, training, state.epoch, state.position):
+            if state.step == total:
+                break
             losses = step.gradients(chosen, Progress(state.step, total))
             rows = state.losses.add(state.step + 1, state.epoch + 1, step.names, losses)  # raises Diverged
             step.update(learning_rate(training, state.step, total))
             state.step, state.position = state.step + 1, state.position + 1
             yield from state.hand_out(rows)
-            if state.step == total:
-                break
-            if not rows:
+            if not rows and state.step < total:
                 yield None
 
         rows = state.losses.close(state.step, state.epoch + 1) if state.step == total else state.losses.flush()
         rate = learning_rate(training, state.step - 1, total)
         rows.append(Row(state.step, state.epoch + 1, "train", "learning_rate", rate))
         state.epoch, state.position = state.epoch + 1, 0
-        yield from state.hand_out(rows + watch(state, data, config))
+        due = state.epoch % training.watch_every == 0
+        yield from state.hand_out(rows + (watch(state, data, config) if due else []))
+    if state.watched < state.step:
+        yield from state.hand_out(watch(state, data, config))
 
 
 def patience_is_over(state: TrainState, config: RunConfig) -> bool:

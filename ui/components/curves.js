@@ -21,6 +21,7 @@ class Chart {
     this.axis = element("div", "group", this.looks);
     this.scales = element("div", "group", this.looks);
     this.clips = element("div", "group", this.looks);
+    this.clips.title = "Leave outliers out of the scale";
     this.smoother();
     this.frame = element("div", "frame", root);
     this.key = element("div", "key", root);
@@ -142,7 +143,7 @@ class Chart {
     this.choose(this.terms, names, this.term, afresh((name) => { this.term = name; }), called);
     this.choose(this.axis, ["step", "epoch", "time"], this.across, afresh((kind) => { this.across = kind; }));
     this.choose(this.scales, ["linear", "log"], this.log ? "log" : "linear", afresh((scale) => { this.log = scale === "log"; }));
-    this.choose(this.clips, ["clip outliers"], this.clip ? "clip outliers" : "", afresh(() => { this.clip = !this.clip; }));
+    this.choose(this.clips, ["clip"], this.clip ? "clip" : "", afresh(() => { this.clip = !this.clip; }));
   }
 
   choose(group, names, chosen, pick, label = (name) => name) {

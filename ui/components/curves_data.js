@@ -2,7 +2,7 @@
 const short = (value) => value == null ? "–" : value === 0 ? "0" : Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5 ? value.toExponential(2) : String(+value.toPrecision(4));
 const nearest = (points, x) => points.reduce((best, point) => (Math.abs(point.x - x) < Math.abs(best.x - x) ? point : best));
 const MEASURED = { images_per_second: [3, 1], device_memory: [4, 1e-9], device_load: [5, 100] }; // column of a timing row, and its factor
-const WORDS = { mse: "MSE", kl: "KL", kl_dim: "KL by unit", images_per_second: "images/s", device_memory: "memory", device_load: "utilisation" };
+const WORDS = { mse: "MSE", kl: "KL", kl_dim: "KL by unit", images_per_second: "images/s", device_memory: "memory", device_load: "load" };
 const called = (name) => WORDS[name] ?? name.replaceAll("_", " ");
 
 // An exponential moving average that starts at the first value, as if there had been nothing before it.

@@ -1,6 +1,6 @@
 // A run at one moment: its points, which glide from sample to sample, the error of each class, and the best and worst images.
 // Listens for the moment that the slider says, and reads api/moment and api/extremes for it.
-const GLIDE = 220, RADII = 2.4, UNIT = 1000, TILES = [34, 92], ACROSS = 4;
+const GLIDE = 220, RADII = 3, UNIT = 1000, TILES = [34, 92], ACROSS = 4;
 const views = new WeakMap();
 
 export default function (component) {
@@ -188,7 +188,7 @@ class View {
 
   tile(strip, one, at, wide, high) {
     const figure = element("figure"), canvas = element("canvas", "", figure), ratio = window.devicePixelRatio || 1;
-    const third = (this.images.clientWidth - 60) / 3, room = Math.min(TILES[1], Math.max(TILES[0], third / ACROSS - 6)) * ratio, scale = wide > room ? room / wide : Math.floor(room / wide);
+    const third = (this.images.clientWidth - 60) / 3, room = Math.min(TILES[1], Math.max(TILES[0], (third - 20) / ACROSS)) * ratio, scale = wide > room ? room / wide : Math.floor(room / wide);
     const [w, h] = [Math.round(wide * scale), Math.round(high * scale)], gap = Math.round(3 * ratio);
     Object.assign(canvas, { width: w, height: 2 * h + gap });
     Object.assign(canvas.style, { width: `${w / ratio}px`, height: `${(2 * h + gap) / ratio}px` });
