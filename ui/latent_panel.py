@@ -9,7 +9,7 @@ import streamlit as st
 from ui import latent_out, latent_own, latent_places, latent_points, latent_walk
 from ui.frame import problem
 from ui.lab import lab
-from ui.latent_map import GREY, Chosen, decode_address, picture_address, weights_of
+from ui.latent_map import GREY, Chosen, decode_address, latent_map, picture_address, weights_of
 from ui.latent_points import View
 from ui.latent_selection import address, keep, kept
 from ui.palette import label_colour
@@ -23,6 +23,15 @@ HINTS = (
     ("Shift and drag", "a lasso selects points: their images stand here"),
     ("Click a label", "the others turn grey"),
 )
+
+
+def map_and_panel(view: View) -> None:
+    """The map of two dimensions, and beside it what was chosen in it."""
+    left, right = st.columns([2.3, 1], gap="medium")
+    with left:
+        chosen = latent_map(view, latent_own.marks(view))
+    with right:
+        panel(view, chosen)
 
 
 def panel(view: View, chosen: Chosen) -> None:
