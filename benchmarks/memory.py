@@ -78,7 +78,7 @@ def measure(name: str, device: str, steps: int) -> dict[str, float]:
     images = random_data(config, known, device)
     runtime = _peak(device) - sum(t.nbytes for t in (images.train_images, images.watch_images))
     state = training.start(config, known)
-    sampler = Sampler(images, state.model)
+    sampler = Sampler(images, state.model, config)
     for row in training.train(state, images, config):
         if row.name == "mse":
             sampler.take(state.model)

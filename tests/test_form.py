@@ -173,3 +173,24 @@ def test_options_are_said_in_words() -> None:
 def test_text_that_is_no_json_is_left_for_the_config_to_refuse() -> None:
     assert from_text("[1, 2]", dict) == [1, 2]
     assert from_text("no", dict) == "no"
+
+
+def test_a_decoder_of_its_own_is_offered_below_with_all_that_it_has(shown: Any) -> None:
+    config = presets()["masked-autoencoder"].config
+    assert config.model.decoder.kind == "transformer"
+    START[:] = [config]
+    at = AppTest.from_function(basic_script, default_timeout=60).run()
+    assert not any("decoder" in key for key in keys(at)), "a newcomer sees the encoder's layers only"
+    assert {"model.backbone.depth", "model.backbone.width", "model.backbone.patch"} <= keys(at)
+    at = shown(config)
+    assert {"model.decoder.kind", "model.decoder.depth", "model.decoder.output"} <= keys(at)
+    backbone = next(box for box in at.selectbox if box.key == "draft:model.backbone.kind")
+    assert "**Recurrent**: Reads an image row by row" in backbone.help, "each choice has its sentence"
+    assert any(box.key == "draft:model.decoder.kind" for box in at.selectbox)
+
+
+def basic_script() -> None:
+    from tests import test_form
+    from ui.form import Form
+
+    Form("draft", test_form.Nothing(), test_form.START[0]).basic()

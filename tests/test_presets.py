@@ -53,6 +53,8 @@ PUBLISHED = {
     "factor-vae": (GREY, "32x14x14 64x7x7 256 10 10 256 3136 32x14x14 1x28x28", 1_818_326, (10,)),
     "conditional-vae": (GREY, "32x14x14 64x7x7 256 16 16 256 256 3136 32x14x14 1x28x28", 1_688_801, (16,)),
     "swap": (GREY, "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28", 2_527_794, (16,)),
+    "lstm-rows": (GREY, "28x128 32 128 28x128 28x28", 224_956, (32,)),
+    "masked-autoencoder": (GREY, f"{'49x64 ' * 9}49x16 1x28x28", 206_544, (64, 7, 7)),
     "fsq": (GREY, "32x14x14 64x7x7 3x7x7 64x7x7 32x14x14 1x28x28", 67_140, (3, 7, 7)),
 }
 OF_THE_LOSS = {
@@ -202,6 +204,8 @@ def refused(name: str, known: Facts) -> str:
     side = min(sides)
     if name == "colourise" and channels == 1:
         return "these images have 1 channel: there is no colour to find"
+    if name == "lstm-rows" and channels == 3:
+        return "model.backbone.kind is 'recurrent', .* these images have 3 channels"
     if name.startswith("conv-valid-5x5") and side < 9:
         return "but the input of convolution 2 is only 4x4 pixels"
     return ""

@@ -67,11 +67,11 @@ def test_two_runs_stand_beside_the_lines_to_beat_with_figures_and_differences(
     at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids))
     assert not at.exception
     said, (shown,) = text(at), walls(at)
-    assert labels(at)[:6] == ["Original", "tiny, 2", "tiny, 4", "Mean image", "PCA, 2 numbers", "PCA, 4 numbers"]
+    assert labels(at)[:6] == ["Original", "tiny, 2", "tiny, 4", "Mean image", "PCA, 2", "PCA, 4"]
     assert [label for label in labels(at)[6:] if not label.startswith("Bicubic")] == [
         next(label for label in labels(at) if label.startswith(kind)) for kind in ("JPEG", "WebP")
     ], "a file is the same for both codes, and shown once"
-    assert re.search(r"JPEG, \d+ bytes", " ".join(labels(at)))
+    assert re.search(r"JPEG, \d+ B", " ".join(labels(at)))
     assert len(shown["rows"]) == 12
     assert all(sum(column["best"][row] for column in shown["columns"]) == 1 for row in range(12))
     for words in ("PCA, 2 numbers", "Mean image", "MS-SSIM", "kNN", "Probe", "Operations", "297 test"):

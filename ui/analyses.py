@@ -51,10 +51,10 @@ def _standing(missing: Sequence[Compared], going: Sequence[str]) -> None:
         f" and {len(missing) - 4} more" if len(missing) > 4 else ""
     )
     if not jobs:
+        going_on = all(run.row.state in OPEN for run in missing)
         word = "are" if len(missing) > 1 else "is"
-        st.markdown(
-            f":gray[{names} {word} not analysed, or by an older version: figures, test images and simple methods are missing.]"
-        )
+        why = "analysed when they end" if going_on else "not analysed, or by an older version"
+        st.markdown(f":gray[{names} {word} {why}: until then figures, test images and simple methods are missing.]")
         return
     total = sum(job.total_steps or 30 for job in jobs)
     share = min(1.0, sum(job.step for job in jobs) / total)

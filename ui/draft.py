@@ -22,8 +22,15 @@ class Part(NamedTuple):
     members: dict[str, type[Config]]
 
     @property
+    def folded(self) -> bool:
+        """Whether it belongs under "More", with all that its kinds have."""
+        return isinstance(self.info.json_schema_extra, dict) and bool(self.info.json_schema_extra.get("folded"))
+
+    @property
     def basic(self) -> bool:
-        """Whether a newcomer chooses it: where some kind has a field that a newcomer sets."""
+        """Whether a newcomer chooses it: where some kind has a field that a newcomer sets, unless it is declared as folded."""
+        if self.folded:
+            return False
         fields = (info for kind in self.members.values() for info in kind.model_fields.values())
         return any(isinstance(f.json_schema_extra, dict) and f.json_schema_extra.get("basic") for f in fields)
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import streamlit as st
 
-from aecore.config import FieldAt, RunConfig
+from aecore.config import Config, FieldAt, RunConfig
 from ui.draft import Draft, Part
 from ui.widgets import (
     Ask,
@@ -110,6 +110,9 @@ class Form:
             st.html(f'<p class="field-hint">{html.escape(self.hints[path])}</p>')
 
     def _is_basic(self, field: FieldAt) -> bool:
+        owner = self.parts.get(f"{field.path.rpartition('.')[0]}.kind")
+        if owner and owner.folded:
+            return False
         part = self.parts.get(field.path)
         return part.basic if part else field.basic
 
@@ -132,7 +135,8 @@ class Form:
         """About how many pixels the widget needs."""
         part = self.parts.get(field.path)
         options = list(part.members) if part else list(choices_of(field.info.annotation))
-        return max(NUMBER, sum(36 + 8.3 * len(say(option)) for option in options))
+        widths = [36 + 8.3 * len(say(option)) for option in options]
+        return max(NUMBER, sum(widths) if len(options) <= 3 else 24 + max(widths))
 
     def _cell(self, field: FieldAt) -> None:
         with st.container(gap="xsmall"):
@@ -148,7 +152,9 @@ class Form:
         ask = self._ask(path, title, help)
         options = self.known.options(path, self.draft)
         if part:
-            self._choice(path, ask, list(part.members), value, tested=True)
+            kinds = "\n\n".join(f"**{say(kind)}**: {_sentence(member)}" for kind, member in part.members.items())
+            asked = ask._replace(help=f"{ask.help}\n\n{kinds}")
+            self._choice(path, asked, list(part.members), value, tested=True)
         elif choices := choices_of(annotation):
             self._choice(path, ask, list(choices), value, tested=field.basic)
         elif annotation is str and options is not None:
@@ -226,6 +232,11 @@ def _bind(key: str, value: Any) -> None:
 
 def _within(path: str, field: str) -> bool:
     return path == field or path.startswith(f"{field}.") or f"{path}.kind" == field
+
+
+def _sentence(kind: type[Config]) -> str:
+    """What a kind is: the first paragraph of its own words."""
+    return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
 
 
 def _per_layer(title: str) -> bool:

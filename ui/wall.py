@@ -1,5 +1,6 @@
 """The wall as its component takes it: one strip of pictures a column, and the words around them. It needs no server any more."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,15 @@ def thousandths(error: float) -> str:
     return f"{value:.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
+def short(label: str) -> str:
+    """A simple method's name in the width of a column.
+
+    >>> short("PCA, 16 numbers"), short("Mean image")
+    ('PCA, 16', 'Mean image')
+    """
+    return re.sub(r" numbers?$", "", label) if label.startswith("PCA") else label
+
+
 def _caption(wall: Wall, row: int, apart: np.ndarray | None) -> str:
     name = wall.name(row)
     return name if apart is None else f"{name} · gap {thousandths(float(apart[row]))}"
@@ -70,7 +80,7 @@ def _column(column: Column, best: np.ndarray) -> dict[str, Any]:
     when = column.when if column.when not in ("", "the analysed model") else ""
     titles = {} if column.bytes is None else {"titles": [f"a file of {size} bytes" for size in column.bytes.tolist()]}
     return {
-        "label": f"{column.label}, {file}" if file else column.label,
+        "label": short(column.label) + (f", {column.bytes.mean():.0f} B" if column.bytes is not None else ""),
         "kind": column.kind,
         "note": mean,
         "title": " · ".join(filter(None, [column.label, f"{mean} × 10⁻³", when, HEADLINE[column.kind], file])),

@@ -181,7 +181,8 @@ class VampPrior(Posterior):
     def __init__(self, config: configs.VampObjective, facts: Facts):
         super().__init__(config, facts)
         self.low, self.high = facts.value_range
-        self.pseudo_inputs = nn.Parameter(torch.randn(config.components, *facts.shape) - 1)
+        self.pseudo_inputs = nn.Parameter(torch.empty(config.components, *facts.shape))
+        nn.init.uniform_(self.pseudo_inputs, -2, 0)  # a normal draw would import torch._dynamo on the meta device
 
     def forward(
         self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None

@@ -13,6 +13,7 @@ from torch import nn
 from aecore.config import Facts, RunConfig
 from aecore.models import Autoencoder, build
 from aecore.models.summary import Traced, trace
+from aecore.models.transformer import Attention
 from aecore.training import device as devices
 from aecore.training.data import most_watched
 from aecore.training.optimiser import MOMENTS
@@ -67,6 +68,8 @@ KEEP_INPUT = (
     nn.Conv2d,
     nn.ConvTranspose2d,
     nn.BatchNorm2d,
+    nn.GroupNorm,
+    nn.LayerNorm,
     nn.MaxPool2d,
     nn.LeakyReLU,
     nn.ELU,
@@ -91,12 +94,31 @@ def _training(config: RunConfig, facts: Facts, model: Autoencoder, steps: list[T
             numbers += times * prod(step.output)
         if isinstance(step.module, nn.MaxPool2d):
             numbers += INDEX * prod(step.output)
-    in_flight = max(2 * max(prod(step.output) for step in steps), model.encoder.bottleneck.scratch)
+        numbers += times * _inside(step)
+    in_flight = max(2 * max(prod(step.output) for step in steps), _scratch(model, steps))
     batch = math.ceil(min(config.training.batch_size, images) / config.training.processes)
     return FLOAT * batch * (numbers + in_flight)
 
 
+STATES = 4
+"""Numbers of a recurrent unit in one step beside its gates: the cell, its tanh, the state, and the state among the outputs."""
+
+
+def _inside(step: Traced) -> int:
+    """Numbers that a module keeps of what it computes inside, which no other module's input or output is."""
+    if isinstance(step.module, nn.RNNBase):
+        gates = 4 if isinstance(step.module, nn.LSTM) else 3
+        return prod(step.inputs) + (gates + STATES) * prod(step.output)
+    return int(step.module.kept(step.inputs)) if isinstance(step.module, Attention) else 0
+
+
+def _scratch(model: Autoencoder, steps: list[Traced]) -> int:
+    """Numbers that one image needs for a moment, in the bottleneck or between tokens."""
+    attention = (step.module.scratch(step.inputs) for step in steps if isinstance(step.module, Attention))
+    return max(model.encoder.bottleneck.scratch, *attention, 0)
+
+
 def _evaluating(model: Autoencoder, facts: Facts, steps: list[Traced]) -> int:
     """Bytes of one evaluated batch: the input and output of the largest layer, and the images that are compared."""
-    largest = max(*(prod(step.inputs) + prod(step.output) for step in steps), model.encoder.bottleneck.scratch)
+    largest = max(*(prod(step.inputs) + prod(step.output) for step in steps), _scratch(model, steps))
     return FLOAT * model.evaluation_batch * (largest + 4 * prod(facts.shape))

@@ -1,0 +1,173 @@
+"""The same convolutional network trained by us and by pythae (Chadebec et al. 2022): test error and time, on MNIST.
+
+    python -m benchmarks.against_pythae [--steps 400] [--batch 100] [--only ae vae vq_vae wae_mmd]
+
+For each model both begin with the same weights, see the same images once in batches of the same size, and use Adam with the same
+rate; losses and weights of their terms are the same. The error is the mean squared error per pixel in [0,1] over the test split,
+from the mean of the posterior where there is one. Time is the processor's, of this process on one thread, of the training alone:
+other work on the machine counts little. Images are found through AELAB_DATA.
+"""
+
+import argparse
+import contextlib
+import io
+import logging
+import os
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from pythae import models
+from pythae.data.datasets import BaseDataset
+from pythae.models.base.base_utils import ModelOutput
+from pythae.models.nn import BaseDecoder, BaseEncoder
+from pythae.trainers import BaseTrainer, BaseTrainerConfig
+from torch import Tensor, nn
+
+from aecore import training
+from aecore.analysis.reconstruction import mse
+from aecore.config import DataConfig, RunConfig, parse
+from aecore.data import Split, facts, load, to_image
+from aecore.models import Autoencoder
+from aecore.models.bottlenecks import EnterGaussian
+from aecore.models.divergences import IMQ_SCALES
+from aecore.models.quantised import EnterVq
+from aecore.runs import Lab
+
+SHAPE, LATENT, RATE, COMMITMENT = (1, 28, 28), 16, 1e-3, 0.25
+BACKBONE = {"kind": "conv", "channels": [16, 32], "kernel": 4, "stride": 2, "padding": 1, "output": "sigmoid"}
+PARTS: dict[str, dict[str, Any]] = {
+    "ae": {"bottleneck": {"kind": "vector"}, "objective": {"kind": "reconstruction"}},
+    "vae": {"bottleneck": {"kind": "gaussian"}, "objective": {"kind": "elbo", "loss": "bce"}},
+    # pythae sums over pixels and takes the mean over a vector: the same weight in our mean over pixels
+    "vq_vae": {
+        "bottleneck": {"kind": "vq", "dimension": LATENT, "commitment": COMMITMENT / 784, "restart": 0},
+        "objective": {"kind": "reconstruction"},
+    },
+    "wae_mmd": {"bottleneck": {"kind": "vector"}, "objective": {"kind": "wae", "weight": 10}},
+}
+
+
+class Encoder(BaseEncoder):
+    """Our layers under pythae's name."""
+
+    def __init__(self, model: Autoencoder):
+        super().__init__()
+        self.layers, self.bottleneck = model.encoder.layers, model.encoder.bottleneck
+        if isinstance(self.bottleneck, EnterVq):
+            self.bottleneck = self.bottleneck.project
+
+    def forward(self, x: Tensor) -> ModelOutput:
+        features = self.layers(x)
+        if isinstance(self.bottleneck, EnterGaussian):
+            mu, log_var = self.bottleneck.posterior(features)
+            return ModelOutput(embedding=mu, log_covariance=log_var)
+        return ModelOutput(embedding=self.bottleneck(features))
+
+
+class Decoder(BaseDecoder):
+    def __init__(self, model: Autoencoder):
+        super().__init__()
+        self.decoder: nn.Module = model.decoder
+
+    def forward(self, z: Tensor) -> ModelOutput:
+        return ModelOutput(reconstruction=self.decoder(z))
+
+
+def configured(name: str, steps: int, batch: int) -> RunConfig:
+    train = {"batch_size": batch, "epochs": 1, "max_steps": steps, "learning_rate": RATE, "device": "cpu", "seed": 1}
+    return parse({"data": {"name": "mnist"}, "model": {"backbone": BACKBONE, **PARTS[name]}, "training": train})
+
+
+def ours(config: RunConfig, train: Split, test: np.ndarray) -> tuple[float, float]:
+    """Test error and seconds."""
+    known, few = facts(config.data, []), train.images[:100]
+    labels = torch.zeros(len(train.images), dtype=torch.int64)
+    data = training.Data(
+        torch.from_numpy(train.images), labels, torch.from_numpy(few), labels[:100], np.arange(100), "val", known
+    )
+    state = training.start(config, known, 1)
+    begin = time.process_time()
+    for _ in training.train(state, data, config):
+        pass
+    seconds = time.process_time() - begin
+    return error(state.model.eval(), lambda x: state.model.decode(state.model.encode(x)), test), seconds
+
+
+def theirs(name: str, config: RunConfig, train: Split, test: np.ndarray) -> tuple[float, float]:
+    """The same of pythae, from the weights that ours begins with."""
+    start = training.start(config, facts(config.data, []), 1).model
+    model = of_pythae(name, Encoder(start), Decoder(start))
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+        setting = BaseTrainerConfig(
+            output_dir=folder,
+            num_epochs=1,
+            per_device_train_batch_size=config.training.batch_size,
+            learning_rate=RATE,
+            optimizer_cls="Adam",
+            no_cuda=True,
+        )
+        images = torch.from_numpy(train.images).float() / 255
+        trainer = BaseTrainer(model, BaseDataset(images, torch.zeros(len(images))), training_config=setting)
+        begin = time.process_time()
+        trainer.train()
+        seconds = time.process_time() - begin
+    return error(model.eval(), lambda x: rebuilt(model, x), test), seconds
+
+
+def of_pythae(name: str, encoder: Encoder, decoder: Decoder) -> Any:
+    shape = {"input_dim": SHAPE, "latent_dim": LATENT}
+    configs = {
+        "ae": lambda: models.AE(models.AEConfig(**shape), encoder, decoder),
+        "vae": lambda: models.VAE(models.VAEConfig(**shape, reconstruction_loss="bce"), encoder, decoder),
+        "vq_vae": lambda: models.VQVAE(
+            models.VQVAEConfig(**shape, num_embeddings=512, use_ema=True, commitment_loss_factor=COMMITMENT),
+            encoder,
+            decoder,
+        ),
+        "wae_mmd": lambda: models.WAE_MMD(
+            models.WAE_MMD_Config(**shape, reg_weight=10.0, scales=list(IMQ_SCALES)), encoder, decoder
+        ),
+    }
+    return configs[name]()
+
+
+def rebuilt(model: Any, x: Tensor) -> Tensor:
+    """Without noise."""
+    z = model.encoder(x).embedding
+    if isinstance(model, models.VQVAE):
+        z = model.quantizer(z.permute(0, 2, 3, 1)).quantized_vector
+    reconstruction: Tensor = model.decoder(z).reconstruction
+    return reconstruction
+
+
+def error(model: nn.Module, reconstruct: Any, test: np.ndarray) -> float:
+    with torch.inference_mode():
+        parts = [reconstruct(torch.from_numpy(part).float() / 255) for part in np.array_split(test, 40)]
+    return float(mse(test, to_image(torch.cat(parts), (0, 1)).numpy()).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--only", nargs="+", default=list(PARTS), choices=list(PARTS))
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)  # pythae prints its settings
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    roots = Lab.open().data_roots
+    data = DataConfig(name="mnist")
+    train, test = load(data, "train", roots), load(data, "test", roots).images
+    chosen = train.take(np.random.default_rng(0).permutation(len(train.labels))[: options.steps * options.batch])
+    print(f"{options.steps} steps of {options.batch}, torch {torch.__version__}, one thread")
+    print(f"{'model':10}{'our MSE':>10}{'pythae MSE':>12}{'our s':>9}{'pythae s':>10}{'times as fast':>15}")
+    for name in options.only:
+        config = configured(name, options.steps, options.batch)
+        a, b = ours(config, chosen, test), theirs(name, config, chosen, test)
+        print(f"{name:10}{a[0]:>10.5f}{b[0]:>12.5f}{a[1]:>9.1f}{b[1]:>10.1f}{b[1] / a[1]:>15.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

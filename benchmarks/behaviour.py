@@ -1,0 +1,152 @@
+"""What models are said to do, measured on real trainings, with a picture each in docs/pictures.
+
+    python -m benchmarks.behaviour samples     new digits of a variational autoencoder with 16 code units
+    python -m benchmarks.behaviour factors     a beta-TC-VAE and a plain autoencoder on shapes: does a unit stand for a factor?
+    python -m benchmarks.behaviour swap        ellipses decoded as hearts and back: what is exchanged, what is kept
+
+Trained on the CPU, on one thread, for minutes. MNIST is found through AELAB_DATA.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.neighbors import KNeighborsClassifier
+
+from aecore import training
+from aecore.analysis.disentanglement import Known, disentanglement
+from aecore.analysis.generation import agreement
+from aecore.analysis.latent import decode, encode
+from aecore.config import Facts, RunConfig, override, preset
+from aecore.data import choose, load, of_classes, to_image
+from aecore.models import Autoencoder
+from aecore.runs import Lab
+
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+SMALL = ["data.size=16", "model.backbone.channels=16,32", "model.backbone.hidden=128", "training.learning_rate=0.003"]
+SAMPLES = [
+    "model.bottleneck.latent_dim=16",
+    "model.objective.beta=3",
+    "training.epochs=8",
+    "training.learning_rate=0.002",
+]
+TC = [*SMALL, "training.epochs=12", "training.batch_size=128", "model.objective.beta=3"]
+PLAIN = [*TC[:-1], "model.bottleneck.kind=vector", "model.objective.kind=reconstruction", "model.objective.loss=bce"]
+SWAP = [*SMALL, "training.epochs=8"]
+
+
+def configured(name: str, changes: list[str]) -> RunConfig:
+    return override(preset(name).config, [*changes, "training.device=cpu"])
+
+
+def trained(config: RunConfig) -> Autoencoder:
+    data = training.prepare(config, Lab.open().data_roots, torch.device("cpu"))
+    state = training.start(config, data.facts, 1)
+    for _ in training.train(state, data, config):
+        pass
+    return state.model.eval()
+
+
+def facts_of(config: RunConfig) -> Facts:
+    from aecore.data import facts
+
+    return facts(config.data, Lab.open().data_roots)
+
+
+def samples(model: Autoencoder, config: RunConfig) -> None:
+    """How many of 500 new images, and of 1,000 real ones, have 4 of 5 nearest training images of one label."""
+    roots, facts = Lab.open().data_roots, facts_of(config)
+    train, test = load(config.data, "train", roots), load(config.data, "test", roots)
+    with model.evaluating():
+        new = to_image(model.sample(500, torch.Generator().manual_seed(0)), facts.value_range).numpy()
+    shares = [agreement(images, train.images, train.labels).mean() for images in (new, test.images[:1000])]
+    print(
+        f"4 of the 5 nearest training images agree: {shares[0]:.1%} of new images, {shares[1]:.1%} of real test images"
+    )
+    keep(new[:80].reshape(5, 16, *facts.shape), "prior-samples", 2)
+
+
+def factors(model: Autoencoder, config: RunConfig, name: str) -> None:
+    """The scores, and a traversal: a row a unit, from -2 to 2, the others as they are for one image."""
+    roots, facts = Lab.open().data_roots, facts_of(config)
+    train, test = (load(config.data, split, roots) for split in ("train", "test"))  # type: ignore[arg-type]
+    known = [Known(encode(model, part.images, facts), {**part.factors, "shape": part.labels}) for part in (train, test)]
+    found = disentanglement(*known)
+    print(name, {key: round(value, 3) for key, value in found.items() if key not in ("factors", "n")})
+    print(name, {key: (round(one["mig"], 3), one["unit"]) for key, one in found["factors"].items()})
+    codes = known[1].codes
+    steps = np.linspace(-2, 2, 9)[:, None] * codes.std(0) + codes.mean(0)  # (9, D)
+    rows = np.repeat(codes[0][None, None], len(steps), 1).repeat(codes.shape[1], 0)  # (D, 9, D)
+    for unit in range(codes.shape[1]):
+        rows[unit, :, unit] = steps[:, unit]
+    pictures = decode(model, rows.reshape(-1, codes.shape[1]), facts).reshape(*rows.shape[:2], *facts.shape)
+    keep(pictures, f"traversal-{name}", 3)
+
+
+def swap(model: Autoencoder, config: RunConfig) -> None:
+    """Codes of one shape decoded as the other: does it look like the other, and where is it, how large, of what colour?"""
+    roots, facts = Lab.open().data_roots, facts_of(config)
+    train = choose(load(config.data, "train", roots), config.training)
+    test = of_classes(load(config.data, "test", roots), config.training)
+    first, second = np.unique(test.labels)
+    other = np.where(test.labels == first, second, first)
+    exchanged = decode(model, encode(model, test.images, facts), facts, other)
+    style = KNeighborsClassifier(5).fit(train.images.reshape(len(train.images), -1), train.labels)
+    told = style.predict(exchanged.reshape(len(exchanged), -1))
+    print(f"looks like the other shape: {np.mean(told == other):.1%}, like its own: {np.mean(told == test.labels):.1%}")
+    for name, before, after in zip(
+        ("x, pixels", "y, pixels", "area, pixels", "hue, degrees"), pose(test.images), pose(exchanged), strict=True
+    ):
+        off = after - before
+        off = (off + 180) % 360 - 180 if name.startswith("hue") else off - off.mean()
+        spread = np.std(before) if not name.startswith("hue") else 360 / np.sqrt(12)
+        print(
+            f"{name}: off by {np.sqrt(np.mean(off**2)):.2f} (root mean square), over images it varies by {spread:.2f}"
+        )
+    keep(np.stack([test.images[:16], exchanged[:16]]), "swap", 3)
+
+
+def pose(images: np.ndarray) -> list[np.ndarray]:
+    """Middle (x, y), area and hue (N,) each of coloured shapes (N, 3, H, W) on black."""
+    pixels = images.astype(float)
+    light = pixels.max(1)  # (N, H, W)
+    total = np.maximum(light.sum((1, 2)), 1e-9)
+    at = np.arange(images.shape[-1])
+    red, green, blue = (pixels[:, channel].sum((1, 2)) for channel in range(3))
+    hue = np.degrees(np.arctan2(np.sqrt(3) * (green - blue), 2 * red - green - blue))
+    return [(light.sum(1) * at).sum(1) / total, (light.sum(2) * at).sum(1) / total, total / 255, hue]
+
+
+def keep(pictures: np.ndarray, name: str, scale: int) -> None:
+    """Rows of pictures (rows, columns, C, H, W), enlarged without smoothing."""
+    rows, columns, channels, height, width = pictures.shape
+    wall = pictures.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
+    image = Image.fromarray(wall[:, :, 0] if channels == 1 else wall)
+    image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST).save(PICTURES / f"{name}.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["samples", "factors", "swap"])
+    torch.set_num_threads(1)
+    what: str = parser.parse_args().what
+    cases: dict[str, list[tuple[str, list[str], Any]]] = {
+        "samples": [("vae-2", SAMPLES, samples)],
+        "factors": [
+            ("beta-tc-vae", TC, lambda model, config: factors(model, config, "beta-tc-vae")),
+            ("beta-tc-vae", PLAIN, lambda model, config: factors(model, config, "plain")),
+        ],
+        "swap": [("swap", SWAP, swap)],
+    }
+    for name, changes, measure in cases[what]:
+        config = configured(name, changes)
+        print("python -m aecore train --preset", name, *(f"--set {change}" for change in changes), file=sys.stderr)
+        measure(trained(config), config)
+
+
+if __name__ == "__main__":
+    main()
