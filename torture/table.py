@@ -67,6 +67,7 @@ def versions() -> dict[str, str]:
         "sqlite": database.sqlite.sqlite_version,
         "kernel": platform.release(),
         "cores": str(os.cpu_count()),
+        "load": f"{os.getloadavg()[2]:.0f}",  # of the last quarter of an hour: what else the machine did
     }
 
 
@@ -88,6 +89,6 @@ def _line(name: str, measure: Measure, row: dict[str, Any] | None) -> str:
 
 
 def _note(name: str, row: dict[str, Any]) -> str:
-    setting = ", ".join(f"{key} {row[key]}" for key in ("python", "torch", "sqlite", "kernel", "cores"))
+    setting = ", ".join(f"{key} {row[key]}" for key in versions() if key in row)
     command = f"python -m torture {name} --rounds {row['rounds']} --seed {row['seed']}"
     return f"\n## {name}\n\n{row['sentence']}\n\n`{command}`, {row['when']}: {setting}.\n"

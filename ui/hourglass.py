@@ -92,7 +92,7 @@ def boxes(found: Sequence[Stage]) -> list[Box]:
 def _box(stage: Stage, x: float, step: float, units: float, side: float) -> Box:
     if len(stage.shape) != 3:
         size = prod(stage.shape)
-        return Box(stage, x, 16 + (TALLEST - 30) * log2(size) / units, min(20.0, 0.42 * step), 0)
+        return Box(stage, x, 16 + (TALLEST - 30) * min(1, log2(size) / units), min(20.0, 0.42 * step), 0)
     channels, height, width = stage.shape
     tall = 14 + (TALLEST - 44) * log2(height + 1) / log2(2**side + 1)
     thick = min(4 + 2.6 * log2(channels), 0.42 * step)

@@ -1,6 +1,6 @@
 // A run at one moment: its points, which glide from sample to sample, the error of each class, and the best and worst images.
 // Listens for the moment that the slider says, and reads api/moment and api/extremes for it.
-const GLIDE = 220, RADII = 3, UNIT = 1000, TILES = [34, 92], ACROSS = 4;
+const GLIDE = 220, RADII = 2.7, UNIT = 1000;
 const views = new WeakMap();
 
 export default function (component) {
@@ -172,6 +172,7 @@ class View {
       const wide = strip.naturalWidth / extremes.length, high = strip.naturalHeight / 2;
       this.images.replaceChildren(...Object.entries(KINDS).map(([kind, title]) => {
         const group = element("div", "kind");
+        group.style.setProperty("--across", this.across()[0]);
         element("b", "", group).textContent = title;
         extremes.forEach((one, at) => { if (one.kind === kind) group.append(this.tile(strip, one, at, wide, high)); });
         return group;
@@ -186,9 +187,15 @@ class View {
     strip.src = address(key);
   }
 
+  // How many tiles stand side by side in a third of the room, and how wide they may be: four in a row, or two above two.
+  across() {
+    const third = (this.images.clientWidth - 32) / 3, count = third < 300 ? 2 : 4;
+    return [count, Math.min(count === 2 ? 60 : 92, (third - 12) / count)];
+  }
+
   tile(strip, one, at, wide, high) {
     const figure = element("figure"), canvas = element("canvas", "", figure), ratio = window.devicePixelRatio || 1;
-    const third = (this.images.clientWidth - 60) / 3, room = Math.min(TILES[1], Math.max(TILES[0], (third - 20) / ACROSS)) * ratio, scale = wide > room ? room / wide : Math.floor(room / wide);
+    const room = this.across()[1] * ratio, scale = wide > room ? room / wide : Math.floor(room / wide);
     const [w, h] = [Math.round(wide * scale), Math.round(high * scale)], gap = Math.round(3 * ratio);
     Object.assign(canvas, { width: w, height: 2 * h + gap });
     Object.assign(canvas.style, { width: `${w / ratio}px`, height: `${(2 * h + gap) / ratio}px` });
