@@ -8,8 +8,8 @@ from ui.frame import empty, header, problem
 from ui.lab import lab
 from ui.latent_below import below
 from ui.latent_making import choose_colour, choose_map, offer
-from ui.latent_map import latent_map, reading, scatter_3d, trust_said
-from ui.latent_panel import STYLE, panel
+from ui.latent_map import reading, scatter_3d, trust_said
+from ui.latent_panel import STYLE, map_and_panel
 from ui.latent_points import View, cloud
 from ui.latent_view import (
     FILM,
@@ -62,11 +62,7 @@ def explore(row: RunRow, view: View) -> None:
         if view.dims == 3:
             st.plotly_chart(scatter_3d(view), key="latent-3d")
         else:
-            left, right = st.columns([2.3, 1], gap="medium")
-            with left:
-                chosen = latent_map(view)
-            with right:
-                panel(view, chosen)
+            map_and_panel(view)
         st.caption(f"{reading(view)} {trust_said(view)}")
         if view.step is None:
             below(view)

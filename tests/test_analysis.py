@@ -296,3 +296,15 @@ def test_strange_images_are_told_by_their_errors():
     found = anomalies.detection(errors, np.array([False, True, False, True]))
     assert found["auroc"] == 0.75  # three of the four pairs stand right
     assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_neighbours_agree_on_an_image_of_one_class_and_not_on_one_between_two():
+    real = np.concatenate([np.zeros((5, 1, 2, 2), np.uint8), np.full((5, 1, 2, 2), 200, np.uint8)])
+    real[:, 0, 0, 0] += np.tile(np.arange(5, dtype=np.uint8), 2)  # so that none is as near as another
+    labels = np.repeat([3, 7], 5)
+    between = np.full((1, 1, 2, 2), 101, np.uint8)
+    images = np.concatenate([real[[0, 9]], between])
+    labels[[0, 1, 5, 6]] = [3, 7, 7, 3]  # three of five at most for what lies at one side
+    assert generation.agreement(images, real, np.repeat([3, 7], 5)).tolist()[:2] == [True, True]
+    assert generation.agreement(images, real, np.tile([3, 7], 5)).tolist() == [False, False, False]
+    assert generation.agreement(images[:1], real, labels, needed=4).tolist() == [True]

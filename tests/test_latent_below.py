@@ -1,9 +1,11 @@
 """What stands below the latent map: traversals, ways between images, new images, how good the code is, and another model."""
 
+import io
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -13,6 +15,7 @@ from aecore.analysis import generation
 from aecore.analysis.alignment import laid_over
 from aecore.analysis.neighbours import kept_neighbours
 from aecore.analysis.quality_words import FIGURES
+from aecore.data import DataError
 from tests.browser import chromium, dashboard, keep, settle
 from tests.conftest import TrainedRun, TwoRuns
 from tests.test_api_latent import unpack
@@ -21,7 +24,7 @@ from tests.test_projections import copy
 from tests.test_ui_latent import Open, box, latent, text
 from ui import latent_below, latent_pair, latent_points, latent_quality, latent_samples, latent_selection
 from ui.api.latent import ROUTES
-from ui.lab import latest_stamp
+from ui.lab import latest_stamp, split
 from ui.latent_points import View
 
 __all__ = ["copy", "here", "latent"]
@@ -195,3 +198,48 @@ def test_in_a_browser_the_linked_pair_shares_a_selection_and_glides(pair_lab: Tw
             "(root, before) => new Promise((done) => { const look = () => root.latentMap.points.x[0] !== before ? done() : setTimeout(look, 50); look(); })",
             before,
         )
+
+
+def test_ones_own_image_lands_in_the_map_beside_its_nearest(latent: Open, here: TrainedRun) -> None:
+    image = split(here.folder.config().data.model_dump_json(), "test").images[30, 0]
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, "PNG")
+    test = latent(here.lab, run=here.id, split="test")
+    test.file_uploader(key="latent-own").upload("mine.png", content.getvalue()).run()
+    assert not test.exception
+    said = text(test)
+    assert "Your image" in said
+    assert "/test/30.png" in said.split("<figure>")[1], "it is its own nearest"
+    test.file_uploader(key="latent-own").upload("mine.png", b"no image").run()
+    assert "mine.png cannot be read as an image." in text(test)
+    assert test.get("bidi_component")
+
+
+def test_the_plane_of_a_code_of_two_numbers_is_drawn_all_over(latent: Open, here: TrainedRun) -> None:
+    assert '<img class="latent-grid"' in text(latent(here.lab, run=here.id, split="test"))
+
+
+def test_a_run_whose_images_are_gone_still_shows_its_map(
+    latent: Open, here: TrainedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise DataError("The data set is not there any more.")
+
+    monkeypatch.setattr("ui.latent_samples.split", gone)
+    test = latent(here.lab, run=here.id, split="test", below="samples")
+    assert test.get("bidi_component")
+    assert "The data set is not there any more." in text(test)
+
+
+def test_no_labels_equal_codes_and_very_long_ones_have_a_map(latent: Open, here: TrainedRun) -> None:
+    kept = here.folder.analysis("test") or {}
+    strange = (
+        {"labels": np.full(297, -1)},
+        {"codes": np.ones_like(kept["codes"])},
+        {"codes": np.random.default_rng(0).random((297, 2048), np.float32)},
+    )
+    for change in strange:
+        here.folder.write_analysis({"test": kept | change}, {})
+        test = latent(here.lab, run=here.id, split="test", below="quality")
+        assert test.get("bidi_component")
+        assert not test.error

@@ -13,6 +13,7 @@ from ui.latent_panel import class_names, name
 from ui.latent_points import View
 from ui.latent_selection import kept
 from ui.latent_view import bound
+from ui.pictures import data_url, wall
 
 SECTIONS = {
     "traverse": "What each number does",
@@ -21,7 +22,7 @@ SECTIONS = {
     "quality": "How good is the code",
     "pair": "Beside another model",
 }
-ROWS, STEPS, LOOKED = 10, 9, 64
+ROWS, STEPS, LOOKED, GRID = 10, 9, 64, 14
 """Rows and columns of the traversals, and numbers of the code among which those that change most are looked for."""
 WAYS = {"straight": "Straight", "spherical": "Spherical", "data": "Along the data"}
 
@@ -53,6 +54,8 @@ def traversals(view: View) -> None:
         f"Each row changes one number of the code and leaves the others, at nine quantiles of the data, from {said}. "
         "The rows that change the picture most come first."
     )
+    if latent_points.codes(view).shape[1] == 2:
+        manifold(view)
     with st.spinner("Decoding …"):
         order, values, frames, change = _traversals(
             view._replace(n=None, colour="label", only="", map=""), latent_points.stamp(view), weights_of(view), start
@@ -66,6 +69,20 @@ def traversals(view: View) -> None:
     st.html(f'<table class="latent-walks">{"".join(parts)}</table>')
     with st.expander("Set the numbers yourself"):
         by_hand(view, order, start)
+
+
+def manifold(view: View) -> None:
+    """What the decoder draws all over a code of two numbers: a grid at the quantiles of the data, the second number upwards."""
+    codes = latent_points.codes(view)
+    first, second = walks.quantiles(codes[:20_000], GRID).T
+    across, up = np.meshgrid(first, second[::-1])
+    images = latent_walk.decode(view, np.stack([across.ravel(), up.ravel()], axis=1))
+    address = data_url(wall(images.reshape(GRID, GRID, *images.shape[1:]), max(1, 56 // images.shape[-1])))
+    with st.expander("All over the plane", expanded=True):
+        st.html(f'<img class="latent-grid" src="{address}" alt="A grid of decoded pictures">')
+        st.caption(
+            f"Every picture is a place: {GRID} x {GRID} of them, at the quantiles of the data, number 1 to the right, number 2 upwards."
+        )
 
 
 @lru_cache(maxsize=32)

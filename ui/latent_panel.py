@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from ui import latent_out, latent_places, latent_points, latent_walk
+from ui import latent_out, latent_own, latent_places, latent_points, latent_walk
+from ui.frame import problem
 from ui.lab import lab
-from ui.latent_map import GREY, Chosen, decode_address, picture_address, weights_of
+from ui.latent_map import GREY, Chosen, decode_address, latent_map, picture_address, weights_of
 from ui.latent_points import View
 from ui.latent_selection import address, keep, kept
 from ui.palette import label_colour
@@ -24,11 +25,28 @@ HINTS = (
 )
 
 
+def map_and_panel(view: View) -> None:
+    """The map of two dimensions, and beside it what was chosen in it."""
+    left, right = st.columns([2.3, 1], gap="medium")
+    with left:
+        chosen = latent_map(view, latent_own.marks(view))
+    with right:
+        panel(view, chosen)
+
+
 def panel(view: View, chosen: Chosen) -> None:
     """The selection and the pinned places; where there is neither, what can be done in the map."""
     weights, indices = weights_of(view), kept(view.run, view.split, chosen.selection)
     with st.container(key="latent-panel", gap="small"):
-        find(view)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            find(view)
+            if weights:
+                latent_own.upload()
+        if weights:
+            try:
+                latent_own.show(view)
+            except ValueError as error:
+                problem(error)
         if len(indices):
             gallery(view, indices, weights)
         if len(indices) == 1:
