@@ -79,7 +79,16 @@ class LastState(nn.Module):
 
 
 class Lstm(nn.LSTM):
-    """(B, T, F) -> the states after each step (B, T, directions * units). Hochreiter & Schmidhuber 1997."""
+    """(B, T, F) -> the states after each step (B, T, directions * units). Hochreiter & Schmidhuber 1997.
+
+    Begins with its forget gates open (Jozefowicz et al. 2015), so that the first row is still known after the last.
+    """
+
+    def reset_parameters(self) -> None:
+        _begin(self, gates=4)
+        for name, bias in self.named_parameters():
+            if name.startswith("bias_ih"):
+                nn.init.ones_(bias[self.hidden_size : 2 * self.hidden_size])
 
     def forward(self, x: Tensor, hx: Any = None) -> Any:  # type: ignore[override]
         if x.is_meta:
@@ -91,11 +100,31 @@ class Lstm(nn.LSTM):
 class Gru(nn.GRU):
     """(B, T, F) -> the states after each step (B, T, directions * units). Cho et al. 2014."""
 
+    def reset_parameters(self) -> None:
+        _begin(self, gates=3)
+
     def forward(self, x: Tensor, hx: Any = None) -> Any:  # type: ignore[override]
         if x.is_meta:
             return _states(self, x)
         with _kernels():
             return super().forward(x, hx)[0]
+
+
+@torch.no_grad()
+def _begin(layer: nn.RNNBase, gates: int) -> None:
+    """Orthogonal from state to state (Saxe et al. 2014), Xavier from input to state, each gate by itself, and no bias.
+
+    With PyTorch's own start the autoencoder stays at the mean image for many hundred steps (docs/LOG.md).
+    """
+    for name, parameter in layer.named_parameters():
+        if parameter.is_meta:
+            continue  # only shapes are asked for
+        if name.startswith("bias"):
+            nn.init.zeros_(parameter)
+            continue
+        draw = nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_
+        for gate in parameter.chunk(gates):
+            draw(gate)
 
 
 def _kernels() -> AbstractContextManager[None]:
