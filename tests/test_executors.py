@@ -376,7 +376,7 @@ def test_what_was_handed_over_is_found_by_its_name_and_what_slurm_refuses_has_fa
     assert job_of(lab, run_id).engine_ref == ref
     assert job_of(lab, run_id).reason == "Waits: in Slurm as number 1: it is held."
     engine.cluster.call("scancel", ref.split(":")[1])
-    until(lambda: supervisor.tick() and run(lab, run_id).state == "cancelled", "the supervisor to see it")
+    until(lambda: (supervisor.tick(), run(lab, run_id).state)[1] == "cancelled", "the supervisor to see it")
     assert run(lab, run_id).reason == "It was cancelled in Slurm, outside the lab."
     refused = engine.lab(lab, slurm={"partition": "nowhere"})
     steer.resume(lab, run_id, "ada")
