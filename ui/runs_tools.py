@@ -11,8 +11,8 @@ from aecore.runs.values import Values, names, values
 from ui.lab import lab
 from ui.remembered import recall, remember
 
-STANDARD = ("state", "name", "owner", "data", "model", "code", "progress", "loss", "starts", "ends", "tags")
-OTHERS = ("speed", "note", "device", "epoch", "id")
+STANDARD = ("state", "name", "owner", "data", "model", "code", "progress", "loss", "speed", "starts", "ends", "tags")
+OTHERS = ("note", "device", "epoch", "id")
 HELP = """Words are looked for in name, id, data, owner, tags and note. A field is compared by `=`, `!=`, `<`, `<=`, `>`, `>=`
 or `~` (contains), and named by its path or the end of it. Examples:
 
