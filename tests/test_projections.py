@@ -38,7 +38,7 @@ def clouds(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def copy(trained_run: TrainedRun, tmp_path: Path) -> Iterator[TrainedRun]:
-    shutil.copytree(trained_run.lab.path, tmp_path / "lab", ignore=shutil.ignore_patterns("*.lock"))
+    shutil.copytree(trained_run.lab.path, tmp_path / "lab", ignore=shutil.ignore_patterns("locks", "*.lock"))
     lab = Lab.open(tmp_path / "lab")
     yield TrainedRun(lab, trained_run.id, lab.run(trained_run.id))
     close(lab)

@@ -1,7 +1,7 @@
 """The Runs page in a real browser: one slider moves everything, a reload keeps the state, a filter, several runs at once."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -14,7 +14,7 @@ from tests.conftest import close, tiny
 
 LAPTOP, PROJECTOR = {"width": 1280, "height": 720}, {"width": 1920, "height": 1080}
 MARKUP = "<b>bold</b> *x* $y$"
-PATIENCE = 60_000
+PATIENCE = 120_000
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,16 @@ def expect_step(page: Page, step: int) -> None:
     expect(page.locator("[class*=st-key-moment-] .images .inside")).to_have_attribute(
         "data-step", text, timeout=PATIENCE
     )
-    assert set(shown_steps(page).values()) == {text}
+    comes_true(page, lambda: set(shown_steps(page).values()) == {text})
+
+
+def comes_true(page: Page, condition: Callable[[], bool]) -> None:
+    """Wait for what the page's script, or another of its components, does a moment later."""
+    for _ in range(PATIENCE // 100):
+        if condition():
+            return
+        page.wait_for_timeout(100)
+    assert condition()
 
 
 def slider(page: Page):  # type: ignore[no-untyped-def]
@@ -189,8 +198,9 @@ def test_several_runs_are_ticked_tagged_and_archived_at_once(page: Page, trained
     page.locator(".st-key-bulk-tag button").click()
     page.get_by_role("textbox", name="Add tags").fill("demo, <i>x</i>")
     page.get_by_role("button", name="Apply").click()
+    wanted = [(), ("demo", "<i>x</i>"), ("demo", "<i>x</i>")]
+    comes_true(page, lambda: [run(trained, run_id).tags for run_id in ids] == wanted)
     expect(page.get_by_text("2 ticked")).to_be_visible(timeout=PATIENCE)
-    assert [run(trained, run_id).tags for run_id in ids] == [(), ("demo", "<i>x</i>"), ("demo", "<i>x</i>")]
     page.keyboard.press("Escape")  # else the first click only closes the box of tags
     expect(page.get_by_role("textbox", name="Add tags")).to_be_hidden(timeout=PATIENCE)
     page.locator(".st-key-bulk-archive button").click()

@@ -43,7 +43,7 @@ def latent(monkeypatch: pytest.MonkeyPatch) -> Open:
 @pytest.fixture
 def copy(trained_run: TrainedRun, tmp_path: Path) -> Iterator[TrainedRun]:
     """The trained run in a lab of the test's own, to take things away from."""
-    shutil.copytree(trained_run.lab.path, tmp_path / "lab", ignore=shutil.ignore_patterns("*.lock"))
+    shutil.copytree(trained_run.lab.path, tmp_path / "lab", ignore=shutil.ignore_patterns("locks", "*.lock"))
     lab = Lab.open(tmp_path / "lab")
     yield TrainedRun(lab, trained_run.id, lab.run(trained_run.id))
     close(lab)

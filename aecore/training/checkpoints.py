@@ -57,7 +57,8 @@ def restore(path: Path, config: RunConfig) -> TrainState:
         ConfigError: where the engine's device is not there any more, or the checkpoint is of another model.
     """
     kept = _read_state(path)
-    engine: Engine = {"engine": "eager"} | kept["engine"]  # what there was before there were others
+    engine: Engine = kept["engine"]
+    engine.setdefault("engine", "eager")  # what there was before there were others
     facts = _facts(kept["facts"])
     model = load_model(path, config.model, facts)
     if config.training.exact:
