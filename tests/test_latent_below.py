@@ -225,6 +225,7 @@ def test_a_run_whose_images_are_gone_still_shows_its_map(
     def gone(*_: object) -> None:
         raise DataError("The data set is not there any more.")
 
+    latent_samples._made.cache_clear()  # what an earlier test drew from the run of this name
     monkeypatch.setattr("ui.latent_samples.split", gone)
     test = latent(here.lab, run=here.id, split="test", below="samples")
     assert test.get("bidi_component")
