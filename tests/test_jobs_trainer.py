@@ -314,7 +314,7 @@ def test_who_is_told_to_leave_while_it_imports_leaves_at_once(lab: Lab, monkeypa
     run_id = queue.submit(lab, tiny(), "ada")
     stop, job_id = Stop(), queue.jobs(lab, run_id)[0].id
     move(lab, job_id, "starting", by="supervisor")
-    monkeypatch.setattr(trainer, "kinds", lambda: stop._set())
+    monkeypatch.setattr(trainer, "task_of", lambda kind: stop._set())
     assert trainer.work_on(lab, job_id, stop, 1) == endings.LEFT
     row = run(lab, run_id)
     assert (row.state, row.reason) == (

@@ -33,7 +33,7 @@ def train_here(
     """
     if config.training.processes > 1:
         raise LabError(f"training.processes is {config.training.processes}: several train in the queue only (submit).")
-    trainer.kinds()  # imports torch: a Ctrl-C until here leaves no run behind
+    trainer.task_of("train")  # imports torch: a Ctrl-C until here leaves no run behind
     run_id = queue.submit(lab, config, owner, engine=ENGINE)
     began(run_id)
     with _interruptible() as stop:

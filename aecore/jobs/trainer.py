@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,14 @@ ROOM = 256 * 1024
 """Bytes set aside in the run's folder, given back when the disk is full: the last words need room too."""
 
 
-def kinds() -> dict[str, Callable[[Work], None]]:
-    """What each kind of job does. Imports torch."""
-    from aecore.jobs.analyse import analyse
-    from aecore.jobs.project import project
-    from aecore.jobs.train import train
+KINDS = ("train", "analyse", "project")
 
-    return {"train": train, "analyse": analyse, "project": project}
+
+def task_of(kind: str) -> Callable[[Work], None]:
+    """What a kind of job does: the function of that name in the module of that name. Imports torch, and no other kind's needs."""
+    assert kind in KINDS, kind
+    task: Callable[[Work], None] = getattr(import_module(f"aecore.jobs.{kind}"), kind)
+    return task
 
 
 def perform(work: Work) -> int:
@@ -43,7 +45,7 @@ def perform(work: Work) -> int:
     try:
         _set_aside(room)
         with work.stop.at_once(work.job.checkpoint_step or 0):
-            task = kinds()[work.job.kind]
+            task = task_of(work.job.kind)
         task(work)
         return endings.COMPLETED
     except states.Fenced as error:
@@ -169,7 +171,8 @@ def _in_a_gentle_thread(task: Callable[[], object]) -> None:
 
 def prepare(lab: Lab) -> None:
     """Import everything that a job needs, and do once what is slow the first time. It opens no GPU."""
-    kinds()
+    for kind in KINDS:
+        task_of(kind)
     from aecore.jobs.rehearsal import rehearse
 
     rehearse(lab)
