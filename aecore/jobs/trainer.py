@@ -171,7 +171,7 @@ def _in_a_gentle_thread(task: Callable[[], object]) -> None:
 
 def prepare(lab: Lab) -> None:
     """Import everything that a job needs, and do once what is slow the first time. It opens no GPU."""
-    for kind in KINDS:
+    for kind in ("train", "analyse"):  # what follows a click; maps are asked for rarely
         task_of(kind)
     from aecore.jobs.rehearsal import rehearse
 
