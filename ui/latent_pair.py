@@ -18,7 +18,7 @@ from ui.latent_panel import class_names, name
 from ui.latent_points import Points, View
 from ui.latent_view import bound
 from ui.palette import STEPS
-from ui.pick import label
+from ui.pick import told_apart
 
 MOST, NEIGHBOURS = 5_000, 15
 """Images that are compared at most, a sample with each label in its share; and neighbours of each among them."""
@@ -52,7 +52,7 @@ def show(view: View) -> None:
                 st.selectbox(
                     "The other model",
                     list(mates),
-                    format_func=lambda run: label(mates[run]),
+                    format_func=told_apart(mates),
                     key=key,
                     on_change=changed,
                 )

@@ -1,6 +1,7 @@
 """Choosing runs. What is chosen stands in the URL, so that every view can be sent to a colleague."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
@@ -14,6 +15,16 @@ Keep = Callable[[RunRow], bool]
 def label(row: RunRow) -> str:
     """A run in one line: name, data, code size, owner, when."""
     return f"{row.name} · {row.dataset} · code {row.code_size} · {row.owner} · {when(row.created)}"
+
+
+def told_apart(rows: Mapping[str, RunRow]) -> Callable[[str], str]:
+    """What a box writes for a run id: its line, with the id behind it where two would read the same.
+
+    A box sends back what it wrote, so that of two equal lines only the first could be chosen.
+    """
+    lines = {name: label(row) for name, row in rows.items()}
+    count = Counter(lines.values())
+    return {name: line if count[line] == 1 else f"{line} · {name}" for name, line in lines.items()}.__getitem__
 
 
 def _offered(rows: Sequence[RunRow], keep: Keep | None, wanted: Sequence[str]) -> dict[str, RunRow]:
@@ -37,7 +48,7 @@ def pick_run(
     def chosen() -> None:
         st.query_params[key] = st.session_state[widget]
 
-    name = st.selectbox(title, list(found), format_func=lambda run: label(found[run]), key=widget, on_change=chosen)
+    name = st.selectbox(title, list(found), format_func=told_apart(found), key=widget, on_change=chosen)
     return found[name]
 
 
@@ -84,7 +95,5 @@ def _several(lab: Lab, rows: Sequence[RunRow], said: list[str]) -> tuple[list[Ru
     def chosen() -> None:
         st.query_params["runs"] = ",".join(st.session_state["pick-runs"])
 
-    names = st.multiselect(
-        "Runs", list(found), format_func=lambda run: label(found[run]), key="pick-runs", on_change=chosen
-    )
+    names = st.multiselect("Runs", list(found), format_func=told_apart(found), key="pick-runs", on_change=chosen)
     return [found[name] for name in names], [*said, *comparison.missing(lab, wanted, list(found.values()))]

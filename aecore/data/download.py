@@ -193,10 +193,18 @@ def _alone(lock: Path) -> Iterator[None]:
     while True:
         with lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if not lock.exists() or not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+            if not _still(lock, file.fileno()):
                 continue  # whoever held it took it away while we waited
             try:
                 yield
             finally:
                 lock.unlink()
             return
+
+
+def _still(path: Path, descriptor: int) -> bool:
+    """Whether this open file is what the path names."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
