@@ -92,7 +92,7 @@ def test_a_cluster_decides_for_itself(lab: Lab) -> None:
 
 def test_who_shares_a_gpu_may_have_to_wait_for_memory(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     card = Device("GPU", "cuda", 0, 10**9, None, "GPU-1")
-    monkeypatch.setattr("aecore.jobs.forecast.gpus", lambda: [card])
+    monkeypatch.setattr("aecore.jobs.speeds.gpus", lambda: [card])
     run = waits(lab, training__device="auto")
     assert "memory" not in forecast(lab, NOW)[run].why
     (lab.path / "settings.json").write_text(json.dumps({"runs_per_gpu": 2}))

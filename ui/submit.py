@@ -7,9 +7,9 @@ import streamlit as st
 
 from aecore.config import ConfigError, RunConfig, save_preset, writes
 from aecore.data import DataError
-from aecore.jobs import queue
+from aecore.jobs import announce, queue
 from aecore.runs.lab import Lab, LabError
-from ui import estimates, frame, start, sweep_form
+from ui import announcement, estimates, frame, start, sweep_form
 from ui.form import Form
 from ui.lab import who
 
@@ -34,6 +34,8 @@ def bar(form: Form, config: RunConfig | None, lab: Lab, known: estimates.Data) -
         st.html(f'<p class="field-problem" role="alert"><b>This cannot be queued yet.</b> {escape(reasons)}</p>')
     elif run_id := _sent(named):
         _queued(run_id)
+    else:
+        announcement.line(named, lab, known)
     if failed := st.session_state.pop(FAILED, None):
         frame.problem(failed)
 
@@ -41,7 +43,9 @@ def bar(form: Form, config: RunConfig | None, lab: Lab, known: estimates.Data) -
 def _submit(config: RunConfig, lab: Lab) -> None:
     """One run for this nonce and config, however many clicks arrive. A callback, so that the page below already knows."""
     try:
-        run_id = queue.submit(lab, config, who(), nonce=st.session_state[start.NONCE])
+        said = announcement.said_of(config, lab)
+        begin = None if said is None else lambda folder: announce.keep(folder, said)
+        run_id = queue.submit(lab, config, who(), nonce=st.session_state[start.NONCE], begin=begin)
         st.session_state[start.SENT] = (writes(config), run_id)
     except (ConfigError, DataError, LabError) as error:
         st.session_state[FAILED] = str(error)

@@ -79,7 +79,7 @@ def submit(
     nonce: str | None = None,
     parent: str | None = None,
     engine: str | None = None,
-    begin: Callable[[RunFolder], int] | None = None,
+    begin: Callable[[RunFolder], int | None] | None = None,
     group: Group | None = None,
 ) -> str:
     """Queue a run and return its id. The same owner, nonce and config give the same run, however often it is submitted.
@@ -87,7 +87,7 @@ def submit(
     Args:
         nonce: anything that is new for each form that is filled in; None makes a new run each time.
         engine: 'foreground' for a run that the caller trains itself; the supervisor leaves it alone.
-        begin: fills the new folder before anybody sees it, and returns the step of the checkpoint that it put there.
+        begin: fills the new folder before anybody sees it, and returns the step of a checkpoint that it put there.
         group: what it belongs to.
 
     Raises:
@@ -118,13 +118,18 @@ def submit(
     return run_id
 
 
+def pool(config: RunConfig) -> str:
+    """The places that a run may have: 'cpu', or 'auto', which is a GPU where there is one."""
+    return "cpu" if config.training.device in ("cpu", "mps") else "auto"
+
+
 def _insert_run(
     lab: Lab,
     connection: Connection,
     config: RunConfig,
     values: dict[str, Any],
     engine: str | None,
-    begin: Callable[[RunFolder], int] | None,
+    begin: Callable[[RunFolder], int | None] | None,
     group: Group | None,
 ) -> str:
     run_id = _new_id(lab, values["name"], values["code_size"])
@@ -136,13 +141,12 @@ def _insert_run(
         shutil.rmtree(folder.path, ignore_errors=True)
         raise LabError(f"The run was not queued. {explain(error).reason}") from None
     connection.execute(insert(runs_table).values(id=run_id, **values))
-    pool = "cpu" if config.training.device in ("cpu", "mps") else "auto"
     job_id = _insert_job(
         connection,
         run_id,
         "train",
         values["owner"],
-        pool=pool,
+        pool=pool(config),
         engine=engine,
         data_root=lab.data_root,
         slots=config.training.processes,

@@ -24,6 +24,7 @@ from aecore.jobs.burial import bury
 from aecore.jobs.dispatch import dispatch, explain, note_reference, take_back
 from aecore.jobs.executor import Busy, Executor, Status
 from aecore.jobs.local import LocalExecutor
+from aecore.jobs.prober import Prober
 from aecore.jobs.queue import Job
 from aecore.jobs.slurm import SlurmExecutor
 from aecore.jobs.wake import Alarm, wake
@@ -137,6 +138,7 @@ class Supervisor:
     def __init__(self, lab: Lab, executor: Executor):
         self.lab = lab
         self.executor = executor
+        self.prober = Prober(lab)
         self.told_to_leave = False
         self.live: set[int] = set()
         self.asked: dict[int, float] = {}  # job id -> when it was asked to stop
@@ -157,6 +159,7 @@ class Supervisor:
                 if alarm.wait(TICK if at_work else REST) or at_work:
                     last_use = time.monotonic()
         finally:
+            self.prober.close()
             self.executor.close()
             keeper.close()
             alarm.close()
@@ -183,6 +186,7 @@ class Supervisor:
                 self._look_at(job, statuses[job.id])
             if any(status.gone for status in statuses.values()):
                 live, waiting = queue.at_hand(self.lab)  # what died goes on before those that wait behind it
+        self.prober.give_way([*live, *waiting])
         may, held = queue.admitted(live, waiting)
         if statuses is not None:
             take_back(self.lab, self.executor, may, self._tell(live))
@@ -193,7 +197,7 @@ class Supervisor:
             trash.sweep(self.lab)
         self.live = ids
         self.executor.tend(ids | {job.id for job in waiting})
-        return bool(live or waiting)
+        return self.prober.tend() or bool(live or waiting)
 
     def _look_at(self, job: Job, status: Status) -> None:
         if status.gone:
