@@ -2,6 +2,6 @@
 
 from starlette.routing import BaseRoute
 
-from ui.api import latent, live, moments
+from ui.api import latent, live, moments, pulse
 
-ROUTES: list[BaseRoute] = [*live.ROUTES, *latent.ROUTES, *moments.ROUTES]
+ROUTES: list[BaseRoute] = [*live.ROUTES, *latent.ROUTES, *moments.ROUTES, *pulse.ROUTES]
