@@ -163,7 +163,7 @@ def prepare(lab: Lab, ours: socket.socket) -> None:
 
     def gently() -> None:
         if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, 0, 10)
+            os.setpriority(os.PRIO_PROCESS, 0, 5)
         for step in preparations(lab, ours):
             if select.select([ours], [], [], 0)[0]:
                 return  # the job is there: it imports what it needs itself, and not at low priority
