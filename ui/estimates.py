@@ -37,6 +37,9 @@ class Data:
         config.suits(facts)
         if (sentence := self.where(config)).startswith("There is no"):
             raise ConfigError({"training.device": sentence})
+        if config.training.engine == "graphs" and sentence.startswith("CPU"):
+            why = "training.engine is 'graphs', but the run would go to the CPU, which has no CUDA graphs: use 'auto'."
+            raise ConfigError({"training.engine": why})
         for name in config.training.classes:
             if name not in facts.class_names:
                 sentence = f"training.classes names {name!r}: {suggest(name, facts.class_names)}"
