@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, WebSocket, expect
+from playwright.sync_api import Page, expect
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -80,40 +80,51 @@ def test_the_page_is_made_with_the_stamps_that_the_routes_give(
     assert stamp(client, f"/api/pulse/{row.id}") == pulse.run_stamp(row)
 
 
+class Visit:
+    """A page that somebody looks at, and what came and went meanwhile."""
+
+    def __init__(self, page: Page, address: str):
+        self.page, self.messages, self.requests = page, 0, list[str]()
+        page.on("websocket", lambda socket: socket.on("framereceived", self._count))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(address)
+
+    def _count(self, _: object) -> None:
+        self.messages += 1
+
+    def asked(self, route: str, since: int) -> int:
+        return sum(route in url for url in self.requests[since:])
+
+
 @pytest.fixture
-def page(lab: Lab) -> Iterator[Page]:
+def visits(lab: Lab) -> Iterator[tuple[Visit, Visit]]:
+    """Home and the page of a run that trains."""
     queue.submit(lab, LONG, "ada")
     with dashboard(lab.path) as address, chromium() as browser:
-        opened = browser.new_page(viewport={"width": 1280, "height": 720})
-        opened.goto(f"{address}/runs")
-        yield opened
+        yield Visit(browser.new_page(), address), Visit(browser.new_page(), f"{address}/runs")
 
 
-def test_ten_seconds_of_a_watched_run_send_no_message_and_its_end_does(lab: Lab, page: Page) -> None:
-    messages: list[int] = []
-    requests: list[str] = []
-
-    def count(socket: WebSocket) -> None:
-        socket.on("framereceived", lambda _: messages.append(1))
-
-    page.on("websocket", count)
-    page.on("request", lambda request: requests.append(request.url))
-    page.reload()
-    expect(page.locator("[class*=st-key-curves-] canvas[data-points]:not([data-points='0'])").first).to_be_visible()
-    expect(page.get_by_text("Running on").first).to_be_visible()
-    settle(page)
-    assert messages, "the page itself came through the socket"
+def test_ten_seconds_of_a_watched_run_send_no_message_and_its_end_does(lab: Lab, visits: tuple[Visit, Visit]) -> None:
+    home, of_run = visits
+    drawn = "[class*=st-key-curves-] canvas[data-points]:not([data-points='0'])"
+    expect(of_run.page.locator(drawn).first).to_be_visible()
+    expect(of_run.page.get_by_text("Running on").first).to_be_visible()
+    expect(home.page.get_by_text("· ends ").first).to_be_visible()
+    for visit in visits:
+        settle(visit.page)
+        assert visit.messages, "the page itself came through the socket"
     for _ in range(WINDOWS):
-        before, asked = len(messages), len(requests)
-        page.wait_for_timeout(WATCHED)
-        if len(messages) == before:
+        before, asked = [visit.messages for visit in visits], [len(visit.requests) for visit in visits]
+        home.page.wait_for_timeout(WATCHED)
+        if [visit.messages for visit in visits] == before:
             break
-    assert len(messages) == before
-    assert sum("api/metrics" in url for url in requests[asked:]) > 3, "the curve went on meanwhile"
-    assert sum("api/pulse" in url for url in requests[asked:]) > 3
+    assert [visit.messages for visit in visits] == before
+    assert of_run.asked("api/metrics", asked[1]) > 3, "the curve went on meanwhile"
+    assert home.asked("api/devices", asked[0]) > 3
     queue.stop(lab, run_id(lab), "ada")
-    expect(page.get_by_text("cancelled").first).to_be_visible()
-    assert len(messages) > before
+    for visit, seen in zip(visits, before, strict=True):
+        expect(visit.page.get_by_text("cancelled").first).to_be_visible()
+        assert visit.messages > seen
 
 
 def run_id(lab: Lab) -> str:

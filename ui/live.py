@@ -15,11 +15,15 @@ from ui.palette import run_colour
 FOLDER = Path(__file__).parent / "components"
 
 
-def component(name: str, *scripts: str) -> Callable[..., Any]:
-    """A component of these scripts, one after the other in one module: a component's script cannot import."""
+def component(name: str, *scripts: str, isolated: bool = True) -> Callable[..., Any]:
+    """A component of these scripts, one after the other in one module: a component's script cannot import.
+
+    `isolated`: the dashboard's own style does not reach into it.
+    """
     script = "\n".join((FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in ("shared", *scripts, name))
     style = (FOLDER / f"{name}.css").read_text(encoding="utf-8")
-    return st.components.v2.component(f"aelab_{name}", html='<div class="root"></div>', js=script, css=style)
+    html = '<div class="root"></div>'
+    return st.components.v2.component(f"aelab_{name}", html=html, js=script, css=style, isolate_styles=isolated)
 
 
 _curves = component("curves", "curves_data")

@@ -1,4 +1,4 @@
-"""Stamps of what pages say in words: `ui.pulse`."""
+"""Stamps of what pages say in words (`ui.pulse`), and the host's devices as they are now."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -6,6 +6,7 @@ from starlette.routing import Route
 
 from aecore.runs import LabError
 from ui import pulse
+from ui.queue import devices_html
 
 NEVER = {"Cache-Control": "no-store"}
 GONE = "gone"
@@ -26,4 +27,9 @@ def of_table(_: Request) -> Response:
     return JSONResponse({"stamp": pulse.table_stamp_now()}, headers=NEVER)
 
 
-ROUTES = [Route("/api/pulse/{run}", of_run), Route("/api/pulse", of_table)]
+def devices(_: Request) -> Response:
+    """`/api/devices`: {'html'} of the card of devices."""
+    return JSONResponse({"html": devices_html()}, headers=NEVER)
+
+
+ROUTES = [Route("/api/devices", devices), Route("/api/pulse/{run}", of_run), Route("/api/pulse", of_table)]
