@@ -19,7 +19,7 @@ import psutil
 
 from aecore.config import RunConfig
 from aecore.jobs import devices, queue
-from aecore.jobs.slots import Slot, pool_of, slots
+from aecore.jobs.slots import pool_of, slots
 from aecore.jobs.wake import wake
 from aecore.runs import Lab, files
 
@@ -87,7 +87,6 @@ class Place(NamedTuple):
     pool: str
     """'gpu' or 'cpu'."""
     threads: int
-    slots: list[Slot]
 
 
 class Room(NamedTuple):
@@ -104,7 +103,7 @@ def place(config: RunConfig, lab: Lab) -> Place | None:
     cards = devices.gpus()
     pool = pool_of(queue.pool(config), bool(cards))
     mine = [slot for slot in slots(lab, [card.uuid for card in cards]) if slot.pool == pool]
-    return Place(cards[0].name if pool == "gpu" else processor(), pool, mine[0].threads, mine)
+    return Place(cards[0].name if pool == "gpu" else processor(), pool, mine[0].threads)
 
 
 @cache
