@@ -42,7 +42,7 @@ def run_stamp(row: RunRow) -> str:
 def table_stamp(rows: Sequence[RunRow], expected: Mapping[str, Forecast]) -> str:
     """Of the table of runs: which there are, their states, and roughly how far they are and when they start."""
     return _stamp(
-        [(row.id, row.shown, row.tags, row.note, row.archived, int(PARTS * row.progress)) for row in rows],
+        [(r.id, r.shown, r.tags, r.note, r.archived, int(PARTS * r.progress), r.eta_seconds is None) for r in rows],
         [(run, one.position, one.starts and one.starts // 60) for run, one in expected.items()],
     )
 
