@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from aecore.__main__ import main
-from aecore.config import ConfigError, RunConfig
+from aecore.config import RunConfig
 from aecore.config.access import AccessSettings
-from aecore.config.lab import LabSettings
 from aecore.jobs import marks, owners, queue, states, steer, sweep, trash
 from aecore.runs import Lab, LabError, backup, events, rights, run, runs, usage
 from aecore.runs.rights import Forbidden, Person, Role, Verb
@@ -114,8 +113,7 @@ def refused(act: Callable[[], Any]) -> bool:
     except Forbidden:
         return True
     except LabError as error:
-        assert "There is no run" in str(error) or "There is no deleted run" in str(error), error
-        return True
+        return str(error).startswith(("There is no run", "There is no deleted run"))
     return False
 
 
@@ -152,7 +150,7 @@ def test_to_others_a_private_run_is_not_there_whatever_they_try(lab: Lab, verb: 
         trash.undelete(lab, run_id, "ada")
         owners.hide(lab, [run_id], True, "ada")
         trash.delete(lab, run_id, "ada")
-    with pytest.raises(LabError, match="There is no (run|deleted run)") as hidden:
+    with pytest.raises(LabError, match=r"There is no (run|deleted run)") as hidden:
         act(lab.seen_by(person), run_id, person.name)
     assert not isinstance(hidden.value, Forbidden)
 
@@ -200,8 +198,11 @@ def test_roles_come_from_the_settings_and_capitals_make_no_difference() -> None:
     access = AccessSettings(admins=("Ada@Lab.org",), members=("bea",), guests=("cyd",), others="nobody")
     found = {name: rights.person(access, name).role for name in ("ada@lab.org", "Bea", "CYD", "dan", "")}
     assert found == {
-        **{"ada@lab.org": Role.ADMIN, "Bea": Role.MEMBER, "CYD": Role.GUEST},
-        **{"dan": Role.NOBODY, "": Role.NOBODY},
+        "ada@lab.org": Role.ADMIN,
+        "Bea": Role.MEMBER,
+        "CYD": Role.GUEST,
+        "dan": Role.NOBODY,
+        "": Role.NOBODY,
     }
     assert rights.person(AccessSettings(), "") == rights.NOBODY
 
@@ -229,12 +230,6 @@ def test_settings_that_lock_everybody_out_or_say_nothing_are_refused_in_a_senten
     (tmp_path / "settings.json").write_text(json.dumps({"access": access}))
     with pytest.raises(LabError, match=re.escape(sentence)):
         Lab.open(tmp_path)
-
-
-def test_the_settings_are_declared_once() -> None:
-    assert LabSettings().access == AccessSettings()
-    with pytest.raises(ConfigError):
-        raise ConfigError({"access.others": "x"})
 
 
 def everywhere(lab: Lab, out: pytest.CaptureFixture[str], user: str) -> str:
