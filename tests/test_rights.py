@@ -78,9 +78,13 @@ def hidden(lab: Lab) -> str:
 
 def extend(lab: Lab, run_id: str, by: str) -> None:
     """As far as its missing checkpoint."""
-    with pytest.raises(LabError, match="No checkpoint of") as refused:
+    try:
         steer.extend(lab, run_id, by, 1)
-    del refused
+    except Forbidden:
+        raise
+    except LabError as error:
+        if not str(error).startswith("No checkpoint of"):
+            raise
 
 
 DONE: dict[Verb, tuple[Callable[[Lab], str], Callable[[Lab, str, str], Any]]] = {
