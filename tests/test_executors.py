@@ -274,7 +274,7 @@ class Mute:
     def position(self, jobs: Sequence[Job]) -> dict[int, str]:
         raise AssertionError
 
-    def displaced(self, waiting: Sequence[Job], handed: Sequence[Job]) -> list[Job]:
+    def displaced(self, line: Sequence[Job]) -> list[Job]:
         raise AssertionError
 
     def take_back(self, jobs: Sequence[Job]) -> None:
@@ -325,8 +325,8 @@ def test_runs_that_wait_in_slurm_start_in_the_labs_order_whoever_changes_it(engi
     until(lambda: [job_of(lab, one).state for one in rest] == ["starting"] * 2 + ["queued"] * 2, "two to wait in Slurm")
     until(lambda: job_of(lab, third).reason.startswith("Waits: in Slurm as number 2"), "Slurm's words")
     row = run(lab, second)
-    assert (row.state, row.shown, row.position, run(lab, fifth).position) == ("starting", "queued", 1, 4)
-    assert [found.position for found in forecast(lab).values()] == [1, 2, 3, 4]
+    assert (row.state, row.shown) == ("starting", "queued")
+    assert [(run_id, one.position) for run_id, one in forecast(lab).items()] == [*zip(rest, (1, 2, 3, 4), strict=True)]
     for _ in range(3):
         assert steer.earlier(lab, fifth, "ada")  # before one that the lab has, and two that Slurm has
     assert not steer.earlier(lab, fifth, "ada")

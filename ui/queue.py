@@ -44,7 +44,8 @@ def queue_card(rows: Sequence[RunRow], expected: Mapping[str, Forecast]) -> None
     """What runs and what waits, in the order in which it will be done."""
     if not rows:
         st.markdown(":gray[Nothing runs and nothing waits.]")
-    for row in sorted(rows, key=lambda row: (row.state == "paused", row.position or 0, row.created))[:MOST]:
+    position = {run_id: one.position for run_id, one in expected.items()}
+    for row in sorted(rows, key=lambda row: (row.state == "paused", position.get(row.id, 0), row.created))[:MOST]:
         _line(row, _progress(row, expected.get(row.id)))
     if len(rows) > MOST:
         page_link("runs", f"and {len(rows) - MOST} more", wide=True)

@@ -9,6 +9,7 @@ import psutil
 from pydantic import Field, ValidationError
 
 from aecore.config.base import Config, ConfigError, sentences
+from aecore.config.limits import PersonLimits
 from aecore.config.slurm import SlurmSettings
 
 
@@ -32,6 +33,9 @@ class LabSettings(Config):
         repr=False,  # it may hold a password
         title="Database",
         description="Empty: SQLite in the lab's folder. Where several machines write: postgresql://user@host/name.",
+    )
+    per_person: PersonLimits = Field(
+        default_factory=PersonLimits, title="Per person", description="What one person may have."
     )
     cpu_slots: int = Field(
         default_factory=cores,

@@ -121,7 +121,7 @@ class LocalExecutor:
     def position(self, jobs: Sequence[Job]) -> dict[int, str]:
         return {}
 
-    def displaced(self, waiting: Sequence[Job], handed: Sequence[Job]) -> list[Job]:
+    def displaced(self, line: Sequence[Job]) -> list[Job]:
         return []
 
     def take_back(self, jobs: Sequence[Job]) -> None:

@@ -5,14 +5,14 @@ import re
 import secrets
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 
 from aecore import data
 from aecore.config import RunConfig, writes
+from aecore.jobs import turns
 from aecore.jobs.endings import explain
 from aecore.jobs.states import note, swap
 from aecore.jobs.wake import wake
@@ -67,6 +67,10 @@ class Job(NamedTuple):
     memory: int | None
     sweep: str | None
     at_once: int | None
+    since: float | None
+    """When it got the slots that it holds."""
+    busy: float
+    """Seconds that it held slots before."""
 
 
 JOB_COLUMNS = [jobs_table.c[name] for name in Job._fields]
@@ -247,8 +251,10 @@ def job(lab: Lab, job_id: int) -> Job:
 
 
 def pending(lab: Lab) -> list[Job]:
-    """Jobs that wait for a slot, in the order in which they start: priority, then first come first served."""
-    return in_order(_jobs(lab, jobs_table.c.state == "queued"))
+    """Jobs that wait for a slot, in the order in which they start, those that are held back last."""
+    hand = at_hand(lab)
+    found = turns.line(hand.live, hand.waiting, hand.used, time.time(), lab.settings.per_person.at_once)
+    return [*found.may, *(job for job, _ in found.held)]
 
 
 def live(lab: Lab) -> list[Job]:
@@ -256,33 +262,22 @@ def live(lab: Lab) -> list[Job]:
     return _jobs(lab, jobs_table.c.state.in_(LIVE))
 
 
-def at_hand(lab: Lab) -> tuple[list[Job], list[Job]]:
-    """`live` and `pending` of one moment."""
-    found = _jobs(lab, jobs_table.c.state.in_(("queued", *LIVE)))
-    return [job for job in found if job.state in LIVE], in_order([job for job in found if job.state == "queued"])
+class Hand(NamedTuple):
+    """What decides what starts next, at one moment."""
+
+    live: list[Job]
+    waiting: list[Job]
+    """For a slot; those that somebody trains in the foreground wait for nobody."""
+    used: dict[str, turns.Used]
 
 
-def admitted(live: Sequence[Job], waiting: Sequence[Job]) -> tuple[list[Job], list[Job]]:
-    """Waiting jobs, in their order: those that may start now, and those whose group has as many at work as it may."""
-    at_work = Counter(job.sweep for job in live if job.sweep)
-    may: list[Job] = []
-    held: list[Job] = []
-    for job in waiting:
-        name = job.sweep or ""
-        full = name and job.at_once is not None and at_work[name] >= job.at_once
-        (held if full else may).append(job)
-        at_work[name] += not full
-    return may, held
-
-
-def in_order(waiting: list[Job]) -> list[Job]:
-    """Waiting jobs as they start; those that somebody trains in the foreground are not the supervisor's."""
-    return by_turn([job for job in waiting if job.engine is None])
-
-
-def by_turn(jobs: list[Job]) -> list[Job]:
-    """Priority, then first come first served."""
-    return sorted(jobs, key=lambda job: (-job.priority, job.place))
+def at_hand(lab: Lab) -> Hand:
+    """`live`, what waits, and what each person has used."""
+    query = select(*JOB_COLUMNS).where(jobs_table.c.state.in_(("queued", *LIVE))).order_by(jobs_table.c.place)
+    with database.reading(lab.engine) as connection:
+        found, used = [Job(*row) for row in connection.execute(query)], turns.read(connection)
+    waiting = [job for job in found if job.state == "queued" and job.engine is None]
+    return Hand([job for job in found if job.state in LIVE], waiting, used)
 
 
 def _jobs(lab: Lab, condition: Any) -> list[Job]:

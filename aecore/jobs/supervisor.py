@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from aecore.jobs import locks, queue, trash
+from aecore.jobs import locks, queue, trash, turns
 from aecore.jobs.burial import bury
 from aecore.jobs.dispatch import dispatch, explain, note_reference, take_back
 from aecore.jobs.executor import Busy, Executor, Status
@@ -175,25 +175,32 @@ class Supervisor:
 
     def tick(self) -> bool:
         """Look once at everything. Returns whether anything is running or waiting."""
-        live, waiting = queue.at_hand(self.lab)
-        self._forget({job.id for job in live})
-        statuses = self.executor.poll(live)
+        hand = queue.at_hand(self.lab)
+        self._forget({job.id for job in hand.live})
+        statuses = self.executor.poll(hand.live)
         if statuses is not None:  # an engine that does not answer changes nothing
-            for job in live:
+            for job in hand.live:
                 self._look_at(job, statuses[job.id])
             if any(status.gone for status in statuses.values()):
-                live, waiting = queue.at_hand(self.lab)  # what died goes on before those that wait behind it
-        may, held = queue.admitted(live, waiting)
-        if statuses is not None:
-            take_back(self.lab, self.executor, may, self._tell(live))
-        dispatch(self.lab, self.executor, may)
-        self._hold(held)
-        ids = {job.id for job in live}
+                hand = queue.at_hand(self.lab)  # what died goes on before those that wait behind it
+        self._start(hand, [] if statuses is None else self._tell(hand.live))
+        ids = {job.id for job in hand.live}
         if self.live - ids:
             trash.sweep(self.lab)
         self.live = ids
-        self.executor.tend(ids | {job.id for job in waiting})
-        return bool(live or waiting)
+        self.executor.tend(ids | {job.id for job in hand.waiting})
+        return bool(hand.live or hand.waiting)
+
+    def _start(self, hand: queue.Hand, handed: list[Job]) -> None:
+        """Start what may; `handed` waits in the engine's own queue, and comes back where its turn is later now."""
+        there = {job.id for job in handed}
+        at_work = [job for job in hand.live if job.id not in there]
+        at_once = self.lab.settings.per_person.at_once
+        line = turns.line(at_work, [*hand.waiting, *handed], hand.used, time.time(), at_once)
+        take_back(self.lab, self.executor, self.executor.displaced(line.may))
+        dispatch(self.lab, self.executor, [job for job in line.may if job.id not in there])
+        for job, why in line.held:
+            explain(self.lab, job, why)
 
     def _look_at(self, job: Job, status: Status) -> None:
         if status.gone:
@@ -210,10 +217,6 @@ class Supervisor:
         for job in handed:
             explain(self.lab, job, said.get(job.id, ""))
         return [job for job in handed if job.id in said and job.want == "run"]
-
-    def _hold(self, held: list[Job]) -> None:
-        for job in held:
-            explain(self.lab, job, f"its sweep trains {job.at_once} at once")
 
     def _forget(self, live: set[int]) -> None:
         """Of jobs that left, so that one that comes back is asked again."""
