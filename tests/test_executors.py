@@ -23,7 +23,7 @@ from aecore.jobs.queue import Job
 from aecore.jobs.slurm import SlurmExecutor
 from aecore.jobs.squeue import Entry
 from aecore.jobs.supervisor import Supervisor, ensure_supervisor, running
-from aecore.runs import Lab, RunRow, events, run
+from aecore.runs import Lab, LabError, RunRow, events, run
 from tests import postgresql
 from tests.conftest import close, tiny
 from tests.slurm import Cluster, started_cluster  # noqa: F401
@@ -172,6 +172,26 @@ def test_runs_start_in_order_wait_in_words_are_cancelled_and_stopped(engine: Loc
     until(lambda: queue.jobs(lab, third)[-1].kind == "analyse", "the side job")
     until(lambda: queue.jobs(lab, third)[-1].state == "completed", "the analysis")
     assert [e.new for e in events(lab, third) if e.kind == "train"] == ["queued", "starting", "running", "completed"]
+
+
+def test_the_next_slot_goes_to_who_has_used_least_and_a_full_quota_is_said(engine: Local | Slurm, lab: Lab) -> None:
+    lab = engine.lab(lab, slurm={"waiting": 2}, per_person={"waiting": 2})
+    first = queue.submit(lab, long(), "ada")
+    ensure_supervisor(lab)
+    until_trains(lab, first)
+    second, third = (queue.submit(lab, long(), "ada") for _ in range(2))
+    if engine.name == "slurm":
+        until(lambda: [job_of(lab, one).state for one in (second, third)] == ["starting"] * 2, "both to wait in Slurm")
+    with pytest.raises(LabError, match="ada has 2 runs waiting, and a person may have 2 here"):
+        queue.submit(lab, long(), "ada")
+    other = queue.submit(lab, long(), "bea")
+    assert [*forecast(lab)] == [other, second, third]
+    if engine.name == "slurm":
+        order = (other, second, third)
+        until(lambda: [job_of(lab, one).state for one in order] == ["starting"] * 2 + ["queued"], "one to come back")
+    queue.stop(lab, first, "ada")
+    until_trains(lab, other)
+    assert [*forecast(lab)] == [second, third]
 
 
 def test_a_run_that_was_killed_paused_and_displaced_ends_like_one_that_was_not(engine: Local | Slurm, lab: Lab) -> None:

@@ -217,7 +217,7 @@ def _release(room: Room, job: Open, now: float) -> float:
         return inf
     if job.state == "running" and job.steps_per_second and job.total_steps:
         left = (job.total_steps - job.step) / job.steps_per_second
-        return max(now, (job.heartbeat or now) + left)
+        return max(now, min((job.heartbeat or now) + left, (job.since or now) + room.left(job)))
     seconds = room.expected(job).seconds
     return inf if seconds is None else now + seconds
 

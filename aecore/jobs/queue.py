@@ -1,6 +1,5 @@
 """What people do with runs: submit and stop (`trash` deletes). Each is one short transaction; the supervisor does the rest."""
 
-import hashlib
 import re
 import secrets
 import shutil
@@ -11,8 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, insert, select, update
 
 from aecore import data
-from aecore.config import RunConfig, writes
-from aecore.jobs import turns
+from aecore.config import RunConfig
+from aecore.jobs import quota, turns
 from aecore.jobs.endings import explain
 from aecore.jobs.states import note, swap
 from aecore.jobs.wake import wake
@@ -96,11 +95,11 @@ def submit(
 
     Raises:
         ConfigError: where the data set is unknown, or the model or the task does not fit its images.
-        LabError: where the lab cannot be written.
+        LabError: where the owner has as much as a person may, or the lab cannot be written.
     """
     facts = data.facts(config.data, lab.data_roots)
     config.suits(facts)
-    submission = hashlib.sha256(f"{owner}\n{nonce}\n{writes(config)}".encode()).hexdigest() if nonce else None
+    submission = quota.fingerprint(owner, nonce, config) if nonce else None
     values = {
         "name": config.name or config.data.name,
         "owner": owner,
@@ -113,10 +112,12 @@ def submit(
         "parent": parent,
         "submission": submission,
     }
+    taken = quota.disk(lab, owner)
     with database.writing(lab.engine) as connection:
         known = select(runs_table.c.id).where(runs_table.c.submission == submission, runs_table.c.deleted.is_(None))
         run_id: str | None = connection.execute(known).scalar_one_or_none() if submission else None
         if run_id is None:
+            quota.check(connection, lab.settings.per_person, owner, taken, new=int(engine != "foreground"))
             run_id = _insert_run(lab, connection, config, values, engine, begin, group)
     wake(lab)
     return run_id

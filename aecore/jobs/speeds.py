@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from aecore import data
 from aecore.config import ConfigError, RunConfig
+from aecore.jobs import quota
 from aecore.jobs.devices import gpus
 from aecore.jobs.slots import pool_of, slots
 from aecore.runs import Lab, RunFolder
@@ -44,6 +46,7 @@ class Open(NamedTuple):
     sweep: str | None
     at_once: int | None
     since: float | None
+    busy: float
     dataset: str
     backbone: str
     bottleneck: str
@@ -93,7 +96,16 @@ class Room:
         if total is None:
             return Expected(None, "The images of its classes are counted when it starts.")
         speed, why = self._speed(job, config)
-        return Expected(max(0, total - job.step) / speed if speed else None, why)
+        seconds, left = max(0, total - job.step) / speed if speed else inf, self.left(job)
+        if seconds > left:
+            hours = self.lab.settings.per_person.hours
+            return Expected(left, f"{why} It is stopped after {hours:g} h, as long as a run may train here.")
+        return Expected(None if seconds == inf else seconds, why)
+
+    def left(self, job: Open) -> float:
+        """Seconds that it may still hold its slots."""
+        seconds = quota.left(self.lab.settings.per_person, job.busy)
+        return inf if seconds is None else seconds
 
     def _speed(self, job: Open, config: RunConfig) -> tuple[float | None, str]:
         """Steps per second: its own, else the median of the most similar earlier runs."""

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from aecore.jobs import locks, queue, trash, turns
+from aecore.jobs import locks, queue, quota, trash, turns
 from aecore.jobs.burial import bury
 from aecore.jobs.dispatch import dispatch, explain, note_reference, take_back
 from aecore.jobs.executor import Busy, Executor, Status
@@ -207,8 +207,16 @@ class Supervisor:
             bury(self.lab, job, status)
         elif job.want != "run":
             self._stop(job)
+        elif self._overdue(job):
+            queue.stop_job(self.lab, job.id, f"the limit of {self.lab.settings.per_person.hours:g} h")
         elif job.engine_ref is None and status.ref is not None:
             note_reference(self.lab, job.id, status.ref)  # a supervisor before this one was ended before it did
+
+    def _overdue(self, job: Job) -> bool:
+        """Whether a run has held its slots for as long as the lab allows."""
+        left = quota.left(self.lab.settings.per_person, job.busy)
+        started = job.kind == "train" and job.since is not None
+        return started and left is not None and time.time() - (job.since or 0) > left
 
     def _tell(self, live: list[Job]) -> list[Job]:
         """Write what the engine says of jobs that wait there. Returns those that are still wanted."""
