@@ -37,6 +37,17 @@ class LabSettings(Config):
     per_person: PersonLimits = Field(
         default_factory=PersonLimits, title="Per person", description="What one person may have."
     )
+    drain: Literal["off", "finish", "save"] = Field(
+        "off",
+        title="Drain",
+        description="Before maintenance: nothing new starts; what trains goes on to its end, or is saved and goes on afterwards.",
+    )
+    banner: str = Field(
+        "",
+        max_length=300,
+        title="Banner",
+        description="A line that everybody reads at the top of every page. Plain text.",
+    )
     cpu_slots: int = Field(
         default_factory=cores,
         ge=1,

@@ -15,7 +15,9 @@ def dispatch(lab: Lab, executor: Executor, waiting: Sequence[Job]) -> None:
     for job in waiting:
         if job.slots > executor.most_slots(job):
             _impossible(lab, job, executor.most_slots(job))
-        elif job.pool not in full and not (executor.free_slots(job) >= job.slots and start(lab, executor, job)):
+        elif job.pool in full:
+            explain(lab, job, "")
+        elif not (executor.free_slots(job) >= job.slots and start(lab, executor, job)):
             full.add(job.pool)
             explain(lab, job, executor.waits(job))
 

@@ -74,5 +74,8 @@ class Executor(Protocol):
     def tend(self, live: Collection[int]) -> None:
         """Once a tick: housekeeping. `live` are the jobs that run or wait."""
 
+    def fit(self) -> None:
+        """The lab's settings have changed."""
+
     def close(self) -> None:
         """The supervisor leaves; the jobs go on."""

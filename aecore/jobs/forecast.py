@@ -16,6 +16,7 @@ from aecore.runs.times import ordinal, span, when
 
 SOON = 5.0
 """Seconds from now that are told as 'in a moment'."""
+DRAINED = "The lab is being made ready for maintenance: it starts afterwards."
 SCHEDULED = "The cluster's scheduler decides when it starts."
 Used = Mapping[str, turns.Used]
 
@@ -45,12 +46,13 @@ def forecast(lab: Lab, now: float | None = None) -> dict[str, Forecast]:
             return {}
         measured, used = speeds.measured_like(connection, found), turns.read(connection)
     live = [job for job in found if job.state in LIVE and not _waits(job)]
-    if lab.settings.executor == "local":
+    if lab.settings.executor == "local" and lab.settings.drain == "off":
         expected = _Simulation(Room(lab, measured), live, waiting, used, now).run()
     else:
         line = turns.line(live, waiting, used, now, lab.settings.per_person.at_once)
         order = [*line.may, *(job for job, _ in line.held)]
-        expected = {job.run_id: Forecast(place, None, None, SCHEDULED) for place, job in enumerate(order, 1)}
+        why = SCHEDULED if lab.settings.drain == "off" else DRAINED
+        expected = {job.run_id: Forecast(place, None, None, why) for place, job in enumerate(order, 1)}
     return _with_others(expected, waiting)
 
 

@@ -197,6 +197,9 @@ class SlurmExecutor:
     def tend(self, live: Collection[int]) -> None:
         self.slurm.keep(live)
 
+    def fit(self) -> None:
+        self.settings = self.slurm.settings = self.lab.settings.slurm
+
     def close(self) -> None:
         pass
 

@@ -82,6 +82,8 @@ def swap(
         values |= _leave(connection, row, now if by == "trainer" and new != "running" else row.heartbeat, now)
     if new == "running":
         values["since"] = now
+    elif new not in LIVE:
+        values["slot"] = None
     if new in TERMINAL:
         values["ended"] = now
     if new in ("queued", "paused"):

@@ -137,6 +137,7 @@ class Supervisor:
     def __init__(self, lab: Lab, executor: Executor):
         self.lab = lab
         self.executor = executor
+        self.settings = lab.settings
         self.told_to_leave = False
         self.live: set[int] = set()
         self.asked: dict[int, float] = {}  # job id -> when it was asked to stop
@@ -175,6 +176,9 @@ class Supervisor:
 
     def tick(self) -> bool:
         """Look once at everything. Returns whether anything is running or waiting."""
+        if self.lab.settings is not self.settings:
+            self.settings = self.lab.settings
+            self.executor.fit()
         hand = queue.at_hand(self.lab)
         self._forget({job.id for job in hand.live})
         statuses = self.executor.poll(hand.live)
@@ -197,16 +201,23 @@ class Supervisor:
         at_work = [job for job in hand.live if job.id not in there]
         at_once = self.lab.settings.per_person.at_once
         line = turns.line(at_work, [*hand.waiting, *handed], hand.used, time.time(), at_once)
-        take_back(self.lab, self.executor, self.executor.displaced(line.may))
-        dispatch(self.lab, self.executor, [job for job in line.may if job.id not in there])
-        for job, why in line.held:
-            explain(self.lab, job, why)
+        may, held, back = line.may, line.held, self.executor.displaced(line.may)
+        if self.settings.drain != "off":  # what ends is analysed, but no run starts
+            held = [(job, "the lab is being made ready for maintenance") for job in may if job.kind == "train"]
+            may, back = [job for job in may if job.kind != "train"], [job for job in handed if job.kind == "train"]
+        take_back(self.lab, self.executor, back)
+        dispatch(self.lab, self.executor, [job for job in may if job.id not in there])
+        for job, why in held:
+            if job.id not in there:
+                explain(self.lab, job, why)
 
     def _look_at(self, job: Job, status: Status) -> None:
         if status.gone:
             bury(self.lab, job, status)
         elif job.want != "run":
             self._stop(job)
+        elif self.settings.drain == "save" and job.kind == "train" and job.state == "running":
+            self._stop(job)  # it saves, and waits in the queue for its place
         elif self._overdue(job):
             queue.stop_job(self.lab, job.id, f"the limit of {self.lab.settings.per_person.hours:g} h")
         elif job.engine_ref is None and status.ref is not None:
