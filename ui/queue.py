@@ -24,10 +24,11 @@ def badge(row: RunRow) -> str:
 
 def device_card() -> None:
     """The host's devices with a bar of their memory and of their load."""
-    st.html('<div class="aelab-devices">' + "".join(map(_device, devices())) + "</div>")
+    st.html('<div class="aelab-devices">' + "".join(map(device_html, devices())) + "</div>")
 
 
-def _device(device: Device) -> str:
+def device_html(device: Device) -> str:
+    """A device with its bars."""
     memory = device.memory_used / max(device.memory_total, 1)
     used = f"{size(device.memory_used)} of {size(device.memory_total)}"
     load = _bar("load", device.load, f"{device.load:.0%}") if device.load is not None else ""

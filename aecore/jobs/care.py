@@ -9,7 +9,7 @@ from sqlalchemy import select
 from aecore.jobs import turns
 from aecore.jobs.devices import gpus
 from aecore.jobs.slots import slots
-from aecore.runs import Lab, database
+from aecore.runs import Lab, database, diary
 from aecore.runs.database import LIVE, events, in_line, jobs, runs
 
 DRAINING = {
@@ -120,3 +120,8 @@ def happened(lab: Lab, most: int = 200) -> list[Happened]:
     with database.reading(lab.engine) as connection:
         rows = connection.execute(query).all()
     return [Happened(row.at, row.by, row.run_id, row.reason.partition("\n")[0] or row.new) for row in rows]
+
+
+def acts(lab: Lab) -> list[diary.Act]:
+    """What was done to the lab itself, newest first."""
+    return diary.read(lab)
