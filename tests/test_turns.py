@@ -10,8 +10,9 @@ from sqlalchemy import insert
 
 from aecore.jobs import queue, states, turns
 from aecore.jobs.forecast import forecast, told
-from aecore.jobs.turns import HALF_LIFE, LEAST, Shares, Spell, Used
-from aecore.runs import Lab, database
+from aecore.jobs.turns import LEAST, Shares
+from aecore.runs import Lab, database, shares
+from aecore.runs.shares import HALF_LIFE, Spell, Used, added
 from tests.conftest import tiny
 from tests.test_forecast import NOW, measured
 
@@ -44,24 +45,24 @@ def order(waiting: list[Asked], live: list[Asked] = [], at_once: int | None = No
 
 
 def test_what_was_used_counts_half_a_day_later_and_a_quarter_after_two() -> None:
-    shares = Shares({"ada": Used(HOUR, NOW)})
-    assert [shares.of("ada", NOW + days * HALF_LIFE) for days in (0, 1, 2)] == [HOUR, HOUR / 2, HOUR / 4]
-    assert shares.of("ada", NOW - 5) == HOUR  # a clock that was set back
-    assert shares.of("bea", NOW) == 0
+    counting = Shares({"ada": Used(HOUR, NOW)})
+    assert [counting.of("ada", NOW + days * HALF_LIFE) for days in (0, 1, 2)] == [HOUR, HOUR / 2, HOUR / 4]
+    assert counting.of("ada", NOW - 5) == HOUR  # a clock that was set back
+    assert counting.of("bea", NOW) == 0
 
 
 def test_a_run_of_a_whole_day_on_two_slots_counts_as_its_integral() -> None:
-    shares = Shares({})
-    shares.begin("ada", Spell(NOW, NOW + HALF_LIFE, 2))
+    counting = Shares({})
+    counting.begin("ada", Spell(NOW, NOW + HALF_LIFE, 2))
     integral = 2 * HALF_LIFE / math.log(2) / 2  # of 2 ** (-t / HALF_LIFE) over one half life
-    assert shares.of("ada", NOW + HALF_LIFE) == pytest.approx(integral, rel=1e-12)
-    assert shares.of("ada", NOW + 3 * HALF_LIFE) == pytest.approx(integral / 4, rel=1e-12)
+    assert counting.of("ada", NOW + HALF_LIFE) == pytest.approx(integral, rel=1e-12)
+    assert counting.of("ada", NOW + 3 * HALF_LIFE) == pytest.approx(integral / 4, rel=1e-12)
 
 
 def test_what_runs_counts_from_its_start_and_for_ten_minutes_at_least() -> None:
-    shares = Shares.now({}, [Asked("ada", 1, since=NOW - HOUR), Asked("bea", 2, since=NOW - 5)], NOW)
-    assert shares.of("ada", NOW) == pytest.approx(HOUR, rel=0.02)
-    assert shares.of("bea", NOW) == LEAST == 600
+    counting = Shares.now({}, [Asked("ada", 1, since=NOW - HOUR), Asked("bea", 2, since=NOW - 5)], NOW)
+    assert counting.of("ada", NOW) == pytest.approx(HOUR, rel=0.02)
+    assert counting.of("bea", NOW) == LEAST == 600
     short = Shares({})
     short.begin("ada", Spell(NOW, NOW + 5, 1))  # and once it has ended for what it took
     assert short.of("ada", NOW + 4) == LEAST
@@ -152,7 +153,7 @@ class Play:
         self.live.remove(ended)
         self.now, one = ended
         spell = Spell(one.since or 0, self.now, 1)
-        self.used[one.owner] = turns.added(self.used[one.owner], spell, self.now)
+        self.used[one.owner] = added(self.used[one.owner], spell, self.now)
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -161,8 +162,8 @@ def test_no_slot_stays_free_nobody_starves_and_nobody_gets_ahead(seed: int) -> N
     most = max(play.longest, LEAST)
     for _ in range(300):
         play.step()
-        shares = Shares.now(play.used, [one for _, one in play.live], play.now)
-        counted = [shares.of(owner, play.now) for owner in play.people]
+        counting = Shares.now(play.used, [one for _, one in play.live], play.now)
+        counted = [counting.of(owner, play.now) for owner in play.people]
         # Who was chosen had the least; then at most all slots were theirs for one run each.
         assert max(counted) - min(counted) <= play.slots * most + most
     # While one waits, each of the others can catch up with them once, and end what they began.
@@ -198,11 +199,11 @@ def test_time_is_measured_when_a_job_leaves_its_slots(either_lab: Lab, monkeypat
     left = state("queued", 5000, by="supervisor")  # the machine was lost after its last sign of life
     assert (left.since, left.busy) == (None, 90)
     with database.reading(lab.engine) as connection:
-        counted = Shares(turns.read(connection)).of("ada", clock[0])
+        counted = Shares(shares.read(connection)).of("ada", clock[0])
     spells = (Spell(NOW + 10, NOW + 70, 2), Spell(NOW + 1070, NOW + 1100, 2))
     total = None
     for spell in spells:
-        total = turns.added(total, spell, clock[0])
+        total = added(total, spell, clock[0])
     assert total is not None
     assert counted == pytest.approx(total.seconds, rel=1e-9)
     assert counted == pytest.approx(180, rel=0.05)
@@ -279,5 +280,5 @@ def happens(slots: int, hand: queue.Hand, expected: dict[str, tuple[float, float
             waiting.remove(one)
         now, ended = min(live)
         live.remove((now, ended))
-        used[ended.owner] = turns.added(used.get(ended.owner), Spell(ended.since or 0, now, 1), now)
+        used[ended.owner] = added(used.get(ended.owner), Spell(ended.since or 0, now, 1), now)
     return began

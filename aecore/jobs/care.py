@@ -9,8 +9,9 @@ from sqlalchemy import select
 from aecore.jobs import turns
 from aecore.jobs.devices import gpus
 from aecore.jobs.slots import slots
-from aecore.runs import Lab, database, diary
+from aecore.runs import Lab, database, diary, shares
 from aecore.runs.database import LIVE, events, in_line, jobs, runs
+from aecore.runs.shares import Spell
 
 DRAINING = {
     "finish": "No new runs start: the lab is being made ready for maintenance. Those that train go on to their end.",
@@ -92,22 +93,22 @@ def people(lab: Lab, now: float | None = None) -> list[Person]:
     now = time.time() if now is None else now
     j = jobs.c
     with database.reading(lab.engine) as connection:
-        used = turns.read(connection)
+        used = shares.read(connection)
         open_ones = connection.execute(
             select(j.owner, j.kind, j.state, j.reason, j.since, j.slots, in_line().label("waits")).where(
                 j.state.in_(("queued", *LIVE))
             )
         ).all()
         owned = Counter(connection.execute(select(runs.c.owner).where(runs.c.deleted.is_(None))).scalars())
-    shares = turns.Shares(used)
+    counted = turns.Shares(used)
     for job in open_ones:
         if not job.waits:
-            shares.begin(job.owner, turns.Spell(min(job.since or now, now), float("inf"), job.slots))
+            counted.begin(job.owner, Spell(min(job.since or now, now), float("inf"), job.slots))
     trains = [job for job in open_ones if job.kind == "train"]
     running = Counter(job.owner for job in trains if not job.waits)
     waiting = Counter(job.owner for job in trains if job.waits)
     found = [
-        Person(name, running[name], waiting[name], owned[name], shares.of(name, now))
+        Person(name, running[name], waiting[name], owned[name], counted.of(name, now))
         for name in {*owned, *used, *running}
     ]
     return sorted(found, key=lambda person: (-person.used, person.name))

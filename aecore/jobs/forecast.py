@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from aecore.jobs import speeds, turns
 from aecore.jobs.speeds import Open, Room
-from aecore.runs import Lab, database
+from aecore.runs import Lab, database, shares
 from aecore.runs.database import LIVE
 from aecore.runs.times import ordinal, span, when
 
@@ -18,7 +18,7 @@ SOON = 5.0
 """Seconds from now that are told as 'in a moment'."""
 DRAINED = "The lab is being made ready for maintenance: it starts afterwards."
 SCHEDULED = "The cluster's scheduler decides when it starts."
-Used = Mapping[str, turns.Used]
+Used = Mapping[str, shares.Used]
 
 
 class Forecast(NamedTuple):
@@ -44,7 +44,7 @@ def forecast(lab: Lab, now: float | None = None) -> dict[str, Forecast]:
         waiting = [job for job in found if _waits(job)]
         if not waiting:
             return {}
-        measured, used = speeds.measured_like(connection, found), turns.read(connection)
+        measured, used = speeds.measured_like(connection, found), shares.read(connection)
     live = [job for job in found if job.state in LIVE and not _waits(job)]
     if lab.settings.executor == "local" and lab.settings.drain == "off":
         expected = _Simulation(Room(lab, measured), live, waiting, used, now).run()
@@ -158,7 +158,7 @@ class _Simulation:
         return Forecast(position, _finite(starts), _finite(ends), f"{why}{self.room.proviso(job)}")
 
     def _begin(self, job: Open, limits: Iterable[turns.Limit], starts: float, ends: float) -> None:
-        self.shares.begin(job.owner, turns.Spell(starts, ends, job.slots))
+        self.shares.begin(job.owner, shares.Spell(starts, ends, job.slots))
         for limit in limits:
             self.at_work[limit.name].append(ends)
 

@@ -15,7 +15,7 @@ from aecore.jobs import quota, turns
 from aecore.jobs.endings import explain
 from aecore.jobs.states import note, swap
 from aecore.jobs.wake import wake
-from aecore.runs import Lab, LabError, RunFolder, database
+from aecore.runs import Lab, LabError, RunFolder, database, shares
 from aecore.runs import run as read_run
 from aecore.runs.database import LIVE, OPEN
 from aecore.runs.database import jobs as jobs_table
@@ -269,14 +269,14 @@ class Hand(NamedTuple):
     live: list[Job]
     waiting: list[Job]
     """For a slot; those that somebody trains in the foreground wait for nobody."""
-    used: dict[str, turns.Used]
+    used: dict[str, shares.Used]
 
 
 def at_hand(lab: Lab) -> Hand:
     """`live`, what waits, and what each person has used."""
     query = select(*JOB_COLUMNS).where(jobs_table.c.state.in_(("queued", *LIVE))).order_by(jobs_table.c.place)
     with database.reading(lab.engine) as connection:
-        found, used = [Job(*row) for row in connection.execute(query)], turns.read(connection)
+        found, used = [Job(*row) for row in connection.execute(query)], shares.read(connection)
     waiting = [job for job in found if job.state == "queued" and job.engine is None]
     return Hand([job for job in found if job.state in LIVE], waiting, used)
 

@@ -15,8 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from aecore.jobs import turns
-from aecore.runs import Lab, database
+from aecore.runs import Lab, database, shares
 from aecore.runs.database import LIVE, events, jobs
 
 MOVES: dict[str, frozenset[str]] = {
@@ -97,7 +96,7 @@ def _leave(connection: Connection, row: Any, seen: float | None, now: float) -> 
     """A job leaves its slots, at which it was seen last: its time is its owner's. Returns what changes of the job."""
     began = now if row.since is None else row.since
     seconds = max(0.0, min(seen or now, now) - began)
-    turns.charge(connection, row.owner, turns.Spell(began, began + seconds, row.slots), now)
+    shares.charge(connection, row.owner, shares.Spell(began, began + seconds, row.slots), now)
     return {"since": None, "busy": row.busy + seconds}
 
 

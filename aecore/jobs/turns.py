@@ -1,7 +1,7 @@
 """Whose turn it is when a slot is free: strict priority; then the person who has used least lately; then first come, first served.
 
 A person's own runs stay in their order. What somebody has used lately are seconds of slots, of which those of a day ago count
-half, those of two days ago a quarter. It is measured: a job's time is added when it leaves its slot (`charge`). One that runs
+half, those of two days ago a quarter. It is measured: a job's time is added when it leaves its slot (`runs.shares`). One that runs
 counts from its start, and for `LEAST` at least, so that slots that are free together go to several people.
 """
 
@@ -11,12 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from sqlalchemy import Connection, insert, select, update
+from aecore.runs.shares import Spell, Used, added, counts, left
 
-from aecore.runs.database import used
-
-HALF_LIFE = 86_400.0
-"""Seconds after which what was used counts half."""
 LEAST = 600.0
 """Seconds that a job counts for from its start, until it has taken longer."""
 
@@ -52,21 +48,6 @@ class Works(Asks, Protocol):
 A = TypeVar("A", bound=Asks)
 
 
-class Used(NamedTuple):
-    """Seconds of slots that a person has used, as they counted at a moment."""
-
-    seconds: float
-    at: float
-
-
-class Spell(NamedTuple):
-    """Slots that somebody holds from a moment on; `ends` is infinite where nobody knows."""
-
-    began: float
-    ends: float
-    slots: int
-
-
 class Shares:
     """What each person has used lately, as it counts at moments that do not go back."""
 
@@ -91,24 +72,8 @@ class Shares:
         for spell in [spell for spell in self.spells[owner] if spell.ends <= moment]:
             self.spells[owner].remove(spell)
             self.ended[owner] = added(self.ended.get(owner), spell, moment)
-        running = (max(spell.slots * LEAST, _counts(spell, moment)) for spell in self.spells[owner])
-        return _left(self.ended.get(owner), moment) + sum(running)
-
-
-def added(before: Used | None, spell: Spell, moment: float) -> Used:
-    """What a person has used with a spell that has ended."""
-    return Used(_left(before, moment) + _counts(spell, moment), moment)
-
-
-def _left(seen: Used | None, moment: float) -> float:
-    return 0.0 if seen is None else seen.seconds * 2 ** (-max(0.0, moment - seen.at) / HALF_LIFE)
-
-
-def _counts(spell: Spell, moment: float) -> float:
-    """The integral over the spell of 2 ** (-age / HALF_LIFE)."""
-    begin, end = max(0.0, moment - spell.began), max(0.0, moment - spell.ends)
-    rate = math.log(2) / HALF_LIFE
-    return spell.slots * max(0.0, math.expm1(-rate * end) - math.expm1(-rate * begin)) / rate
+        running = (max(spell.slots * LEAST, counts(spell, moment)) for spell in self.spells[owner])
+        return left(self.ended.get(owner), moment) + sum(running)
 
 
 class Limit(NamedTuple):
@@ -202,17 +167,3 @@ def by_owner(jobs: Iterable[A]) -> dict[str, list[A]]:
 
 def _handed(job: Asks) -> bool:
     return job.state == "starting"
-
-
-def read(connection: Connection) -> dict[str, Used]:
-    """What each person has used with jobs that have left their slots."""
-    return {row.owner: Used(row.seconds, row.at) for row in connection.execute(select(used))}
-
-
-def charge(connection: Connection, owner: str, spell: Spell, now: float) -> None:
-    """Note that somebody's job has left its slots."""
-    mine = used.c.owner == owner
-    row = connection.execute(select(used).where(mine)).one_or_none()
-    total = added(Used(row.seconds, row.at) if row else None, spell, now)
-    values = {"seconds": total.seconds, "at": total.at}
-    connection.execute(update(used).where(mine).values(values) if row else insert(used).values(owner=owner, **values))

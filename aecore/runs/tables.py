@@ -114,8 +114,7 @@ used = Table(
     Column("seconds", Float, nullable=False),
     Column("at", Float, nullable=False),
 )
-"""What each person has used of the slots lately, see `jobs.turns`. It is in no run's folder: a new database begins with nobody
-having used anything."""
+"""What each person has used of the slots lately, see `runs.shares`."""
 
 
 def in_line() -> ColumnElement[bool]:
