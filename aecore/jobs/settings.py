@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from aecore.config import ConfigError, flat
 from aecore.config.base import sentences
-from aecore.config.lab import LabSettings
+from aecore.config.lab import LabSettings, read_settings
 from aecore.jobs import locks
 from aecore.jobs.wake import wake
 from aecore.runs import Lab, LabError, diary, files
@@ -28,7 +28,7 @@ def change(lab: Lab, values: Mapping[str, Any], by: str) -> list[str]:
     Everything that runs in this lab takes them over within about a second.
 
     Raises:
-        ConfigError: where a path is unknown or a value is not allowed: nothing is changed then.
+        ConfigError: where a path is unknown, a value is not allowed or the file cannot be read: nothing is changed then.
         LabError: where the file cannot be written.
     """
     for path in values:
@@ -48,9 +48,9 @@ def change(lab: Lab, values: Mapping[str, Any], by: str) -> list[str]:
 
 def _write(lab: Lab, values: Mapping[str, Any]) -> list[str]:
     path = lab.path / "settings.json"
+    before = read_settings(path)
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     try:
-        before = LabSettings.model_validate(content)
         for name, value in values.items():
             _put(content, name.split("."), value)
         after = LabSettings.model_validate(content)
