@@ -10,7 +10,7 @@ from aecore.config.fields import walk
 from aecore.jobs import care, cleanup, supervisor
 from aecore.jobs.settings import change
 from aecore.keeping import megabytes
-from aecore.runs import Lab, diary
+from aecore.runs import Lab, rights
 from aecore.runs.text import table
 from aecore.runs.times import span
 
@@ -18,6 +18,7 @@ from aecore.runs.times import span
 def settings(args: argparse.Namespace) -> Answer:
     """Show them, or change some of them."""
     lab = open_lab(args)
+    lab.demand(rights.Verb.SERVER)
     said = change(lab, dict(_parsed(text) for text in args.set), args.user) if args.set else []
     values = {field.path: field.value for field in walk(lab.settings) if field.info.repr}  # the others may be secret
     if args.set:
@@ -63,9 +64,7 @@ def _standing(lab: Lab) -> Answer:
 
 def restart(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    supervisor.stop_supervisor(lab)
-    supervisor.ensure_supervisor(lab)
-    diary.write(lab, args.user, "restarted the supervisor")
+    care.restart(lab, args.user)
     return Answer({"lab": str(lab.path)}, "The supervisor was restarted; runs go on.")
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from aecore.runs import LabError
 from ui import warm
 from ui.frame import PAGES, problem, visitor
-from ui.lab import lab
+from ui.lab import keeper, lab
 from ui.notices import notices
 
 HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ page = st.navigation(
     [
         st.Page(path, title=TITLES[name][0], icon=TITLES[name][1], url_path=name, default=name == "home")
         for name, path in PAGES.items()
-        if path.exists()
+        if path.exists() and (name != "server" or keeper())
     ],
     position="top",
 )

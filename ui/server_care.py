@@ -7,9 +7,9 @@ import streamlit as st
 
 from aecore.config import ConfigError
 from aecore.config.fields import FieldAt, walk
-from aecore.jobs import care, cleanup, doctor, supervisor
+from aecore.jobs import care, cleanup, doctor
 from aecore.jobs.settings import BY_HAND, change
-from aecore.runs import Lab, LabError, diary, usage
+from aecore.runs import Lab, LabError, usage
 from ui import server_now, widgets
 from ui.frame import problem
 from ui.lab import lab, who
@@ -76,9 +76,7 @@ def _drained() -> str:
 def _restart() -> None:
     """Runs go on; it takes over a program or a setting that was changed by hand."""
     with st.spinner("Restarting …"):
-        supervisor.stop_supervisor(lab())
-        supervisor.ensure_supervisor(lab())
-    diary.write(lab(), who(), "restarted the supervisor")
+        care.restart(lab(), who())
     st.session_state[SAID] = ("done", "The supervisor was restarted; runs go on.")
 
 
@@ -136,7 +134,7 @@ def _save(fields: list[FieldAt]) -> None:
 
 def disk() -> None:
     """Room by person and by run, and what could be freed."""
-    found, room = _usage(str(lab().path), lab()), shutil.disk_usage(lab().path)
+    found, room = _usage(str(lab().path), who(), lab()), shutil.disk_usage(lab().path)
     st.markdown(server_now.disk_words(room.free, room.total, sum(run.bytes for run in found)))
     people, runs, free = st.columns([26, 37, 37], gap="large")
     with people:
@@ -154,7 +152,7 @@ def disk() -> None:
 
 def _clean() -> None:
     """Tick, read what it would free, press."""
-    parts = _parts(str(lab().path), lab())
+    parts = _parts(str(lab().path), who(), lab())
     chosen = []
     for kind, words in cleanup.KINDS.items():
         mine = [part for part in parts if part.kind == kind]
@@ -173,12 +171,12 @@ def _clean() -> None:
 
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner="Looking at the disk …")
-def _usage(path: str, _lab: Lab) -> list[usage.RunUsage]:
+def _usage(path: str, viewer: str, _lab: Lab) -> list[usage.RunUsage]:
     return usage.usage(_lab)
 
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner="Looking for what could go …")
-def _parts(path: str, _lab: Lab) -> list[cleanup.Part]:
+def _parts(path: str, viewer: str, _lab: Lab) -> list[cleanup.Part]:
     return cleanup.parts(_lab)
 
 
@@ -186,7 +184,7 @@ def health() -> None:
     """What is fine and what is not: versions, disk, database, clock; what is red comes first."""
     order = {False: 0, None: 1, True: 2}
     marks = {False: '<b class="bad">✗</b>', None: "–", True: '<b class="good">✓</b>'}
-    found = sorted(_checks(str(lab().path), lab()), key=lambda check: order[check.fine])
+    found = sorted(_checks(str(lab().path), who(), lab()), key=lambda check: order[check.fine])
     rows = [[marks[one.fine], server_now.escape(one.name), server_now.escape(one.text)] for one in found]
     server_now.table(["", "What", ""], rows, "", "health")
     if st.button("Look again", key="look-again", icon=":material/refresh:"):
@@ -195,5 +193,5 @@ def health() -> None:
 
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner="Looking at versions, disk, database and clock …")
-def _checks(path: str, _lab: Lab) -> list[doctor.Check]:
+def _checks(path: str, viewer: str, _lab: Lab) -> list[doctor.Check]:
     return doctor.without_torch(_lab)

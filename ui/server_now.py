@@ -29,7 +29,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], empty: str, key: s
 
 
 def run_link(run_id: str, name: str) -> str:
-    """A run's name as a link to its page."""
+    """A run's name as a link to its page; without an id the name alone."""
+    if not run_id:
+        return escape(name)
     return f'<a href="{escape(href("runs", run=run_id))}" target="_self">{escape(name)}</a>'
 
 

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
-from aecore.jobs import turns
+from aecore.jobs import supervisor, turns
 from aecore.jobs.devices import gpus
 from aecore.jobs.slots import slots
-from aecore.runs import Lab, database, diary, shares
+from aecore.runs import Lab, database, diary, rights, shares
 from aecore.runs.database import LIVE, events, in_line, jobs, runs
+from aecore.runs.rights import Verb
 from aecore.runs.shares import Spell
 
 DRAINING = {
@@ -66,14 +67,23 @@ class Happened(NamedTuple):
 
 
 def at_work(lab: Lab) -> list[AtWork]:
-    """The jobs that have a place, the longest there first."""
+    """The jobs that have a place, the longest there first. Of a run that the viewer does not see, only whose it is.
+
+    Raises:
+        Forbidden: where the viewer may not see what the lab's keepers see, as everything here.
+    """
+    lab.demand(Verb.SERVER)
     j = jobs.c
     columns: list[Any] = [j.run_id, runs.c.name, j.owner, j.kind, j.state, j.slot, j.engine, j.engine_ref, j.device]
-    columns += [j.since, j.step, j.total_steps]
+    columns += [j.since, j.step, j.total_steps, runs.c.private]
     query = select(*columns).join(runs, runs.c.id == j.run_id).where(j.state.in_(LIVE), ~in_line())
     with database.reading(lab.engine) as connection:
         rows = connection.execute(query.order_by(j.since, j.id)).all()
-    return [AtWork(r.run_id, r.name, r.owner, r.kind, r.state, _where(r), r.since, r.step, r.total_steps) for r in rows]
+    return [AtWork(*_named(lab, r), r.owner, r.kind, r.state, _where(r), r.since, r.step, r.total_steps) for r in rows]
+
+
+def _named(lab: Lab, row: Any) -> tuple[str, str]:
+    return (row.run_id, row.name) if rights.sees(lab.viewer, row.owner, row.private) else ("", "a private run")
 
 
 def _where(row: Any) -> str:
@@ -88,8 +98,17 @@ def places(lab: Lab) -> list[Place]:
     return [Place(slot.name, slot.device, by.get(slot.name)) for slot in slots(lab, [gpu.uuid for gpu in gpus()])]
 
 
+def restart(lab: Lab, by: str) -> None:
+    """Start the supervisor anew; runs go on. Raises Forbidden."""
+    lab.demand(Verb.DRAIN)
+    supervisor.stop_supervisor(lab)
+    supervisor.ensure_supervisor(lab)
+    diary.write(lab, by, "restarted the supervisor")
+
+
 def people(lab: Lab, now: float | None = None) -> list[Person]:
     """Everybody who has a run, or has used slots lately; who used most lately first."""
+    lab.demand(Verb.SERVER)
     now = time.time() if now is None else now
     j = jobs.c
     with database.reading(lab.engine) as connection:
@@ -99,7 +118,9 @@ def people(lab: Lab, now: float | None = None) -> list[Person]:
                 j.state.in_(("queued", *LIVE))
             )
         ).all()
-        owned = Counter(connection.execute(select(runs.c.owner).where(runs.c.deleted.is_(None))).scalars())
+        owned = Counter(
+            connection.execute(select(runs.c.owner).where(runs.c.deleted.is_(None), rights.seen(lab.viewer))).scalars()
+        )
     counted = turns.Shares(used)
     for job in open_ones:
         if not job.waits:
@@ -116,8 +137,10 @@ def people(lab: Lab, now: float | None = None) -> list[Person]:
 
 def happened(lab: Lab, most: int = 200) -> list[Happened]:
     """The latest events of all runs, newest first."""
+    lab.demand(Verb.SERVER)
     e = events.c
-    query = select(e.at, e.by, e.run_id, e.old, e.new, e.reason).order_by(e.id.desc()).limit(most)
+    query = select(e.at, e.by, e.run_id, e.old, e.new, e.reason).join(runs, runs.c.id == e.run_id)
+    query = query.where(rights.seen(lab.viewer)).order_by(e.id.desc()).limit(most)
     with database.reading(lab.engine) as connection:
         rows = connection.execute(query).all()
     return [Happened(row.at, row.by, row.run_id, row.reason.partition("\n")[0] or row.new) for row in rows]
@@ -125,4 +148,5 @@ def happened(lab: Lab, most: int = 200) -> list[Happened]:
 
 def acts(lab: Lab) -> list[diary.Act]:
     """What was done to the lab itself, newest first."""
+    lab.demand(Verb.SERVER)
     return diary.read(lab)

@@ -8,8 +8,9 @@ from sqlalchemy import select
 
 from aecore import manifest
 from aecore.jobs import locks, trash
-from aecore.runs import Lab, database, diary
+from aecore.runs import Lab, database, diary, rights
 from aecore.runs.database import OPEN, jobs, runs
+from aecore.runs.rights import Verb
 from aecore.runs.usage import freed_by
 
 KINDS = {
@@ -30,8 +31,10 @@ class Part(NamedTuple):
 
 
 def parts(lab: Lab, kinds: Iterable[str] = tuple(KINDS)) -> list[Part]:
-    """What could go, the largest first. Looks at many files: keep the answer for a while."""
+    """What could go, the largest first. Looks at many files: keep the answer for a while. Raises Forbidden."""
+    lab.demand(Verb.CLEAN_UP)
     query = select(runs.c.id, runs.c.owner, runs.c.deleted, jobs.c.state).join(jobs, jobs.c.id == runs.c.job_id)
+    query = query.where(rights.seen(lab.viewer))
     with database.reading(lab.engine) as connection:
         rows = connection.execute(query).all()
     gone = [Part("deleted", r.id, r.owner, freed_by([lab.trash / r.id])) for r in rows if r.deleted is not None]

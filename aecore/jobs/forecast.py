@@ -37,7 +37,7 @@ class Forecast(NamedTuple):
 
 
 def forecast(lab: Lab, now: float | None = None) -> dict[str, Forecast]:
-    """What to expect of each waiting run, by its id, in the order of the queue. Three queries, one where nothing waits."""
+    """What to expect of each waiting run that the viewer sees, by its id, in the order of the queue. Three queries, one where nothing waits."""
     now = time.time() if now is None else now
     with database.reading(lab.engine) as connection:
         found = [Open(*row) for row in connection.execute(speeds.OPEN_ONES)]
@@ -53,7 +53,9 @@ def forecast(lab: Lab, now: float | None = None) -> dict[str, Forecast]:
         order = [*line.may, *(job for job, _ in line.held)]
         why = SCHEDULED if lab.settings.drain == "off" else DRAINED
         expected = {job.run_id: Forecast(place, None, None, why) for place, job in enumerate(order, 1)}
-    return _with_others(expected, waiting)
+    hidden = {job.run_id for job in waiting if not speeds.sees(lab.viewer, job)}
+    told_of = _with_others(expected, waiting).items()
+    return {run_id: one for run_id, one in told_of if run_id not in hidden}
 
 
 def told(expected: Forecast, now: float | None = None) -> str:
@@ -150,7 +152,7 @@ class _Simulation:
         ends = inf if seconds is None else starts + seconds
         self._begin(job, stream.limits, min(starts, self.moment), ends)
         for _ in range(job.slots):
-            heapq.heappush(places, (ends, job.run_id))
+            heapq.heappush(places, (ends, self.room.name(job)))
         if starts == inf:
             why = f"It starts after {before or job.sweep}, of which nobody knows yet how long it takes."
         elif unknown and starts > self.now:
@@ -207,7 +209,7 @@ def _free(room: Room, pool: str, live: Sequence[Open], now: float) -> list[tuple
     """A heap: when each slot of a pool is free, and of which run."""
     count = room.slots.count(pool)
     mine = [job for job in live if job.engine != "foreground" and room.pool(job) == pool]
-    taken = sorted((_release(room, job, now), job.run_id) for job in mine for _ in range(job.slots))
+    taken = sorted((_release(room, job, now), room.name(job)) for job in mine for _ in range(job.slots))
     surplus = max(0, len(taken) - count)  # there were more slots when they began: the first to end make no room
     return sorted([*taken[surplus:], *[(now, "")] * (count - len(taken))])
 

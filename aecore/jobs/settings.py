@@ -15,9 +15,11 @@ from aecore.config.lab import LabSettings, read_settings
 from aecore.jobs import locks
 from aecore.jobs.wake import wake
 from aecore.runs import Lab, LabError, diary, files
+from aecore.runs.rights import Verb
 
 BY_HAND = ("database", "executor", "slurm")
 """What is changed in the file alone, while nothing trains and with a restart of everything."""
+VERBS = {"drain": Verb.DRAIN, "banner": Verb.ANNOUNCE}
 TURN = 10.0
 """Seconds that one change waits for another one."""
 
@@ -29,8 +31,10 @@ def change(lab: Lab, values: Mapping[str, Any], by: str) -> list[str]:
 
     Raises:
         ConfigError: where a path is unknown, a value is not allowed or the file cannot be read: nothing is changed then.
-        LabError: where the file cannot be written.
+        LabError: where the file cannot be written, or the viewer may not do that.
     """
+    for name in {path.partition(".")[0] for path in values}:
+        lab.demand(VERBS.get(name, Verb.SETTINGS))
     for path in values:
         if path.partition(".")[0] in BY_HAND:
             raise ConfigError({path: f"{path} is changed in {lab.path / 'settings.json'}, while nothing trains."})

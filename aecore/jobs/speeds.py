@@ -14,13 +14,15 @@ from aecore.config import ConfigError, RunConfig
 from aecore.jobs import quota
 from aecore.jobs.devices import gpus
 from aecore.jobs.slots import pool_of, slots
-from aecore.runs import Lab, RunFolder
+from aecore.runs import Lab, RunFolder, rights
 from aecore.runs.database import LIVE, jobs, runs
+from aecore.runs.rights import Person
 
 RECENT, EACH, COMPARED = 5, 20, 60
 """Earlier runs that a speed is the median of; that are read of each kind of model; that are compared with one run."""
 MODEL = ("dataset", "backbone", "bottleneck", "code_size")
 """Columns of the runs' table that say what is trained on what."""
+OF_RUN = (*MODEL, "private")
 UNMEASURED = "No run like it was measured yet."
 
 
@@ -51,6 +53,12 @@ class Open(NamedTuple):
     backbone: str
     bottleneck: str
     code_size: int
+    private: bool
+
+
+def sees(viewer: Person | None, job: Open) -> bool:
+    """Whether a job's run is there at all for somebody."""
+    return rights.sees(viewer, job.owner, job.private)
 
 
 class Measured(NamedTuple):
@@ -77,6 +85,10 @@ class Room:
         uuids = [gpu.uuid for gpu in gpus()]
         self.lab, self.measured, self.has_gpus = lab, measured, bool(uuids)
         self.slots = [slot.pool for slot in slots(lab, uuids)]
+
+    def name(self, job: Open) -> str:
+        """What may be said of it to the viewer."""
+        return job.run_id if sees(self.lab.viewer, job) else "a private run"
 
     def pool(self, job: Open | Measured) -> str:
         return pool_of(job.pool, self.has_gpus)
@@ -165,7 +177,7 @@ def _total_steps(folder: Path, roots: tuple[Path, ...]) -> int | None:
 
 
 def _open_ones() -> Select[Any]:
-    columns = [(runs if name in MODEL else jobs).c[name] for name in Open._fields]
+    columns = [(runs if name in OF_RUN else jobs).c[name] for name in Open._fields]
     query = select(*columns).join_from(jobs, runs, runs.c.id == jobs.c.run_id)
     mine = query.where(jobs.c.kind == "train", jobs.c.state.in_(("queued", *LIVE)))
     return mine.order_by(jobs.c.priority.desc(), jobs.c.place)
