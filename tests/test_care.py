@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from aecore.jobs import settings as changing
 from aecore.jobs.forecast import DRAINED, forecast
 from aecore.jobs.settings import change
 from aecore.runs import Lab, LabError, database, diary, run, runs
+from aecore.runs.rights import Forbidden, Person, Role, Verb
 from tests.conftest import TrainedRun, tiny
 from tests.test_cli import Cli, cli  # noqa: F401
 from tests.test_quota import starts
+from tests.test_rights import CELLS, PEOPLE
 
 
 def test_a_setting_is_changed_in_the_file_and_taken_over_by_everything_that_runs(lab: Lab) -> None:
@@ -315,3 +318,48 @@ def test_the_command_line_has_the_same_verbs(lab: Lab, cli: Cli, monkeypatch: py
         "settings:",
         "settings:",
     ]
+
+
+ABOUT_THE_LAB: dict[Verb, Callable[[Lab, str], Any]] = {
+    Verb.SERVER: lambda lab, by: (care.at_work(lab), care.places(lab)),
+    Verb.SETTINGS: lambda lab, by: change(lab, {"retries": 9}, by),
+    Verb.DRAIN: lambda lab, by: change(lab, {"drain": "finish"}, by),
+    Verb.ANNOUNCE: lambda lab, by: change(lab, {"banner": "Hello"}, by),
+    Verb.CLEAN_UP: lambda lab, by: cleanup.clean(lab, cleanup.parts(lab), by),
+}
+
+
+@pytest.mark.parametrize("column", PEOPLE)
+@pytest.mark.parametrize("verb", ABOUT_THE_LAB)
+def test_only_whom_the_table_names_looks_after_the_lab(lab: Lab, verb: Verb, column: str) -> None:
+    before, person = lab.settings, PEOPLE[column]
+    allowed = CELLS[verb, column] == "yes"
+    if allowed:
+        ABOUT_THE_LAB[verb](lab.seen_by(person), person.name)
+    else:
+        with pytest.raises(Forbidden):
+            ABOUT_THE_LAB[verb](lab.seen_by(person), person.name)
+    lab.reread()
+    assert (lab.settings != before) == (allowed and verb in (Verb.SETTINGS, Verb.DRAIN, Verb.ANNOUNCE))
+    if not allowed and verb is Verb.SERVER:
+        for look in (care.people, care.happened, care.acts):
+            with pytest.raises(Forbidden):
+                look(lab.seen_by(person))
+
+
+def test_a_private_run_has_no_name_for_others_here_and_in_what_is_foretold(lab: Lab) -> None:
+    (lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 1}))
+    lab.reread()
+    secret = starts(lab, queue.submit(lab, tiny(name="secret"), "ada", private=True)).run_id
+    waits = queue.submit(lab, tiny(), "bea")
+    hidden = queue.submit(lab, tiny(name="secret too"), "cyd", private=True)
+    bea = lab.seen_by(Person("bea", Role.PEER))
+    assert [(job.name, job.run_id, job.owner) for job in care.at_work(bea)] == [("a private run", "", "ada")]
+    assert [*forecast(bea)] == [waits]
+    assert forecast(bea)[waits].why == "It starts after a private run, of which nobody knows yet how long it takes."
+    assert secret in forecast(lab)[waits].why
+    assert {one.run_id for one in care.happened(bea)} == {waits}
+    trash.delete(lab, hidden, "cyd")
+    (lab.trash / hidden / "large").write_bytes(bytes(1_000_000))
+    assert cleanup.parts(bea) == []
+    assert [part.run_id for part in cleanup.parts(lab)] == [hidden]

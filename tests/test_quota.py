@@ -124,7 +124,7 @@ def test_a_run_that_held_its_slots_for_as_long_as_it_may_is_stopped_and_stays_so
     status = local.Status(gone=False)
     here._look_at(job._replace(busy=7200), status)
     assert queue.job(lab, job.id).want == "cancel"
-    assert queue.stopper(lab, job.id) == "the limit of 2 h"
+    assert states.stopper(lab, job.id) == "the limit of 2 h"
     states.move(lab, job.id, "cancelled", by="trainer", reason="Stopped by the limit of 2 h at step 5.")
     change = update(database.jobs).where(database.jobs.c.id == job.id)
     with database.writing(lab.engine) as connection:
