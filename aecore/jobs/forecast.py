@@ -134,6 +134,8 @@ class _Simulation:
 
     def _under(self, stream: _Stream) -> float:
         """When it is under all of its limits: as soon as so many of those at work have ended."""
+        if not stream.limits:  # nearly always, and asked very often
+            return -inf
         ends = [(sorted(self.at_work[limit.name]), limit.most) for limit in stream.limits]
         return max((ended[-most] for ended, most in ends if len(ended) >= most), default=-inf)
 
