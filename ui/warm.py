@@ -27,9 +27,7 @@ def visited() -> None:
 
 def _import() -> None:
     _visited.wait(PATIENCE)
-    if (
-        sys.platform == "linux"
-    ):  # where a thread has a priority of its own: the trainers that wait for a click come first
+    if sys.platform == "linux":  # a thread's own priority: the trainers that wait for a click come first
         os.setpriority(os.PRIO_PROCESS, 0, 10)
     for module in MODULES:
         import_module(module)
