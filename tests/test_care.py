@@ -56,6 +56,8 @@ class LabDefaults:
         ({"banner": "x" * 301}, "at most 300 characters"),
         ({"database": "postgresql://elsewhere"}, "database is changed in"),
         ({"slurm.partition": "x"}, "slurm.partition is changed in"),
+        ({"access.way": "proxy"}, "access.way is changed in"),
+        ({"access.others": "nobody"}, "all would be locked out"),
     ],
 )
 def test_what_is_not_allowed_changes_nothing(lab: Lab, values: dict[str, Any], sentence: str) -> None:
@@ -66,6 +68,18 @@ def test_what_is_not_allowed_changes_nothing(lab: Lab, values: dict[str, Any], s
     assert sentence in str(refused.value)
     assert (lab.path / "settings.json").read_bytes() == before
     assert lab.settings.retries == 7
+
+
+def test_nobody_locks_themselves_out(lab: Lab) -> None:
+    ada = lab.seen_by("ada")
+    with pytest.raises(ConfigError) as refused:
+        change(ada, {"access.admins": ["bea"]}, "ada")
+    assert str(refused.value) == "ada could not change the lab's settings any more then: another admin has to do that."
+    change(ada, {"access.admins": ["ada", "bea"]}, "ada")
+    change(lab.seen_by("bea"), {"access.admins": ["bea"]}, "bea")
+    lab.reread()
+    with pytest.raises(Forbidden, match="Only the lab's admins may change the lab's settings"):
+        change(lab.seen_by("ada"), {"retries": 9}, "ada")
 
 
 def test_many_who_change_settings_at_once_lose_nothing_and_nobody_reads_half_a_file(lab: Lab) -> None:

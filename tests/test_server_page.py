@@ -1,5 +1,6 @@
 """The server page: what it shows, and that what is changed there is checked, written and taken over."""
 
+import getpass
 import json
 from collections.abc import Callable
 from html import escape
@@ -123,6 +124,17 @@ def test_settings_are_saved_together_or_not_at_all(server: Open, lab: Lab) -> No
     assert [error.value for error in test.error] == ["side_slots is 0, but must be at least 1."]
     assert "retries" not in (lab.path / "settings.json").read_text()
     assert test.number_input(key="setting:retries").value == 9  # what was typed is still there
+
+
+def test_people_are_named_one_by_one(server: Open, lab: Lab) -> None:
+    test = server("settings")
+    me = getpass.getuser()
+    names = test.multiselect(key="setting:access.admins")
+    assert names.value == []
+    test.session_state["setting:access.admins"] = [me, "Bea B."]
+    ran(test.get("button")[-1].click())
+    lab.reread()
+    assert lab.settings.access.admins == (me, "Bea B.")
 
 
 def test_what_would_be_freed_is_said_before_it_is(server: Open, lab: Lab) -> None:

@@ -1,5 +1,7 @@
 """Whose turn it is: exact orders on made-up queues, and what holds for any queue."""
 
+import contextlib
+import io
 import json
 import math
 import random
@@ -8,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import insert
 
+from aecore.__main__ import main
 from aecore.jobs import queue, states, turns
 from aecore.jobs.forecast import forecast, told
 from aecore.jobs.turns import LEAST, Shares
@@ -15,6 +18,7 @@ from aecore.runs import Lab, database, shares
 from aecore.runs.shares import HALF_LIFE, Spell, Used, added
 from tests.conftest import tiny
 from tests.test_forecast import NOW, measured
+from ui.words import soon
 
 HOUR = 3600.0
 
@@ -236,9 +240,21 @@ def test_what_the_rule_did_is_said_of_each_run_and_agrees_with_the_forecast(one_
         (2, "2 runs that were queued later go first: ada has used more lately."),
         (2, "2 runs that were queued later go first: ada has used more lately."),
     ]
+    assert soon(found[mine[0]], NOW) == "2 of others first, starts in 22 min"
+    assert soon(found[theirs[0]], NOW) == "1st, next"
+    lines = main_says(lab, "runs").splitlines()
+    assert any(mine[0] in line and "3rd, 2 runs of others first" in line for line in lines)
+    assert "2 runs of others first" in main_says(lab, "show", mine[1])
+    assert "2 runs that were queued later go first: ada has used more lately." in main_says(lab, "show", mine[1])
     assert told(found[mine[0]], NOW).startswith(
         "3rd in the queue, 2 runs of others first, starts in about 22 min, ends at"
     )
+
+
+def main_says(lab: Lab, *arguments: str) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main([*arguments, "--lab", str(lab.path)]) == 0
+    return out.getvalue()
 
 
 def test_what_is_foretold_is_what_the_rule_will_do_when_the_time_has_come(one_slot: Lab) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from aecore.config import ConfigError
 from aecore.config.fields import FieldAt, walk
 from aecore.jobs import care, cleanup, doctor
-from aecore.jobs.settings import BY_HAND, change
+from aecore.jobs.settings import BY_HAND, by_hand, change
 from aecore.runs import Lab, LabError, usage
 from ui import server_now, widgets
 from ui.frame import problem
@@ -82,7 +82,7 @@ def _restart() -> None:
 
 def settings() -> None:
     """Every setting that may be changed while the lab runs, as its declaration says; what is wrong is said and nothing is written."""
-    fields = [f for f in walk(lab().settings) if f.path.partition(".")[0] not in (*BY_HAND, *OWN) and f.info.repr]
+    fields = [f for f in walk(lab().settings) if not by_hand(f.path) and f.path not in OWN and f.info.repr]
     st.caption(
         f"Kept in `settings.json` of the lab's folder; {', '.join(BY_HAND)} stand there only. "
         "An empty limit is none. Everything takes a change over within a second."
@@ -105,6 +105,8 @@ def _field(field: FieldAt) -> None:
     if what := widgets.numeric(field.info.annotation, field.info.metadata):
         # No bounds here: the sentence of the settings says more than a box that does not move.
         st.number_input(label, key=key, value=None, step=1 if what.type is int else None, format="%d" if what.type is int else "%g", help=help, placeholder="None")  # fmt: skip
+    elif widgets.item_of(field.info.annotation) is str:
+        st.multiselect(label, field.value, key=key, accept_new_options=True, help=help, placeholder="Nobody")
     elif choices := widgets.choices_of(field.info.annotation):
         st.selectbox(label, choices, key=key, format_func=widgets.say, help=help)
     else:
@@ -116,6 +118,8 @@ def _shown(field: FieldAt) -> Any:
     what = widgets.numeric(field.info.annotation)
     if what and field.value is not None:
         return what.type(field.value)
+    if widgets.item_of(field.info.annotation) is str:
+        return list(field.value)
     return (
         field.value if plain or field.info.annotation is bool else widgets.as_text(field.value, field.info.annotation)
     )

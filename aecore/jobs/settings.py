@@ -14,11 +14,11 @@ from aecore.config.base import sentences
 from aecore.config.lab import LabSettings, read_settings
 from aecore.jobs import locks
 from aecore.jobs.wake import wake
-from aecore.runs import Lab, LabError, diary, files
+from aecore.runs import Lab, LabError, diary, files, rights
 from aecore.runs.rights import Verb
 
-BY_HAND = ("database", "executor", "slurm")
-"""What is changed in the file alone, while nothing trains and with a restart of everything."""
+BY_HAND = ("database", "executor", "slurm", "access.way", "access.login", "access.proxy_header")
+"""What is changed in the file alone, while nothing trains and with a restart of everything; with all that is below."""
 VERBS = {"drain": Verb.DRAIN, "banner": Verb.ANNOUNCE}
 TURN = 10.0
 """Seconds that one change waits for another one."""
@@ -36,7 +36,7 @@ def change(lab: Lab, values: Mapping[str, Any], by: str) -> list[str]:
     for name in {path.partition(".")[0] for path in values}:
         lab.demand(VERBS.get(name, Verb.SETTINGS))
     for path in values:
-        if path.partition(".")[0] in BY_HAND:
+        if by_hand(path):
             raise ConfigError({path: f"{path} is changed in {lab.path / 'settings.json'}, while nothing trains."})
     try:
         with _Turn(lab.path / "locks" / "settings.lock"):
@@ -50,6 +50,11 @@ def change(lab: Lab, values: Mapping[str, Any], by: str) -> list[str]:
     return said
 
 
+def by_hand(path: str) -> bool:
+    """Whether a setting is one of BY_HAND."""
+    return any(path == name or path.startswith(f"{name}.") for name in BY_HAND)
+
+
 def _write(lab: Lab, values: Mapping[str, Any]) -> list[str]:
     path = lab.path / "settings.json"
     before = read_settings(path)
@@ -60,11 +65,22 @@ def _write(lab: Lab, values: Mapping[str, Any]) -> list[str]:
         after = LabSettings.model_validate(content)
     except ValidationError as error:
         raise ConfigError(sentences(error, LabSettings)) from None
+    _still_a_keeper(lab, after)
     old, new = flat(before), flat(after)
     said = [f"{name} from {_shown(old[name])} to {_shown(new[name])}" for name in new if new[name] != old.get(name)]
     if said:
         _replace(path, files.as_json(content))
     return said
+
+
+def _still_a_keeper(lab: Lab, after: LabSettings) -> None:
+    """Nobody locks themselves out: whoever is left may not be there."""
+    who = lab.viewer
+    if who is None or rights.allowed(rights.person(after.access, who.name), Verb.SETTINGS):
+        return
+    raise ConfigError(
+        {"access": f"{who.name} could not change the lab's settings any more then: another admin has to do that."}
+    )
 
 
 def _put(content: dict[str, Any], names: list[str], value: Any) -> None:
