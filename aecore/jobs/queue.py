@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from aecore import data
 from aecore.config import RunConfig
@@ -278,16 +278,22 @@ class Hand(NamedTuple):
 
 def at_hand(lab: Lab) -> Hand:
     """`live`, what waits, and what each person has used."""
-    query = select(*JOB_COLUMNS).where(jobs_table.c.state.in_(("queued", *LIVE))).order_by(jobs_table.c.place)
+    query = _seen(lab, select(*JOB_COLUMNS).where(jobs_table.c.state.in_(("queued", *LIVE))))
     with database.reading(lab.engine) as connection:
-        found, used = [Job(*row) for row in connection.execute(query)], shares.read(connection)
+        found = [Job(*row) for row in connection.execute(query.order_by(jobs_table.c.place))]
+        used = shares.read(connection)
     waiting = [job for job in found if job.state == "queued" and job.engine is None]
     return Hand([job for job in found if job.state in LIVE], waiting, used)
 
 
 def _jobs(lab: Lab, condition: Any) -> list[Job]:
-    query = select(*JOB_COLUMNS).where(condition).order_by(jobs_table.c.id)
-    if lab.viewer is not None:
-        query = query.join(runs_table, runs_table.c.id == jobs_table.c.run_id).where(rights.seen(lab.viewer))
+    query = _seen(lab, select(*JOB_COLUMNS).where(condition)).order_by(jobs_table.c.id)
     with database.reading(lab.engine) as connection:
         return [Job(*row) for row in connection.execute(query)]
+
+
+def _seen(lab: Lab, query: Select[Any]) -> Select[Any]:
+    """Of jobs those whose runs the viewer sees."""
+    if lab.viewer is None:
+        return query
+    return query.join(runs_table, runs_table.c.id == jobs_table.c.run_id).where(rights.seen(lab.viewer))
