@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from aecore.config import DataConfig
-from aecore.runs import Lab, LabError, rights
+from aecore.runs import Lab, rights
 from aecore.runs.lab import CHECKOUT
 from aecore.runs.rights import Person
 from ui import access
@@ -57,14 +57,6 @@ def _visitor(here: Lab) -> Person:
     connection = st.context if get_script_run_ctx(suppress_warning=True) else access.asking.get()
     name = connection and access.name_in(connection.cookies, here.path)
     return rights.person(here.settings.access, name) if name else rights.NOBODY
-
-
-def keeper() -> bool:
-    """Whether this visitor sees the server page."""
-    try:
-        return rights.allowed(visitor(), rights.Verb.SERVER)
-    except LabError:
-        return False  # the lab cannot be opened: each page says so
 
 
 def who() -> str:

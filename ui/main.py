@@ -7,8 +7,8 @@ import streamlit as st
 from aecore.runs import LabError
 from ui import warm
 from ui.frame import PAGES, problem, visitor
-from ui.lab import keeper, lab
-from ui.notices import notices
+from ui.lab import lab
+from ui.notices import keeper, notices
 
 HERE = Path(__file__).parent
 TITLES = {

@@ -5,7 +5,16 @@ from html import escape
 import streamlit as st
 
 from aecore.jobs.care import DRAINING
-from ui.lab import lab
+from aecore.runs import LabError, rights
+from ui.lab import lab, visitor
+
+
+def keeper() -> bool:
+    """Whether this visitor sees the server page."""
+    try:
+        return rights.allowed(visitor(), rights.Verb.SERVER)
+    except LabError:
+        return False  # the lab cannot be opened: each page says so
 
 
 def notices() -> None:
