@@ -5,13 +5,14 @@ import streamlit as st
 from ui import server_care, server_now
 from ui.frame import header, section
 
-PARTS = {"now": "Now", "disk": "Disk", "settings": "Settings", "health": "Health", "log": "Event log"}
+PARTS = ("Now", "Disk", "Settings", "Health", "Event log")
+"""As they stand in the address, too."""
 
 
 @st.fragment(run_every=3)
 def now() -> None:
     """Kept up to date without a rerun of the page."""
-    left, right = st.columns([42, 58], gap="medium")
+    left, right = st.columns([38, 62], gap="medium")
     with left.container(key="server-devices", border=True, height="stretch"):
         section("Devices")
         server_now.machine()
@@ -27,18 +28,18 @@ def now() -> None:
 with st.container(key="server-head", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     header("Server")
     part = st.segmented_control(
-        "Part", list(PARTS), default="now", required=True, format_func=PARTS.__getitem__, key="part",
-        bind="query-params", label_visibility="collapsed", width="content",
+        "Part", PARTS, default="Now", required=True, key="part", bind="query-params", width="content",
+        label_visibility="collapsed",
     )  # fmt: skip
 server_care.told()
 match part:
-    case "disk":
+    case "Disk":
         server_care.disk()
-    case "settings":
+    case "Settings":
         server_care.settings()
-    case "health":
+    case "Health":
         server_care.health()
-    case "log":
+    case "Event log":
         server_now.log()
     case _:
         server_care.maintenance()

@@ -31,7 +31,7 @@ def server(monkeypatch: pytest.MonkeyPatch, lab: Lab) -> Open:
     for cached in (server_care._usage, server_care._parts, server_care._checks):
         cached.clear()
 
-    def at(part: str = "now") -> AppTest:
+    def at(part: str = "Now") -> AppTest:
         test = AppTest.from_string(PAGE, default_timeout=120)
         test.session_state["part"] = part
         return ran(test)
@@ -106,7 +106,7 @@ def test_draining_is_said_to_everybody_and_ends(server: Open, lab: Lab) -> None:
 
 
 def test_settings_are_saved_together_or_not_at_all(server: Open, lab: Lab) -> None:
-    test = server("settings")
+    test = server("Settings")
     labels = [box.label for box in test.number_input]
     assert {"One person: Runs waiting", "CPU slots", "Retries"} <= set(labels)
     assert not [box for box in test.text_input if "Database" in box.label]
@@ -127,7 +127,7 @@ def test_settings_are_saved_together_or_not_at_all(server: Open, lab: Lab) -> No
 
 
 def test_people_are_named_one_by_one(server: Open, lab: Lab) -> None:
-    test = server("settings")
+    test = server("Settings")
     me = getpass.getuser()
     names = test.multiselect(key="setting:access.admins")
     assert names.value == []
@@ -141,7 +141,7 @@ def test_what_would_be_freed_is_said_before_it_is(server: Open, lab: Lab) -> Non
     run_id = queue.submit(lab, tiny(), "ada")
     (lab.runs_folder / run_id / "large").write_bytes(bytes(5_000_000))
     trash.delete(lab, run_id, "ada")
-    test = server("disk")
+    test = server("Disk")
     assert test.checkbox(key="clean-deleted").label.startswith("**5 MB** in 1 runs: deleted runs")
     assert test.checkbox(key="clean-spare").disabled
     assert test.button(key="clean").disabled
@@ -156,11 +156,11 @@ def test_what_would_be_freed_is_said_before_it_is(server: Open, lab: Lab) -> Non
 def test_health_and_events_are_listed(server: Open, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     queue.submit(lab, tiny(), "ada")
     change(lab, {"retries": 5}, "bea")
-    shown = html(server("health"))
+    shown = html(server("Health"))
     for name in ("database", "disk", "clock", "known holes", "settings"):
         assert f"<td>{name}</td>" in shown
     assert '<b class="bad">' not in shown
-    shown = html(server("log"))
+    shown = html(server("Event log"))
     assert "<td>bea</td><td>the lab</td><td>settings: retries from 3 to 5</td>" in shown
     assert shown.index("settings: retries") < shown.index("<td>ada</td>")
     began = []
