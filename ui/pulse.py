@@ -53,12 +53,12 @@ def run_stamp_now(run_id: str) -> str:
 
 
 def table_stamp_now() -> str:
-    """At most a second old: many viewers ask."""
-    return _table_stamp(str(lab().path), int(time.time()))
+    """At most a second old: many viewers ask. Who does not see all runs has another one."""
+    return _table_stamp(f"{lab().path} {lab().viewer}", int(time.time()))
 
 
-@lru_cache(maxsize=4)
-def _table_stamp(_lab: str, _second: int) -> str:
+@lru_cache(maxsize=64)
+def _table_stamp(_seen: str, _second: int) -> str:
     return table_stamp(runs(lab()), forecast(lab()))
 
 

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import psutil
 
 from aecore.config import RunConfig
-from aecore.jobs import devices, queue
-from aecore.jobs.slots import pool_of, slots
+from aecore.jobs import devices
+from aecore.jobs.slots import pool_of, slots, wish
 from aecore.jobs.wake import wake
 from aecore.runs import Lab, files
 
@@ -101,7 +101,7 @@ def place(config: RunConfig, lab: Lab) -> Place | None:
     if lab.settings.executor != "local" or config.training.processes > 1:
         return None
     cards = devices.gpus()
-    pool = pool_of(queue.pool(config), bool(cards))
+    pool = pool_of(wish(config), bool(cards))
     mine = [slot for slot in slots(lab, [card.uuid for card in cards]) if slot.pool == pool]
     return Place(cards[0].name if pool == "gpu" else processor(), pool, mine[0].threads)
 

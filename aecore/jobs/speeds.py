@@ -1,7 +1,8 @@
-"""How long a run takes, from measured speeds only: its own, those of earlier runs like it, or one step that was measured."""
+"""How fast runs are, from measured ones only: of each the seconds from its start, or from where it goes on, to its end."""
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -10,16 +11,18 @@ from sqlalchemy import Connection, Select, func, select
 
 from aecore import data
 from aecore.config import ConfigError, RunConfig
-from aecore.jobs import measures
+from aecore.jobs import measures, quota
 from aecore.jobs.devices import gpus
 from aecore.jobs.slots import pool_of, slots
-from aecore.runs import Lab, RunFolder
+from aecore.runs import Lab, RunFolder, rights
 from aecore.runs.database import LIVE, jobs, runs
+from aecore.runs.rights import Person
 
 RECENT, EACH, COMPARED = 5, 20, 60
 """Earlier runs that a speed is the median of; that are read of each kind of model; that are compared with one run."""
 MODEL = ("dataset", "backbone", "bottleneck", "code_size")
 """Columns of the runs' table that say what is trained on what."""
+OF_RUN = (*MODEL, "private")
 UNMEASURED = "No run like it was measured yet."
 
 
@@ -27,8 +30,12 @@ class Open(NamedTuple):
     """A training job that waits or has a place."""
 
     run_id: str
+    owner: str
+    kind: str
     state: str
     want: str
+    priority: int
+    place: int
     engine: str | None
     pool: str
     slots: int
@@ -40,10 +47,31 @@ class Open(NamedTuple):
     reason: str
     sweep: str | None
     at_once: int | None
+    since: float | None
+    busy: float
     dataset: str
     backbone: str
     bottleneck: str
     code_size: int
+    private: bool
+
+
+LAST = 2**62
+"""The place in the queue of a run that is not in it."""
+
+
+def imagined(owner: str, pool: str, slots: int, seconds: float) -> Open:
+    """A run that waits behind all others of its owner, and will take so many seconds; its id is ''."""
+    return Open(
+        run_id="", owner=owner, kind="train", state="queued", want="run", priority=0, place=LAST, engine=None, pool=pool,
+        slots=slots, step=0, total_steps=1, steps_per_second=1 / seconds, heartbeat=None, reason_code="", reason="",
+        sweep=None, at_once=None, since=None, busy=0.0, dataset="", backbone="", bottleneck="", code_size=0, private=False,
+    )  # fmt: skip
+
+
+def sees(viewer: Person | None, job: Open) -> bool:
+    """Whether a job's run is there at all for somebody."""
+    return rights.sees(viewer, job.owner, job.private)
 
 
 class Measured(NamedTuple):
@@ -71,6 +99,10 @@ class Room:
         self.lab, self.measured, self.has_gpus = lab, measured, bool(uuids)
         self.slots = [slot.pool for slot in slots(lab, uuids)]
 
+    def name(self, job: Open) -> str:
+        """What may be said of it to the viewer."""
+        return job.run_id if sees(self.lab.viewer, job) else "a private run"
+
     def pool(self, job: Open | Measured) -> str:
         return pool_of(job.pool, self.has_gpus)
 
@@ -81,21 +113,31 @@ class Room:
 
     def expected(self, job: Open) -> Expected:
         """Seconds from its start, or from where it goes on, to its end."""
-        if job.steps_per_second and job.total_steps:
-            left = max(0, job.total_steps - job.step)
-            return Expected(left / job.steps_per_second, "From its own speed until now.")
-        try:
-            folder = self.lab.runs_folder / job.run_id
-            config, total = _config(folder), job.total_steps or _total_steps(folder, self.lab.data_roots)
-        except ConfigError:
-            return Expected(None, "Its configuration or its images cannot be read.")
-        if total is None:
-            return Expected(None, "The images of its classes are counted when it starts.")
-        speed, why = self._speed(job, config)
-        return Expected(max(0, total - job.step) / speed if speed else None, why)
+        total, speed, why = job.total_steps, job.steps_per_second, "From its own speed until now."
+        if not total or not speed:
+            try:
+                folder = self.lab.runs_folder / job.run_id
+                config, total = _config(folder), total or _total_steps(folder, self.lab.data_roots)
+            except ConfigError:
+                return Expected(None, "Its configuration or its images cannot be read.")
+            if total is None:
+                return Expected(None, "The images of its classes are counted when it starts.")
+            speed, why = self._speed(job, config)
+        seconds, left = max(0, total - job.step) / speed if speed else inf, self.left(job)
+        if seconds > left:
+            hours = self.lab.settings.per_person.hours
+            return Expected(left, f"{why} It is stopped after {hours:g} h, as long as a run may train here.")
+        return Expected(None if seconds == inf else seconds, why)
+
+    def left(self, job: Open) -> float:
+        """Seconds that it may still hold its slots."""
+        seconds = quota.left(self.lab.settings.per_person, job.busy)
+        return inf if seconds is None else seconds
 
     def _speed(self, job: Open, config: RunConfig) -> tuple[float | None, str]:
-        """Steps per second: the median of the most similar earlier runs; of one measured step where no run was the same."""
+        """Steps per second: its own, else those of the most similar earlier runs, or of one step where no run was the same."""
+        if job.steps_per_second:
+            return job.steps_per_second, "From its own speed until now."
         training, kind = config.training, (job.bottleneck, job.code_size)
         batch = training.batch_size
         near = [(m, c) for m, c in self._near(job) if c.training.processes == training.processes]
@@ -153,7 +195,7 @@ def _total_steps(folder: Path, roots: tuple[Path, ...]) -> int | None:
 
 
 def _open_ones() -> Select[Any]:
-    columns = [(runs if name in MODEL else jobs).c[name] for name in Open._fields]
+    columns = [(runs if name in OF_RUN else jobs).c[name] for name in Open._fields]
     query = select(*columns).join_from(jobs, runs, runs.c.id == jobs.c.run_id)
     mine = query.where(jobs.c.kind == "train", jobs.c.state.in_(("queued", *LIVE)))
     return mine.order_by(jobs.c.priority.desc(), jobs.c.place)
@@ -162,7 +204,7 @@ def _open_ones() -> Select[Any]:
 OPEN_ONES = _open_ones()
 
 
-def measured_speeds(connection: Connection, found: Sequence[Open]) -> list[Measured]:
+def measured_like(connection: Connection, found: Sequence[Open]) -> list[Measured]:
     """The newest measured runs of each kind of model, on the data sets of the runs in question, newest first."""
     kind = [runs.c[name] for name in MODEL]
     newest = func.row_number().over(partition_by=[*kind, jobs.c.pool], order_by=runs.c.seq.desc()).label("newest")
