@@ -48,7 +48,7 @@ def config(place: int, chance: random.Random) -> RunConfig:
 
 
 def fill(lab: Lab, count: int, rows: int) -> None:
-    """Make `count` runs that have ended, each with a result and a curve; some with tags and a note. Then three that are alive."""
+    """Make `count` runs that have ended, each with a result and a curve; some with tags and a note. Then two that were really trained, and one that counts as running."""
     chance = random.Random(0)
     ids = [queue.submit(lab, config(place, chance), ["ada", "bea", "cyd"][place % 3]) for place in range(count)]
     now = time.time()
@@ -145,7 +145,7 @@ def first_picture(lab: Path, rounds: int = 3) -> list[dict[str, Any]]:
                 page.wait_for_selector(DRAWN)
                 found.append({"round": number, "answers, s": served, "first picture, s": time.perf_counter() - begin})
                 page.close()
-            print(found[-1])
+            print(found[-1], flush=True)
     return found
 
 
@@ -175,7 +175,7 @@ def main() -> None:
             imported(page, query) for page, query in {name.split(":")[0]: q for name, q in shown.items()}.items()
         ]
         for found in imports:
-            print(found)
+            print(found, flush=True)
         tables = {
             f"The script of a page, {asked.runs:,} runs with {asked.rows:,} rows each": [
                 line(name, script(name.split(":")[0], query, asked.rounds)) for name, query in shown.items()

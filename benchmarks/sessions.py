@@ -122,7 +122,8 @@ def trained(lab: Lab, run: str, seconds: float) -> float:
 
 
 def _step(lab: Lab, run: str) -> int:
-    return lab.run(run).metrics()[0][-1].step
+    step, *_ = lab.run(run).metrics()[0][-1]
+    return step
 
 
 def began(lab: Lab) -> str:
