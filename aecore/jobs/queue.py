@@ -91,11 +91,10 @@ def submit(
         group: what it belongs to.
 
     Raises:
-        ConfigError: where the data set is unknown, or the model or the task does not fit its images.
+        ConfigError: where the data set is unknown, or the model, the task or the batches do not fit its images.
         LabError: where the lab cannot be written.
     """
-    facts = data.facts(config.data, lab.data_roots)
-    config.suits(facts)
+    facts = data.suited(config, lab.data_roots)
     submission = hashlib.sha256(f"{owner}\n{nonce}\n{writes(config)}".encode()).hexdigest() if nonce else None
     values = {
         "name": config.name or config.data.name,
