@@ -110,16 +110,8 @@ def swap(model: Autoencoder, config: RunConfig) -> None:
     for name, images in (("own decoder", own), ("exchanged", exchanged)):
         for part, text in kept(test.images, images).items():
             print(f"{name}, {part}: {text}")
-    keep(
-        np.concatenate(
-            [
-                np.stack([test.images[of][:16], exchanged[of][:16]])
-                for of in (test.labels == first, test.labels == second)
-            ]
-        ),
-        "swap",
-        2,
-    )
+    rows = [images[test.labels == which][:16] for which in (first, second) for images in (test.images, exchanged)]
+    keep(np.stack(rows), "swap", 2)
 
 
 def kept(before: np.ndarray, after: np.ndarray) -> dict[str, str]:
