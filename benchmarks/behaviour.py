@@ -36,7 +36,13 @@ SAMPLES = [
 ]
 TC = [*SMALL, "training.epochs=12", "training.batch_size=128", "model.objective.beta=3"]
 PLAIN = [*TC[:-1], "model.bottleneck.kind=vector", "model.objective.kind=reconstruction", "model.objective.loss=bce"]
-SWAP = ["data.size=24", "data.colour=grey", "training.epochs=20", "training.learning_rate=0.003"]
+SWAP = [
+    "data.size=24",
+    "data.colour=grey",
+    "model.backbone.kind=dense",
+    "model.backbone.widths=512,256",
+    "training.epochs=40",
+]
 
 
 def configured(name: str, changes: list[str]) -> RunConfig:
