@@ -127,4 +127,6 @@ def test_a_run_on_sequences_is_shown_by_every_page(lab: Lab, tmp_path: Path, mon
         at.switch_page(str(ROOT / f"pages/{page}.py")).run()
         assert not at.exception, page
         assert not at.error, page
-        assert "heard" in repr(at.main), page
+        said = [element.value for element in [*at.header, *at.markdown]]
+        offered = [option for box in [*at.selectbox, *at.multiselect] for option in box.options]
+        assert any("heard" in text for text in [*said, *offered]), page
