@@ -16,7 +16,7 @@ from aecore.jobs import queue
 from aecore.runs import projections
 from tests.conftest import TrainedRun
 from tests.test_api_latent import unpack
-from tests.test_projections import copy, make
+from tests.test_projections import make
 from tests.test_ui_latent import Open, box, latent, text
 from ui import (
     latent_colours,
@@ -32,7 +32,7 @@ from ui.api.latent import ROUTES
 from ui.latent_points import View
 from ui.palette import STEPS
 
-__all__ = ["copy", "latent"]
+__all__ = ["latent"]
 
 
 @pytest.fixture
@@ -75,15 +75,15 @@ def test_a_map_that_is_not_there_is_computed_by_a_button_as_a_job(latent: Open, 
     assert "t-SNE is computed once and kept with the run." in text(test)
     assert test.get("bidi_component"), "the map that is there is shown meanwhile"
     test.number_input(key="latent-tsne-perplexity").set_value(12.0).run()
-    test.button(key="latent-compute").click().run()
+    test.button(key=f"latent-compute-{here.id}").click().run()
     assert not test.exception
     (known,) = projections.projections(here.folder)
     assert (known.config.kind, known.config.perplexity, known.waits) == ("tsne", 12.0, True)
     (job,) = [job for job in queue.jobs(here.lab, here.id) if job.kind == "project"]
     assert job.pool == "side"
     for _ in range(3):
-        if test.button(key="latent-making-stop"):
-            test.button(key="latent-making-stop").click().run()
+        if test.button(key=f"latent-making-stop-{here.id}"):
+            test.button(key=f"latent-making-stop-{here.id}").click().run()
             break
     assert queue.job(here.lab, job.id).want == "cancel"
     assert projections.projections(here.folder) == []

@@ -1,9 +1,5 @@
 """Maps of codes: neighbours, t-SNE and UMAP, how much they keep, and the job that makes them."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -25,8 +21,8 @@ from aecore.config.projection import (
 )
 from aecore.jobs import project, queue, states, trainer
 from aecore.jobs.work import Stop
-from aecore.runs import Lab, projections
-from tests.conftest import TrainedRun, close
+from aecore.runs import projections
+from tests.conftest import TrainedRun
 
 
 def clouds(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -34,14 +30,6 @@ def clouds(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     labels = np.repeat(np.arange(3), n)
     codes = np.random.default_rng(seed).standard_normal((3 * n, 5)) + 30 * np.eye(5)[labels]
     return codes.astype(np.float32), labels
-
-
-@pytest.fixture
-def copy(trained_run: TrainedRun, tmp_path: Path) -> Iterator[TrainedRun]:
-    shutil.copytree(trained_run.lab.path, tmp_path / "lab", ignore=shutil.ignore_patterns("locks", "*.lock"))
-    lab = Lab.open(tmp_path / "lab")
-    yield TrainedRun(lab, trained_run.id, lab.run(trained_run.id))
-    close(lab)
 
 
 def make(copy: TrainedRun, *configs: projections.AnyProjection, stop: Stop | None = None) -> queue.Job:

@@ -1,7 +1,7 @@
 """The Latent page: which codes it shows, what a selection brings, and what it says where something is missing."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 from aecore.jobs import queue
 from aecore.runs import Lab
 from tests.browser import chromium, dashboard, keep, settle
-from tests.conftest import TrainedRun, TwoRuns, close
-from ui import latent_map, latent_points
+from tests.conftest import TrainedRun, TwoRuns
+from ui import latent_exchange, latent_map, latent_points
 from ui.latent_points import View
 from ui.palette import label_colour
 
@@ -38,15 +38,6 @@ def latent(monkeypatch: pytest.MonkeyPatch) -> Open:
         return test
 
     return at
-
-
-@pytest.fixture
-def copy(trained_run: TrainedRun, tmp_path: Path) -> Iterator[TrainedRun]:
-    """The trained run in a lab of the test's own, to take things away from."""
-    shutil.copytree(trained_run.lab.path, tmp_path / "lab", ignore=shutil.ignore_patterns("locks", "*.lock"))
-    lab = Lab.open(tmp_path / "lab")
-    yield TrainedRun(lab, trained_run.id, lab.run(trained_run.id))
-    close(lab)
 
 
 def text(test: AppTest) -> str:
@@ -99,7 +90,7 @@ def test_a_lasso_brings_the_images_and_counts_by_label(latent: Open, trained_run
     corner = shown.places[shown.places[:, 0] > np.median(shown.places[:, 0])]
     view = {"split": "test", "step": None, "n": None}
     selection = {"kind": "polygon", "polygon": box(corner), "hidden": [], "view": view}
-    inside = np.isin(shown.indices, latent_points.members(View(trained_run.id, "test"), selection))
+    inside = np.isin(shown.indices, latent_exchange.members(View(trained_run.id, "test"), selection))
     state = {f"latent-map-{trained_run.id}-test": {"selection": selection}}
     said = text(latent(trained_run.lab, state, run=trained_run.id, split="test"))
     assert f"{inside.sum():,} of {len(inside):,} selected" in said
@@ -151,18 +142,40 @@ def test_more_dimensions_are_projected_and_the_caption_says_how_much_they_explai
     assert f"feature 2: principal component, {explained[1]:.0%}".replace("%", " % of variance") in said
 
 
-def test_three_dimensions_have_the_same_colours_and_counts(latent: Open, two_runs: TwoRuns) -> None:
-    assert latent(two_runs.lab, run=two_runs.ids[1], dims="3").get("plotly_chart")
-    figure = latent_map.scatter_3d(View(two_runs.ids[1], "test"))
-    labels = two_runs.folders[1].analysis("test")["labels"]
-    assert [trace.name for trace in figure.data] == [f"{label}  {(labels == label).sum()}" for label in range(10)]
-    assert [trace.marker.color for trace in figure.data] == [label_colour(label) for label in range(10)]
-    assert figure.layout.scene.xaxis.title.text == "Latent feature 1"
+def test_three_dimensions_are_the_same_map_seen_from_any_side(
+    latent: Open, two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(two_runs.lab.path))
+    assert latent(two_runs.lab, run=two_runs.ids[1], dims="3").get("bidi_component")
+    view = View(two_runs.ids[1], "test", dims=3)
+    told = latent_map.describe(view)
+    assert told["axes"] == ["Latent feature 1", "Latent feature 2", "Latent feature 3"]
+    assert told["decode"] == "", "a place on the screen is a line of codes"
+    assert "dims=3" in told["points"]
+    places = latent_points.points(view).places
+    turn = [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
+    drawn = {"kind": "polygon", "polygon": box(places[:40, [2, 1]]), "turn": turn}
+    inside = latent_exchange.members(view, drawn)
+    low, high = places[:40].min(0) - 1, places[:40].max(0) + 1
+    within = ((places > low) & (places < high))[:, 1:].all(1)
+    assert inside.tolist() == sorted(latent_points.points(view).indices[within].tolist())
+
+
+def test_points_of_the_other_splits_stand_behind_in_the_same_map(trained_run: TrainedRun, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(trained_run.lab.path))
+    view = View(trained_run.id, "test")
+    told = latent_map.describe(view)["behind"]
+    assert told["name"] == "train and val"
+    kept = [trained_run.folder.analysis(split)["codes"] for split in ("train", "val")]
+    found = latent_points.behind(view)
+    assert len(found) == sum(map(len, kept))
+    np.testing.assert_allclose(np.sort(found[:, 0]), np.sort(np.concatenate(kept)[:, 0]))
+    assert latent_points.behind(view._replace(step=1)).shape == (0, 2), "a film has no other splits"
 
 
 def test_two_numbers_offer_no_third_dimension(latent: Open, trained_run: TrainedRun) -> None:
     test = latent(trained_run.lab, run=trained_run.id, dims="3")
-    assert not test.get("plotly_chart")
+    assert "latent-dims" not in test.session_state
     assert test.get("bidi_component")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from aecore.analysis import walks
-from ui import latent_pair, latent_points, latent_quality, latent_samples, latent_walk
+from ui import latent_beside, latent_points, latent_quality, latent_samples, latent_walk
 from ui.frame import problem
 from ui.latent_map import weights_of
 from ui.latent_panel import class_names, name
@@ -20,7 +20,7 @@ SECTIONS = {
     "between": "From image to image",
     "samples": "New images",
     "quality": "How good is the code",
-    "pair": "Beside another model",
+    "pair": "Beside another model or moment",
 }
 ROWS, STEPS, LOOKED, GRID = 10, 9, 64, 14
 """Rows and columns of the traversals, and numbers of the code among which those that change most are looked for."""
@@ -217,6 +217,6 @@ def code_of(view: View, index: int) -> np.ndarray:
     return codes[found[0]]
 
 
-WITHOUT_MODEL = {"quality": latent_quality.show, "pair": latent_pair.show}
+WITHOUT_MODEL = {"quality": latent_quality.show, "pair": latent_beside.show}
 WITH_MODEL = {"traverse": traversals, "between": between, "samples": latent_samples.show}
 """What each section shows."""

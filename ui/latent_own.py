@@ -40,8 +40,7 @@ def marks(view: View) -> Marks:
         return ()
     if found is None:
         return ()
-    x, y = latent_places.place(view, found)[0, :2].tolist()
-    return ((x, y, "your image"),)
+    return (("your image", latent_places.place(view, found)[0, : view.dims].tolist()),)
 
 
 def show(view: View) -> None:

@@ -26,7 +26,7 @@ HINTS = (
 
 
 def map_and_panel(view: View) -> None:
-    """The map of two dimensions, and beside it what was chosen in it."""
+    """The map, and beside it what was chosen in it."""
     left, right = st.columns([2.3, 1], gap="medium")
     with left:
         chosen = latent_map(view, latent_own.marks(view))
