@@ -62,7 +62,7 @@ def test_each_section_shows_itself(latent: Open, here: TrainedRun) -> None:
     assert said.count('<img class="latent-row"') == 3, "two numbers, and the picture of the sliders"
     assert "from the mean of all codes" in said
     chosen = latent_selection.keep(here.id, "test", np.array([5]))
-    assert "from test image 5." in text(latent(here.lab, run=here.id, split="test", sel=chosen))
+    assert "from test image 5." in text(latent(here.lab, run=here.id, split="test", selection=chosen))
     between = text(latent(here.lab, run=here.id, split="test", below="between"))
     assert between.count('<i style="--near:') == 12 + 9
     assert "+2 ×" in between
@@ -71,7 +71,7 @@ def test_each_section_shows_itself(latent: Open, here: TrainedRun) -> None:
     assert "Without a prior" in samples
     quality = latent(here.lab, run=here.id, split="test", below="quality")
     assert "Linear probe" in text(quality)
-    assert len(quality.get("plotly_chart")) == 3
+    assert len(quality.get("plotly_chart")) == 7, "no prior, no posterior, no factors"
 
 
 def test_a_slider_for_each_number_draws_its_code(latent: Open, here: TrainedRun) -> None:

@@ -143,13 +143,17 @@ def test_a_selection_survives_another_map_and_colour_by_its_hash_in_the_address(
     corner = shown.places[shown.places[:, 0] > np.median(shown.places[:, 0])]
     drawn = {"kind": "polygon", "polygon": box(corner), "hidden": [], "view": {"split": "test"}, "drawn": 1}
     test = latent(run.lab, {f"latent-map-{run.id}-test": {"selection": drawn}}, run=run.id, split="test")
-    name = test.query_params["sel"][0] if isinstance(test.query_params["sel"], list) else test.query_params["sel"]
+    name = (
+        test.query_params["selection"][0]
+        if isinstance(test.query_params["selection"], list)
+        else test.query_params["selection"]
+    )
     count = f"{len(latent_selection.kept(run.id, 'test', name)):,} of 297 selected"
     assert count in text(test)
     for query in ({}, {"colour": "error"}, {"colour": "density"}, {"map": key}):
-        assert count in text(latent(run.lab, run=run.id, split="test", sel=name, **query))
-    assert "selected" not in text(latent(run.lab, run=run.id, split="train", sel=name)), "of the other split"
-    assert "selected" not in text(latent(run.lab, run=run.id, split="test", sel="../../etc")), "unknown"
+        assert count in text(latent(run.lab, run=run.id, split="test", selection=name, **query))
+    assert "selected" not in text(latent(run.lab, run=run.id, split="train", selection=name)), "of the other split"
+    assert "selected" not in text(latent(run.lab, run=run.id, split="test", selection="../../etc")), "unknown"
 
 
 def test_what_was_drawn_among_hidden_groups_is_left_out(here: TrainedRun) -> None:

@@ -150,7 +150,7 @@ def select(two: Two, side: int, drawn: Any, key: str, found: Pair) -> str:
         indices = latent_pair.meant(found, side, drawn)
         latent_selection.address(latent_selection.keep(two.first.run, two.first.split, indices))
         st.rerun()  # the other map is drawn already, or not yet: both must show it
-    return str(st.query_params.get("sel", ""))
+    return str(st.query_params.get(latent_selection.NAME, ""))
 
 
 def movers(two: Two, found: Pair) -> str:

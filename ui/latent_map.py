@@ -71,7 +71,7 @@ def selected(view: View, drawn: Any) -> str:
         name = latent_selection.keep(view.run, view.split, meant(view, drawn))
         latent_selection.address(name)
         return name
-    name = st.query_params.get("sel", "")
+    name = st.query_params.get(latent_selection.NAME, "")
     return name if len(latent_selection.kept(view.run, view.split, name)) else ""
 
 

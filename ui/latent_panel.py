@@ -7,16 +7,18 @@ import numpy as np
 import streamlit as st
 
 from ui import latent_out, latent_own, latent_places, latent_points, latent_walk
-from ui.frame import problem
+from ui.frame import page_link, problem
 from ui.lab import lab
 from ui.latent_map import GREY, Chosen, decode_address, latent_map, picture_address, weights_of
 from ui.latent_points import View
-from ui.latent_selection import address, keep, kept
+from ui.latent_selection import NAME, address, keep, kept
+from ui.latent_view import bound
 from ui.palette import label_colour
 
 STYLE = Path(__file__).parent / "assets/latent.css"
-PAGE, NEAREST = 60, 12
+PAGE, NEAREST, COUNTED = 60, 12, 40
 ORDERS = ("mixed", "worst first", "best first")
+SHOWN_AS = {"pictures": "Pictures", "table": "Table"}
 HINTS = (
     ("Hover", "a point shows its image, and what the model makes of it"),
     ("Point at an empty place", "the decoder draws what would be there; click to pin it"),
@@ -41,7 +43,7 @@ def panel(view: View, chosen: Chosen) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             find(view)
             if weights:
-                latent_own.upload()
+                latent_own.offer(view)
         if weights:
             try:
                 latent_own.show(view)
@@ -109,11 +111,31 @@ def gallery(view: View, indices: np.ndarray, weights: str) -> None:
         st.markdown(f"#### {len(place):,} of {len(shown.indices):,} selected", width="stretch")
         out(view, indices)
     st.html(counts(shown.labels, place, class_names(view)))
+    if len(place) > 2:
+        with bound("as", list(SHOWN_AS), "pictures") as (key, changed):
+            shown_as = st.segmented_control(
+                "Show as", list(SHOWN_AS), format_func=SHOWN_AS.__getitem__, required=True, key=key,
+                on_change=changed, label_visibility="collapsed",
+            )  # fmt: skip
+        if shown_as == "table":
+            table(shown, place, class_names(view))
+            return
     pictures = st.container()
     pages = -(-len(place) // PAGE)
     page = st.pagination(pages, max_visible_pages=5, key=f"latent-page-{hash(indices.tobytes())}") if pages > 1 else 1
     place = arranged(place, shown.errors)
     pictures.html(tiles(view, shown, place[(page - 1) * PAGE : page * PAGE], weights))
+
+
+def table(shown: latent_points.Points, place: np.ndarray, names: tuple[str, ...]) -> None:
+    """The selected points as a table that can be sorted by each column."""
+    columns = {
+        "image": shown.indices[place],
+        "label": [name(names, int(label)) for label in shown.labels[place]],
+        "error": shown.errors[place],
+        **{axis: shown.places[place, at] for at, axis in enumerate("xyz"[: shown.places.shape[1]])},
+    }
+    st.dataframe(columns, hide_index=True, height=330, alt="The selected images")
 
 
 def out(view: View, indices: np.ndarray) -> None:
@@ -124,6 +146,9 @@ def out(view: View, indices: np.ndarray) -> None:
         st.download_button(
             "PNG", lambda: latent_out.picture(view, indices), f"{name}.png", "image/png", on_click="ignore"
         )
+        chosen = {NAME: keep(view.run, view.split, indices)}
+        page_link("compare", "Through other models", ":material/compare:", runs=view.run, images=NAME, **chosen)
+        page_link("runs", "In the run's page", ":material/table_rows:", run=view.run, **chosen)
 
     def toggle() -> None:
         if view.only:
@@ -184,8 +209,10 @@ def counts(labels: np.ndarray, place: np.ndarray, names: tuple[str, ...]) -> str
     parts = [
         f'<span><i style="background:{colour(label)}"></i><b>{escape(name(names, label))}</b> '
         f"{count:,} of {int((labels == label).sum()):,}</span>"
-        for label, count in sorted(zip(found, many, strict=True), key=lambda pair: -pair[1])
+        for label, count in sorted(zip(found, many, strict=True), key=lambda pair: -pair[1])[:COUNTED]
     ]
+    if len(found) > COUNTED:
+        parts.append(f"<span>and {len(found) - COUNTED:,} more labels</span>")
     return f'<div class="latent-counts">{"".join(parts)}</div>'
 
 

@@ -13,6 +13,7 @@ from aecore.runs import LabError, RunFolder, RunRow, events, runs
 from aecore.runs import run as read_row
 from aecore.runs.database import OPEN
 from aecore.runs.history import history
+from ui import latent_chosen
 from ui.frame import page_link, problem
 from ui.healing import run_health
 from ui.lab import lab
@@ -43,6 +44,7 @@ def show(folder: RunFolder) -> None:
     if row.state == "failed":
         failure(row)
     charts(row)
+    latent_chosen.show(row)
     past, config, log = st.tabs(["History", "Configuration", "Log"])
     with past:
         live(past_events, row)

@@ -2,9 +2,10 @@
 
 const CELL = 8;  // side of a cell of the picking grid, in pixels
 
-/** The full range, unless a few stragglers would squeeze all the others into a corner. */
+/** The full range, unless a few stragglers would squeeze all the others into a corner; of very many, that of the first ones,
+ *  which are a sample. */
 function span(values) {
-  const sorted = Float32Array.from(values).sort();
+  const sorted = Float32Array.from(values.subarray(0, 50000)).sort();
   const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
   const reach = 0.5 * (at(0.995) - at(0.005)) || Infinity;
   const low = Math.max(sorted[0], at(0.005) - reach), high = Math.min(at(1), at(0.995) + reach);
