@@ -16,6 +16,7 @@ from aecore.analysis.alignment import laid_over
 from aecore.analysis.neighbours import kept_neighbours
 from aecore.analysis.quality_words import FIGURES
 from aecore.data import DataError
+from aecore.runs import RunFolder
 from tests.browser import chromium, dashboard, keep, settle
 from tests.conftest import TrainedRun, TwoRuns
 from tests.test_api_latent import unpack
@@ -169,6 +170,7 @@ def test_a_lasso_in_either_map_selects_in_both(latent: Open, pair_lab: TwoRuns) 
 
 def test_no_other_model_is_a_sentence(latent: Open, here: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latent_pair, "others", lambda view: {})
+    monkeypatch.setattr(RunFolder, "sample_steps", lambda self: [])
     assert "There is no other analysed run on the same test images" in text(
         latent(here.lab, run=here.id, split="test", below="pair")
     )

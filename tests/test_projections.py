@@ -160,7 +160,7 @@ def test_the_job_makes_all_maps_that_wait_and_says_how_far_to_trust_them(copy: T
 
 
 def test_more_codes_than_are_fitted_are_placed_into_the_map(copy: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(project, "FITTED", 300)
+    monkeypatch.setattr(project, "most_fitted", lambda config: 300)
     make(copy, UmapConfig(epochs=10))
     (known,) = projections.projections(copy.folder)
     places = (projections.arrays(copy.folder, known.key) or {})["train.places"]

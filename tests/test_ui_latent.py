@@ -355,6 +355,7 @@ def test_in_a_browser_70_000_points_in_three_dimensions_turn_and_answer(copy: Tr
         assert page.get_by_text(f"{shown:,} of 70,000 selected").is_visible(), "both sides count alike from that side"
 
         page.locator(".latent-map .legend .behind").click()
-        page.wait_for_function("document.querySelector('.latent-map').latentMap.backdrop !== null")
+        there = "new Promise((done) => { const look = () => map.backdrop ? done() : setTimeout(look, 50); look(); })"
+        on(map_, f"return {there}")
         assert on(map_, "return map.backdrop[0].length") == others
         assert page.locator(".latent-map .legend .behind").inner_text().endswith(f"{others:,}")

@@ -19,12 +19,15 @@ STYLE = Path(__file__).parent / "assets/latent.css"
 PAGE, NEAREST, COUNTED = 60, 12, 40
 ORDERS = ("mixed", "worst first", "best first")
 SHOWN_AS = {"pictures": "Pictures", "table": "Table"}
-HINTS = (
-    ("Hover", "a point shows its image, and what the model makes of it"),
-    ("Point at an empty place", "the decoder draws what would be there; click to pin it"),
+HOVER = ("Hover", "a point shows its image, and what the model makes of it")
+PLACE = ("Point at an empty place", "the decoder draws what would be there; click to pin it")
+TURN = ("Drag", "turns the points; the wheel comes nearer")
+REST = (
     ("Shift and drag", "a lasso selects points: their images stand here"),
     ("Click a label", "the others turn grey"),
 )
+HINTS = {2: (HOVER, PLACE, *REST), 3: (HOVER, TURN, *REST)}
+"""What can be done in two dimensions, and in three."""
 
 
 def map_and_panel(view: View) -> None:
@@ -58,7 +61,9 @@ def panel(view: View, chosen: Chosen) -> None:
         if chosen.pins and weights:
             pinned(view, chosen.pins, weights)
         if not len(indices) and not chosen.pins and not chosen.path:
-            st.html('<ul class="latent-hints">' + "".join(f"<li><b>{a}</b>{b}</li>" for a, b in HINTS) + "</ul>")
+            st.html(
+                '<ul class="latent-hints">' + "".join(f"<li><b>{a}</b>{b}</li>" for a, b in HINTS[view.dims]) + "</ul>"
+            )
 
 
 def find(view: View) -> None:

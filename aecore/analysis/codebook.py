@@ -38,7 +38,7 @@ def use(model: Autoencoder, codes: np.ndarray) -> Use:
     """
     enter = _enter(model)
     shape = model.code_shape
-    z = torch.from_numpy(np.ascontiguousarray(codes, np.float32)).reshape(-1, *shape).movedim(1, -1)
+    z = torch.from_numpy(np.array(codes, np.float32)).reshape(-1, *shape).movedim(1, -1)
     with model.evaluating():
         taken = np.concatenate(
             [enter.taken(part.reshape(-1, shape[0]).to(model.device)).cpu().numpy() for part in z.split(256)]

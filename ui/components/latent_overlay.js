@@ -52,6 +52,11 @@ function drawDirections(pen, turn, toScreen, titles, { ink, font }) {
   pen.globalAlpha = 1;
 }
 
+/** A place of the screen, at the edge of the field where it is outside. */
+function inward([px, py], { left, top, w, h }) {
+  return [Math.min(left + w - 14, Math.max(left + 14, px)), Math.min(top + h - 14, Math.max(top + 30, py))];
+}
+
 /** All that stands over the points of a map, on a canvas of its own. */
 class Overlay {
   constructor(map, canvas) {
@@ -76,7 +81,7 @@ class Overlay {
     const names = map.names().map(({ text, x, y }) => [text, ...map.toScreen(x, y), pen.measureText(text).width]);
     for (const [text, px, py] of apart(names)) this.halo(text, px, py);
     for (const i of map.few) this.ring(i, map.colour(points.group[i]), 4);
-    for (const [text, ...place] of data.marks ?? []) this.mark(...map.toScreen(...(map.turn ? map.turn.flat(...place) : place)), text);
+    for (const [text, ...place] of data.marks ?? []) this.mark(...inward(map.toScreen(...(map.turn ? map.turn.flat(...place) : place)), field), text);
     for (const pin of map.pins.all) this.pin(pin);
     this.shape(map.hand.outline());
     if (map.hover >= 0) this.ring(map.hover, map.ink, 2.5);
