@@ -78,9 +78,11 @@ def test_the_map_is_told_addresses_names_and_colours_and_no_point(trained_run: T
 
 
 def test_512_training_points_are_a_choice_as_in_the_tutorial(latent: Open, trained_run: TrainedRun) -> None:
-    choice = latent(trained_run.lab, run=trained_run.id, split="train", n="512").selectbox(key="latent-n")
+    test = latent(trained_run.lab, run=trained_run.id, split="train", n="512")
+    choice = test.selectbox(key="latent-n")
     assert choice.value == "512"
     total = len(trained_run.folder.analysis("train")["labels"])
+    assert f"512 of {total:,} points are drawn: a sample that has each label in its share." in text(test)
     assert choice.options == ["512, as in the tutorial", f"all {total:,}"]
 
 
