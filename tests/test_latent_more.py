@@ -53,6 +53,13 @@ def trained(lab: Lab, **values: object) -> str:
     return train_here(lab, tiny(training__epochs=1, **values), "ada")
 
 
+def test_every_number_of_a_longer_code_can_have_its_row_and_slider(latent: Open, kinds: Lab) -> None:
+    run = trained(kinds, model__bottleneck__latent_dim=12)
+    few, every = (latent(kinds, run=run, split="test", rows=rows) for rows in ("some", "all"))
+    assert [len(test.slider) for test in (few, every)] == [10, 12]
+    assert [text(test).count("<tr><th>Number") for test in (few, every)] == [10, 12]
+
+
 def test_what_is_drawn_is_encoded_and_lands_on_the_map(latent: Open, here: TrainedRun) -> None:
     view = View(here.id, "test")
     told = latent_own.board(view)
