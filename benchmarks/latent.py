@@ -66,6 +66,13 @@ def theirs(codes: np.ndarray, few: int, with_umap: bool) -> None:
     """scikit-learn's t-SNE at `few` and twice as many codes, and umap-learn."""
     from sklearn.manifold import TSNE
 
+    if with_umap:
+        umap, _ = timed("umap-learn: import", lambda: __import__("umap"))
+        timed(
+            "umap-learn's defaults, one thread, compiling too",
+            lambda: umap.UMAP(random_state=0, n_jobs=1).fit_transform(codes),
+            kept(codes),
+        )
     seconds = {}
     for n in (few, 2 * few):
         part = codes[:n]
@@ -79,13 +86,6 @@ def theirs(codes: np.ndarray, few: int, with_umap: bool) -> None:
         f"{'  the same at ' + format(len(codes), ',') + ', extrapolated as n log n':<52} {seconds[2 * few] * growth:8.1f} s",
         flush=True,
     )
-    if with_umap:
-        umap, _ = timed("umap-learn: import", lambda: __import__("umap"))
-        timed(
-            "umap-learn's defaults, one thread, compiling too",
-            lambda: umap.UMAP(random_state=0, n_jobs=1).fit_transform(codes),
-            kept(codes),
-        )
 
 
 def main() -> None:

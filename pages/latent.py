@@ -7,7 +7,7 @@ from aecore.runs import run as read_run
 from ui.frame import empty, header, problem
 from ui.lab import lab
 from ui.latent_below import below
-from ui.latent_making import choose_colour, choose_map, offer
+from ui.latent_making import choose_colour, choose_map, offer, working
 from ui.latent_map import reading, trust_said
 from ui.latent_panel import STYLE, map_and_panel
 from ui.latent_points import View, cloud
@@ -49,7 +49,8 @@ def page() -> None:
         offer_analysis(row)
         if missing:
             offer(row, missing, view.dims)
-        st.fragment(explore, run_every=2.0 if row.live else None)(row, view)
+        moves = row.live or working(st.query_params.get("beside", ""))
+        st.fragment(explore, run_every=2.0 if moves else None)(row, view)
 
 
 def explore(row: RunRow, view: View) -> None:

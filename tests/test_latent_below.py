@@ -48,7 +48,9 @@ def pair_lab(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> TwoRuns:
 
 def test_a_traversal_changes_one_number_and_the_rows_that_change_most_come_first(here: TrainedRun) -> None:
     view = View(here.id, "test")
-    order, values, frames, change = latent_below._traversals(view, latent_points.stamp(view), latest_stamp(here.id), 12)
+    order, values, frames, change = latent_below._traversals(
+        view, latent_points.stamp(view), latest_stamp(here.id), 12, 2
+    )
     assert sorted(order.tolist()) == [0, 1]
     assert (np.diff(values, axis=0) >= 0).all()
     assert change[0] >= change[1]

@@ -14,6 +14,7 @@ from aecore import load
 from aecore.analysis import codebook, layouts
 from aecore.analysis.neighbours import nearest
 from aecore.config.projection import TsneConfig, UmapConfig, key_of, most_fitted
+from aecore.jobs import queue
 from aecore.jobs.foreground import train_here
 from aecore.models.divergences import kl_per_unit
 from aecore.runs import Lab, projections
@@ -51,6 +52,13 @@ def kinds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
 def trained(lab: Lab, **values: object) -> str:
     return train_here(lab, tiny(training__epochs=1, **values), "ada")
+
+
+def test_every_number_of_a_longer_code_can_have_its_row_and_slider(latent: Open, kinds: Lab) -> None:
+    run = trained(kinds, model__bottleneck__latent_dim=12)
+    few, every = (latent(kinds, run=run, split="test", rows=rows) for rows in ("some", "all"))
+    assert [len(test.slider) for test in (few, every)] == [10, 12]
+    assert [text(test).count("<tr><th>Number") for test in (few, every)] == [10, 12]
 
 
 def test_what_is_drawn_is_encoded_and_lands_on_the_map(latent: Open, here: TrainedRun) -> None:
@@ -238,3 +246,20 @@ def test_a_direction_leads_from_an_earlier_selection_to_this_one(latent: Open, h
     options = test.selectbox(key=f"latent-plus-{here.id}").options
     assert options[1:3] == ["the selection", "an earlier selection, 2 images"]
     assert latent_below.SECTIONS["pair"].startswith("Beside another model")
+
+
+def test_the_same_map_of_the_other_model_is_one_press_away(latent: Open, two_runs: TwoRuns, here: TrainedRun) -> None:
+    second, first = two_runs.ids
+    run = TrainedRun(here.lab, first, here.lab.run(first))
+    make(run, UmapConfig(epochs=12))
+    (key,) = [known.key for known in projections.projections(run.folder)]
+    test = latent(here.lab, run=first, split="test", map=key, below="pair", beside=second)
+    assert "The other model has no such UMAP yet; these are principal components." in text(test)
+    assert test.segmented_control(key="latent-start").value == FIRST
+    test.button(key=f"latent-compute-{second}").click().run()
+    assert not test.exception
+    (known,) = projections.projections(here.lab.run(second))
+    assert known.config == UmapConfig(epochs=12, like=f"{first}/{key}")
+    for job in queue.jobs(here.lab, second):
+        if job.kind == "project":
+            queue.stop_job(here.lab, job.id, "ada")

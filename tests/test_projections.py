@@ -7,7 +7,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from aecore.analysis import layouts
-from aecore.analysis.neighbours import Nearest, agreement, nearest, placed
+from aecore.analysis.neighbours import Nearest, agreement, nearest, placed, smallest
 from aecore.analysis.strata import stratified
 from aecore.analysis.trust import trust
 from aecore.analysis.trust import trustworthiness as ours
@@ -102,6 +102,16 @@ def test_trustworthiness_is_scikit_learns() -> None:
     random = np.random.default_rng(0)
     codes, places = random.standard_normal((200, 6)), random.standard_normal((200, 2))
     assert ours(codes, places, 7) == pytest.approx(trustworthiness(codes, places, n_neighbors=7), abs=1e-6)
+
+
+def test_the_smallest_of_long_rows_are_found_whatever_is_equal() -> None:
+    rows = np.random.default_rng(0).standard_normal((5, 3000)).astype(np.float32)
+    rows[3], rows[4, ::2] = 1.0, 7.0
+    for k in (1, 10, 40, 3000):
+        found = smallest(rows, k)
+        assert found.shape == (5, k)
+        assert all(len(set(row)) == k for row in found.tolist())
+        np.testing.assert_array_equal(np.sort(np.take_along_axis(rows, found, 1), 1), np.sort(rows, 1)[:, :k])
 
 
 def test_a_map_that_is_the_code_itself_is_trusted_wholly_and_a_random_one_not() -> None:

@@ -78,9 +78,11 @@ def test_the_map_is_told_addresses_names_and_colours_and_no_point(trained_run: T
 
 
 def test_512_training_points_are_a_choice_as_in_the_tutorial(latent: Open, trained_run: TrainedRun) -> None:
-    choice = latent(trained_run.lab, run=trained_run.id, split="train", n="512").selectbox(key="latent-n")
+    test = latent(trained_run.lab, run=trained_run.id, split="train", n="512")
+    choice = test.selectbox(key="latent-n")
     assert choice.value == "512"
     total = len(trained_run.folder.analysis("train")["labels"])
+    assert f"512 of {total:,} points are drawn: a sample that has each label in its share." in text(test)
     assert choice.options == ["512, as in the tutorial", f"all {total:,}"]
 
 
@@ -241,6 +243,18 @@ def place(page: Page, x: float, y: float) -> tuple[float, float]:
     return found["x"] + found["width"] * x, found["y"] + found["height"] * y
 
 
+def lasso(page: Page, first: tuple[float, float], *others: tuple[float, float]) -> None:
+    """Draw around what lies between these places, and wait for its pictures."""
+    page.keyboard.down("Shift")
+    page.mouse.move(*place(page, *first))
+    page.mouse.down()
+    for corner in others:
+        page.mouse.move(*place(page, *corner), steps=4)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    page.wait_for_selector(".latent-tiles img")
+
+
 def on(map_: Locator, script: str) -> Any:
     return map_.evaluate(f"root => {{ const map = root.latentMap; {script} }}")
 
@@ -268,14 +282,7 @@ def test_in_a_browser_hovering_lasso_and_decoding_work_together(copy: TrainedRun
         page.mouse.click(*place(page, 0.985, 0.02))
         page.get_by_text("Pinned places").wait_for()
 
-        page.keyboard.down("Shift")
-        page.mouse.move(*place(page, 0.02, 0.02))
-        page.mouse.down()
-        for corner_ in ((0.6, 0.02), (0.6, 0.98), (0.02, 0.98)):
-            page.mouse.move(*place(page, *corner_), steps=4)
-        page.mouse.up()
-        page.keyboard.up("Shift")
-        page.wait_for_selector(".latent-tiles img")
+        lasso(page, (0.02, 0.02), (0.6, 0.02), (0.6, 0.98), (0.02, 0.98))
         chosen = on(map_, "return map.chosen.size")
         assert 0 < chosen < len(copy.folder.analysis("test")["labels"])
         assert page.get_by_text(f"{chosen} of ").first.is_visible(), "both sides count alike"
@@ -340,14 +347,7 @@ def test_in_a_browser_70_000_points_in_three_dimensions_turn_and_answer(copy: Tr
         index = on(map_, "return map.points.index[map.hover]")
         assert f"train image {index:,}" in card.inner_text()
 
-        page.keyboard.down("Shift")
-        page.mouse.move(*place(page, 0.35, 0.3))
-        page.mouse.down()
-        for corner_ in ((0.6, 0.3), (0.6, 0.7), (0.35, 0.7)):
-            page.mouse.move(*place(page, *corner_), steps=4)
-        page.mouse.up()
-        page.keyboard.up("Shift")
-        page.wait_for_selector(".latent-tiles img")
+        lasso(page, (0.35, 0.3), (0.6, 0.3), (0.6, 0.7), (0.35, 0.7))
         images, shown = on(
             map_, "return [map.chosen.size, [...map.points.index].filter((i) => map.chosen.has(i)).length]"
         )

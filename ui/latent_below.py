@@ -53,8 +53,11 @@ def traversals(view: View) -> None:
         f"Each row changes one number of the code and leaves the others, at nine quantiles of the data, from {said}. "
         "The rows that change the picture most come first."
     )
+    rows = how_many(latent_points.codes(view).shape[1])
     with st.spinner("Decoding …"):
-        order, values, frames, change = _traversals(plain(view), latent_points.stamp(view), weights_of(view), start)
+        order, values, frames, change = _traversals(
+            plain(view), latent_points.stamp(view), weights_of(view), start, rows
+        )
     parts = [
         f"<tr><th>Number {dimension + 1}<small>{values[0, row]:.3g} to {values[-1, row]:.3g}</small></th>"
         f'<td>{latent_walk.row(frames[row])}</td><td class="bar"><i style="width:{100 * change[row] / max(change.max(), 1e-12):.0f}%" '
@@ -67,6 +70,21 @@ def traversals(view: View) -> None:
         by_hand(view, order, start)
 
 
+def how_many(size: int) -> int:
+    """How many numbers of the code have a row and a slider: the ROWS that change most, or all of them, up to LOOKED."""
+    most = min(size, LOOKED)
+    if most <= ROWS:
+        return most
+    every = f"All {size}" if size <= LOOKED else f"The {most} that vary most"
+    titles = {"some": f"The {ROWS} that change most", "all": every}
+    with bound("rows", list(titles), "some") as (key, changed):
+        chosen = st.segmented_control(
+            "Numbers", list(titles), format_func=titles.__getitem__, required=True, key=key, on_change=changed,
+            label_visibility="collapsed",
+        )  # fmt: skip
+    return most if chosen == "all" else ROWS
+
+
 def plain(view: View) -> View:
     """All codes of a split, whatever is shown of them: the key of what is computed from them."""
     return View(view.run, view.split, view.step)
@@ -74,9 +92,9 @@ def plain(view: View) -> View:
 
 @lru_cache(maxsize=32)
 def _traversals(
-    view: View, stamp: str, weights: str, start: int
+    view: View, stamp: str, weights: str, start: int, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers of the code (r,), their values (STEPS, r), frames (r, STEPS, C, H, W), and how much each changes a pixel (r,)."""
+    """`count` numbers of the code (r,), their values (STEPS, r), frames (r, STEPS, C, H, W), and how much each changes a pixel (r,)."""
     codes = latent_points.codes(view)
     code = code_of(view, start)
     looked = np.argsort(-codes[:20_000].var(0), kind="stable")[:LOOKED]
@@ -84,7 +102,7 @@ def _traversals(
     ends = np.concatenate([walks.traversal(code, d, values[[0, -1], i]) for i, d in enumerate(looked)])
     low, high = latent_walk.decode(view, ends).reshape(len(looked), 2, -1).astype(np.float32).transpose(1, 0, 2) / 255
     change = np.abs(high - low).mean(1)
-    most = np.argsort(-change, kind="stable")[:ROWS]
+    most = np.argsort(-change, kind="stable")[:count]
     rows = np.concatenate([walks.traversal(code, looked[i], values[:, i]) for i in most])
     frames = latent_walk.decode(view, rows)
     return looked[most], values[:, most], frames.reshape(len(most), STEPS, *frames.shape[1:]), change[most]

@@ -25,8 +25,8 @@ def show(row: RunRow) -> None:
     st.html(STYLE)
     with st.container(key="run-selection", horizontal=True, vertical_alignment="center", gap="medium"):
         st.subheader(f"Selection: {len(indices):,} {part} images", anchor=False, width="content")
-        page_link("latent", "In the map", ":material/scatter_plot:", run=row.id, split=part, **{NAME: name})
-        page_link("compare", "Through other models", ":material/compare:", runs=row.id, images=NAME, **{NAME: name})
+        page_link("latent", "In the map", ":material/scatter_plot:", run=row.id, split=part, selection=name)
+        page_link("compare", "Through other models", ":material/compare:", runs=row.id, images=NAME, selection=name)
         if st.button("Clear", icon=":material/close:", type="tertiary", key="run-selection-clear"):
             st.query_params.pop(NAME, None)
             st.rerun()

@@ -84,17 +84,19 @@ def offer(row: RunRow, kind: str, dims: int) -> None:
         if kind == "surroundings"
         else f"{latent_maps.NAMES[kind]} is computed once and kept with the run."
     )
-    _watched(row.id, kind, said, lambda: _parameters(kind, dims))
+    every = 1.0 if working(row.id) else None
+    st.fragment(_offer, run_every=every)(row.id, kind, said, lambda: _parameters(kind, dims))
 
 
 def offer_like(run: str, config: AnyProjection, said: str) -> None:
-    """The same for a map of which everything is decided."""
-    _watched(run, config.kind, said, lambda: config)
+    """The same for a map of which everything is decided, inside of what reruns by itself while `working`."""
+    _offer(run, config.kind, said, lambda: config)
 
 
-def _watched(run: str, kind: str, said: str, choose: Callable[[], AnyProjection | None]) -> None:
+def working(run: str) -> bool:
+    """Whether a job makes maps of a run, or waits to."""
     job = _job(run)
-    st.fragment(_offer, run_every=1.0 if job is not None and job.state in OPEN else None)(run, kind, said, choose)
+    return job is not None and job.state in OPEN
 
 
 def _offer(run: str, kind: str, said: str, choose: Callable[[], AnyProjection | None]) -> None:

@@ -93,10 +93,11 @@ def pixels(view: View) -> np.ndarray | None:
     What is drawn goes before what was put there. Raises ValueError with a sentence where it is no image.
     """
     file, facts, drawn = st.session_state.get(KEY), lab().run(view.run).facts(), _drawn()
-    if facts is None or (file is None and not drawn):
-        return None
-    content, name = (drawn, "The drawing") if drawn else (file.getvalue(), file.name)
-    return shaped(content, name, facts.shape)
+    if facts is not None and drawn:
+        return shaped(drawn, "The drawing", facts.shape)
+    if facts is not None and file is not None:
+        return shaped(file.getvalue(), file.name, facts.shape)
+    return None
 
 
 def shaped(content: bytes, name: str, shape: tuple[int, int, int]) -> np.ndarray:

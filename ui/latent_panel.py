@@ -151,9 +151,9 @@ def out(view: View, indices: np.ndarray) -> None:
         st.download_button(
             "PNG", lambda: latent_out.picture(view, indices), f"{name}.png", "image/png", on_click="ignore"
         )
-        chosen = {NAME: keep(view.run, view.split, indices)}
-        page_link("compare", "Through other models", ":material/compare:", runs=view.run, images=NAME, **chosen)
-        page_link("runs", "In the run's page", ":material/table_rows:", run=view.run, **chosen)
+        chosen = keep(view.run, view.split, indices)
+        page_link("compare", "Through other models", ":material/compare:", runs=view.run, images=NAME, selection=chosen)
+        page_link("runs", "In the run's page", ":material/table_rows:", run=view.run, selection=chosen)
 
     def toggle() -> None:
         if view.only:

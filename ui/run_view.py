@@ -13,10 +13,10 @@ from aecore.runs import LabError, RunFolder, RunRow, events, runs
 from aecore.runs import run as read_row
 from aecore.runs.database import OPEN
 from aecore.runs.history import history
-from ui import latent_chosen
 from ui.frame import page_link, problem
 from ui.healing import run_health
 from ui.lab import lab
+from ui.latent_selection import NAME
 from ui.live import live_curves, live_moment, live_pictures, shown
 from ui.palette import TONES
 from ui.queue import badge, plain
@@ -44,7 +44,10 @@ def show(folder: RunFolder) -> None:
     if row.state == "failed":
         failure(row)
     charts(row)
-    latent_chosen.show(row)
+    if NAME in st.query_params:
+        from ui import latent_chosen  # with all that the latent map needs
+
+        latent_chosen.show(row)
     past, config, log = st.tabs(["History", "Configuration", "Log"])
     with past:
         live(past_events, row)
