@@ -54,7 +54,7 @@ def show(view: View) -> None:
         )
     with right:
         parts = [
-            f'<figure><img src="{data_url(png(image))}" alt=""><figcaption>{escape(f"{number}")} · {share:.1%}</figcaption></figure>'
+            f'<figure><img src="{data_url(png(image))}" alt=""><figcaption>{escape(f"{number}")} · {100 * share:.1f} %</figcaption></figure>'
             for number, image, share in zip(
                 book.most.tolist(), book.images, use.counts[book.most] / max(1, use.counts.sum()), strict=True
             )

@@ -116,15 +116,12 @@ def gallery(view: View, indices: np.ndarray, weights: str) -> None:
         st.markdown(f"#### {len(place):,} of {len(shown.indices):,} selected", width="stretch")
         out(view, indices)
     st.html(counts(shown.labels, place, class_names(view)))
-    if len(place) > 2:
-        with bound("as", list(SHOWN_AS), "pictures") as (key, changed):
-            shown_as = st.segmented_control(
-                "Show as", list(SHOWN_AS), format_func=SHOWN_AS.__getitem__, required=True, key=key,
-                on_change=changed, label_visibility="collapsed",
-            )  # fmt: skip
-        if shown_as == "table":
-            table(shown, place, class_names(view))
-            return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        shown_as = how_shown() if len(place) > 2 else "pictures"
+        only(view, indices)
+    if shown_as == "table":
+        table(shown, place, class_names(view))
+        return
     pictures = st.container()
     pages = -(-len(place) // PAGE)
     page = st.pagination(pages, max_visible_pages=5, key=f"latent-page-{hash(indices.tobytes())}") if pages > 1 else 1
@@ -144,7 +141,7 @@ def table(shown: latent_points.Points, place: np.ndarray, names: tuple[str, ...]
 
 
 def out(view: View, indices: np.ndarray) -> None:
-    """The selection as a table, as a picture, and as what alone is shown."""
+    """The selection as a table, as a picture, and on the other pages."""
     with st.popover("", icon=":material/download:", help="Take the selection with you"):
         name = f"{view.run}-{view.split}-{len(indices)}"
         st.download_button("CSV", lambda: latent_out.table(view, indices), f"{name}.csv", "text/csv", on_click="ignore")
@@ -154,6 +151,20 @@ def out(view: View, indices: np.ndarray) -> None:
         chosen = keep(view.run, view.split, indices)
         page_link("compare", "Through other models", ":material/compare:", runs=view.run, images=NAME, selection=chosen)
         page_link("runs", "In the run's page", ":material/table_rows:", run=view.run, selection=chosen)
+
+
+def how_shown() -> str:
+    """'pictures' or 'table'."""
+    with bound("as", list(SHOWN_AS), "pictures") as (key, changed):
+        chosen = st.segmented_control(
+            "Show as", list(SHOWN_AS), format_func=SHOWN_AS.__getitem__, required=True, key=key, on_change=changed,
+            label_visibility="collapsed",
+        )  # fmt: skip
+    return str(chosen)
+
+
+def only(view: View, indices: np.ndarray) -> None:
+    """A button that shows the selection alone, and all again."""
 
     def toggle() -> None:
         if view.only:
@@ -190,9 +201,9 @@ def film(view: View, path: list[tuple[float, float]]) -> None:
     """What the decoder draws along a line in the plane: a film that goes there and back, and its frames."""
     st.markdown("#### Along the line")
     frames, away = latent_walk.along(view, path)
-    st.html(latent_walk.strip(frames, away))
     content = latent_walk.gif(frames)
     st.image(content, width=140)
+    st.html(latent_walk.strip(frames, away))
     st.download_button("GIF", content, f"{view.run}-path.gif", "image/gif", on_click="ignore")
 
 

@@ -59,6 +59,7 @@ class LatentMap {
     this.card.refused = 0;
     this.hand.offer(data);
     if (old) this.pins.refresh(old, data);
+    if (old && old.plane !== data.plane) setTimeout(() => this.hand.forget());  // a place means another code now
     if (old?.points === data.points) this.paint(); else this.load(data.points);
     if (old?.selected !== data.selected) this.recall(data.selected);
   }

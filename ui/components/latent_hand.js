@@ -30,6 +30,14 @@ class Hand {
     for (const button of this.tools.querySelectorAll("button")) button.setAttribute("aria-pressed", button.dataset.mode === mode);
   }
 
+  /** Without the path, and its film. */
+  forget() {
+    if (!this.walked) return;
+    this.walked = null;
+    this.map.tell("path", []);
+    this.map.redraw(false);
+  }
+
   /** Only what makes sense in this map. */
   offer({ decode }) {
     this.tools.querySelector("[data-mode=path]").hidden = !decode;
@@ -56,7 +64,11 @@ class Hand {
     over.onpointerleave = () => map.leave();
     over.ondblclick = () => { clearTimeout(this.pinning); map.reset(); };
     over.addEventListener("wheel", (event) => { event.preventDefault(); if (map.view) this.wheel(event.deltaY, ...at(event)); }, { passive: false });
-    this.escape = (event) => { if (event.key === "Escape" && (this.drag || map.chosen)) { this.drag = null; map.select(null, null); } };
+    this.escape = (event) => {
+      if (event.key !== "Escape") return;
+      if (this.drag || map.chosen) { this.drag = null; map.select(null, null); }
+      this.forget();
+    };
     document.addEventListener("keydown", this.escape);
   }
 
@@ -93,7 +105,7 @@ class Hand {
     const { map, drag } = this;
     if (!drag) return;
     if (!drag.far) this.clicked(px, py);
-    else if (drag.kind === "path") map.tell("path", drag.path.map(([x, y]) => map.toCode(x, y)));
+    else if (drag.kind === "path") map.tell("path", (this.walked = drag.path.map(([x, y]) => map.toCode(x, y))));
     else if (drag.path) {
       const polygon = this.outline().map(([x, y]) => map.toCode(x, y));
       map.select({ kind: "polygon", polygon, ...(map.turn && { turn: map.turn.rows.slice(0, 2) }) }, map.within(polygon));

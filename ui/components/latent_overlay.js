@@ -10,13 +10,13 @@ const short = (value) => Number(value.toPrecision(3)).toString().replace("-", "â
 function drawAxes(pen, view, { left, top, w, h }, titles, note, { ink, font }) {
   const line = (x0, y0, x1, y1, alpha) => { pen.globalAlpha = alpha; pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x1, y1); pen.stroke(); pen.globalAlpha = 0.75; };
   Object.assign(pen, { fillStyle: ink, strokeStyle: ink, lineWidth: 1, font: `13px ${font}`, textBaseline: "middle", textAlign: "center" });
-  for (const value of ticks(view.x, view.sx, w)) {
+  for (const value of ticks(view.x, view.sx, w, 90)) {
     const px = left + w / 2 + (value - view.x) * view.sx;
     line(px, top, px, top + h, value ? 0.07 : 0.25);
     pen.fillText(short(value), px, top + h + 12);
   }
   pen.textAlign = "right";
-  for (const value of ticks(view.y, view.sy, h)) {
+  for (const value of ticks(view.y, view.sy, h, 50)) {
     const py = top + h / 2 - (value - view.y) * view.sy;
     line(left, py, left + w, py, value ? 0.07 : 0.25);
     pen.fillText(short(value), left - 7, py);
@@ -84,6 +84,7 @@ class Overlay {
     for (const [text, ...place] of data.marks ?? []) this.mark(...inward(map.toScreen(...(map.turn ? map.turn.flat(...place) : place)), field), text);
     for (const pin of map.pins.all) this.pin(pin);
     this.shape(map.hand.outline());
+    if (map.hand.walked) this.line(map.hand.walked.map(([x, y]) => map.toScreen(x, y)));
     if (map.hover >= 0) this.ring(map.hover, map.ink, 2.5);
     pen.restore();
   }
@@ -125,6 +126,17 @@ class Overlay {
     pen.imageSmoothingEnabled = false;
     pen.fillRect(left - 2, top - 2, side + 4, side + 4);
     pen.drawImage(pin.picture, left, top, side, side);
+  }
+
+  /** A path that was drawn: its film stands beside the map. */
+  line(places) {
+    const { pen, map } = this;
+    for (const [width, colour] of [[5, map.paper], [2.5, map.accent]]) {
+      Object.assign(pen, { strokeStyle: colour, lineWidth: width, lineJoin: "round" });
+      pen.beginPath();
+      for (const [x, y] of places) pen.lineTo(x, y);
+      pen.stroke();
+    }
   }
 
   /** The lasso, the box or the path that is being drawn. */

@@ -45,9 +45,9 @@ function apart(names) {
   return names;
 }
 
-/** Round values about 90 pixels apart, in the part of an axis that is seen. */
-function ticks(centre, scale, length) {
-  const raw = 90 / scale, power = 10 ** Math.floor(Math.log10(raw)), step = power * [1, 2, 5, 10].find((f) => f * power >= raw);
+/** Round values, at least so many pixels apart, in the part of an axis that is seen. */
+function ticks(centre, scale, length, apart) {
+  const raw = apart / scale, power = 10 ** Math.floor(Math.log10(raw)), step = power * [1, 2, 5, 10].find((f) => f * power >= raw);
   const first = Math.ceil((centre - length / 2 / scale) / step), count = Math.floor(length / scale / step) + 1;
   return Array.from({ length: count }, (_, k) => (first + k) * step).filter((value) => Math.abs(value - centre) <= length / 2 / scale);
 }
