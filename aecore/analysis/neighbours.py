@@ -65,10 +65,12 @@ def smallest(away: np.ndarray, k: int) -> np.ndarray:
         found = np.flatnonzero(away <= np.partition(few, k - 1, axis=1)[:, k - 1 : k])
     if not 0 < len(found) <= 4 * THIN * k * len(away):  # a short row, or very many that are equally far
         return np.argpartition(away, k - 1, axis=1)[:, :k]
-    row, column = np.divmod(found, away.shape[1])
-    order = np.lexsort((away.ravel()[found], row))
-    first = np.searchsorted(row, np.arange(len(away)))
-    return np.asarray(column[order][first[:, None] + np.arange(k)])
+    values, ends = away.ravel()[found], np.searchsorted(found, np.arange(1, len(away) + 1) * away.shape[1])
+    places, begin = np.empty((len(away), k), np.int64), 0
+    for row, end in enumerate(ends):
+        places[row] = found[begin:end][np.argpartition(values[begin:end], k - 1)[:k]]
+        begin = end
+    return places % away.shape[1]
 
 
 def placed(places: np.ndarray, found: Nearest) -> np.ndarray:
