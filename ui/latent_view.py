@@ -111,7 +111,7 @@ def film(row: RunRow) -> View:
             "The same images, as the model placed them at that moment. Only the newest model is kept: it alone decodes."
         )
         step = st.select_slider(
-            "Training step", steps, step, format_func="{:,}".format, key=f"moment-{row.id}", help=help_, width=320
+            "Training step", steps, step, format_func="{:,}".format, key=f"moment-{row.id}", help=help_, width=200
         )
     return View(row.id, inputs.split, int(step))
 
