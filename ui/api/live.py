@@ -34,6 +34,7 @@ def known_run(answer: Answer) -> Answer:
     @wraps(answer)
     def guarded(request: Request) -> Response:
         try:
+            must_see(request)
             return answer(request)
         except LabError as error:
             return JSONResponse({"problem": str(error)}, 404)
@@ -41,6 +42,14 @@ def known_run(answer: Answer) -> Answer:
             return JSONResponse({"problem": str(error)}, 400)
 
     return guarded
+
+
+def must_see(request: Request) -> None:
+    """Raises LabError where a run that the address names is not there for who asks."""
+    named = (request.path_params.get("run"), request.query_params.get("run"), request.query_params.get("other"))
+    for run in named:
+        if run and run not in RECORDED:
+            lab().run(run)
 
 
 @known_run
