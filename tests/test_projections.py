@@ -49,6 +49,9 @@ def test_the_nearest_are_those_of_scikit_learn_and_nobody_is_its_own() -> None:
     np.testing.assert_array_equal(found.indices, indices)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-3)
     assert nearest(codes, codes, 400).indices.shape == (400, 400)
+    few, many = nearest(codes, codes[:3], 5), nearest(codes, codes[:20], 5)
+    np.testing.assert_array_equal(few.indices, many.indices[:3])
+    np.testing.assert_allclose(few.distances, many.distances[:3], rtol=1e-4)
     with pytest.raises(ValueError, match="only 399 other codes"):
         nearest(codes, codes, 400, same=True)
 

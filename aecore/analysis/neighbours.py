@@ -7,6 +7,8 @@ import numpy as np
 
 BLOCK, THIN = 1 << 22, 16
 """Distances that are held at once; of them every so many-th is looked at first."""
+ONE_BY_ONE = 4
+"""So few that are asked for are looked up on their own."""
 
 
 class Nearest(NamedTuple):
@@ -33,6 +35,8 @@ def nearest(
     if k > most:
         raise ValueError(f"{k} neighbours were asked for, but there are only {most:,} other codes: ask for fewer.")
     codes, asked = (np.ascontiguousarray(part, np.float32) for part in (codes, asked))
+    if len(asked) <= ONE_BY_ONE and not same:
+        return _one_by_one(codes, asked, k)
     middle = codes.mean(0)  # far from the origin, squares lose what the differences have
     codes, asked = codes - middle, asked - middle
     rows = max(1, BLOCK // len(codes))
@@ -49,6 +53,18 @@ def nearest(
         order = np.argsort(between, axis=1, kind="stable")
         indices[part], distances[part] = (np.take_along_axis(array, order, 1) for array in (indices[part], between))
         step(part.stop / len(asked))
+    return Nearest(indices, distances)
+
+
+def _one_by_one(codes: np.ndarray, asked: np.ndarray, k: int) -> Nearest:
+    """The same for a few, such as the place under a cursor: without preparing all codes for a product."""
+    indices, distances = np.empty((len(asked), k), np.int32), np.empty((len(asked), k), np.float32)
+    for row, one in enumerate(asked):
+        difference = codes - one
+        away = np.einsum("nd,nd->n", difference, difference)
+        found = np.argpartition(away, k - 1)[:k]
+        indices[row] = found[np.argsort(away[found], kind="stable")]
+        distances[row] = np.sqrt(away[indices[row]])
     return Nearest(indices, distances)
 
 
