@@ -21,7 +21,7 @@ from aecore.jobs import queue, sweep, trash
 from aecore.jobs.foreground import train_here
 from aecore.runs import Inputs, Lab, runs
 from tests.conftest import TrainedRun, TwoRuns, tiny
-from ui import columns, comparison, latent_selection, noise, ordering, plots, report, scores, sweeps, through
+from ui import columns, comparison, latent_selection, noise, ordering, plots, report, scores, selected, sweeps
 from ui.wall import payload, thousandths
 
 ROOT = Path(__file__).parents[1]
@@ -111,7 +111,7 @@ def test_the_worst_of_all_classes_can_be_looked_at(denoiser: TrainedRun, monkeyp
     at.selectbox("images").set_value("digits").run()
     at.selectbox("order").set_value(ordering.WORST).run()
     assert not at.exception
-    made = through.elsewhere(gathered(denoiser.lab, (denoiser.id,), monkeypatch), "digits")
+    made = columns.elsewhere(gathered(denoiser.lab, (denoiser.id,), monkeypatch), "digits")
     worst = np.sort(made.models[0].errors)[::-1][:12]
     assert walls(at)[0]["columns"][2]["captions"] == [thousandths(error) for error in worst.tolist()]
     assert {"0", "7"} & {made.name(row) for row in range(len(made.labels))}, "classes that were left out"
@@ -392,11 +392,11 @@ def test_a_selection_of_the_latent_page_goes_through_every_model(
     at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids), images="selection", selection=name)
     assert not at.exception
     assert "Selection: 3 test images" in at.selectbox("images").options
-    made = through.selected(gathered(two_runs.lab, two_runs.ids, monkeypatch), name)
+    made = selected.selected(gathered(two_runs.lab, two_runs.ids, monkeypatch), name)
     assert made is not None
     assert made.indices.tolist() == [4, 17, 230]
     assert len(made.models) == 2
     for column, folder in zip(made.models, two_runs.folders, strict=True):
         np.testing.assert_allclose(column.errors, (folder.analysis("test") or {})["errors"][chosen], rtol=0.05)
-    assert through.selected(gathered(two_runs.lab, two_runs.ids, monkeypatch), "0" * 16) is None
+    assert selected.selected(gathered(two_runs.lab, two_runs.ids, monkeypatch), "0" * 16) is None
     assert "Silhouette" in text(at), "how good the codes are is a table of its own"

@@ -4,13 +4,16 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import streamlit as st
 
 from aecore.config import Facts
 from aecore.runs import Inputs
-from ui.comparison import Compared, sizes
-from ui.lab import latest_stamp, trained
+from ui.comparison import Compared, converted, sizes
+from ui.lab import latest_stamp, split, trained
 from ui.stored import inputs, sample, shown, simple_figures
 
+POOL = 256
+"""Images of another data set that go through the models."""
 FEW = 4
 """With fewer common images than this, the models are run on the first run's images instead."""
 SIZES = 2
@@ -110,7 +113,7 @@ def test_images(runs: Sequence[Compared], beside: Sequence[str]) -> Wall | None:
             ),
         ]
     )
-    return in_turns(
+    return _in_turns(
         Wall(originals, first["labels"][common], first["indices"][common], ready[0].facts, "test", columns, notes)
     )
 
@@ -157,6 +160,26 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
     return Wall(
         originals, first.labels[common], first.indices[common], runs[0].facts, first.split, each_once(columns), notes
     )
+
+
+def elsewhere(runs: Sequence[Compared], name: str, count: int = POOL) -> Wall:
+    """Images of another data set, brought to the runs' shape, through every run's newest model. Raises DataError, ConfigError."""
+    config = converted(runs[0].config.data, runs[0].facts, name)
+    found = split(config.model_dump_json(), "test")
+    chosen = np.sort(np.random.default_rng(0).permutation(len(found.labels))[:count])
+    originals = found.images[chosen]
+    columns, notes = [], []
+    for run in runs:
+        try:
+            stamp, key = latest_stamp(run.row.id), config.model_dump_json()
+            labels = found.labels[chosen] if name == run.config.data.name else None  # others' labels are other things
+            columns += made(
+                run, originals, *run_through(run.row.id, stamp, key, count, originals, labels), "newest model"
+            )
+        except ValueError as error:
+            notes.append(f"{run.label}: {error}")
+    facts = runs[0].facts._replace(class_names=found.class_names)
+    return _in_turns(Wall(originals, found.labels[chosen], chosen, facts, "test", each_once(columns), notes))
 
 
 def made(run: Compared, originals: np.ndarray, seen: np.ndarray, x_hat: np.ndarray, when: str) -> list[Column]:
@@ -230,13 +253,23 @@ def each_once(columns: Sequence[Column]) -> list[Column]:
     return kept
 
 
-def in_turns(found: Wall) -> Wall:
+def _in_turns(found: Wall) -> Wall:
     """One class after another, so that the first few rows are different things."""
     turns = np.empty(len(found.labels), np.int64)
     for label in np.unique(found.labels):
         of_label = np.flatnonzero(found.labels == label)
         turns[of_label] = np.arange(len(of_label))
     return found.take(np.lexsort((found.labels, turns)))
+
+
+@st.cache_resource(max_entries=64, show_spinner="Running the model on these images …")
+def run_through(
+    run_id: str, stamp: str, config: str, count: int, _images: np.ndarray, _labels: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the encoder sees of the images, and what the model makes of it."""
+    model = trained(run_id, stamp)
+    seen = model.see(_images)
+    return seen, model.reconstruct(seen, _labels)
 
 
 def _places(first: np.ndarray, other: np.ndarray) -> dict[int, int]:

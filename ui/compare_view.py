@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from aecore.data import DataError
-from ui import columns, comparison, frame, ordering, through, wall
+from ui import columns, comparison, frame, ordering, selected, wall
 from ui.columns import SIMPLE, Wall
 from ui.comparison import MOST, Compared
 from ui.lab import lab
@@ -126,9 +126,9 @@ def build(runs: Sequence[Compared], choice: Choice) -> tuple[Wall | None, list[s
     elif choice.source == VALIDATION:
         found = columns.held_out(most, choice.epoch, choice.beside)
     elif choice.source == NAME:
-        found = through.selected(most, st.query_params.get(NAME, ""))
+        found = selected.selected(most, st.query_params.get(NAME, ""))
     else:
-        found = through.elsewhere(most, choice.source)
+        found = columns.elsewhere(most, choice.source)
     if found is None or not found.models:
         return None, []
     rows, notes = _rows(found, choice)

@@ -31,10 +31,10 @@ ROW = {
 }
 """Name in a filter -> field of the row."""
 SEED = "training.seed"
-RESULTS = ("result.", "test.", "quality.", "factors.")
-"""How the names of results begin: of the training, on the test images, of the code, and of known factors in it."""
 UNLIKE = frozenset({SEED, "name"})
 """Fields in which runs of one group may differ."""
+RESULTS = ("result.", "test.", "quality.", "factors.")
+"""How the names of results begin: of the training, on the test images, of the code, and of known factors in it."""
 
 Values = Mapping[str, Any]
 
@@ -77,13 +77,13 @@ def _written(path: Path) -> int:
 
 @lru_cache(maxsize=5000)
 def _measured(folder: Path, result: int, analysis: int) -> Values:
-    """Numbers of result.json and of the analysis; the two times say whether they were written again."""
+    """Numbers of result.json, and those on the test images; the two times say whether they were written again."""
     kept = (
         _json(folder / "result.json") if result else {},
         _json(folder / "analysis/metrics.json") if analysis else {},
     )
-    analysed = {"test": "test", "quality": "code", "factors": "disentanglement"}
-    parts = {"result": kept[0]} | {part: kept[1].get(name, {}) for part, name in analysed.items()}
+    parts = {"result": kept[0], "test": kept[1].get("test", {})}
+    parts |= {"quality": kept[1].get("code", {}), "factors": kept[1].get("disentanglement", {})}
     return {
         f"{part}.{name}": value
         for part, content in parts.items()
