@@ -392,11 +392,11 @@ def test_a_selection_of_the_latent_page_goes_through_every_model(
     at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids), images="selection", selection=name)
     assert not at.exception
     assert "Selection: 3 test images" in at.selectbox("images").options
-    made = selected.selected(gathered(two_runs.lab, two_runs.ids, monkeypatch), name)
+    made = selected.wall_of(gathered(two_runs.lab, two_runs.ids, monkeypatch), name)
     assert made is not None
     assert made.indices.tolist() == [4, 17, 230]
     assert len(made.models) == 2
     for column, folder in zip(made.models, two_runs.folders, strict=True):
         np.testing.assert_allclose(column.errors, (folder.analysis("test") or {})["errors"][chosen], rtol=0.05)
-    assert selected.selected(gathered(two_runs.lab, two_runs.ids, monkeypatch), "0" * 16) is None
+    assert selected.wall_of(gathered(two_runs.lab, two_runs.ids, monkeypatch), "0" * 16) is None
     assert "Silhouette" in text(at), "how good the codes are is a table of its own"

@@ -126,7 +126,7 @@ def build(runs: Sequence[Compared], choice: Choice) -> tuple[Wall | None, list[s
     elif choice.source == VALIDATION:
         found = columns.held_out(most, choice.epoch, choice.beside)
     elif choice.source == NAME:
-        found = selected.selected(most, st.query_params.get(NAME, ""))
+        found = selected.wall_of(most, st.query_params.get(NAME, ""))
     else:
         found = columns.elsewhere(most, choice.source)
     if found is None or not found.models:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ui.columns import Wall, each_once, made
+from ui.columns import POOL, Wall, each_once, made, run_through
 from ui.comparison import Compared
 from ui.lab import latest_stamp, split
 from ui.latent_selection import kept, split_of
 
 
-def selected(runs: Sequence[Compared], name: str) -> Wall | None:
+def wall_of(runs: Sequence[Compared], name: str) -> Wall | None:
     """The images of a selection, the first POOL of them, through the newest model of every run that has these images.
 
     None where the first run has not. Raises DataError.
