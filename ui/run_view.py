@@ -14,6 +14,7 @@ from aecore.runs.history import history
 from ui.frame import page_link, problem
 from ui.healing import run_health
 from ui.lab import lab
+from ui.latent_selection import NAME
 from ui.live import live_curves, live_moment, live_pictures, shown
 from ui.palette import TONES
 from ui.pulse import pulse, run_stamp
@@ -45,6 +46,10 @@ def show(folder: RunFolder) -> None:
     if row.state == "failed":
         failure(row)
     charts(row)
+    if NAME in st.query_params:
+        from ui import latent_chosen  # with all that the latent map needs
+
+        latent_chosen.show(row)
     past, config, log = st.tabs(["History", "Configuration", "Log"])
     with past:
         past_events(row)
@@ -167,7 +172,7 @@ def findings(row: RunRow) -> None:
         with st.container(key=f"health-{found.rule.replace(' ', '-')}", horizontal=True, vertical_alignment="center"):
             st.markdown(f":{colour}[:material/{icon}:]&ensp;{plain(found.sentence)} :gray[{plain(found.cure)}]")
             if found.change is not None:
-                change = f"{found.change.path}={found.change.value}"
+                change = found.change.assignment
                 page_link("train", "Clone with that", ":material/healing:", clone=row.id, set=change)
 
 
