@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from aecore.runs import LabError
-from ui import warm
+from ui import telling, warm
 from ui.frame import PAGES, problem, visitor
 from ui.lab import lab
 
@@ -36,5 +36,6 @@ except LabError as error:
     problem(error)
 else:
     visitor()
+    telling.listen()
     page.run()
     warm.visited()

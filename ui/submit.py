@@ -8,10 +8,12 @@ import streamlit as st
 from aecore.config import ConfigError, RunConfig, save_preset, writes
 from aecore.data import DataError
 from aecore.jobs import queue
+from aecore.runs import runs
 from aecore.runs.lab import Lab, LabError
-from ui import estimates, frame, start, sweep_form
+from ui import estimates, frame, start, sweep_form, telling
 from ui.form import Form
 from ui.lab import who
+from ui.remembered import recall
 
 FAILED = "draft-failed"
 """Session key of why the last click queued nothing."""
@@ -33,7 +35,7 @@ def bar(form: Form, config: RunConfig | None, lab: Lab, known: estimates.Data) -
         reasons = " ".join(form.problems.values())
         st.html(f'<p class="field-problem" role="alert"><b>This cannot be queued yet.</b> {escape(reasons)}</p>')
     elif run_id := _sent(named):
-        _queued(run_id)
+        _queued(run_id, lab)
     if failed := st.session_state.pop(FAILED, None):
         frame.problem(failed)
 
@@ -41,7 +43,8 @@ def bar(form: Form, config: RunConfig | None, lab: Lab, known: estimates.Data) -
 def _submit(config: RunConfig, lab: Lab) -> None:
     """One run for this nonce and config, however many clicks arrive. A callback, so that the page below already knows."""
     try:
-        run_id = queue.submit(lab, config, who(), nonce=st.session_state[start.NONCE])
+        told = bool(recall(telling.ALWAYS, False))
+        run_id = queue.submit(lab, config, who(), nonce=st.session_state[start.NONCE], tell=told)
         st.session_state[start.SENT] = (writes(config), run_id)
     except (ConfigError, DataError, LabError) as error:
         st.session_state[FAILED] = str(error)
@@ -56,10 +59,12 @@ def _sent(config: RunConfig | None) -> str:
     return str(sent[1]) if sent and config else ""
 
 
-def _queued(run_id: str) -> None:
+def _queued(run_id: str, lab: Lab) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="queued", gap="small"):
         st.html(f"<p>Queued as <b>{escape(run_id)}</b></p>", width="content")
         frame.page_link("runs", "Watch it learn", icon=":material/monitoring:", run=run_id)
+        for row in runs(lab, [run_id]):
+            telling.box(row, always=True)
         st.button("New run", key="new-run", type="tertiary", icon=":material/add:", on_click=start.new_run)
 
 

@@ -81,6 +81,7 @@ def submit(
     engine: str | None = None,
     begin: Callable[[RunFolder], int] | None = None,
     group: Group | None = None,
+    tell: bool = False,
 ) -> str:
     """Queue a run and return its id. The same owner, nonce and config give the same run, however often it is submitted.
 
@@ -89,6 +90,7 @@ def submit(
         engine: 'foreground' for a run that the caller trains itself; the supervisor leaves it alone.
         begin: fills the new folder before anybody sees it, and returns the step of the checkpoint that it put there.
         group: what it belongs to.
+        tell: whether its owner wants to hear of its end.
 
     Raises:
         ConfigError: where the data set is unknown, or the model or the task does not fit its images.
@@ -108,6 +110,7 @@ def submit(
         "created": time.time(),
         "parent": parent,
         "submission": submission,
+        "tell": int(tell),
     }
     with database.writing(lab.engine) as connection:
         known = select(runs_table.c.id).where(runs_table.c.submission == submission, runs_table.c.deleted.is_(None))

@@ -26,6 +26,7 @@ from aecore.jobs.executor import Busy, Executor, Status
 from aecore.jobs.local import LocalExecutor
 from aecore.jobs.queue import Job
 from aecore.jobs.slurm import SlurmExecutor
+from aecore.jobs.teller import Teller
 from aecore.jobs.wake import Alarm, wake
 from aecore.runs import Lab, LabError
 
@@ -137,6 +138,7 @@ class Supervisor:
     def __init__(self, lab: Lab, executor: Executor):
         self.lab = lab
         self.executor = executor
+        self.teller = Teller(lab)
         self.told_to_leave = False
         self.live: set[int] = set()
         self.asked: dict[int, float] = {}  # job id -> when it was asked to stop
@@ -174,7 +176,7 @@ class Supervisor:
             return True
 
     def tick(self) -> bool:
-        """Look once at everything. Returns whether anything is running or waiting."""
+        """Look once at everything. Returns whether anything is running, waiting or still to be told."""
         live, waiting = queue.at_hand(self.lab)
         self._forget({job.id for job in live})
         statuses = self.executor.poll(live)
@@ -193,7 +195,7 @@ class Supervisor:
             trash.sweep(self.lab)
         self.live = ids
         self.executor.tend(ids | {job.id for job in waiting})
-        return bool(live or waiting)
+        return self.teller.look() or bool(live or waiting)
 
     def _look_at(self, job: Job, status: Status) -> None:
         if status.gone:

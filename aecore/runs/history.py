@@ -12,6 +12,8 @@ AT_ONCE = 60
 ONWARD = re.compile(r" ?It (?:goes on from step ([\d,]+)|begins again)\.$")
 GOES_ON = re.compile(r"Goes on from step ([\d,]+)\.$")
 BAD_NEWS = ("The disk is full", "The checkpoint of step")
+HEARD = {"told": "", "retold": "warning", "untold": "warning"}
+"""What became of telling somebody, and its tone."""
 SIDE = {"analyse": "analysis", "project": "map of the codes"}
 """What a side job makes."""
 
@@ -65,7 +67,9 @@ class _Story:
     def take(self, event: Event) -> None:
         if event.new == "starting" or (event.old == "starting" and event.new == "queued"):
             return  # on its way into a slot
-        if event.old in ("deleted", "archived"):
+        if event.new in HEARD:
+            self.lines.append(Line(event.at, _clause(event.reason), HEARD[event.new]))
+        elif event.old in ("deleted", "archived"):
             self.lines.append(Line(event.at, _clause(event.reason)))
         elif event.new == "queued":
             self._enqueue(event)

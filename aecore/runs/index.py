@@ -53,6 +53,8 @@ class RunRow:
     note: str
     archived: float | None
     """When it was put out of the way; it is kept, and lists leave it out."""
+    tell: bool
+    """Whether its owner hears of its end, by mail or webhook."""
     shown: str
     """The state in the user's words: 'stopping' where a live run was asked to stop."""
     eta_seconds: float | None
@@ -127,7 +129,7 @@ def _query() -> Select[Any]:
     columns: list[Any] = [r.id, r.name, r.owner, r.dataset, r.backbone, r.bottleneck, r.code_size, r.epochs]
     columns += [r.created, r.parent, j.state, j.want, j.step, j.total_steps, j.epoch, j.loss, j.images_per_second]
     columns += [j.started, j.ended, j.device, j.reason_code, j.reason, j.id, j.attempt]
-    columns += [j.checkpoint_step, j.sweep, queue.c.position, r.tags, r.note, r.archived]
+    columns += [j.checkpoint_step, j.sweep, queue.c.position, r.tags, r.note, r.archived, r.tell]
     columns += [j.steps_per_second, j.heartbeat]
     joined = runs_table.join(jobs, j.id == r.job_id).outerjoin(queue, queue.c.id == j.id)
     return select(*columns).select_from(joined).where(r.deleted.is_(None)).order_by(r.seq.desc())
@@ -143,8 +145,8 @@ def _row(values: tuple[Any, ...], now: float) -> RunRow:
     if state == "running" and speed and total is not None and not waits:
         eta = max(0.0, (total - step) / speed - (now - heartbeat))
     shown = _shown(state, want, fields[21])
-    *fields, tags, note, archived = fields
-    return RunRow(*(*fields, tuple(tags.split(",")) if tags else (), note, archived, shown, eta))
+    *fields, tags, note, archived, tell = fields
+    return RunRow(*(*fields, tuple(tags.split(",")) if tags else (), note, archived, bool(tell), shown, eta))
 
 
 def _shown(state: str, want: str, reason: str) -> str:

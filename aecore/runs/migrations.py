@@ -4,7 +4,7 @@ from sqlalchemy import Connection, text
 
 from aecore.runs.tables import metadata
 
-LAYOUT = 4
+LAYOUT = 5
 MIGRATIONS = {
     1: [
         "ALTER TABLE jobs ADD COLUMN place INTEGER",
@@ -22,6 +22,11 @@ MIGRATIONS = {
         "ALTER TABLE runs ADD COLUMN tags VARCHAR NOT NULL DEFAULT ''",
         "ALTER TABLE runs ADD COLUMN note VARCHAR NOT NULL DEFAULT ''",
         "ALTER TABLE runs ADD COLUMN archived FLOAT",
+    ],
+    4: [
+        "ALTER TABLE runs ADD COLUMN tell INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE runs ADD COLUMN untold INTEGER",
+        "CREATE INDEX ix_runs_untold ON runs (untold)",
     ],
 }
 """What brings a database of each layout to the next. A column that comes later needs a default: see `rebuild`."""
