@@ -55,6 +55,7 @@ take.differences(groups)
 frame.section("Error against cost")
 for place in range(len(groups)):
     charts.cost_plots([line for line in found if line.group == place], f"costs-{place}")
+sweeps.offer(chosen[0])
 if svg := charts.coordinates(chosen, found):
     frame.section("All runs", "each line is a run; blue ones are better than the median")
     charts.figure(svg, "parallel-coordinates", "parallel")

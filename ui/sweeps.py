@@ -14,8 +14,10 @@ from aecore.runs.database import OPEN
 from ui import comparison
 from ui.charts import figure
 from ui.comparison import Compared
+from ui.frame import page_link
 from ui.palette import RUNS
 from ui.plots import QUIET, Axis, Mark, Point, Series, plot
+from ui.queue import plain
 from ui.scores import as_csv
 
 CODE_SIZE = "code size, numbers"
@@ -217,6 +219,14 @@ def show(name: str, rows: Sequence[RunRow], compared: Sequence[Compared]) -> Non
         type="tertiary",
         on_click="ignore",
     )
+
+
+def offer(run: Compared) -> None:
+    """The way to a sweep that begins with this run's configuration."""
+    with st.container(key="sweep-offer", horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(":gray[Which code size is enough?]", width="content")
+        label = f"Sweep it, from {plain(run.label)}"
+        page_link("train", label, ":material/stacked_line_chart:", clone=run.row.id, sweep="open")
 
 
 def told(title: str, found: Sequence[Trial]) -> str:

@@ -15,9 +15,10 @@ _wall = component("wall")
 HEADLINE = {"model": "", "input": "what the encoder sees", "baseline": "needs no network"}
 
 
-def show(wall: Wall, mode: str, key: str, pair: tuple[str, str] | None = None) -> None:
-    """The component; `mode` is 'pictures' or 'differences'."""
-    _wall(data=payload(wall, mode, pair), key=key)
+def show(wall: Wall, mode: str, place: int, pair: tuple[str, str] | None = None) -> None:
+    """The component; `mode` is 'pictures' or 'differences'. Zoom and swipe stand in the URL, of another than the first wall
+    under its number."""
+    _wall(data=payload(wall, mode, pair) | {"link": str(place or "")}, key=f"wall-{place}")
 
 
 def payload(wall: Wall, mode: str, pair: tuple[str, str] | None = None) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def payload(wall: Wall, mode: str, pair: tuple[str, str] | None = None) -> dict[
     }
     columns = [_column(column, best == place) for place, column in enumerate(wall.columns)]
     rows = [
-        {"title": f"{wall.name(row)}, image {index} of the {wall.split} split"}
+        {"title": f"{wall.name(row)}, image {index} of the {wall.split} split", "index": index}
         for row, index in enumerate(wall.indices.tolist())
     ]
     keys = [column.key if column.kind == "model" else "" for column in wall.columns]

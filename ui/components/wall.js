@@ -43,6 +43,7 @@ class Wall {
     this.blocks = add("div", "blocks", root);
     this.dialog = add("dialog", "swipe", root);
     this.dialog.onclick = (event) => { if (event.target === this.dialog) this.dialog.close(); };
+    this.dialog.onclose = () => { if (!this.closed) this.link("swipe", null); };
     this.view = { zoom: 1, x: 0.5, y: 0.5 };
     this.resized = new ResizeObserver(() => { if (this.columns && root.clientWidth !== this.wide) this.build(); });
     this.resized.observe(root);
@@ -66,9 +67,30 @@ class Wall {
     const known = new Map((this.columns ?? []).map((column) => [column.strip, column]));
     const columns = await Promise.all(data.columns.map((column) => known.has(column.strip) ? { ...known.get(column.strip), ...column } : decode(column)));
     if (this.closed || asked !== this.asked) return; // a newer wall was asked for meanwhile
-    if (this.data && this.data.shape.join() !== data.shape.join()) this.view = { zoom: 1, x: 0.5, y: 0.5 };
+    const first = !this.data;
+    if (!first && this.data.shape.join() !== data.shape.join()) this.view = { zoom: 1, x: 0.5, y: 0.5 };
     Object.assign(this, { data, columns, maps: null });
+    if (first) this.look(this.linked("zoom", 3, ([zoom, x, y]) => ({ zoom, x, y })) ?? this.view);
     this.build();
+    if (first) this.opened();
+  }
+
+  // What the address says of this wall, as numbers; null where it says nothing that can be read. A file of its own has no say.
+  linked(name, count, use) {
+    const numbers = this.data.link == null ? [] : (asked(name + this.data.link) ?? "").split(",").map(Number);
+    return numbers.length === count && numbers.every(Number.isFinite) ? use(numbers) : null;
+  }
+
+  link(name, value) {
+    if (this.data?.link != null) keep(name + this.data.link, value);
+  }
+
+  // The swipe that the address asks for: the image's number, two columns, where the handle stands.
+  opened() {
+    this.linked("swipe", 4, ([index, left, right, share]) => {
+      const row = this.data.rows.findIndex((one) => one.index === index);
+      if (row >= 0 && this.columns[left] && this.columns[right]) this.swipe(row, right, { pair: [left, right], share: Math.min(1, Math.max(0, share)) });
+    });
   }
 
   // Blocks side by side, and an image's size: the largest with which all fit on a screen. An image's pixel is a whole number of the screen's.
@@ -195,6 +217,7 @@ class Wall {
   look(view) {
     const zoom = Math.min(LARGEST_ZOOM, Math.max(1, view.zoom)), edge = 0.5 / zoom, hold = (value) => Math.min(1 - edge, Math.max(edge, value));
     this.view = { zoom, x: hold(view.x), y: hold(view.y) };
+    this.link("zoom", zoom > 1 ? [zoom.toFixed(2), this.view.x.toFixed(3), this.view.y.toFixed(3)].join() : null);
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => this.draw());
   }
@@ -256,9 +279,9 @@ class Wall {
   }
 
   // One image large, two columns over each other: the handle shows more of one or of the other.
-  swipe(row, place) {
+  swipe(row, place, asked) {
     const two = this.data.pair?.includes(place) ? [...this.data.pair] : [place ? 0 : Math.min(1, this.columns.length - 1), place];
-    this.swiped = { row, pair: two, share: 0.5 };
+    this.swiped = { row, pair: two, share: 0.5, ...asked };
     this.dialog.replaceChildren();
     const head = add("div", "choice", this.dialog);
     this.boxes = [0, 1].map((side) => {
@@ -306,6 +329,7 @@ class Wall {
     pen.fillRect(cut - 1, 0, 3, height);
     this.boxes.forEach((box, i) => (box.value = pair[i]));
     const say = (column) => (column.kind === "original" ? column.label : `${column.label}: ${column.captions[row]}`);
+    this.link("swipe", [this.data.rows[row].index, ...pair, share.toFixed(2)].join());
     this.told.textContent = `${this.data.rows[row].title} · ${say(left)} | ${say(right)}`;
   }
 }
