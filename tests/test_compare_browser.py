@@ -115,6 +115,20 @@ def opens_again(browser: Browser, page: Page) -> None:
     context.close()
 
 
+def test_the_keyboard_reaches_every_cell_and_opens_it(page: Page) -> None:
+    cells = page.locator(".st-key-wall-0 figure canvas")
+    cells.first.focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    columns = page.locator(".st-key-wall-0 .block").first.locator(".head").count()
+    expect(cells.nth(columns + 2)).to_be_focused()
+    assert page.locator(".st-key-wall-0 figure canvas[tabindex='0']").count() == 1, "one stop for the tab key"
+    page.keyboard.press("Space")
+    expect(page.locator(".st-key-wall-0 dialog .told")).to_contain_text("tiny, 4")
+    page.keyboard.press("Escape")
+    expect(cells.nth(columns + 2)).to_be_focused()
+
+
 def test_the_address_opens_exactly_this_view(page: Page, browser: Browser) -> None:
     choose(page, "a", "tiny, 4")
     choose(page, "b", "tiny, 2")

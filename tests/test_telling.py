@@ -373,3 +373,11 @@ def test_secrets_are_in_no_backup_and_in_no_text_of_the_settings(lab: Lab, tmp_p
         kept = json.loads(tar.extractfile("settings.json").read())  # type: ignore[union-attr]
     assert kept["tell"]["mail"]["sender"] == "lab@example.org"
     assert SECRET not in json.dumps(kept)
+
+
+def test_the_settings_that_the_readme_shows_can_be_used(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    [block] = re.findall(r'^```json\n("tell": .*?)^```', readme, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "settings.json").write_text(f"{{{block}}}")
+    tell = read_settings(tmp_path / "settings.json").tell
+    assert (tell.webhook_host, tell.mail.address("ada")) == ("chat.example.org", "ada@example.org")

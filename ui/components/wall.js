@@ -127,12 +127,12 @@ class Wall {
         this.columns.forEach((column, place) => {
           const cell = add("figure", [column.kind, column.best[row] ? "best" : ""].join(" "), block);
           if (column.colour) cell.style.setProperty("--c", column.colour);
-          const canvas = Object.assign(add("canvas", "", cell), { width: Math.round(size * ratio), height: Math.round(tall * ratio), tabIndex: 0 });
+          const canvas = Object.assign(add("canvas", "", cell), { width: Math.round(size * ratio), height: Math.round(tall * ratio), tabIndex: this.cells.length ? -1 : 0 });
           Object.assign(canvas.style, { width: `${size}px`, height: `${tall}px` });
           canvas.setAttribute("role", "button");
           canvas.setAttribute("aria-label", `${column.label}, ${this.data.rows[row].title}: ${column.captions[row]}`);
           canvas.title = column.titles?.[row] ?? this.data.rows[row].title;
-          canvas.onkeydown = (event) => { if (event.key === "Enter") this.swipe(row, place); };
+          canvas.onkeydown = (event) => this.reach(event, row, place);
           add("figcaption", "", cell, column.captions[row]);
           this.cells.push({ canvas, row, place });
         });
@@ -232,6 +232,18 @@ class Wall {
     const box = event.target.getBoundingClientRect(), [px, py] = [(event.clientX - box.left) / box.width - 0.5, (event.clientY - box.top) / box.height - 0.5];
     const { zoom, x, y } = this.view, next = Math.min(LARGEST_ZOOM, Math.max(1, zoom * factor));
     this.look({ zoom: next, x: x + px / zoom - px / next, y: y + py / zoom - py / next });
+  }
+
+  // One stop for the tab key: from there arrows lead to the other cells, Enter or a space swipes.
+  reach(event, row, place) {
+    const way = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key], open = ["Enter", " "].includes(event.key);
+    if (!way && !open) return;
+    event.preventDefault();
+    if (open) return this.swipe(row, place);
+    const next = this.cells.find((cell) => cell.row === row + way[0] && cell.place === place + way[1]);
+    if (!next) return;
+    for (const { canvas } of this.cells) canvas.tabIndex = canvas === next.canvas ? 0 : -1;
+    next.canvas.focus();
   }
 
   // A drag moves all cells; a press without one swipes.
