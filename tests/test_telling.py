@@ -97,6 +97,8 @@ STORIES: dict[str, tuple[Callable[[Lab, str], Any], list[str]]] = {
     "withdrawn by the cluster": (lambda lab, run: end(lab, run, "cancelled", "supervisor", "scancel"), ["stopped"]),
     "stopped by another": (lambda lab, run: (queue.stop(lab, run, "bea"), end(lab, run, "cancelled")), ["stopped"]),
     "stopped by its owner": (lambda lab, run: (queue.stop(lab, run, "ada"), end(lab, run, "cancelled")), []),
+    "stopped by its owner while it waited": (lambda lab, run: waiting(lab, "ada"), []),
+    "stopped by another while it waited": (lambda lab, run: waiting(lab, "bea"), ["stopped"]),
     "paused by the system": (lambda lab, run: end(lab, run, "paused", "supervisor", "Drained."), ["paused"]),
     "killed, and goes on": (lambda lab, run: end(lab, run, "queued", "supervisor", "Killed."), []),
     "the disk is full": (
@@ -112,6 +114,10 @@ STORIES: dict[str, tuple[Callable[[Lab, str], Any], list[str]]] = {
         ["completed"],
     ),
 }
+
+
+def waiting(lab: Lab, by: str) -> None:
+    queue.stop(lab, queue.submit(lab, tiny(), "ada", tell=True), by)
 
 
 def resumed(lab: Lab, run_id: str) -> None:

@@ -15,7 +15,7 @@ from aecore.config.tell import TellSettings
 from aecore.jobs.states import note
 from aecore.runs import Lab, LabError, database
 from aecore.runs import run as read_run
-from aecore.runs.database import OPEN, events, runs
+from aecore.runs.database import LIVE, OPEN, events, runs
 
 WORDS = {"completed": "completed", "failed": "failed", "cancelled": "stopped", "paused": "paused", "running": "waits"}
 """State after the event -> what is said of the run."""
@@ -99,9 +99,14 @@ def own_doing(lab: Lab, one: News) -> bool:
         return False
     e = events.c
     people = (e.job_id == one.job) & (e.id <= one.event) & e.by.not_in(["supervisor", "trainer"])
+    query = select(e.id, e.old, e.new, e.by).where(people).order_by(e.id.desc()).limit(1)
     with database.reading(lab.engine) as connection:
-        last = connection.execute(select(e.by).where(people).order_by(e.id.desc()).limit(1)).scalar_one_or_none()
-    return last == one.owner
+        last = connection.execute(query).one_or_none()
+    if last is None or last.by != one.owner:
+        return False
+    return last.id == one.event or (
+        last.old == last.new and last.old in LIVE
+    )  # done at once, or asked of one that runs
 
 
 def done(lab: Lab, one: News) -> set[str]:
