@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -97,12 +98,13 @@ def post_office(folder: Path) -> Iterator[Mailbox]:
     authority.cert_pem.write_to_path(str(folder / "authority.pem"))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
-    box = Mailbox()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        box = Mailbox(probe.getsockname()[1])
     controller = Controller(
-        box, hostname="localhost", port=0, tls_context=context, require_starttls=True, auth_required=True, authenticator=box.login
+        box, hostname="localhost", port=box.port, tls_context=context, require_starttls=True, auth_required=True, authenticator=box.login
     )  # fmt: skip
     controller.start()
-    box.port = controller.server.sockets[0].getsockname()[1]
     try:
         yield box
     finally:

@@ -97,8 +97,8 @@ STORIES: dict[str, tuple[Callable[[Lab, str], Any], list[str]]] = {
     "withdrawn by the cluster": (lambda lab, run: end(lab, run, "cancelled", "supervisor", "scancel"), ["stopped"]),
     "stopped by another": (lambda lab, run: (queue.stop(lab, run, "bea"), end(lab, run, "cancelled")), ["stopped"]),
     "stopped by its owner": (lambda lab, run: (queue.stop(lab, run, "ada"), end(lab, run, "cancelled")), []),
-    "stopped by its owner while it waited": (lambda lab, run: waiting(lab, "ada"), []),
-    "stopped by another while it waited": (lambda lab, run: waiting(lab, "bea"), ["stopped"]),
+    "stopped by its owner while it waited": (lambda lab, run: waiting(lab, run, "ada"), []),
+    "stopped by another while it waited": (lambda lab, run: waiting(lab, run, "bea"), ["stopped"]),
     "paused by the system": (lambda lab, run: end(lab, run, "paused", "supervisor", "Drained."), ["paused"]),
     "killed, and goes on": (lambda lab, run: end(lab, run, "queued", "supervisor", "Killed."), []),
     "the disk is full": (
@@ -116,8 +116,8 @@ STORIES: dict[str, tuple[Callable[[Lab, str], Any], list[str]]] = {
 }
 
 
-def waiting(lab: Lab, by: str) -> None:
-    queue.stop(lab, queue.submit(lab, tiny(), "ada", tell=True), by)
+def waiting(lab: Lab, like: str, by: str) -> None:
+    queue.stop(lab, queue.submit(lab, tiny(), "ada", tell=run(lab, like).tell), by)
 
 
 def resumed(lab: Lab, run_id: str) -> None:
@@ -280,7 +280,8 @@ def test_a_receiver_that_answers_a_byte_at_a_time_is_given_up(lab: Lab, posted: 
     clock[0] = 91.0  # three times the longest silence
     teller.look()
     assert heard(lab, run_id)[0][0].endswith("did not answer within 91 s")
-    assert not teller.look()
+    told(lab, teller)
+    assert len(posted.bodies) == 1
 
 
 def test_a_new_supervisor_tells_what_the_old_one_had_not_and_nothing_twice(
