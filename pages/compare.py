@@ -13,11 +13,12 @@ from ui.pick import pick_compared
 from ui.queue import plain
 
 here = lab()
+FOLLOW = 5
+"""Seconds between looks at the newest pictures of a model that trains."""
 
 
-@st.fragment
 def pictures(groups: list[list[Compared]], found: list[scores.Line]) -> None:
-    """The wall with its choices, rerun alone."""
+    """The wall with its choices, rerun alone; while a model trains it follows."""
     choice = compare_view.choose(groups[0])
     walls = compare_view.show(groups, choice)
     take.report_button(walls, choice, groups, found)
@@ -47,7 +48,7 @@ if len(groups) > 1:
 analyses.panel(chosen)
 found = scores.lines(groups)
 frame.section("Reconstructions", "below each image its MSE per pixel × 10⁻³, for pixels in [0,1]; click one to swipe")
-pictures(groups, found)
+st.fragment(pictures, run_every=FOLLOW if any(run.row.live for run in chosen) else None)(groups, found)
 frame.section("Figures", "means over the test images; grey lines need no network")
 st.html(scores.table(found))
 take.csv("Figures as CSV", scores.lines_csv(found), "figures")

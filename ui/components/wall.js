@@ -116,6 +116,7 @@ class Wall {
     if (!this.wide) return;
     const { blocks, size } = this.layout(), count = this.data.rows.length, rows = Math.ceil(count / blocks), ratio = window.devicePixelRatio || 1;
     const [, high, side] = this.data.shape, tall = (size * high) / side;
+    const focused = this.root.getRootNode().activeElement, held = this.cells?.find(({ canvas }) => canvas === focused);
     this.size = size;
     this.blocks.replaceChildren();
     this.cells = [];
@@ -138,6 +139,7 @@ class Wall {
         });
     }
     this.draw();
+    if (held) this.focus(held.row, held.place); // a newer picture of a model that trains takes nobody's place away
     this.root.dataset.cells = this.cells.length;
   }
 
@@ -240,7 +242,11 @@ class Wall {
     if (!way && !open) return;
     event.preventDefault();
     if (open) return this.swipe(row, place);
-    const next = this.cells.find((cell) => cell.row === row + way[0] && cell.place === place + way[1]);
+    this.focus(row + way[0], place + way[1]);
+  }
+
+  focus(row, place) {
+    const next = this.cells.find((cell) => cell.row === row && cell.place === place);
     if (!next) return;
     for (const { canvas } of this.cells) canvas.tabIndex = canvas === next.canvas ? 0 : -1;
     next.canvas.focus();
