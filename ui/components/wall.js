@@ -139,7 +139,7 @@ class Wall {
         });
     }
     this.draw();
-    if (held) this.focus(held.row, held.place); // a newer picture of a model that trains takes nobody's place away
+    if (held) this.focus(held.row, held.place, { preventScroll: true }); // a newer picture of a model that trains takes nobody's place away
     this.root.dataset.cells = this.cells.length;
   }
 
@@ -245,11 +245,11 @@ class Wall {
     this.focus(row + way[0], place + way[1]);
   }
 
-  focus(row, place) {
+  focus(row, place, how) {
     const next = this.cells.find((cell) => cell.row === row && cell.place === place);
     if (!next) return;
     for (const { canvas } of this.cells) canvas.tabIndex = canvas === next.canvas ? 0 : -1;
-    next.canvas.focus();
+    next.canvas.focus(how);
   }
 
   // A drag moves all cells; a press without one swipes.
