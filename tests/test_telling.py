@@ -20,7 +20,7 @@ from aecore.runs import Lab, LabError, events, run
 from aecore.runs.backup import backup
 from aecore.runs.history import history
 from tests.conftest import tiny
-from tests.receivers import PASSWORD, USER, Posted, post_office, web
+from tests.receivers import PASSWORD, USER, Mailbox, Posted, post_office, web
 
 MARKUP = "<!channel> *x* [a](http://evil.example) `y` @ada :smile:"
 DONE = "Completed 66 steps in 3 s."
@@ -36,6 +36,12 @@ def settings(lab: Lab, **tell: Any) -> None:
     """Write `tell` into the lab's settings; a failed message is sent again at once."""
     quick = {"retry_seconds": 0.001, "timeout_seconds": 30, "tries": 3}
     (lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 1, "tell": quick | tell}))
+
+
+def by(box: Mailbox) -> dict[str, Any]:
+    """Mail by this server, which knows where ada gets hers."""
+    known = {"server": "localhost", "port": box.port, "user": USER, "password": PASSWORD, "sender": "lab@example.org"}
+    return known | {"addresses": {"ada": "ada@example.org"}}
 
 
 def going(lab: Lab, name: str = "tiny", tell: bool = True, owner: str = "ada") -> str:
@@ -154,8 +160,8 @@ def test_mail_goes_to_the_owner_over_tls_after_a_login(
     with post_office(tmp_path) as box:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
         monkeypatch.setenv("AELAB_MAIL_PASSWORD", PASSWORD)
-        mail = {"server": "localhost", "port": box.port, "user": USER, "sender": "lab@example.org"}
-        settings(lab, mail=mail | {"addresses": {"ada": "ada@example.org", "cyd": "nobody@example.org"}})
+        addresses = {"ada": "ada@example.org", "cyd": "nobody@example.org"}
+        settings(lab, mail={**by(box), "password": "", "addresses": addresses})
         mine, hers, theirs, strange = (
             going(lab, name, owner=owner)
             for name, owner in (("a\nb", "ada"), ("b", "bea@example.org"), ("c", "cyd"), ("d", "dan"))
@@ -185,14 +191,7 @@ def test_a_mail_server_whose_certificate_is_not_trusted_gets_neither_mail_nor_pa
     lab: Lab, tmp_path: Path
 ) -> None:
     with post_office(tmp_path) as box:
-        mail = {
-            "server": "localhost",
-            "port": box.port,
-            "user": USER,
-            "password": PASSWORD,
-            "sender": "lab@example.org",
-        }
-        settings(lab, tries=1, mail=mail | {"addresses": {"ada": "ada@example.org"}})
+        settings(lab, tries=1, mail=by(box))
         run_id = going(lab)
         end(lab, run_id)
         told(lab)
@@ -246,14 +245,7 @@ def test_a_receiver_that_hangs_holds_up_neither_the_supervisor_nor_other_message
     posted.behaviour = "hang"
     with post_office(tmp_path) as box:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-        mail = {
-            "server": "localhost",
-            "port": box.port,
-            "user": USER,
-            "password": PASSWORD,
-            "sender": "lab@example.org",
-        }
-        settings(lab, webhook=posted.url, tries=2, mail=mail | {"addresses": {"ada": "ada@example.org"}})
+        settings(lab, webhook=posted.url, tries=2, mail=by(box))
         run_id = going(lab)
         end(lab, run_id)
         teller = Teller(lab)
