@@ -229,7 +229,7 @@ def test_a_run_without_that_epoch_shows_its_last_one_and_says_so(
     said = [note.value.replace("\\", "") for note in at.info]
     assert "<i>short</i> has no epoch 2: it is at epoch 1, which is shown." in said
     titles = [column["title"] for column in walls(at)[0]["columns"][1:3]]
-    assert ["epoch 2" in titles[0], "epoch 1" in titles[1]] == [True, True]
+    assert ["epoch 3" in titles[0], "epoch 1" in titles[1]] == [False, True]
 
 
 def test_an_epoch_that_no_run_has_is_said_and_the_last_one_is_shown(
@@ -249,7 +249,21 @@ def test_an_epoch_of_a_link_can_still_be_chosen_when_there_are_too_many_for_a_sl
     assert at.select_slider("epoch").value == "epoch 1"
     at.select_slider("epoch").set_value("epoch 2").run()
     assert not at.exception
-    assert "epoch 2" in walls(at)[0]["columns"][1]["title"]
+    assert at.select_slider("epoch").value == "epoch 2"
+
+
+def test_where_no_pictures_near_an_epoch_were_kept_it_is_said(
+    two_runs: TwoRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(two_runs.lab.runs_folder, tmp_path / "lab" / "runs")
+    lab = Lab.open(tmp_path / "lab")
+    for run_id in two_runs.ids:
+        for step in lab.run(run_id).sample_steps()[1:-1]:
+            lab.run(run_id).drop_sample(step)
+    at = open_page(lab, monkeypatch, runs=",".join(two_runs.ids), images=VALIDATION, epoch="epoch 2")
+    sentence = "Of tiny, 2 and tiny, 4 no pictures near epoch 2 were kept: the newest before it are shown."
+    assert [note.value for note in at.info] == [sentence]
+    assert "untrained" in walls(at)[0]["columns"][1]["title"]
 
 
 @pytest.mark.parametrize(
