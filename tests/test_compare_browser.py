@@ -156,9 +156,13 @@ def test_the_address_opens_exactly_this_view(page: Page, browser: Browser) -> No
     expect(page).not_to_have_url(re.compile("zoom="), timeout=60_000)
 
 
-def test_an_address_names_the_epoch_the_class_and_the_columns_too(page: Page, browser: Browser) -> None:
+def test_an_address_names_the_epoch_the_class_and_the_columns_too(
+    browser: Browser, address: str, two_runs: TwoRuns
+) -> None:
     tab = browser.new_page(viewport=LAPTOP)
-    tab.goto(f"{page.url.partition('&')[0]}&images=Validation+images,+epoch+by+epoch&beside=Mean+image&beside=PCA")
+    tab.goto(
+        f"{address}/compare?runs={','.join(two_runs.ids)}&images=Validation+images,+epoch+by+epoch&beside=Mean+image&beside=PCA"
+    )
     settle(tab)
     wall(tab)
     before = view(tab)

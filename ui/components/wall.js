@@ -20,6 +20,9 @@ const add = (tag, className, parent, text) => {
   return made;
 };
 
+// As exact as the address, so that it opens the same view to the pixel.
+const round = (value, parts) => Math.round(value * parts) / parts;
+
 // The pixels of a strip, once it is decoded.
 async function decode(column) {
   const image = new Image();
@@ -217,9 +220,9 @@ class Wall {
   }
 
   look(view) {
-    const zoom = Math.min(LARGEST_ZOOM, Math.max(1, view.zoom)), edge = 0.5 / zoom, hold = (value) => Math.min(1 - edge, Math.max(edge, value));
-    this.view = { zoom, x: hold(view.x), y: hold(view.y) };
-    this.link("zoom", zoom > 1 ? [zoom.toFixed(2), this.view.x.toFixed(3), this.view.y.toFixed(3)].join() : null);
+    const zoom = round(Math.min(LARGEST_ZOOM, Math.max(1, view.zoom)), 100), edge = 0.5 / zoom, hold = (value) => Math.min(1 - edge, Math.max(edge, value));
+    this.view = { zoom, x: round(hold(view.x), 1e4), y: round(hold(view.y), 1e4) };
+    this.link("zoom", zoom > 1 ? Object.values(this.view).join() : null);
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => this.draw());
   }
