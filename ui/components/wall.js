@@ -336,7 +336,7 @@ class Wall {
   }
 
   over() {
-    const { row, pair, share } = this.swiped, pen = this.large.getContext("2d"), { width, height } = this.large, [, high, side] = this.data.shape;
+    const { row, pair } = this.swiped, share = (this.swiped.share = round(this.swiped.share, 1000)), pen = this.large.getContext("2d"), { width, height } = this.large, [, high, side] = this.data.shape;
     pen.imageSmoothingEnabled = false;
     const [left, right] = pair.map((place) => this.columns[place]), cut = Math.round(width * share);
     pen.drawImage(right.canvas, row * side, 0, side, high, 0, 0, width, height);
@@ -350,7 +350,7 @@ class Wall {
     pen.fillRect(cut - 1, 0, 3, height);
     this.boxes.forEach((box, i) => (box.value = pair[i]));
     const say = (column) => (column.kind === "original" ? column.label : `${column.label}: ${column.captions[row]}`);
-    this.link("swipe", [this.data.rows[row].index, ...pair, share.toFixed(2)].join());
+    this.link("swipe", [this.data.rows[row].index, ...pair, share].join());
     this.told.textContent = `${this.data.rows[row].title} · ${say(left)} | ${say(right)}`;
   }
 }
