@@ -1,6 +1,6 @@
 // The reconstruction wall: the same images down the side, a column a model. All pictures come in one strip a column, and all
 // cells show the same part of their images: zoom and drag move them together. A click swipes between two columns.
-const GAP = 9, CAPTION = 24, BETWEEN = 32, LARGEST = 112, SMALL = 72, SCREEN = 660, LARGEST_ZOOM = 8;
+const GAP = 9, CAPTION = 24, BETWEEN = 32, LARGEST = 112, SMALL = 72, SCREEN = 660, LARGEST_ZOOM = 8, ROOMY = 1.3;
 const COLD = [33, 102, 172], WARM = [202, 60, 24];
 const walls = new WeakMap();
 
@@ -118,19 +118,21 @@ class Wall {
     this.wide = this.root.clientWidth;
     if (!this.wide) return;
     const { blocks, size } = this.layout(), count = this.data.rows.length, rows = Math.ceil(count / blocks), ratio = window.devicePixelRatio || 1;
-    const [, high, side] = this.data.shape, tall = (size * high) / side;
+    const [, high, side] = this.data.shape, tall = (size * high) / side, room = ((this.wide + BETWEEN) / blocks - BETWEEN) / this.columns.length - GAP;
+    const track = Math.floor(Math.max(size, Math.min(room, ROOMY * size))); // what an image leaves of the width helps the heads
     const focused = this.root.getRootNode().activeElement, held = this.cells?.find(({ canvas }) => canvas === focused);
     this.size = size;
     this.blocks.replaceChildren();
     this.cells = [];
     for (let first = 0; first < count; first += rows) {
       const block = add("div", "block", this.blocks);
-      block.style.gridTemplateColumns = `repeat(${this.columns.length}, ${size}px)`;
+      block.style.gridTemplateColumns = `repeat(${this.columns.length}, ${track}px)`;
       for (const column of this.columns) this.head(column, block);
       for (let row = first; row < Math.min(first + rows, count); row++)
         this.columns.forEach((column, place) => {
           const cell = add("figure", [column.kind, column.best[row] ? "best" : ""].join(" "), block);
           if (column.colour) cell.style.setProperty("--c", column.colour);
+          cell.style.width = `${size}px`;
           const canvas = Object.assign(add("canvas", "", cell), { width: Math.round(size * ratio), height: Math.round(tall * ratio), tabIndex: this.cells.length ? -1 : 0 });
           Object.assign(canvas.style, { width: `${size}px`, height: `${tall}px` });
           canvas.setAttribute("role", "button");
