@@ -111,7 +111,11 @@ def _find(runs: Sequence[Compared], place: st.delta_generator.DeltaGenerator) ->
     with right.popover("Find", icon=":material/search:", key="find", width="stretch"):
         number = st.number_input("Image number in its split", 0, None, None, placeholder="Any", key="image", bind=URL)
         file = st.file_uploader(
-            "Or images like this one", ["png", "jpg", "jpeg", "webp", "bmp"], key="like", max_upload_size=20
+            "Or images like this one",
+            ["png", "jpg", "jpeg", "webp", "bmp"],
+            key="like",
+            max_upload_size=20,
+            help="It stays in this tab: the page's address, which has every other choice, does not carry it.",
         )
     return str(label or ""), None if number is None else int(number), None if file is None else file.getvalue()
 
