@@ -14,7 +14,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import LabError
 from ui import access, api, warm
-from ui.lab import lab
+from ui.lab import whole
 
 LOOK_EVERY = 5
 """Seconds between looks after the supervisor."""
@@ -36,7 +36,7 @@ async def keep_supervised() -> None:
     said = ""
     while True:
         try:
-            await asyncio.to_thread(lambda: ensure_supervisor(lab()))
+            await asyncio.to_thread(lambda: ensure_supervisor(whole()))
         except (LabError, OSError) as error:
             if str(error) != said:  # each page says it too
                 print(said := str(error), file=sys.stderr)

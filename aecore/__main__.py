@@ -12,6 +12,8 @@ python -m aecore earlier RUN | later RUN                   before or behind the 
 python -m aecore tag RUN --add TAG | note RUN --text TEXT  what you want to remember of it
 python -m aecore tell RUN [--off]                          its owner hears of its end, by mail or webhook
 python -m aecore archive RUN | unarchive RUN               out of the lists' way; nothing is deleted
+python -m aecore hide RUN | unhide RUN                     only you and the lab's admins see it, or all
+python -m aecore give RUN --to NAME                        another owner, where somebody has left
 python -m aecore deleted | undelete RUN                    what was deleted, and bringing it back
 python -m aecore usage                                     room on the disk, by run and person
 python -m aecore backup FILE | restore FILE --lab DIR      the whole lab but its data sets, while runs go on
@@ -28,7 +30,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aecore import keeping, marking, steering, sweeping
+from aecore import keeping, marking, owning, steering, sweeping
 from aecore.commands import LISTS, OF_A_CONFIG, OF_A_RUN, Refused, Verb, show_runs
 from aecore.config import ConfigError
 from aecore.data import DataError
@@ -71,7 +73,7 @@ def parser() -> Parser:
         filed = verbs.add_parser(name, parents=[shared])
         filed.add_argument("file", metavar="FILE", help="a tar file")
         filed.set_defaults(do=verb)
-    for name, verb in (OF_A_RUN | steering.OF_A_RUN | keeping.OF_A_RUN | marking.OF_A_RUN).items():
+    for name, verb in (OF_A_RUN | steering.OF_A_RUN | keeping.OF_A_RUN | marking.OF_A_RUN | owning.OF_A_RUN).items():
         one = verbs.add_parser(name, parents=[shared])
         one.add_argument("run", metavar="RUN")
         one.add_argument("--yes", action="store_true", help="do not ask before touching somebody else's run")
@@ -79,6 +81,7 @@ def parser() -> Parser:
         if name == "extend":
             one.add_argument("--epochs", type=int, metavar="N", required=True, help="how many more")
         marking.add_marks(name, one)
+        owning.add_options(name, one)
         one.set_defaults(do=verb)
     return whole
 
@@ -89,6 +92,7 @@ def _add_configuration(verb: argparse.ArgumentParser, do: Verb) -> None:
     which.add_argument("--config", metavar="FILE", help="a configuration as JSON")
     verb.add_argument("--dataset", metavar="NAME", help="another data set than the preset's")
     verb.add_argument("--set", metavar="PATH=VALUE", action="append", default=[], help="as in training.epochs=3")
+    verb.add_argument("--private", action="store_true", help="only you and the lab's admins see it")
     verb.set_defaults(do=do)
 
 

@@ -48,7 +48,8 @@ class Refused(Exception):
 
 
 def open_lab(args: argparse.Namespace) -> Lab:
-    return Lab.open(args.lab, args.data_root)
+    """The lab, as who gives the command sees it."""
+    return Lab.open(args.lab, args.data_root).seen_by(args.user)
 
 
 def show_presets(args: argparse.Namespace) -> Answer:
@@ -108,7 +109,7 @@ def configured(args: argparse.Namespace, lab: Lab) -> RunConfig:
 
 def submit(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    run_id = queue.submit(lab, configured(args, lab), args.user, tell=args.tell)
+    run_id = queue.submit(lab, configured(args, lab), args.user, private=args.private, tell=args.tell)
     supervisor.ensure_supervisor(lab)
     return Answer({"run": run_id}, run_id)
 
@@ -121,7 +122,7 @@ def train(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
     config = configured(args, lab)
     with Bar() as bar:
-        run_id = train_here(lab, config, args.user, began=bar.began, show=bar.show)
+        run_id = train_here(lab, config, args.user, private=args.private, began=bar.began, show=bar.show)
     row = run(lab, run_id)
     if row.state == "failed":
         raise Refused(row.reason.splitlines()[0])
@@ -262,7 +263,7 @@ def _beyond(found: dict[str, Any]) -> list[str]:
 
 
 def supervise(args: argparse.Namespace) -> Answer:
-    lab = open_lab(args)
+    lab = open_lab(args).seen_by(None)
     print(
         f"Supervising {lab.path} with {lab.settings.cpu_slots} CPU slots; Ctrl-C leaves, runs go on.", file=sys.stderr
     )
@@ -272,7 +273,7 @@ def supervise(args: argparse.Namespace) -> Answer:
 
 
 def show_doctor(args: argparse.Namespace) -> Answer:
-    checks = doctor.examine(args.lab, args.data_root)
+    checks = doctor.examine(args.lab, args.data_root, args.user)
     rows = [[{True: "ok", False: "PROBLEM", None: "-"}[c.fine], c.name, c.text] for c in checks]
     return Answer(
         [c._asdict() for c in checks], table(["", "what", ""], rows), int(any(c.fine is False for c in checks))

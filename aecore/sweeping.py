@@ -11,7 +11,7 @@ def submit_sweep(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
     fields = dict(_assignment(text) for text in args.over)
     configs = sweep.plan(configured(args, lab), fields, args.sample, args.seeds)
-    name, runs = sweep.submit(lab, configs, args.user, args.at_once)
+    name, runs = sweep.submit(lab, configs, args.user, args.at_once, private=args.private)
     supervisor.ensure_supervisor(lab)
     return Answer({"sweep": name, "runs": runs}, "\n".join([f"Sweep {name}: {len(runs)} runs", *runs]))
 

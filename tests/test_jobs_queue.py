@@ -88,7 +88,7 @@ def test_stopping_one_that_runs_is_an_intent(lab: Lab, tiny_config: RunConfig) -
     assert queue.stop(lab, run_id, "bea") == "stopping"
     assert run(lab, run_id).state == "running"
     assert beat(lab, job.id, 1) == "cancel"
-    assert queue.stopper(lab, job.id) == "bea"
+    assert states.stopper(lab, job.id) == "bea"
 
 
 def test_a_deleted_run_is_gone_from_every_list_and_its_folder_is_kept_in_the_trash(

@@ -296,6 +296,19 @@ def test_a_new_supervisor_tells_what_the_old_one_had_not_and_nothing_twice(
     assert "It was tried" not in heard(lab, run_id)[-1][0]
 
 
+def test_a_private_run_is_told_to_its_owner_and_to_no_webhook(
+    lab: Lab, posted: Posted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with post_office(tmp_path) as box:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        settings(lab, webhook=posted.url, mail=by(box))
+        run_id = queue.submit(lab, tiny(), "ada", tell=True, private=True)
+        queue.stop(lab, run_id, "bea")
+        told(lab)
+    assert [mail["Subject"] for mail in box.mails] == ["Run tiny: stopped"]
+    assert posted.bodies == []
+
+
 def test_news_survives_a_lost_database(lab: Lab, posted: Posted) -> None:
     settings(lab, webhook=posted.url)
     run_id = going(lab)

@@ -84,8 +84,8 @@ def test_a_browser_asks_what_is_new_of_its_runs(lab: Lab, monkeypatch: pytest.Mo
     job(lab, failed, state="failed", reason="The loss is nan.\n  File x")
     job(lab, full, state="running", reason_code="disk_full", reason="The disk is full.")
     trash.delete(lab, gone, "ada")
-    asked = "&".join(f"run={run}" for run in (waits, failed, full, gone, "never"))
-    assert TestClient(Starlette(routes=live.ROUTES)).get(f"/api/told?{asked}").json() == {
+    asked = ",".join((waits, failed, full, gone, "never"))
+    assert TestClient(Starlette(routes=live.ROUTES)).get(f"/api/told?runs={asked}").json() == {
         waits: {"name": "<b>0</b>", "word": None, "reason": ""},
         failed: {"name": "<b>1</b>", "word": "failed", "reason": "The loss is nan."},
         full: {"name": "<b>2</b>", "word": "waits", "reason": "The disk is full."},

@@ -12,6 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from string import Template
@@ -28,6 +29,8 @@ from aecore.runs import LabError
 
 COOKIE = "aelab_visitor"
 LOGIN, LOGOUT = "login", "logout"
+asking: ContextVar[HTTPConnection | None] = ContextVar("asking", default=None)
+"""The request that is being answered, for routes."""
 OPEN_PATHS = ("/login", "/_stcore/health")
 MONTH = 30 * 24 * 3600
 LONGEST_NAME = 60
@@ -89,9 +92,9 @@ def place(address: str) -> str:
 
 
 def _lab() -> Path:
-    from ui.lab import lab
+    from ui.lab import whole
 
-    return lab().path
+    return whole().path
 
 
 async def login(request: Request) -> Response:
@@ -148,6 +151,7 @@ class Door:
         except LabError as error:  # its secret cannot be read, so nobody can be known
             answer = PlainTextResponse(str(error), 503)
         if answer is None:
+            asking.set(HTTPConnection(scope) if scope["type"] in ("http", "websocket") else None)
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})

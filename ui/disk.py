@@ -8,7 +8,8 @@ import streamlit as st
 from aecore.jobs import trash
 from aecore.runs import LabError, usage
 from aecore.runs.lab import Lab
-from ui.lab import lab, who
+from aecore.runs.rights import Person
+from ui.lab import lab, visitor, who
 from ui.words import size
 
 LARGEST = 5
@@ -16,7 +17,7 @@ LARGEST = 5
 
 def panel() -> None:
     """Folded away at the end of the page: nobody needs it every day."""
-    found, gone = _usage(str(lab().path), lab()), trash.deleted(lab())
+    found, gone = _usage(str(lab().path), visitor(), lab()), trash.deleted(lab())
     if not found:
         return
     kept = f", {len(gone)} deleted" if gone else ""
@@ -30,7 +31,7 @@ def panel() -> None:
 
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner=False)
-def _usage(path: str, _lab: Lab) -> list[usage.RunUsage]:
+def _usage(path: str, viewer: Person, _lab: Lab) -> list[usage.RunUsage]:
     return usage.usage(_lab)
 
 

@@ -4,12 +4,16 @@ import getpass
 import os
 import threading
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from aecore.config import DataConfig
-from aecore.runs import Lab
+from aecore.runs import Lab, rights
+from aecore.runs.lab import CHECKOUT
+from aecore.runs.rights import Person
 from ui import access
 
 if TYPE_CHECKING:
@@ -18,22 +22,46 @@ if TYPE_CHECKING:
 
 
 def lab() -> Lab:
-    """The lab of `AELAB_HOME`, else `lab/` in the checkout. Raises LabError with a sentence where it cannot be opened."""
-    return _open(os.environ.get("AELAB_HOME"), os.environ.get("AELAB_DATA"))
+    """The lab as this visitor, of a page or of a route, sees it. Raises LabError with a sentence where it cannot be opened."""
+    here = whole()
+    return here.seen_by(_visitor(here))
+
+
+def whole() -> Lab:
+    """The lab of `AELAB_HOME`, else `lab/` in the checkout, as the program itself sees it: for no page and no route."""
+    path = os.environ.get("AELAB_HOME")
+    return _open(path, os.environ.get("AELAB_DATA"), changed(path))
 
 
 @lru_cache(maxsize=4)
-def _open(path: str | None, data_root: str | None) -> Lab:
+def _open(path: str | None, data_root: str | None, _changed: int) -> Lab:
     return Lab.open(path, data_root)
 
 
+def changed(path: str | None) -> int:
+    """When the settings were written last, so that new ones are read; 0 where there are none."""
+    try:
+        return (Path(path or CHECKOUT / "lab").expanduser() / "settings.json").stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def visitor() -> Person:
+    """Who looks at this page, or asks this route."""
+    return _visitor(whole())
+
+
+def _visitor(here: Lab) -> Person:
+    if not access.guarded():
+        return rights.person(here.settings.access, getpass.getuser())
+    connection = st.context if get_script_run_ctx(suppress_warning=True) else access.asking.get()
+    name = connection and access.name_in(connection.cookies, here.path)
+    return rights.person(here.settings.access, name) if name else rights.NOBODY
+
+
 def who() -> str:
-    """Who owns what this visitor starts: the login's address, else the name given at the door, else the user of this machine."""
-    if address := st.user.get("email"):
-        return str(address)
-    if access.guarded() and (name := access.name_in(st.context.cookies, lab().path)):
-        return name
-    return getpass.getuser()
+    """Whose are the runs that this visitor starts: the name given at the door, else the user of this machine."""
+    return visitor().name
 
 
 def latest_stamp(run_id: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from aecore.config import ConfigError, RunConfig, save_preset, writes
+from aecore.config import ConfigError, RunConfig, writes
 from aecore.data import DataError
 from aecore.jobs import queue
 from aecore.runs import runs
@@ -96,9 +96,9 @@ def _keep(form: Form, named: RunConfig | None, lab: Lab) -> None:
     st.text_input("Keep as my own preset", key="own-name", placeholder="a-name-of-your-own")
     if st.button("Save preset", key="own-save", disabled=named is None) and named is not None:
         try:
-            save_preset(lab.presets_folder, st.session_state["own-name"].strip(), named)
+            lab.keep_preset(st.session_state["own-name"].strip(), named)
             st.success("Saved: it stands in the box of presets now.", icon=":material/check:")
-        except ConfigError as error:
+        except (ConfigError, LabError) as error:
             frame.problem(error)
         except OSError as error:
             frame.problem(f"The preset could not be saved in {lab.presets_folder}: {error.strerror}.")

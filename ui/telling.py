@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from aecore.jobs import news
+from aecore.jobs import channels, news
 from aecore.runs import LabError, RunRow, owned_by
 from aecore.runs.database import OPEN
 from ui.frame import problem
@@ -33,15 +33,16 @@ def box(row: RunRow, always: bool = False) -> None:
         _by_post(row, always)
 
 
-def ways(owner: str) -> list[str]:
+def ways(row: RunRow) -> list[str]:
     """How the lab itself can reach the owner of a run, in words."""
     settings = news.settings(lab())
-    mail = settings.mail.address(owner) if settings.mail.server else ""
-    return [f"by mail to {mail}"] * bool(mail) + [f"by the webhook at {settings.webhook_host}"] * bool(settings.webhook)
+    mail = settings.mail.address(row.owner) if settings.mail.server else ""
+    hook = channels.there("webhook", settings, row.private)
+    return [f"by mail to {mail}"] * bool(mail) + [f"by the webhook at {settings.webhook_host}"] * hook
 
 
 def _by_post(row: RunRow, always: bool) -> None:
-    found, own = ways(row.owner), owned_by(row, who())
+    found, own = ways(row), owned_by(row, who())
     if not found:
         st.markdown(":gray[:small[By mail or webhook: once the lab's `settings.json` has them under `tell`.]]")
         return

@@ -8,6 +8,7 @@ from typing import Literal
 import psutil
 from pydantic import Field, ValidationError
 
+from aecore.config.access import AccessSettings
 from aecore.config.base import Config, ConfigError, sentences
 from aecore.config.slurm import SlurmSettings
 from aecore.config.tell import TellSettings
@@ -22,6 +23,9 @@ def cores() -> int:
 class LabSettings(Config):
     """`settings.json` of a lab. Every field has a default, so the file need not exist."""
 
+    access: AccessSettings = Field(
+        default_factory=AccessSettings, title="Access", description="Who may come in, and who is what."
+    )
     executor: Literal["local", "slurm"] = Field(
         "local", title="Executor", description="What starts the runs: this machine, or the cluster's Slurm."
     )

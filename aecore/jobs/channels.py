@@ -20,9 +20,9 @@ class NotTold(Exception):
     """A message was not taken: a sentence that goes on from its receiver's name."""
 
 
-def there(channel: str, settings: TellSettings) -> bool:
-    """Whether the lab has this channel."""
-    return bool(settings.webhook if channel == "webhook" else settings.mail.server)
+def there(channel: str, settings: TellSettings, private: bool) -> bool:
+    """Whether the lab has this channel for a run. What only its owner may see goes to no webhook, which others read."""
+    return bool(settings.mail.server if channel == "mail" else settings.webhook and not private)
 
 
 def receiver(channel: str, settings: TellSettings, owner: str) -> str:

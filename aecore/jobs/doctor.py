@@ -27,11 +27,11 @@ class Check(NamedTuple):
     text: str
 
 
-def examine(lab_path: str | Path | None, data_root: str | Path | None) -> list[Check]:
+def examine(lab_path: str | Path | None, data_root: str | Path | None, user: str | None = None) -> list[Check]:
     """Look at everything; nothing is started or changed, except that the lab's folder is made where there is none."""
     checks = [Check("python", True, platform.python_version()), *_packages(), _torch(), *_devices()]
     try:
-        lab = Lab.open(lab_path, data_root)
+        lab = Lab.open(lab_path, data_root).seen_by(user)
     except LabError as error:
         return [*checks, Check("lab", False, str(error))]
     return [

@@ -17,6 +17,7 @@ def train_here(
     lab: Lab,
     config: RunConfig,
     owner: str,
+    private: bool = False,
     began: Callable[[str], None] = lambda run_id: None,
     show: Callable[[Shown], None] = lambda shown: None,
 ) -> str:
@@ -34,7 +35,7 @@ def train_here(
     if config.training.processes > 1:
         raise LabError(f"training.processes is {config.training.processes}: several train in the queue only (submit).")
     trainer.task_of("train")  # imports torch: a Ctrl-C until here leaves no run behind
-    run_id = queue.submit(lab, config, owner, engine=ENGINE)
+    run_id = queue.submit(lab, config, owner, engine=ENGINE, private=private)
     began(run_id)
     with _interruptible() as stop:
         _do(lab, queue.jobs(lab, run_id)[0], stop, show)

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from aecore.jobs.states import note as note_event
-from aecore.runs import Lab, LabError, database
+from aecore.runs import Lab, LabError, database, rights
 from aecore.runs.database import OPEN, changed, jobs, runs
+from aecore.runs.rights import Verb
 
 LONGEST_TAG, MOST_TAGS, LONGEST_NOTE = 40, 20, 4000
 
@@ -22,7 +23,7 @@ def tag(lab: Lab, run_ids: Sequence[str], add: Iterable[str] = (), remove: Itera
     """
     new, gone = [_tag(text) for text in add], {_tag(text) for text in remove}
     with database.writing(lab.engine) as connection:
-        for row in _rows(lab, connection, run_ids):
+        for row in _rows(lab, connection, run_ids, Verb.MARK):
             kept = [one for one in dict.fromkeys([*filter(None, row.tags.split(",")), *new]) if one not in gone]
             if len(kept) > MOST_TAGS:
                 raise LabError(f"{row.id} would have {len(kept)} tags: at most {MOST_TAGS} are allowed.")
@@ -42,7 +43,7 @@ def annotate(lab: Lab, run_id: str, text: str) -> None:
     if len(text) > LONGEST_NOTE:
         raise LabError(f"The note has {len(text):,} characters: at most {LONGEST_NOTE:,} are allowed.")
     with database.writing(lab.engine) as connection:
-        _rows(lab, connection, [run_id])
+        _rows(lab, connection, [run_id], Verb.MARK)
         _set(connection, run_id, note=text.strip())
 
 
@@ -53,7 +54,7 @@ def archive(lab: Lab, run_ids: Sequence[str], by: str) -> list[str]:
         LabError: where there is no such run.
     """
     with database.writing(lab.engine) as connection:
-        rows = _rows(lab, connection, run_ids)
+        rows = _rows(lab, connection, run_ids, Verb.ARCHIVE)
         for row in rows:
             if row.state not in OPEN and row.archived is None:
                 _set(connection, row.id, archived=time.time())
@@ -64,7 +65,7 @@ def archive(lab: Lab, run_ids: Sequence[str], by: str) -> list[str]:
 def unarchive(lab: Lab, run_ids: Sequence[str], by: str) -> None:
     """Put runs back into the lists. Raises LabError where there is no such run."""
     with database.writing(lab.engine) as connection:
-        for row in _rows(lab, connection, run_ids):
+        for row in _rows(lab, connection, run_ids, Verb.ARCHIVE):
             if row.archived is not None:
                 _set(connection, row.id, archived=None)
                 note_event(
@@ -72,14 +73,18 @@ def unarchive(lab: Lab, run_ids: Sequence[str], by: str) -> None:
                 )
 
 
-def _rows(lab: Lab, connection: Connection, run_ids: Sequence[str]) -> list[Any]:
-    """The runs of these ids, in their order. Raises LabError where one is missing."""
+def _rows(lab: Lab, connection: Connection, run_ids: Sequence[str], verb: Verb) -> list[Any]:
+    """The runs of these ids, in their order. Raises LabError where one is missing, or the viewer may not do that to it."""
     c = runs.c
-    query = select(c.id, c.job_id, c.tags, c.archived, jobs.c.state).join(jobs, jobs.c.id == c.job_id)
+    query = select(c.id, c.job_id, c.owner, c.tags, c.archived, c.private, jobs.c.state).join(
+        jobs, jobs.c.id == c.job_id
+    )
+    query = query.where(rights.seen(lab.viewer))
     found = {row.id: row for row in connection.execute(query.where(c.id.in_(run_ids), c.deleted.is_(None)))}
     for run_id in run_ids:
         if run_id not in found:
             raise lab.missing(run_id)
+        lab.demand(verb, found[run_id].owner)
     return [found[run_id] for run_id in dict.fromkeys(run_ids)]
 
 

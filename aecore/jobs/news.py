@@ -16,6 +16,7 @@ from aecore.jobs.states import note
 from aecore.runs import Lab, LabError, database
 from aecore.runs import run as read_run
 from aecore.runs.database import LIVE, OPEN, events, runs
+from aecore.runs.rights import Verb
 
 WORDS = {"completed": "completed", "failed": "failed", "cancelled": "stopped", "paused": "paused", "running": "waits"}
 """State after the event -> what is said of the run."""
@@ -33,6 +34,7 @@ class News(NamedTuple):
     new: str
     by: str
     reason: str
+    private: bool
 
     @property
     def title(self) -> str:
@@ -74,8 +76,12 @@ def settings(lab: Lab) -> TellSettings:
 
 
 def ask(lab: Lab, run_id: str, on: bool) -> None:
-    """Whether the owner of a run wants to hear of its end. Raises LabError where there is no such run, or it has ended."""
+    """Whether the owner of a run wants to hear of its end.
+
+    Raises LabError where there is no such run, it has ended, or the viewer has no say in it.
+    """
     row = read_run(lab, run_id)
+    lab.demand(Verb.TELL, row.owner)
     if on and row.state not in OPEN:
         raise LabError(f"{run_id} is {row.shown}: it has ended already.")
     with database.writing(lab.engine) as connection:
@@ -87,7 +93,7 @@ def ask(lab: Lab, run_id: str, on: bool) -> None:
 def outstanding(lab: Lab) -> list[News]:
     """What is still to be told, the oldest first."""
     r, e = runs.c, events.c
-    query = select(e.id, e.job_id, r.id, r.name, r.owner, e.new, e.by, e.reason)
+    query = select(e.id, e.job_id, r.id, r.name, r.owner, e.new, e.by, e.reason, r.private)
     query = query.join(events, e.id == r.untold).where(r.untold.is_not(None)).order_by(e.id)
     with database.reading(lab.engine) as connection:
         return [News(*row) for row in connection.execute(query)]

@@ -16,11 +16,12 @@ from aecore.config import RunConfig, writes
 from aecore.jobs.endings import explain
 from aecore.jobs.states import note, swap
 from aecore.jobs.wake import wake
-from aecore.runs import Lab, LabError, RunFolder, database
+from aecore.runs import Lab, LabError, RunFolder, database, mirror, rights
 from aecore.runs import run as read_run
 from aecore.runs.database import LIVE, OPEN
 from aecore.runs.database import jobs as jobs_table
 from aecore.runs.database import runs as runs_table
+from aecore.runs.rights import Verb
 
 LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
 """What a run id ends with: no letter that looks like another, nothing that needs quoting in a URL."""
@@ -81,6 +82,7 @@ def submit(
     engine: str | None = None,
     begin: Callable[[RunFolder], int] | None = None,
     group: Group | None = None,
+    private: bool = False,
     tell: bool = False,
 ) -> str:
     """Queue a run and return its id. The same owner, nonce and config give the same run, however often it is submitted.
@@ -90,12 +92,15 @@ def submit(
         engine: 'foreground' for a run that the caller trains itself; the supervisor leaves it alone.
         begin: fills the new folder before anybody sees it, and returns the step of the checkpoint that it put there.
         group: what it belongs to.
+        private: only its owner and the lab's admins see it.
         tell: whether its owner wants to hear of its end.
 
     Raises:
         ConfigError: where the data set is unknown, or the model or the task does not fit its images.
         LabError: where the lab cannot be written.
     """
+    lab.demand(Verb.SUBMIT)
+    assert lab.viewer is None or owner == lab.viewer.name, "a run belongs to who submits it"
     facts = data.facts(config.data, lab.data_roots)
     config.suits(facts)
     submission = hashlib.sha256(f"{owner}\n{nonce}\n{writes(config)}".encode()).hexdigest() if nonce else None
@@ -109,6 +114,7 @@ def submit(
         "epochs": config.training.epochs,
         "created": time.time(),
         "parent": parent,
+        "private": private,
         "submission": submission,
         "tell": int(tell),
     }
@@ -134,6 +140,8 @@ def _insert_run(
     folder, step = RunFolder(lab.runs_folder / run_id), None
     try:
         folder.create(config)  # before the row is visible: who finds it, finds its folder
+        if values["private"]:
+            mirror.hide(folder.path, values["owner"])
         step = begin(folder) if begin else None
     except OSError as error:
         shutil.rmtree(folder.path, ignore_errors=True)
@@ -177,7 +185,7 @@ def _insert_job(connection: Connection, run_id: str, kind: str, owner: str, **va
 
 def submit_job(lab: Lab, run_id: str, kind: str, owner: str, engine: str | None = None) -> int:
     """Queue a side job of a run, such as 'analyse'; the one that is already open, where there is one. Returns its id."""
-    read_run(lab, run_id)
+    lab.demand(Verb.ANALYSE, read_run(lab, run_id).owner)
     with database.writing(lab.engine) as connection:
         mine = (jobs_table.c.run_id == run_id) & (jobs_table.c.kind == kind) & jobs_table.c.state.in_(OPEN)
         job_id: int | None = connection.execute(select(jobs_table.c.id).where(mine)).scalar_one_or_none()
@@ -195,7 +203,7 @@ def stop(lab: Lab, run_id: str, by: str) -> str:
     Raises:
         LabError: where there is no such run.
     """
-    read_run(lab, run_id)
+    lab.demand(Verb.STOP, read_run(lab, run_id).owner)
     with database.writing(lab.engine) as connection:
         cancel(connection, run_id, by)
     wake(lab)
@@ -203,11 +211,14 @@ def stop(lab: Lab, run_id: str, by: str) -> str:
 
 
 def stop_job(lab: Lab, job_id: int, by: str) -> None:
-    """Stop one side job; the run and its other jobs go on. Nothing where it has ended."""
+    """Stop one side job, as who asked for it or may stop its run; the run and its other jobs go on. Nothing where it has ended."""
+    found = job(lab, job_id)
+    if lab.viewer is None or found.owner != lab.viewer.name:
+        lab.demand(Verb.STOP, read_run(lab, found.run_id).owner)
     with database.writing(lab.engine) as connection:
-        found = connection.execute(select(jobs_table).where(jobs_table.c.id == job_id)).one()
-        if found.state in OPEN:
-            want(connection, found, "cancel", by)
+        now = connection.execute(select(jobs_table).where(jobs_table.c.id == job_id)).one()
+        if now.state in OPEN:
+            want(connection, now, "cancel", by)
     wake(lab)
 
 
@@ -229,24 +240,17 @@ def want(connection: Connection, job: Any, wish: str, by: str) -> None:
         swap(connection, job.id, state, by=by, reason=f"{done} by {by} {kept}.", reason_code="user")
 
 
-def stopper(lab: Lab, job_id: int) -> str:
-    """Who asked the job to stop last."""
-    c = database.events.c
-    query = (
-        select(c.by).where(c.job_id == job_id, c.by.not_in(["supervisor", "trainer"])).order_by(c.id.desc()).limit(1)
-    )
-    with database.reading(lab.engine) as connection:
-        return str(connection.execute(query).scalar_one())
-
-
 def jobs(lab: Lab, run_id: str) -> list[Job]:
     """All jobs of a run, oldest first."""
     return _jobs(lab, jobs_table.c.run_id == run_id)
 
 
 def job(lab: Lab, job_id: int) -> Job:
-    """One job by its number."""
-    return _jobs(lab, jobs_table.c.id == job_id)[0]
+    """One job by its number. Raises LabError where there is none that the viewer sees."""
+    found = _jobs(lab, jobs_table.c.id == job_id)
+    if not found:
+        raise LabError(f"There is no job {job_id} in {lab.path}.")
+    return found[0]
 
 
 def pending(lab: Lab) -> list[Job]:
@@ -290,5 +294,7 @@ def by_turn(jobs: list[Job]) -> list[Job]:
 
 def _jobs(lab: Lab, condition: Any) -> list[Job]:
     query = select(*JOB_COLUMNS).where(condition).order_by(jobs_table.c.id)
+    if lab.viewer is not None:
+        query = query.join(runs_table, runs_table.c.id == jobs_table.c.run_id).where(rights.seen(lab.viewer))
     with database.reading(lab.engine) as connection:
         return [Job(*row) for row in connection.execute(query)]

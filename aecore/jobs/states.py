@@ -141,3 +141,16 @@ def say(lab: Lab, job_id: int, run_id: str, text: str, urgent: bool = False) -> 
     """Add a sentence to a running job's history; its owner hears of an urgent one."""
     with database.writing(lab.engine) as connection:
         note(connection, job_id, run_id, "running", "running", "trainer", text, urgent)
+
+
+def stopper(lab: Lab, job_id: int) -> str:
+    """Who asked the job to stop last."""
+    c = events.c
+    query = (
+        select(c.by)
+        .where(c.job_id == job_id, c.old == c.new, c.by.not_in(["supervisor", "trainer"]))
+        .order_by(c.id.desc())
+        .limit(1)
+    )
+    with database.reading(lab.engine) as connection:
+        return str(connection.execute(query).scalar_one())

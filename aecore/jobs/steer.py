@@ -12,6 +12,7 @@ from aecore.jobs.states import REVIVED, note, swap
 from aecore.jobs.wake import wake
 from aecore.runs import Lab, LabError, RunFolder, RunRow, database, run
 from aecore.runs.database import LIVE, OPEN, jobs
+from aecore.runs.rights import Verb
 
 
 def pause(lab: Lab, run_id: str, by: str) -> str:
@@ -23,6 +24,7 @@ def pause(lab: Lab, run_id: str, by: str) -> str:
         LabError: where there is no such run, or it has ended, or is being stopped.
     """
     row = run(lab, run_id)
+    lab.demand(Verb.PAUSE, row.owner)
     if row.state not in OPEN:
         raise LabError(f"{run_id} is {row.shown}: only a run that waits or trains can be paused.")
     with database.writing(lab.engine) as connection:
@@ -42,6 +44,7 @@ def resume(lab: Lab, run_id: str, by: str) -> str:
         LabError: where there is no such run, or it is not resumable.
     """
     row = run(lab, run_id)
+    lab.demand(Verb.RESUME, row.owner)
     with database.writing(lab.engine) as connection:
         job = connection.execute(select(jobs).where(jobs.c.id == row.job_id)).one()
         if job.state in LIVE and job.want == "pause":
@@ -64,6 +67,7 @@ def extend(lab: Lab, run_id: str, owner: str, epochs: int) -> str:
         LabError: where there is no such run, it is not completed, or none of its checkpoints is whole.
     """
     row = run(lab, run_id)
+    lab.demand(Verb.EXTEND, row.owner)
     if epochs < 1:
         raise LabError(f"{epochs} more epochs: at least 1 is needed.")
     if row.state != "completed":
@@ -77,7 +81,7 @@ def extend(lab: Lab, run_id: str, owner: str, epochs: int) -> str:
         new.begin_from(folder, checkpoint, manifest.mark(checkpoint).metrics_bytes)
         return manifest.step_of(checkpoint)
 
-    return queue.submit(lab, _longer(folder, row, epochs), owner, parent=run_id, begin=begin)
+    return queue.submit(lab, _longer(folder, row, epochs), owner, parent=run_id, begin=begin, private=row.private)
 
 
 def _longer(folder: RunFolder, row: RunRow, epochs: int) -> RunConfig:
@@ -105,6 +109,7 @@ def later(lab: Lab, run_id: str, by: str) -> bool:
 
 def _swap_places(lab: Lab, run_id: str, by: str, way: int) -> bool:
     row = run(lab, run_id)
+    lab.demand(Verb.MOVE, row.owner)
     if row.shown != "queued":
         raise LabError(f"{run_id} is {row.shown}: only a run that waits can be moved in the queue.")
     with database.writing(lab.engine) as connection:

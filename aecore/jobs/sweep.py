@@ -110,7 +110,12 @@ def _drawn(path: str, text: str, count: int, draw: random.Random) -> list[str]:
 
 
 def submit(
-    lab: Lab, configs: Sequence[RunConfig], owner: str, at_once: int | None = None, nonce: str | None = None
+    lab: Lab,
+    configs: Sequence[RunConfig],
+    owner: str,
+    at_once: int | None = None,
+    nonce: str | None = None,
+    private: bool = False,
 ) -> tuple[str, list[str]]:
     """Queue the runs of a sweep, of which at most `at_once` run at the same time. Returns its id and theirs.
 
@@ -128,4 +133,6 @@ def submit(
     content = "\n".join([owner, nonce or secrets.token_hex(8), *map(writes, configs)])
     slug = re.sub(r"[^a-z0-9]+", "-", (configs[0].name or configs[0].data.name).lower()).strip("-")[:24].strip("-")
     group = queue.Group(f"{slug or 'sweep'}-{hashlib.sha256(content.encode()).hexdigest()[:6]}", at_once)
-    return group.id, [queue.submit(lab, config, owner, nonce=group.id, group=group) for config in configs]
+    return group.id, [
+        queue.submit(lab, config, owner, nonce=group.id, group=group, private=private) for config in configs
+    ]

@@ -51,9 +51,9 @@ class Teller:
     def _carry(self, one: News, settings: TellSettings) -> None:
         left = set()
         if not news.own_doing(self.lab, one):
-            left = {channel for channel in channels.CHANNELS if channels.there(channel, settings)} - news.done(
-                self.lab, one
-            )
+            left = {
+                channel for channel in channels.CHANNELS if channels.there(channel, settings, one.private)
+            } - news.done(self.lab, one)
         for channel in left:
             self._push(one, channel, settings)
         if not left:

@@ -11,7 +11,7 @@ from sqlalchemy import delete as delete_rows
 from aecore.jobs.queue import cancel
 from aecore.jobs.states import note
 from aecore.jobs.wake import wake
-from aecore.runs import Lab, LabError, database, usage
+from aecore.runs import Lab, LabError, database, rights, usage
 from aecore.runs import run as read_run
 from aecore.runs.database import LIVE, events, jobs, runs
 
@@ -38,6 +38,7 @@ def delete(lab: Lab, run_id: str, by: str) -> None:
         LabError: where there is no such run.
     """
     row = read_run(lab, run_id)
+    lab.demand(rights.Verb.DELETE, row.owner)
     with database.writing(lab.engine) as connection:
         cancel(connection, run_id, by)
         gone = {"deleted": time.time(), "submission": None}  # the same form may be submitted again
@@ -54,8 +55,11 @@ def undelete(lab: Lab, run_id: str, by: str) -> None:
         LabError: where no deleted run of this name is kept any more.
     """
     with database.writing(lab.engine) as connection:
-        kept = select(runs.c.job_id, jobs.c.state).join(jobs, jobs.c.id == runs.c.job_id)
-        row = connection.execute(kept.where(runs.c.id == run_id, runs.c.deleted.is_not(None))).one_or_none()
+        kept = select(runs.c.job_id, runs.c.owner, jobs.c.state).join(jobs, jobs.c.id == runs.c.job_id)
+        mine = kept.where(runs.c.id == run_id, runs.c.deleted.is_not(None), rights.seen(lab.viewer))
+        row = connection.execute(mine).one_or_none()
+        if row is not None:
+            lab.demand(rights.Verb.UNDELETE, row.owner)
         if row is None or not _bring_back(lab, run_id):
             raise LabError(f"There is no deleted run {run_id!r} in {lab.path}: `python -m aecore deleted` lists them.")
         connection.execute(update(runs).where(runs.c.id == run_id).values(deleted=None))
@@ -72,6 +76,7 @@ def _bring_back(lab: Lab, run_id: str) -> bool:
 def deleted(lab: Lab) -> list[Deleted]:
     """The runs that can be brought back, the last deleted first."""
     query = select(runs.c.id, runs.c.name, runs.c.owner, runs.c.deleted).where(runs.c.deleted.is_not(None))
+    query = query.where(rights.seen(lab.viewer))
     with database.reading(lab.engine) as connection:
         rows = connection.execute(query.order_by(runs.c.deleted.desc())).all()
     keep = lab.settings.keep_deleted_days * DAY

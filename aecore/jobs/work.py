@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from aecore.jobs import endings, queue, states
+from aecore.jobs import endings, states
 from aecore.jobs.queue import Job
 from aecore.runs import Lab, LabError, RunFolder
 from aecore.runs.errors import no_room
@@ -143,7 +143,7 @@ class Work:
             self.end("queued", f"The run's process was told to leave from outside. {saved}", "signal")
             return endings.LEFT
         if wanted != "run":
-            person = queue.stopper(self.lab, self.job.id)
+            person = states.stopper(self.lab, self.job.id)
         saved = f"at step {step:,}; the model was saved" if step else "before there was anything to save"
         state, word = ("paused", "Paused") if wanted == "pause" else ("cancelled", "Stopped")
         self.end(state, f"{word} by {person} {saved}.", "user")

@@ -19,6 +19,7 @@ from aecore import manifest
 from aecore.runs import database, files, migrations, mirror
 from aecore.runs.errors import LabError, no_room
 from aecore.runs.lab import Lab
+from aecore.runs.rights import Verb
 from aecore.runs.tables import runs
 
 PARTS = ("settings.json", "presets", "runs", "trash")
@@ -43,6 +44,7 @@ def backup(lab: Lab, target: Path) -> Kept:
     Raises:
         LabError: where the file cannot be written.
     """
+    lab.demand(Verb.BACK_UP)
     try:
         with database.reading(lab.engine) as connection:  # one moment of the whole table
             ids = connection.execute(select(runs.c.id).order_by(runs.c.seq)).scalars()

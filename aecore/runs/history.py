@@ -14,6 +14,8 @@ GOES_ON = re.compile(r"Goes on from step ([\d,]+)\.$")
 BAD_NEWS = ("The disk is full", "The checkpoint of step")
 HEARD = {"told": "", "retold": "warning", "untold": "warning"}
 """What became of telling somebody, and its tone."""
+OF_OWNERS = "owner"
+"""The `new` of an event that says who sees a run, or whose it is from now on."""
 SIDE = {"analyse": "analysis", "project": "map of the codes"}
 """What a side job makes."""
 
@@ -69,7 +71,7 @@ class _Story:
             return  # on its way into a slot
         if event.new in HEARD:
             self.lines.append(Line(event.at, _clause(event.reason), HEARD[event.new]))
-        elif event.old in ("deleted", "archived"):
+        elif event.old in ("deleted", "archived") or event.new == OF_OWNERS:
             self.lines.append(Line(event.at, _clause(event.reason)))
         elif event.new == "queued":
             self._enqueue(event)

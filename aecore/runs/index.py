@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select
 
-from aecore.runs import database
+from aecore.runs import database, rights
 from aecore.runs.database import LIVE, WAITS, in_line, jobs
 from aecore.runs.database import events as events_table
 from aecore.runs.database import runs as runs_table
@@ -55,6 +55,8 @@ class RunRow:
     """When it was put out of the way; it is kept, and lists leave it out."""
     tell: bool
     """Whether its owner hears of its end, by mail or webhook."""
+    private: bool
+    """Whether only its owner and the lab's admins see it."""
     shown: str
     """The state in the user's words: 'stopping' where a live run was asked to stop."""
     eta_seconds: float | None
@@ -84,13 +86,13 @@ class Event(NamedTuple):
 
 def runs(lab: Lab, ids: Sequence[str] | None = None, limit: int | None = None) -> list[RunRow]:
     """The lab's runs, newest first; only those of `ids` where given (unknown ones are left out)."""
-    query = QUERY
+    query = QUERY.where(rights.seen(lab.viewer))
     if ids is not None:
         query = query.where(runs_table.c.id.in_(ids))
     with database.reading(lab.engine) as connection:
         found = connection.execute(query.limit(limit)).all()
     now = time.time()
-    return [_row(tuple(row), now) for row in found]
+    return [_row(lab, tuple(row), now) for row in found]
 
 
 def run(lab: Lab, run_id: str) -> RunRow:
@@ -103,6 +105,8 @@ def run(lab: Lab, run_id: str) -> RunRow:
 
 def events(lab: Lab, run_id: str) -> list[Event]:
     """What happened to a run and its jobs, oldest first."""
+    if lab.viewer is not None:
+        run(lab, run_id)
     c = events_table.c
     query = (
         select(c.at, jobs.c.kind, c.old, c.new, c.by, c.reason)
@@ -125,28 +129,33 @@ def _query() -> Select[Any]:
         .where(in_line(), jobs.c.kind == "train")
         .cte("queue")
     )
-    r, j = runs_table.c, jobs.c
+    r, j, above = runs_table.c, jobs.c, runs_table.alias()
     columns: list[Any] = [r.id, r.name, r.owner, r.dataset, r.backbone, r.bottleneck, r.code_size, r.epochs]
     columns += [r.created, r.parent, j.state, j.want, j.step, j.total_steps, j.epoch, j.loss, j.images_per_second]
     columns += [j.started, j.ended, j.device, j.reason_code, j.reason, j.id, j.attempt]
     columns += [j.checkpoint_step, j.sweep, queue.c.position, r.tags, r.note, r.archived, r.tell]
-    columns += [j.steps_per_second, j.heartbeat]
+    columns += [r.private]
+    columns += [j.steps_per_second, j.heartbeat, above.c.owner, above.c.private]
     joined = runs_table.join(jobs, j.id == r.job_id).outerjoin(queue, queue.c.id == j.id)
+    joined = joined.outerjoin(above, above.c.id == r.parent)
     return select(*columns).select_from(joined).where(r.deleted.is_(None)).order_by(r.seq.desc())
 
 
 QUERY = _query()
 
 
-def _row(values: tuple[Any, ...], now: float) -> RunRow:
-    *fields, speed, heartbeat = values
+def _row(lab: Lab, values: tuple[Any, ...], now: float) -> RunRow:
+    *fields, speed, heartbeat, owner, hidden = values
+    if hidden and not rights.sees(lab.viewer, owner, private=True):
+        fields[9] = None  # its parent
     state, want, step, total = fields[10:14]
     eta, waits = None, fields[20] == "disk_full"
     if state == "running" and speed and total is not None and not waits:
         eta = max(0.0, (total - step) / speed - (now - heartbeat))
     shown = _shown(state, want, fields[21])
-    *fields, tags, note, archived, tell = fields
-    return RunRow(*(*fields, tuple(tags.split(",")) if tags else (), note, archived, bool(tell), shown, eta))
+    *fields, tags, note, archived, tell, private = fields
+    marks = (tuple(tags.split(",")) if tags else (), note, archived, bool(tell), private)
+    return RunRow(*(*fields, *marks, shown, eta))
 
 
 def _shown(state: str, want: str, reason: str) -> str:

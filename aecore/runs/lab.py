@@ -1,5 +1,6 @@
 """A lab: the folder that holds the database, the runs, one's own presets and the data sets."""
 
+import copy
 import os
 import re
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
+from aecore.config import RunConfig, save_preset
 from aecore.config.lab import read_settings
-from aecore.runs import database
+from aecore.runs import database, mirror, rights
 from aecore.runs.errors import LabError
 from aecore.runs.folder import RunFolder
+from aecore.runs.rights import Person
 from aecore.runs.tables import runs
 from aecore.runs.text import moment
 
@@ -24,6 +27,8 @@ class Lab:
 
     def __init__(self, path: Path, data_roots: tuple[Path, ...]):
         self.path = path
+        self.viewer: Person | None = None
+        """Through whose eyes the lab is seen; None is the program itself, which sees and may do all."""
         self.data_roots = data_roots
         self.settings = read_settings(path / "settings.json")
         self.engine = database.connect(path, self.settings.database)
@@ -54,6 +59,24 @@ class Lab:
         except ValueError as error:
             raise LabError(str(error)) from None
 
+    def seen_by(self, viewer: Person | str | None) -> "Lab":
+        """The same lab as this person sees it: what is hidden from them is not there, and what they may not do is refused.
+
+        None is the program itself.
+        """
+        seen = copy.copy(self)
+        seen.viewer = rights.person(self.settings.access, viewer) if isinstance(viewer, str) else viewer
+        return seen
+
+    def keep_preset(self, name: str, config: RunConfig) -> Path:
+        """Keep a configuration as a preset of this lab. Raises ConfigError, OSError, and Forbidden where the viewer may not."""
+        self.demand(rights.Verb.KEEP_PRESET)
+        return save_preset(self.presets_folder, name, config)
+
+    def demand(self, verb: rights.Verb, owner: str | None = None) -> None:
+        """Raises Forbidden with a sentence where the viewer may not do this to a run of this owner, or to the lab."""
+        rights.demand(self.viewer, verb, owner)
+
     @property
     def data_root(self) -> str:
         """The folders of data sets beside the lab's own, as `open` takes them; '' where there is none."""
@@ -74,14 +97,24 @@ class Lab:
     def run(self, run_id: str) -> RunFolder:
         """The folder of a run. Raises LabError where there is none."""
         folder = self.runs_folder / run_id
-        if not re.fullmatch(r"[\w-]+", run_id) or not folder.is_dir():
+        if not re.fullmatch(r"[\w-]+", run_id) or not folder.is_dir() or not self._shows(folder):
             raise self.missing(run_id)
         return RunFolder(folder)
+
+    def _shows(self, folder: Path) -> bool:
+        """Whether the viewer sees a run. The database is asked only where the folder says that it may be private."""
+        if rights.sees(self.viewer, "", private=mirror.hidden_by(folder) is not None):
+            return True
+        with database.reading(self.engine) as connection:
+            query = select(runs.c.id).where(runs.c.id == folder.name, rights.seen(self.viewer))
+            return connection.execute(query).one_or_none() is not None
 
     def missing(self, run_id: str) -> LabError:
         """Why there is no such run, in words: to be raised."""
         with database.reading(self.engine) as connection:
-            row = connection.execute(select(runs.c.deleted).where(runs.c.id == run_id)).one_or_none()
+            row = connection.execute(
+                select(runs.c.deleted).where(runs.c.id == run_id, rights.seen(self.viewer))
+            ).one_or_none()
         if row is None:
             return LabError(f"There is no run {run_id!r} in {self.path}: `python -m aecore runs` lists what there is.")
         deleted: float | None = row.deleted

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, text
 
 from aecore.runs.tables import metadata
 
-LAYOUT = 5
+LAYOUT = 6
 MIGRATIONS = {
     1: [
         "ALTER TABLE jobs ADD COLUMN place INTEGER",
@@ -23,7 +23,8 @@ MIGRATIONS = {
         "ALTER TABLE runs ADD COLUMN note VARCHAR NOT NULL DEFAULT ''",
         "ALTER TABLE runs ADD COLUMN archived FLOAT",
     ],
-    4: [
+    4: ["ALTER TABLE runs ADD COLUMN private BOOLEAN NOT NULL DEFAULT FALSE"],
+    5: [
         "ALTER TABLE runs ADD COLUMN tell INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE runs ADD COLUMN untold INTEGER",
         "CREATE INDEX ix_runs_untold ON runs (untold)",

@@ -11,6 +11,8 @@ from aecore.runs import files, migrations
 from aecore.runs.tables import events, jobs, runs
 
 NAME = "run.json"
+PRIVATE = "private"
+"""A file in the folder of a private run, with its owner's name."""
 
 
 def write(connection: Connection, lab: Path, run_ids: Iterable[str]) -> None:
@@ -24,6 +26,22 @@ def write(connection: Connection, lab: Path, run_ids: Iterable[str]) -> None:
         if folder is not None:
             with contextlib.suppress(OSError):
                 files.write_json(folder / NAME, snapshot(connection, run_id))
+
+
+def hide(folder: Path, owner: str | None) -> None:
+    """Note in a run's folder that it is private to its owner, or that all may see it. Raises OSError."""
+    if owner is None:
+        (folder / PRIVATE).unlink(missing_ok=True)
+    else:
+        files.write_text(folder / PRIVATE, owner)
+
+
+def hidden_by(folder: Path) -> str | None:
+    """Whose run it is where its folder says that it is private; None where all may see it."""
+    try:
+        return (folder / PRIVATE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
 
 
 def folder_of(lab: Path, run_id: str) -> Path | None:

@@ -105,12 +105,14 @@ def _derived(folder: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
     """A run's row, its job's row and the reason of its state, from config.json, result.json and the checkpoints."""
     found = RunFolder(folder)
     config, result = found.config(), found.result() or {}
+    owner = mirror.hidden_by(folder)
     made, steps = (folder / "config.json").stat().st_mtime, [0, *_checkpoints(found)]
     size = re.search(r"-(\d+)-\w+$", folder.name)
     run = {
         "id": folder.name,
         "name": config.name or config.data.name,
-        "owner": "unknown",
+        "owner": owner or "unknown",
+        "private": owner is not None,
         "dataset": config.data.name,
         "backbone": config.model.backbone.kind,
         "bottleneck": config.model.bottleneck.kind,
@@ -120,7 +122,7 @@ def _derived(folder: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
         "deleted": time.time() if folder.parent.name == "trash" else None,
     }
     completed = str(result.get("reason", "")).startswith("Completed")
-    job = {"run_id": folder.name, "kind": "train", "owner": "unknown", "created": made, "data_root": ""}
+    job = {"run_id": folder.name, "kind": "train", "owner": owner or "unknown", "created": made, "data_root": ""}
     job |= {"slots": config.training.processes, "pool": "cpu" if config.training.device in ("cpu", "mps") else "auto"}
     job |= {"state": "completed" if completed else "failed", "step": int(result.get("steps", max(steps)))}
     job |= {"checkpoint_step": max(steps) or None, "loss": result.get("loss")}

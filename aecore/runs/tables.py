@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ColumnElement,
@@ -62,6 +63,7 @@ runs = Table(
     Column("tags", Text, nullable=False, default=""),
     Column("note", Text, nullable=False, default=""),
     Column("archived", Float),
+    Column("private", Boolean, nullable=False, default=False),
     Column("tell", Integer, nullable=False, default=0),
     Column("untold", Integer, index=True),
     sqlite_autoincrement=True,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
-from aecore.runs import database, mirror
+from aecore.runs import database, mirror, rights
 from aecore.runs.database import runs
 from aecore.runs.lab import Lab
 
@@ -27,7 +27,7 @@ class RunUsage(NamedTuple):
 def usage(lab: Lab) -> list[RunUsage]:
     """What each run takes, the largest first. Looks at every file: keep the answer for a while."""
     with database.reading(lab.engine) as connection:
-        rows = connection.execute(select(runs.c.id, runs.c.owner, runs.c.deleted)).all()
+        rows = connection.execute(select(runs.c.id, runs.c.owner, runs.c.deleted).where(rights.seen(lab.viewer))).all()
     found = [RunUsage(row.id, row.owner, measure(lab, row.id), row.deleted is not None) for row in rows]
     return sorted(found, key=lambda run: -run.bytes)
 

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from aecore.runs import LabError
 from ui import latent_colours, latent_pair, latent_places, latent_points
-from ui.api.live import FOREVER, Answer
+from ui.api.live import FOREVER, Answer, must_see
 from ui.lab import lab, latest_stamp, split
 from ui.latent_maps import point_stamp
 from ui.latent_model import computed
@@ -31,6 +31,7 @@ def said(answer: Answer) -> Answer:
     @wraps(answer)
     def guarded(request: Request) -> Response:
         try:
+            must_see(request)
             return answer(request)
         except (LabError, FileNotFoundError) as error:
             return JSONResponse({"problem": str(error)}, 404)

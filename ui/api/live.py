@@ -35,6 +35,7 @@ def known_run(answer: Answer) -> Answer:
     @wraps(answer)
     def guarded(request: Request) -> Response:
         try:
+            must_see(request)
             return answer(request)
         except LabError as error:
             return JSONResponse({"problem": str(error)}, 404)
@@ -42,6 +43,14 @@ def known_run(answer: Answer) -> Answer:
             return JSONResponse({"problem": str(error)}, 400)
 
     return guarded
+
+
+def must_see(request: Request) -> None:
+    """Raises LabError where a run that the address names is not there for who asks."""
+    named = (request.path_params.get("run"), request.query_params.get("run"), request.query_params.get("other"))
+    for run in named:
+        if run and run not in RECORDED:
+            lab().run(run)
 
 
 @known_run
@@ -115,8 +124,8 @@ def finite(value: float | None) -> float | None:
 
 @known_run
 def told(request: Request) -> Response:
-    """`?run=&run=`: {run: what a browser tells of it}, for those that are there: `word` is null while there is no news."""
-    rows = index.runs(lab(), request.query_params.getlist("run")[:MOST])
+    """`?runs=a,b`: {run: what a browser tells of it}, for those that are there: `word` is null while there is no news."""
+    rows = index.runs(lab(), request.query_params.get("runs", "").split(",")[:MOST])
     content = {row.id: {"name": row.name, "word": _word(row), "reason": row.reason.partition("\n")[0]} for row in rows}
     return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
