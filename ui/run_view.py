@@ -81,7 +81,8 @@ def standing_line(row: RunRow) -> None:
     if row.reason_code == "disk_full" and row.live:
         st.warning(plain(row.reason), icon=":material/hard_drive:")
         sentence = ""
-    quiet = f"{expected.why.removesuffix('.')} · {facts(row)}" if expected else facts(row)
+    why = " ".join(filter(None, [expected.rule, expected.why])).removesuffix(".") if expected else ""
+    quiet = f"{why} · {facts(row)}" if why else facts(row)
     st.markdown(f"{plain(sentence)}{'&ensp;' * bool(sentence)}:gray[{plain(quiet)}]")
 
 
