@@ -16,6 +16,7 @@ from aecore.runs.history import history
 from ui.frame import page_link, problem
 from ui.healing import run_health
 from ui.lab import lab
+from ui.latent_selection import NAME
 from ui.live import live_curves, live_moment, live_pictures, shown
 from ui.palette import TONES
 from ui.queue import badge, plain
@@ -43,6 +44,10 @@ def show(folder: RunFolder) -> None:
     if row.state == "failed":
         failure(row)
     charts(row)
+    if NAME in st.query_params:
+        from ui import latent_chosen  # with all that the latent map needs
+
+        latent_chosen.show(row)
     past, config, log = st.tabs(["History", "Configuration", "Log"])
     with past:
         live(past_events, row)
