@@ -264,7 +264,8 @@ def test_a_browser_that_was_asked_tells_of_the_end_of_a_run_on_any_page_and_once
 
 
 def test_a_browser_that_blocks_notifications_says_so(browser: Browser, address: str, trained: Lab) -> None:
-    run_id = queue.submit(trained, tiny(name="blocked"), "bea", engine="foreground")
+    name = "www.evil.example https://evil.example eve@evil.example"
+    run_id = queue.submit(trained, tiny(name=name), "bea", engine="foreground")
     tab = browser.new_page(viewport=LAPTOP)  # nobody is there to allow them
     tab.add_init_script("Object.defineProperty(Notification, 'permission', { get: () => 'denied' })")
     tab.goto(f"{address}?run={run_id}")
@@ -272,4 +273,6 @@ def test_a_browser_that_blocks_notifications_says_so(browser: Browser, address: 
     tab.locator(".st-key-tell-box button").first.click()
     expect(tab.get_by_role("button", name="Tell me in this browser")).to_be_disabled()
     expect(tab.get_by_text("Notifications of this page are blocked")).to_be_visible()
+    expect(tab.get_by_role("heading", name="evil.example")).to_be_visible()
+    assert tab.locator("a[href*=evil]").count() == 0, "an address in a name is no link"
     tab.close()

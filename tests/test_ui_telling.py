@@ -40,7 +40,7 @@ def test_ones_own_run_is_told_by_what_the_lab_offers_and_no_secret_is_shown(page
     run = queue.submit(lab, tiny(), "ada")
     test = page(lab, run=run)
     toggle = test.toggle(key=f"tell-{run}")
-    assert toggle.label == r"By mail to ada\_@example.org and by the webhook at hooks.example.org"
+    assert toggle.label == "By mail to ada\\_@\u2060example.org and by the webhook at hooks.example.org", "no link"
     assert not index.run(lab, run).tell
     toggle.set_value(True).run()
     assert index.run(lab, run).tell

@@ -12,6 +12,7 @@ from ui.pictures import data_url
 from ui.pictures import wall as strip
 
 _wall = component("wall")
+SPLITS = {"val": "validation"}
 HEADLINE = {"model": "", "input": "what the encoder sees", "baseline": "needs no network"}
 
 
@@ -28,7 +29,7 @@ def payload(wall: Wall, mode: str, pair: tuple[str, str] | None = None) -> dict[
     first = {
         "label": "Original",
         "kind": "original",
-        "note": f"{wall.split} images",
+        "note": f"{SPLITS.get(wall.split, wall.split)} images",
         "title": "What the decoder should give",
         "colour": "",
         "strip": _strip(wall.originals),
