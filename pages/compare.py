@@ -38,7 +38,8 @@ if name:
     frame.section("Sweep", "what was varied against what came of it, on the test images")
     sweeps.live(here, name)
 if not chosen:
-    frame.empty("Choose runs in the box above.")
+    if not name:
+        frame.empty("Choose runs in the box above.")
     st.stop()
 groups = comparison.groups(chosen)
 if len(groups) > 1:

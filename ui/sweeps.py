@@ -181,15 +181,19 @@ def live(here: Lab, name: str) -> None:
             row.state == "completed" and here.run(row.id).analysis_metrics() is None for row in rows
         )
 
-    lively = going()
+    lively, begun = going(), _begun(known(runs(here))[name])
 
     def again() -> None:
-        if lively and not going():
-            st.rerun()  # all of the page follows: the interval is set when it runs
         rows = known(runs(here)).get(name, [])
+        if lively and (not going() or _begun(rows) != begun):
+            st.rerun()  # all of the page follows: the interval is set when it runs, and there is one more to compare
         show(name, rows, comparison.gather(here, [row for row in rows if row.step])[0])
 
     st.fragment(again, run_every=2 if lively else None)()
+
+
+def _begun(rows: Sequence[RunRow]) -> int:
+    return sum(row.step > 0 for row in rows)
 
 
 def show(name: str, rows: Sequence[RunRow], compared: Sequence[Compared]) -> None:
