@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -210,14 +211,9 @@ def test_people_are_listed_with_what_they_have_and_used(lab: Lab) -> None:
 
 
 def test_what_could_be_freed_is_said_first_and_is_what_is_freed(trained_run: TrainedRun, tmp_path: Path) -> None:
-    import shutil
-
-    path = tmp_path / "lab"
-    path.mkdir()
-    for name in ("runs", "trash"):
-        shutil.copytree(trained_run.lab.path / name, path / name, ignore=shutil.ignore_patterns("*.lock"))
+    path, kept = tmp_path / "lab", trained_run.id
+    shutil.copytree(trained_run.folder.path, path / "runs" / kept, ignore=shutil.ignore_patterns("*.lock"))
     lab = Lab.open(path)
-    kept = trained_run.id
     checkpoints = lab.runs_folder / kept / "checkpoints"
     newest = max(checkpoints.iterdir())
     shutil.copytree(newest, checkpoints / f"{1:08d}-1")
@@ -245,7 +241,7 @@ def test_what_could_be_freed_is_said_first_and_is_what_is_freed(trained_run: Tra
     assert cleanup.clean(lab, [deleted], "ada") == cleanup.Part(*deleted).bytes
     assert (trash.deleted(lab), list(lab.trash.iterdir()), cleanup.parts(lab)) == ([], [], [])
     assert [act.text.partition(":")[0] for act in diary.read(lab)] == ["cleaned up deleted", "cleaned up spare"]
-    assert {row.id for row in runs(lab)} == {row.id for row in runs(trained_run.lab)}
+    assert [row.id for row in runs(lab)] == [kept]
 
 
 def test_an_older_checkpoint_stays_where_the_newest_is_damaged_or_the_run_is_at_work(lab: Lab) -> None:
