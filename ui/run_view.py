@@ -187,7 +187,7 @@ def findings(row: RunRow) -> None:
         with st.container(key=f"health-{found.rule.replace(' ', '-')}", horizontal=True, vertical_alignment="center"):
             st.markdown(f":{colour}[:material/{icon}:]&ensp;{plain(found.sentence)} :gray[{plain(found.cure)}]")
             if found.change is not None:
-                change = f"{found.change.path}={found.change.value}"
+                change = found.change.assignment
                 page_link("train", "Clone with that", ":material/healing:", clone=row.id, set=change)
 
 

@@ -99,13 +99,12 @@ def submit(
         tell: whether its owner wants to hear of its end.
 
     Raises:
-        ConfigError: where the data set is unknown, or the model or the task does not fit its images.
+        ConfigError: where the data set is unknown, or the model, the task or the batches do not fit its images.
         LabError: where the owner has as much as a person may, or the lab cannot be written.
     """
     lab.demand(Verb.SUBMIT)
     assert lab.viewer is None or owner == lab.viewer.name, "a run belongs to who submits it"
-    facts = data.facts(config.data, lab.data_roots)
-    config.suits(facts)
+    facts = data.suited(config, lab.data_roots)
     submission = quota.fingerprint(owner, nonce, config) if nonce else None
     values = {
         "name": config.name or config.data.name,

@@ -129,7 +129,7 @@ def submit(
     if at_once is not None and at_once < 1:
         raise ConfigError({"": f"At most {at_once} runs at once: at least 1 is needed."})
     for config in configs:
-        config.suits(data.facts(config.data, lab.data_roots))
+        data.suited(config, lab.data_roots)
     content = "\n".join([owner, nonce or secrets.token_hex(8), *map(writes, configs)])
     slug = re.sub(r"[^a-z0-9]+", "-", (configs[0].name or configs[0].data.name).lower()).strip("-")[:24].strip("-")
     group = queue.Group(f"{slug or 'sweep'}-{hashlib.sha256(content.encode()).hexdigest()[:6]}", at_once)
