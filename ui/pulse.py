@@ -33,7 +33,7 @@ def run_stamp(row: RunRow) -> str:
     expected = forecast(lab()).get(row.id) if row.shown == "queued" else None
     written = [_written(folder.path / name) for name in ("log.txt", "result.json", "analysis/metrics.json")]
     return _stamp(
-        (row.shown, row.reason, row.note, row.tags, row.archived, row.device),
+        (row.shown, row.reason, row.note, row.tags, row.archived, row.device, bool(row.step)),
         (told(expected) if expected else "", written, len(events(lab(), row.id))),
         _findings(row.id, row.shown, int(time.time() / FINDINGS) if row.state in OPEN else 0),
     )

@@ -1,5 +1,6 @@
 """Cards of what the machine is and does: its devices, what runs and waits, the latest runs."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -16,6 +17,9 @@ from ui.words import size, soon, when
 
 MOST = 5
 """Lines in a card."""
+LINKED = re.compile(r"://|www(?=\.)|(?<=\w)@(?=\w)")
+JOINER = "\u2060"
+"""It has no width; behind these signs it keeps an address from being taken for one, which a backslash does not."""
 
 
 def badge(row: RunRow) -> str:
@@ -88,5 +92,6 @@ def _line(row: RunRow, told: str) -> None:
 
 
 def plain(text: str) -> str:
-    """Text that somebody typed, safe inside Streamlit's markdown."""
-    return "".join(f"\\{letter}" if letter in "\\`*_[]<>#|~:$&" else letter for letter in text)
+    """Text that somebody typed, safe inside Streamlit's markdown: no sign is markup, and no address becomes a link."""
+    whole = "".join(f"\\{letter}" if letter in "\\`*_[]<>#|~:$&" else letter for letter in text)
+    return LINKED.sub(f"\\g<0>{JOINER}", whole)

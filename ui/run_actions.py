@@ -8,6 +8,7 @@ import streamlit as st
 from aecore.jobs import marks, queue, steer, trash
 from aecore.runs import LabError, RunRow, owned_by
 from aecore.runs.database import LIVE, OPEN
+from ui import telling
 from ui.frame import page_link, problem
 from ui.lab import lab, who
 from ui.queue import plain
@@ -62,6 +63,7 @@ def actions(row: RunRow) -> None:
         if row.state != "failed":  # there it stands beside the cause
             clone(row)
         _order(row)
+        telling.box(row)
         if row.state in ("queued", *LIVE):
             button(row, "pause", disabled=row.want != "run")
         if row.state in ("paused", "cancelled"):

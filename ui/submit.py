@@ -8,10 +8,12 @@ import streamlit as st
 from aecore.config import ConfigError, RunConfig, writes
 from aecore.data import DataError
 from aecore.jobs import announce, queue
+from aecore.runs import runs
 from aecore.runs.lab import Lab, LabError
-from ui import announcement, estimates, frame, start, sweep_form
+from ui import announcement, estimates, frame, start, sweep_form, telling
 from ui.form import Form
 from ui.lab import who
+from ui.remembered import recall
 
 FAILED = "draft-failed"
 """Session key of why the last click queued nothing."""
@@ -33,7 +35,7 @@ def bar(form: Form, config: RunConfig | None, lab: Lab, known: estimates.Data) -
         reasons = " ".join(form.problems.values())
         st.html(f'<p class="field-problem" role="alert"><b>This cannot be queued yet.</b> {escape(reasons)}</p>')
     elif run_id := _sent(named):
-        _queued(run_id)
+        _queued(run_id, lab)
     else:
         announcement.line(named, lab, known)
     if failed := st.session_state.pop(FAILED, None):
@@ -45,7 +47,8 @@ def _submit(config: RunConfig, lab: Lab) -> None:
     try:
         said = announcement.said_of(config, lab)
         begin = None if said is None else lambda folder: announce.keep(folder, said)
-        run_id = queue.submit(lab, config, who(), nonce=st.session_state[start.NONCE], begin=begin)
+        told = bool(recall(telling.ALWAYS, False))
+        run_id = queue.submit(lab, config, who(), nonce=st.session_state[start.NONCE], begin=begin, tell=told)
         st.session_state[start.SENT] = (writes(config), run_id)
     except (ConfigError, DataError, LabError) as error:
         st.session_state[FAILED] = str(error)
@@ -60,10 +63,12 @@ def _sent(config: RunConfig | None) -> str:
     return str(sent[1]) if sent and config else ""
 
 
-def _queued(run_id: str) -> None:
+def _queued(run_id: str, lab: Lab) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="queued", gap="small"):
         st.html(f"<p>Queued as <b>{escape(run_id)}</b></p>", width="content")
         frame.page_link("runs", "Watch it learn", icon=":material/monitoring:", run=run_id)
+        for row in runs(lab, [run_id]):
+            telling.box(row, always=True)
         st.button("New run", key="new-run", type="tertiary", icon=":material/add:", on_click=start.new_run)
 
 

@@ -27,6 +27,7 @@ from aecore.jobs.local import LocalExecutor
 from aecore.jobs.prober import Prober
 from aecore.jobs.queue import Job
 from aecore.jobs.slurm import SlurmExecutor
+from aecore.jobs.teller import Teller
 from aecore.jobs.wake import Alarm, wake
 from aecore.runs import Lab, LabError
 
@@ -139,6 +140,7 @@ class Supervisor:
         self.lab = lab
         self.executor = executor
         self.prober = Prober(lab)
+        self.teller = Teller(lab)
         self.settings = lab.settings
         self.told_to_leave = False
         self.live: set[int] = set()
@@ -178,7 +180,7 @@ class Supervisor:
             return True
 
     def tick(self) -> bool:
-        """Look once at everything. Returns whether anything is running or waiting."""
+        """Look once at everything. Returns whether anything is running, waiting or still to be told."""
         if self.lab.settings is not self.settings:
             self.settings = self.lab.settings
             self.executor.fit()
@@ -197,7 +199,8 @@ class Supervisor:
             trash.sweep(self.lab)
         self.live = ids
         self.executor.tend(ids | {job.id for job in hand.waiting})
-        return self.prober.tend() or bool(hand.live or hand.waiting)
+        busy = [self.teller.look(), self.prober.tend()]
+        return any(busy) or bool(hand.live or hand.waiting)
 
     def _start(self, hand: queue.Hand, handed: list[Job]) -> None:
         """Start what may; `handed` waits in the engine's own queue, and comes back where its turn is later now."""
