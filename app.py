@@ -15,7 +15,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import LabError
-from ui import access, api, warm, ways
+from ui import access, api, errors, warm, ways
 from ui.lab import whole
 
 ROUTES = [*access.ROUTES, *api.ROUTES]
@@ -57,6 +57,7 @@ def provider() -> dict[str, Any]:
 app = st.App(
     Path(__file__).parent / "ui/main.py",
     lifespan=lifespan,
+    on_script_error=errors.told,
     secrets=provider() or None,
     routes=[Route(ways.base() + route.path, route.endpoint, methods=route.methods) for route in ROUTES],
     middleware=[Middleware(access.Shield), Middleware(access.Door)],

@@ -15,6 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit.runtime.secrets import secrets_singleton
+from streamlit.testing.v1 import AppTest
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
 from aecore.jobs import queue
@@ -235,6 +236,24 @@ def test_a_pages_connection_ends_with_the_session(browser: Browser, monkeypatch:
         page.send_text("typed later")
         with pytest.raises(WebSocketDisconnect):
             page.receive_text()
+
+
+def test_what_fails_unforeseen_shows_a_number_and_the_log_has_the_rest(caplog: pytest.LogCaptureFixture) -> None:
+    def page() -> None:
+        from ui import errors
+
+        try:
+            raise RuntimeError("/srv/lab/secret is a file of ada's")
+        except RuntimeError as error:
+            assert errors.told(error)
+
+    [shown] = AppTest.from_function(page, default_timeout=60).run().error
+    assert "secret" not in shown.value
+    number = shown.value.split("Its number is ")[1].split(":")[0]
+    [record] = [record for record in caplog.records if record.name == "aelab"]
+    assert record.getMessage() == f"Error {number}"
+    assert record.exc_info is not None
+    assert "/srv/lab/secret" in str(record.exc_info[1])
 
 
 RUN_ROUTES = [
