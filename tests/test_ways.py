@@ -240,14 +240,19 @@ def test_a_pages_connection_ends_with_the_session(browser: Browser, monkeypatch:
 
 def test_what_fails_unforeseen_shows_a_number_and_the_log_has_the_rest(caplog: pytest.LogCaptureFixture) -> None:
     def page() -> None:
+        import streamlit as st
+
         from ui import errors
 
         try:
             raise RuntimeError("/srv/lab/secret is a file of ada's")
         except RuntimeError as error:
-            assert errors.told(error)
+            handled = errors.told(error)
+        st.text(handled)
 
-    [shown] = AppTest.from_function(page, default_timeout=60).run().error
+    test = AppTest.from_function(page, default_timeout=60).run()
+    [shown], [handled] = test.error, test.text
+    assert handled.value == "True"
     assert "secret" not in shown.value
     number = shown.value.split("Its number is ")[1].split(":")[0]
     [record] = [record for record in caplog.records if record.name == "aelab"]
