@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ async def name_of(request: Request) -> Response:
 
 async def socket(websocket: WebSocket) -> None:
     await websocket.accept()
-    while True:
-        await websocket.send_text(await websocket.receive_text())
+    with suppress(WebSocketDisconnect):
+        while True:
+            await websocket.send_text(await websocket.receive_text())
 
 
 @pytest.fixture
