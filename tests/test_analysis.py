@@ -11,12 +11,13 @@ import aecore
 from aecore import training
 from aecore.analysis import anomalies, baselines, evaluation, generation, latent
 from aecore.analysis.projection import fit_pca, largest_angle
-from aecore.analysis.reconstruction import mse, psnr, reconstruct, ssim, window_side
+from aecore.analysis.reconstruction import mse, psnr, reconstruct, ssim
 from aecore.analysis.sampling import Sampler
 from aecore.analysis.seen import seen
 from aecore.config import ConfigError, Facts, RunConfig, parse, writes
 from aecore.manifest import Mark
 from aecore.models import build
+from aecore.models.similarity import window_side
 
 RANDOM = np.random.default_rng(0)
 

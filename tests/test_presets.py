@@ -1,5 +1,8 @@
 """Every preset has exactly the layers and parameters that were published, and trains on every data set or says why not."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +104,21 @@ def test_named_models_count_what_their_layers_have_by_hand():
         256 * 512 + 512 + 512 * 784 + 784
     )
     assert PUBLISHED["fsq"][2] == PUBLISHED["vq-vae"][2] - 2 * 64 * 29 - 29
+
+
+def test_the_memory_of_no_preset_is_worked_out_by_importing_a_compiler():
+    """torch._dynamo would take a second and 150 MB of the process that asks."""
+    program = """
+import sys
+from aecore.config import override, preset, presets
+from aecore.data import facts
+from aecore.training import memory
+for name in [*presets(), "residual"]:
+    config = override(preset("conv-16").config, ["model.backbone.residual=1"]) if name == "residual" else preset(name).config
+    memory.estimate(config, facts(config.data, []))
+    assert "torch._dynamo" not in sys.modules, name
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_every_preset_is_counted_here():

@@ -1,6 +1,8 @@
 """Imports that take seconds, made once for all visitors, in the background and after the first page has been shown."""
 
 import gc
+import os
+import sys
 import threading
 from importlib import import_module
 
@@ -25,6 +27,8 @@ def visited() -> None:
 
 def _import() -> None:
     _visited.wait(PATIENCE)
+    if sys.platform == "linux":  # a thread's own priority: the trainers that wait for a click come first
+        os.setpriority(os.PRIO_PROCESS, 0, 10)
     for module in MODULES:
         import_module(module)
     gc.collect()

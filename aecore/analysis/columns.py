@@ -7,6 +7,7 @@ import numpy as np
 
 from aecore.analysis.baselines import fit_images
 from aecore.analysis.bound import bound
+from aecore.analysis.evaluation import gain
 from aecore.analysis.measures import means, measures
 from aecore.analysis.operations import operations
 from aecore.analysis.projection import PCA
@@ -55,15 +56,17 @@ def columns(
         step: called now and then; may raise.
     """
     order = np.random.default_rng(0).permutation(len(indices))
-    images, seen = test.images[order], trained.see(test.images)[order]
+    whole = trained.see(test.images)
+    images, seen = test.images[order], whole[order]
     shown = min(SHOWN, max(16, PIXELS // images[0].size), len(images))
     kept: Arrays = {"indices": indices[order], "labels": test.labels[order]}
     pictures: Arrays = {"images": images[:shown], "labels": kept["labels"][:shown], "indices": kept["indices"][:shown]}
-    if seen is not test.images and not np.array_equal(seen[:shown], images[:shown]):
+    if whole is not test.images and not np.array_equal(seen[:shown], images[:shown]):
         pictures["seen"] = seen[:shown]
     x_hat = trained.reconstruct(seen, kept["labels"])
     step()
     figures = {MODEL: _keep(kept, pictures, MODEL, images, Made(x_hat), shown) | _bound(trained, images, seen, kept)}
+    figures[MODEL] |= {} if whole is test.images else gain(images, seen, x_hat)
     step()
     beside: Arrays = {}
     for method in simple_methods(train, int(np.prod(trained.model.code_shape)), fitted):

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from aecore.analysis.evaluation import ROUNDING
-from aecore.analysis.reconstruction import mse, ssim, unit
-from aecore.models.similarity import ms_ssim as ms_ssim_of_channels
+from aecore.analysis.reconstruction import mse, unit
+from aecore.models.similarity import ssim_and_ms_ssim
 
 BATCH = 256
 
@@ -14,22 +14,19 @@ Measures = dict[str, np.ndarray]
 
 
 def measures(images: np.ndarray, x_hat: np.ndarray) -> Measures:
-    """Every measure of x_hat against images, (N, C, H, W) uint8 each."""
-    found = {"mse": mse(images, x_hat), "ssim": ssim(images, x_hat), "ms_ssim": ms_ssim(images, x_hat)}
-    return {name: values.astype(np.float32) for name, values in found.items()}
+    """Every measure of x_hat against images, (N, C, H, W) uint8 each.
 
-
-def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(N,) similarity at several scales of images (N, C, H, W), the mean over the channels. Wang, Simoncelli & Bovik 2003.
-
-    As many of the five scales as leave a side of 11 pixels: two of images of 28 pixels, and then the weights' sum is 1 again.
+    'ms_ssim', the mean over the channels, is similarity at several scales (Wang, Simoncelli & Bovik 2003): as many of the five
+    as leave a side of 11 pixels, so two of images of 28 pixels, and then the weights' sum is 1 again.
     """
-    found = [np.empty(0)]
+    found = [np.empty((2, 0))]
     with torch.inference_mode():
-        for first in range(0, len(a), BATCH):
-            pair = (torch.from_numpy(unit(images[first : first + BATCH])) for images in (a, b))
-            found.append(ms_ssim_of_channels(*pair).mean(1).numpy())
-    return np.concatenate(found)
+        for first in range(0, len(images), BATCH):
+            pair = (torch.from_numpy(unit(part[first : first + BATCH])) for part in (images, x_hat))
+            found.append(torch.stack(ssim_and_ms_ssim(*pair)).mean(2).numpy())
+    ssim, ms_ssim = np.concatenate(found, axis=1)
+    values = {"mse": mse(images, x_hat), "ssim": ssim, "ms_ssim": ms_ssim}
+    return {name: one.astype(np.float32) for name, one in values.items()}
 
 
 def psnr_of(errors: np.ndarray) -> np.ndarray:

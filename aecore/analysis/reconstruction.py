@@ -4,13 +4,13 @@ from collections.abc import Callable
 from math import prod
 
 import numpy as np
+import torch
 
 from aecore.analysis.passes import of_part, parts, pictures
 from aecore.config import Facts
 from aecore.models import Autoencoder
+from aecore.models.similarity import ssim_map
 
-SIGMA, RADIUS = 1.5, 5
-K1, K2 = 0.01, 0.03
 CHUNK = 1 << 19
 """Pixels that are compared at once: SSIM needs about 20 numbers for each in between."""
 
@@ -54,12 +54,6 @@ def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return _by_chunk(_ssim, a, b)
 
 
-def window_side(height: int, width: int) -> int:
-    """Side of SSIM's window for images of this size."""
-    side = min(height, width)
-    return min(2 * RADIUS + 1, side - 1 + side % 2)
-
-
 def unit(images: np.ndarray) -> np.ndarray:
     """uint8 or float in [0,1] as float64 in [0,1]."""
     return images / 255.0 if images.dtype == np.uint8 else images.astype(np.float64)
@@ -78,26 +72,6 @@ def _mse(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    weights = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
-    weights /= weights.sum()
-    margin = RADIUS - window_side(*a.shape[2:]) // 2
-    a, b = (np.pad(images, ((0, 0), (0, 0), (margin, margin), (margin, margin)), "symmetric") for images in (a, b))
-    mean_a, mean_b = _filter(a, weights), _filter(b, weights)  # (N, C, H', W'): where the window lies inside
-    variance_a = _filter(a * a, weights) - mean_a**2
-    variance_b = _filter(b * b, weights) - mean_b**2
-    covariance = _filter(a * b, weights) - mean_a * mean_b
-    c1, c2 = K1**2, K2**2
-    similarity = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
-        (mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)
-    )
-    result: np.ndarray = similarity.mean(axis=(1, 2, 3))
+    with torch.inference_mode():
+        result: np.ndarray = ssim_map(torch.from_numpy(a), torch.from_numpy(b)).mean((1, 2, 3)).numpy()
     return result
-
-
-def _filter(images: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Images filtered by `weights` along both sides, where the whole window lies inside."""
-    for axis in (2, 3):
-        length = images.shape[axis] - len(weights) + 1
-        shifted = (images.take(range(i, i + length), axis=axis) for i in range(len(weights)))
-        images = sum((w * part for w, part in zip(weights, shifted, strict=True)), np.zeros(()))
-    return images

@@ -89,7 +89,7 @@ def as_file(images: np.ndarray, kind: Literal["JPEG", "WebP"], at_least: int) ->
     quality is smaller, that is taken.
     """
     files = [_smallest(_picture(image), kind, at_least) for image in images]
-    x_hat = np.stack([_array(Image.open(io.BytesIO(file)), images.shape[1]) for file in files])
+    x_hat = np.stack([_array(Image.open(io.BytesIO(file), formats=[kind]), images.shape[1]) for file in files])
     return Made(x_hat, np.array([len(file) for file in files], np.int64))
 
 

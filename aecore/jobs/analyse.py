@@ -8,9 +8,10 @@ import numpy as np
 
 import aecore
 from aecore import data
-from aecore.analysis import anomalies, baselines, evaluation, latent, quality, reconstruction
-from aecore.analysis.columns import Columns, columns, fit
+from aecore.analysis import anomalies, baselines, latent, quality, reconstruction
+from aecore.analysis.columns import MODEL, Columns, columns, fit
 from aecore.analysis.disentanglement import Known, disentanglement
+from aecore.analysis.evaluation import evaluate
 from aecore.analysis.projection import PCA
 from aecore.analysis.trained import Trained
 from aecore.config import RunConfig
@@ -21,6 +22,8 @@ STEPS = 14
 """Looks at whether to stop, beside those at the training images: about so many."""
 CHUNK = 2048
 """Images at once, so that reconstructions of a whole split never lie in memory."""
+OF_TEST = ("mse", "psnr", "ssim", "n", "psnr_seen", "gain")
+"""What `evaluate` says of a model: the same figures, of the analysed images."""
 CODES = 256 * 2**20
 """Bytes of codes that are kept of one split; of larger ones a fixed choice of images is taken."""
 
@@ -70,7 +73,7 @@ def figures(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     config = trained.config
     train = data.choose(data.load(config.data, "train", roots), config.training).images
     test = data.of_classes(data.load(config.data, "test", roots), config.training)
-    found = evaluation.evaluate(trained.model, test.images, trained.facts, trained.see(test.images), test.labels)
+    found = evaluate(trained.model, test.images, trained.facts, trained.see(test.images), test.labels)
     compared = _compared(train, test.images, fit(train, int(np.prod(trained.model.code_shape))))
     return {"test": found, "baselines": compared} | _anomalies(trained, roots)
 
@@ -84,9 +87,9 @@ def _test_images(trained: Trained, work: Work, step: Callable[[], None]) -> tupl
     test, watched = whole.take(indices), None if inputs is None else inputs.images
     fitted = fit(train, int(np.prod(trained.model.code_shape)))
     step()
-    found = evaluation.evaluate(trained.model, test.images, trained.facts, trained.see(test.images), test.labels)
     made = columns(trained, train, test, indices, fitted, watched, step)
-    return {"test": found, "baselines": _compared(train, test.images, fitted)} | _anomalies(trained, roots), made
+    of_model = {name: value for name, value in made.figures[MODEL].items() if name in OF_TEST}
+    return {"test": of_model, "baselines": _compared(train, test.images, fitted)} | _anomalies(trained, roots), made
 
 
 def code_quality(trained: Trained, splits: dict[str, dict[str, np.ndarray]], roots: data.Roots) -> dict[str, Any]:

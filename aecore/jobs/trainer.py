@@ -8,13 +8,14 @@ import argparse
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ HELD = "AELAB_HELD"
 """Environment variable: the job whose locks the starter of this process holds for it."""
 ROOM = 256 * 1024
 """Bytes set aside in the run's folder, given back when the disk is full: the last words need room too."""
-
-
+READY = b"."
+"""What a waiting process says when a run that it is given now starts at once."""
 KINDS = ("train", "analyse", "project")
 
 
@@ -128,9 +129,7 @@ def wait(descriptor: int, lab_path: str, warm: bool) -> int:
     with socket.socket(fileno=descriptor) as ours:
         stop = Stop()
         if warm:
-            _in_a_gentle_thread(lambda: prepare(Lab.open(lab_path)))
-            with contextlib.suppress(OSError):  # the job is there already and our end is closed, or nobody needs us
-                ours.send(b".")
+            prepare(Lab.open(lab_path), ours)
         message, held, _, _ = socket.recv_fds(ours, 65536, 8)
     if not message:
         return endings.COMPLETED
@@ -156,26 +155,33 @@ def _settle(run: Path, job: dict[str, Any]) -> None:
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
-def _in_a_gentle_thread(task: Callable[[], object]) -> None:
-    """Do it at low priority. A thread's own priority on Linux: a process could not get its old one back afterwards."""
+def prepare(lab: Lab, ours: socket.socket) -> None:
+    """Import what follows a click and do once what is slow the first time, until the job comes. It opens no GPU.
+
+    At low priority, in a thread of its own: on Linux a thread has one, and a process could not get its old one back.
+    """
 
     def gently() -> None:
         if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, 0, 10)
-        task()
+            os.setpriority(os.PRIO_PROCESS, 0, 5)
+        for step in preparations(lab, ours):
+            if select.select([ours], [], [], 0)[0]:
+                return  # the job is there: it imports what it needs itself, and not at low priority
+            step()
 
     thread = threading.Thread(target=gently)
     thread.start()
     thread.join()
 
 
-def prepare(lab: Lab) -> None:
-    """Import everything that a job needs, and do once what is slow the first time. It opens no GPU."""
-    for kind in ("train", "analyse"):  # what follows a click; maps are asked for rarely
-        task_of(kind)
-    from aecore.jobs.rehearsal import rehearse
-
-    rehearse(lab)
+def preparations(lab: Lab, ours: socket.socket) -> Iterator[Callable[[], object]]:
+    """What a waiting process does, in the order in which a visitor needs it; maps are asked for rarely."""
+    yield lambda: import_module("torch")
+    yield lambda: task_of("train")
+    yield lambda: import_module("aecore.jobs.rehearsal").rehearse(lab)
+    with contextlib.suppress(OSError):  # nobody needs us any more
+        ours.send(READY)
+    yield lambda: task_of("analyse")
 
 
 def by_hand(run: Path, job_id: int | None = None) -> int:

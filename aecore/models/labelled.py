@@ -26,8 +26,9 @@ class ConditionalDecoder(Decoder):
 
     def logits(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         features = self.bottleneck(z)
-        chosen = needed(label)[:, None] == torch.arange(self.labels, device=z.device)  # (B, labels)
-        told = self.told(chosen.to(self.told.weight.dtype)).view(-1, *self.feature_shape)
+        place = needed(label)[:, None]  # (B, 1)
+        chosen = self.told.weight.new_zeros(len(place), self.labels).scatter(1, place, 1.0)  # (B, labels)
+        told = self.told(chosen).view(-1, *self.feature_shape)
         logits: Tensor = self.layers(features + told)
         return logits
 

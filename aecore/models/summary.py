@@ -89,6 +89,8 @@ SAME_SHAPE = (
     *(F.batch_norm, F.group_norm, F.layer_norm),
 )
 
+BROADCAST = (Tensor.add, Tensor.sub, Tensor.mul)
+
 
 class KnownShapes(TorchFunctionMode):
     """Gives the shapes of common layers on the meta device without asking PyTorch, which would import torch._dynamo for
@@ -103,6 +105,9 @@ class KnownShapes(TorchFunctionMode):
             return torch.empty(_transposed(*args[:6]), device="meta")
         if func in SAME_SHAPE and args[0].is_meta:
             return torch.empty(args[0].shape, device="meta")
+        if func in BROADCAST and isinstance(args[0], Tensor) and args[0].is_meta:
+            shapes = [value.shape for value in args if isinstance(value, Tensor)]
+            return torch.empty(torch.broadcast_shapes(*shapes), device="meta")
         return func(*args, **(kwargs or {}))
 
 
