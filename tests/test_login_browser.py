@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import re
-import time
 import warnings
 from collections.abc import Iterator
 
@@ -15,7 +13,6 @@ from aecore.runs import Lab, runs
 from tests.browser import chromium, dashboard, free_port, keep, settle
 from tests.conftest import tiny
 from tests.nginx import proxied
-from ui import ways
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -116,47 +113,29 @@ def test_a_proxy_says_who_is_there_and_nobody_else_can(lab: Lab, browser: Browse
 
 
 def test_a_session_that_ends_in_a_form_loses_nothing_that_was_typed(lab: Lab, browser: Browser) -> None:
-    with dashboard(lab.path, "a shared secret") as address:
-        context = browser.new_context()
-        host = re.sub(r"^http://|:\d+$", "", address)
-
-        def give(name: str, seconds_left: float) -> None:
-            """The cookie of somebody who came in almost a month ago."""
-            now = time.time
-            ways.time.time = lambda: now() - ways.MONTH + seconds_left  # type: ignore[assignment]
-            try:
-                value = ways.token(name, lab)
-            finally:
-                ways.time.time = now
-            context.add_cookies([{"name": ways.COOKIE, "value": value, "domain": host, "path": "/"}])
-
-        page = context.new_page()
+    def come_in(page: Page, password: str) -> None:
         page.goto(address)
         page.get_by_label("Name").fill("ada")
-        page.get_by_label("Password").fill("a shared secret")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("AELAB_PASSWORD", "a shared secret")
-            give("ada", 15)
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Come in").click()
+        expect(page.locator(".st-key-visitor")).to_contain_text("ada")
+
+    with dashboard(lab.path, "all know this", AELAB_ADMIN_PASSWORD="few know this") as address:
+        context = browser.new_context()
+        page, other = context.new_page(), context.new_page()
+        come_in(page, "all know this")
         page.goto(f"{address}/train")
         settle(page)
-        named = page.get_by_label("Name", exact=True)
-        named.fill("typed with care")
-        named.press("Enter")
-        settle(page)
-        context.clear_cookies()
-        named.fill("typed with more care")
-        page.locator(".st-key-queue-run button").click()  # too late: it is not queued
-        keep(page, "session-ended")
+        (lab.path / "settings.json").write_text('{"access": {"admins": ["ada"]}}')  # her cookie is void now
+        name = page.get_by_placeholder("(name of the run)")
+        name.fill("typed with care")
+        page.locator(".st-key-queue-run button").click()
         expect(page.get_by_text("Your session has ended").first).to_be_visible()
+        keep(page, "session-ended")
         assert runs(lab) == []
-        other = context.new_page()
-        other.goto(f"{address}/login")
-        other.get_by_label("Name").fill("ada")
-        other.get_by_label("Password").fill("a shared secret")
-        other.get_by_role("button", name="Come in").click()
-        expect(other.locator(".st-key-visitor")).to_contain_text("ada")
+        come_in(other, "few know this")
         expect(page.get_by_text("Your session has ended")).to_have_count(0)
-        expect(named).to_have_value("typed with more care")
+        expect(name).to_have_value("typed with care")
         page.locator(".st-key-queue-run button").click()
         expect(page.get_by_text("Queued as")).to_be_visible()
-        assert [row.name for row in runs(lab)] == ["typed with more care"]
+        assert [(row.name, row.owner) for row in runs(lab)] == [("typed with care", "ada")]

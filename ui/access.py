@@ -208,7 +208,8 @@ def _watched(scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]
     async def send_where_wanted(message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] in (302, 303):
             headers, asked = MutableHeaders(raw=message["headers"]), Request(scope).query_params
-            signed_in = any(cookie.startswith(f"{SIGNED_IN}=e") for cookie in headers.getlist("set-cookie"))
+            kept = [cookie for cookie in headers.getlist("set-cookie") if "max-age=0" not in cookie.lower()]
+            signed_in = any(cookie.startswith(f"{SIGNED_IN}=") for cookie in kept)
             wanted = place(unquote(HTTPConnection(scope).cookies.get(WANTED, "/")))
             tried = "again&" * ("code" in asked or "error" in asked)  # else they come back from leaving
             headers["location"] = base() + (wanted if signed_in else f"/{LOGIN}?{tried}next={quote(wanted)}")
