@@ -16,6 +16,11 @@ python -m aecore give RUN --to NAME                        another owner, where 
 python -m aecore deleted | undelete RUN                    what was deleted, and bringing it back
 python -m aecore usage                                     room on the disk, by run and person
 python -m aecore backup FILE | restore FILE --lab DIR      the whole lab but its data sets, while runs go on
+python -m aecore people                                    who has how much of the lab, and has used it lately
+python -m aecore settings [--set PATH=VALUE]               of the lab, and changing them
+python -m aecore cleanup [--yes]                           what could be freed on the disk, and freeing it
+python -m aecore drain [finish|save|off] | restart         before maintenance; the supervisor anew
+python -m aecore banner --text TEXT                        a line for everybody
 python -m aecore evaluate RUN                              metrics on the test split
 python -m aecore supervise                                 the supervisor in the foreground
 python -m aecore doctor                                    what is fine on this machine and what is not
@@ -29,7 +34,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aecore import keeping, marking, owning, steering, sweeping
+from aecore import caring, keeping, marking, owning, steering, sweeping
 from aecore.commands import LISTS, OF_A_CONFIG, OF_A_RUN, Refused, Verb, show_runs
 from aecore.config import ConfigError
 from aecore.data import DataError
@@ -54,7 +59,7 @@ def parser() -> Parser:
     )
     whole = Parser(prog="python -m aecore", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
-    for name, verb in (LISTS | keeping.LISTS).items():
+    for name, verb in (LISTS | keeping.LISTS | caring.LISTS).items():
         verbs.add_parser(name, parents=[shared]).set_defaults(do=verb)
     for name, verb in OF_A_CONFIG.items():
         _add_configuration(verbs.add_parser(name, parents=[shared]), verb)
@@ -64,6 +69,10 @@ def parser() -> Parser:
     listing = verbs.add_parser("runs", parents=[shared])
     listing.add_argument("--limit", type=int, help="the newest so many")
     listing.set_defaults(do=show_runs)
+    for name, verb in caring.WITH_OPTIONS.items():
+        cared = verbs.add_parser(name, parents=[shared])
+        caring.add_options(name, cared)
+        cared.set_defaults(do=verb)
     for name, verb in keeping.OF_A_FILE.items():
         filed = verbs.add_parser(name, parents=[shared])
         filed.add_argument("file", metavar="FILE", help="a tar file")

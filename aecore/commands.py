@@ -24,7 +24,7 @@ from aecore.config import (
 )
 from aecore.jobs import doctor, queue, supervisor
 from aecore.jobs.children import PATIENT
-from aecore.jobs.forecast import Forecast, forecast, told
+from aecore.jobs.forecast import Forecast, first, forecast, told
 from aecore.runs import Lab, RunFolder, RunRow, events, owned_by, run, runs
 from aecore.runs.history import history
 from aecore.runs.text import table
@@ -169,7 +169,7 @@ def _times(row: RunRow, expected: Forecast | None) -> list[str]:
     """Place in the queue, start and end: of a waiting run as they are expected, of others as they were measured."""
     now = time.time()
     if expected is not None:
-        return [ordinal(expected.position), when(expected.starts, now), when(expected.ends, now)]
+        return [f"{ordinal(expected.position)}{first(expected)}", when(expected.starts, now), when(expected.ends, now)]
     ends = row.ended if row.eta_seconds is None else now + row.eta_seconds
     return ["", when(row.started, now), when(ends, now)]
 
@@ -191,7 +191,7 @@ def show_run(args: argparse.Namespace) -> Answer:
         f"step {row.step:,} of {row.total_steps or 0:,}, epoch {row.epoch} of {row.epochs}",
         *([] if folder.reachable else [f"Its folder {folder.path} is not there, or cannot be read."]),
         *([f"goes on from {row.parent}"] if row.parent else []),
-        *([f"{told(expected)}. {expected.why}"] if expected else []),
+        *([" ".join(filter(None, [f"{told(expected)}.", expected.rule, expected.why]))] if expected else []),
     ]
     lines += [_figures(found["result"])] if found["result"] else []
     lines += [table(["when", "what"], [[when(line.at), line.sentence] for line in history(past)])]

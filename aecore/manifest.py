@@ -127,14 +127,18 @@ def set_aside(damaged: Damaged) -> None:
 
 def prune(folder: Path, keep: int = 2) -> None:
     """Remove all checkpoints but the newest ones and the best. Which is the best is read from the manifests alone."""
+    for path in spare(folder, keep):
+        _remove(path)
+
+
+def spare(folder: Path, keep: int = 2) -> list[Path]:
+    """All checkpoints but the newest ones and the best."""
     made = sorted(_all(folder), key=_step_and_attempt)
     try:
         flagged = [path for path in made if _flagged(path)]
     except OSError:
-        return  # the one that cannot be read now may be the best: the next time
-    for path in made[:-keep]:
-        if path not in flagged[-1:]:
-            _remove(path)
+        return []  # the one that cannot be read now may be the best: the next time
+    return [path for path in made[:-keep] if path not in flagged[-1:]]
 
 
 def _remove(path: Path) -> None:

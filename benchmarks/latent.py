@@ -1,6 +1,6 @@
 """Maps of 70,000 codes of 16 numbers: seconds of what the lab does, and of scikit-learn's t-SNE and umap-learn's defaults.
 
-    python -m benchmarks.latent [--n 70000] [--sklearn 5000] [--umap-learn]
+    python -m benchmarks.latent [--n 70000] [--sklearn 5000] [--umap-learn] [--part both|ours|theirs]
 
 The codes are the first 16 principal components of MNIST's images, train and test. Each line has the processor's seconds of one
 thread and, in brackets, the clock's; in turn in one process. scikit-learn's t-SNE is measured at two smaller sizes and
@@ -66,6 +66,13 @@ def theirs(codes: np.ndarray, few: int, with_umap: bool) -> None:
     """scikit-learn's t-SNE at `few` and twice as many codes, and umap-learn."""
     from sklearn.manifold import TSNE
 
+    if with_umap:
+        umap, _ = timed("umap-learn: import", lambda: __import__("umap"))
+        timed(
+            "umap-learn's defaults, one thread, compiling too",
+            lambda: umap.UMAP(random_state=0, n_jobs=1).fit_transform(codes),
+            kept(codes),
+        )
     seconds = {}
     for n in (few, 2 * few):
         part = codes[:n]
@@ -79,13 +86,6 @@ def theirs(codes: np.ndarray, few: int, with_umap: bool) -> None:
         f"{'  the same at ' + format(len(codes), ',') + ', extrapolated as n log n':<52} {seconds[2 * few] * growth:8.1f} s",
         flush=True,
     )
-    if with_umap:
-        umap, _ = timed("umap-learn: import", lambda: __import__("umap"))
-        timed(
-            "umap-learn's defaults, one thread, compiling too",
-            lambda: umap.UMAP(random_state=0, n_jobs=1).fit_transform(codes),
-            kept(codes),
-        )
 
 
 def main() -> None:
@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=70_000)
     parser.add_argument("--sklearn", type=int, default=5_000)
     parser.add_argument("--umap-learn", action="store_true")
+    parser.add_argument("--part", choices=("both", "ours", "theirs"), default="both")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     roots, config = Lab.open().data_roots, DataConfig(name="mnist", validation=0)
@@ -101,11 +102,14 @@ def main() -> None:
     facts = data.facts(config, roots)
     model = build(preset("conv-16").config.model, facts)
     print(f"{len(images):,} images; load of the machine {os.getloadavg()[0]:.1f}", flush=True)
-    timed("encode, conv-16", lambda: latent.encode(model, images, facts))
+    if asked.part != "theirs":
+        timed("encode, conv-16", lambda: latent.encode(model, images, facts))
     flat = images.reshape(len(images), -1).astype(np.float32) / 255
     codes = fit_pca(flat, 16).project(flat).astype(np.float32)
-    ours(codes)
-    theirs(codes, asked.sklearn, asked.umap_learn)
+    if asked.part != "theirs":
+        ours(codes)
+    if asked.part != "ours":
+        theirs(codes, asked.sklearn, asked.umap_learn)
     print(f"load of the machine {os.getloadavg()[0]:.1f}", flush=True)
 
 

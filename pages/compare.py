@@ -50,6 +50,9 @@ frame.section("Reconstructions", "below each image its MSE per pixel × 10⁻³,
 pictures(groups, found)
 frame.section("Figures", "means over the test images; grey lines need no network")
 st.html(scores.table(found))
+if codes := scores.table([line for line in found if not line.baseline], scores.CODES):
+    frame.section("Codes", "how good the codes of the test images are; point at a heading to read how")
+    st.html(codes)
 take.csv("Figures as CSV", scores.lines_csv(found), "figures")
 take.differences(groups)
 frame.section("Error against cost")

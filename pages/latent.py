@@ -7,8 +7,8 @@ from aecore.runs import run as read_run
 from ui.frame import empty, header, problem
 from ui.lab import lab
 from ui.latent_below import below
-from ui.latent_making import choose_colour, choose_map, offer
-from ui.latent_map import reading, scatter_3d, trust_said
+from ui.latent_making import choose_colour, choose_map, offer, working
+from ui.latent_map import reading, trust_said
 from ui.latent_panel import STYLE, map_and_panel
 from ui.latent_points import View, cloud
 from ui.latent_view import (
@@ -36,7 +36,7 @@ def page() -> None:
             view = film(row) if source == FILM else View(row.id, source, only=st.query_params.get("only", ""))
             with st.spinner("Reading the codes …"):
                 size = cloud(view).code_size
-            view = view._replace(dims=choose_dims(size))
+            view = view._replace(dims=choose_dims(row.id, size))
             view, wanted = choose_map(view, size)
             view, around = choose_colour(view)
             view = view._replace(n=choose_count(row, source))
@@ -48,8 +48,9 @@ def page() -> None:
     else:
         offer_analysis(row)
         if missing:
-            offer(row, missing)
-        st.fragment(explore, run_every=2.0 if row.live else None)(row, view)
+            offer(row, missing, view.dims)
+        moves = row.live or working(st.query_params.get("beside", ""))
+        st.fragment(explore, run_every=2.0 if moves else None)(row, view)
 
 
 def explore(row: RunRow, view: View) -> None:
@@ -59,10 +60,7 @@ def explore(row: RunRow, view: View) -> None:
     if row.live:
         view = film(row)._replace(dims=view.dims, map=view.map, colour=view.colour)
     try:
-        if view.dims == 3:
-            st.plotly_chart(scatter_3d(view), key="latent-3d")
-        else:
-            map_and_panel(view)
+        map_and_panel(view)
         st.caption(f"{reading(view)} {trust_said(view)}")
         if view.step is None:
             below(view)

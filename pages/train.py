@@ -5,13 +5,14 @@ from pathlib import Path
 import streamlit as st
 
 from aecore.config import RunConfig
-from ui import estimates, frame, network, start, submit
+from ui import drawings, estimates, frame, network, start, submit
 from ui.form import Form
 from ui.lab import lab
 
 here = lab()
 known = estimates.Data(here)
 st.html(Path(frame.__file__).parent / "assets/train.css")
+st.html(drawings.style())
 start.enter(here)
 frame.header("Train", start.lesson(here))
 form = Form(start.DRAFT, known, start.base().config)

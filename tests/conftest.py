@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -124,6 +125,15 @@ def trained_run(session_lab: Lab) -> TrainedRun:
     """A run that was trained and analysed: code size 2."""
     run_id = train_here(session_lab, tiny(), "ada")
     return TrainedRun(session_lab, run_id, session_lab.run(run_id))
+
+
+@pytest.fixture
+def copy(trained_run: TrainedRun, tmp_path: Path) -> Iterator[TrainedRun]:
+    """The trained run in a lab of the test's own, to change it or take things away."""
+    shutil.copytree(trained_run.lab.path, tmp_path / "lab", ignore=shutil.ignore_patterns("locks", "*.lock"))
+    own = Lab.open(tmp_path / "lab")
+    yield TrainedRun(own, trained_run.id, own.run(trained_run.id))
+    close(own)
 
 
 @pytest.fixture(scope="session")

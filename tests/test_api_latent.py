@@ -14,7 +14,7 @@ import aecore
 from aecore import data
 from aecore.runs import Lab
 from tests.conftest import TrainedRun, TwoRuns
-from ui import latent_places, latent_points
+from ui import latent_exchange, latent_places, latent_points
 from ui.api.latent import ROUTES
 from ui.lab import latest_stamp
 from ui.latent_points import View
@@ -27,7 +27,7 @@ def client(session_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> TestClient:
 
 
 def unpack(content: bytes) -> dict[str, np.ndarray]:
-    """What parse() in ui/components/latent_draw.js does."""
+    """What parse() in ui/components/latent_reading.js does."""
     length = int(np.frombuffer(content, "<u4", 1)[0])
     header, at, columns = json.loads(content[4 : 4 + length]), 4 + length, {}
     for name, kind in header["columns"]:
@@ -161,7 +161,7 @@ def test_a_lasso_holds_exactly_the_points_inside(
     polygon: list[list[float]], point: tuple[float, float], inside: bool
 ) -> None:
     x, y = (np.array([value], float) for value in point)
-    assert latent_points.within(np.array(polygon, float).reshape(-1, 2), x, y).tolist() == [inside]
+    assert latent_exchange.within(np.array(polygon, float).reshape(-1, 2), x, y).tolist() == [inside]
 
 
 def test_a_lasso_agrees_with_counting_one_by_one() -> None:
@@ -175,7 +175,7 @@ def test_a_lasso_agrees_with_counting_one_by_one() -> None:
                 odd = not odd
         return odd
 
-    assert latent_points.within(polygon, *points.T).tolist() == [one(*point) for point in points]
+    assert latent_exchange.within(polygon, *points.T).tolist() == [one(*point) for point in points]
 
 
 def test_a_selection_is_kept_by_image_and_leaves_out_what_was_hidden(
@@ -186,10 +186,10 @@ def test_a_selection_is_kept_by_image_and_leaves_out_what_was_hidden(
     (left, low), (right, high) = shown.places.min(0) - 1, shown.places.max(0) + 1
     box = [[left, low], [right, low], [right, high], [left, high]]
     everything = {"kind": "polygon", "polygon": [[float(v) for v in corner] for corner in box]}
-    assert latent_points.members(view, everything).tolist() == sorted(shown.indices.tolist())
-    without = latent_points.members(view, everything | {"hidden": [3, 7]})
+    assert latent_exchange.members(view, everything).tolist() == sorted(shown.indices.tolist())
+    without = latent_exchange.members(view, everything | {"hidden": [3, 7]})
     assert without.tolist() == sorted(shown.indices[~np.isin(shown.labels, [3, 7])].tolist())
-    assert latent_points.members(view, {"kind": "index", "index": 5}).tolist() == [5]
+    assert latent_exchange.members(view, {"kind": "index", "index": 5}).tolist() == [5]
 
 
 def test_codes_that_are_not_finite_are_left_out(client: TestClient, trained_run: TrainedRun, monkeypatch: Any) -> None:
@@ -208,7 +208,7 @@ def test_codes_that_are_not_finite_are_left_out(client: TestClient, trained_run:
 
 def test_points_without_a_label_have_a_number_of_their_own() -> None:
     chosen = latent_points.Points(np.zeros((3, 2), np.float32), np.array([-1, 0, 9]), np.zeros(3), np.arange(3))
-    assert unpack(latent_points.pack(chosen))["label"].tolist() == [latent_points.NO_LABEL, 0, 9]
+    assert unpack(latent_exchange.pack(chosen))["label"].tolist() == [latent_exchange.NO_LABEL, 0, 9]
 
 
 @pytest.mark.parametrize(("size", "dims"), [(1, 2), (2, 2), (3, 3)])

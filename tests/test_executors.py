@@ -23,7 +23,7 @@ from aecore.jobs.queue import Job
 from aecore.jobs.slurm import SlurmExecutor
 from aecore.jobs.squeue import Entry
 from aecore.jobs.supervisor import Supervisor, ensure_supervisor, running
-from aecore.runs import Lab, RunRow, events, run
+from aecore.runs import Lab, LabError, RunRow, events, run
 from tests import postgresql
 from tests.conftest import close, tiny
 from tests.slurm import Cluster, started_cluster  # noqa: F401
@@ -174,6 +174,26 @@ def test_runs_start_in_order_wait_in_words_are_cancelled_and_stopped(engine: Loc
     assert [e.new for e in events(lab, third) if e.kind == "train"] == ["queued", "starting", "running", "completed"]
 
 
+def test_the_next_slot_goes_to_who_has_used_least_and_a_full_quota_is_said(engine: Local | Slurm, lab: Lab) -> None:
+    lab = engine.lab(lab, slurm={"waiting": 2}, per_person={"waiting": 2})
+    first = queue.submit(lab, long(), "ada")
+    ensure_supervisor(lab)
+    until_trains(lab, first)
+    second, third = (queue.submit(lab, long(), "ada") for _ in range(2))
+    if engine.name == "slurm":
+        until(lambda: [job_of(lab, one).state for one in (second, third)] == ["starting"] * 2, "both to wait in Slurm")
+    with pytest.raises(LabError, match="ada has 2 runs waiting, and a person may have 2 here"):
+        queue.submit(lab, long(), "ada")
+    other = queue.submit(lab, long(), "bea")
+    assert [*forecast(lab)] == [other, second, third]
+    if engine.name == "slurm":
+        order = (other, second, third)
+        until(lambda: [job_of(lab, one).state for one in order] == ["starting"] * 2 + ["queued"], "one to come back")
+    queue.stop(lab, first, "ada")
+    until_trains(lab, other)
+    assert [*forecast(lab)] == [second, third]
+
+
 def test_a_run_that_was_killed_paused_and_displaced_ends_like_one_that_was_not(engine: Local | Slurm, lab: Lab) -> None:
     lab = engine.lab(lab, 2, checkpoint_steps=20, checkpoint_share=1, retries=1000)
     config = tiny(training__epochs=150)
@@ -274,7 +294,7 @@ class Mute:
     def position(self, jobs: Sequence[Job]) -> dict[int, str]:
         raise AssertionError
 
-    def displaced(self, waiting: Sequence[Job], handed: Sequence[Job]) -> list[Job]:
+    def displaced(self, line: Sequence[Job]) -> list[Job]:
         raise AssertionError
 
     def take_back(self, jobs: Sequence[Job]) -> None:
@@ -325,8 +345,8 @@ def test_runs_that_wait_in_slurm_start_in_the_labs_order_whoever_changes_it(engi
     until(lambda: [job_of(lab, one).state for one in rest] == ["starting"] * 2 + ["queued"] * 2, "two to wait in Slurm")
     until(lambda: job_of(lab, third).reason.startswith("Waits: in Slurm as number 2"), "Slurm's words")
     row = run(lab, second)
-    assert (row.state, row.shown, row.position, run(lab, fifth).position) == ("starting", "queued", 1, 4)
-    assert [found.position for found in forecast(lab).values()] == [1, 2, 3, 4]
+    assert (row.state, row.shown) == ("starting", "queued")
+    assert [(run_id, one.position) for run_id, one in forecast(lab).items()] == [*zip(rest, (1, 2, 3, 4), strict=True)]
     for _ in range(3):
         assert steer.earlier(lab, fifth, "ada")  # before one that the lab has, and two that Slurm has
     assert not steer.earlier(lab, fifth, "ada")

@@ -92,7 +92,7 @@ def test_a_cluster_decides_for_itself(lab: Lab) -> None:
 
 def test_who_shares_a_gpu_may_have_to_wait_for_memory(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     card = Device("GPU", "cuda", 0, 10**9, None, "GPU-1")
-    monkeypatch.setattr("aecore.jobs.forecast.gpus", lambda: [card])
+    monkeypatch.setattr("aecore.jobs.speeds.gpus", lambda: [card])
     run = waits(lab, training__device="auto")
     assert "memory" not in forecast(lab, NOW)[run].why
     (lab.path / "settings.json").write_text(json.dumps({"runs_per_gpu": 2}))
@@ -208,7 +208,7 @@ def test_a_run_whose_classes_or_configuration_nobody_has_counted_says_so(lab: La
     assert forecast(lab, NOW)[lost].why == "Its configuration or its images cannot be read."
 
 
-def test_a_thousand_runs_are_looked_through_in_two_queries(lab: Lab) -> None:
+def test_a_thousand_runs_are_looked_through_in_three_queries(lab: Lab) -> None:
     ids = [measured(lab, 11, model__bottleneck__latent_dim=size) for size in range(2, 6)]
     with database.writing(lab.engine) as connection:
         columns = [c for c in database.runs.c if c.name not in ("seq", "id", "job_id", "submission")]
@@ -223,7 +223,7 @@ def test_a_thousand_runs_are_looked_through_in_two_queries(lab: Lab) -> None:
     event.listen(lab.engine, "before_cursor_execute", lambda *what: statements.append(what[2]))
     found = forecast(lab)
     assert list(found) == waiting
-    assert sum(statement.startswith("SELECT") for statement in statements) == 2
+    assert sum(statement.startswith("SELECT") for statement in statements) == 3
     # Of the thousand no folder is left: the four that can be read are what counts.
     assert found[waiting[0]].ends is not None
 

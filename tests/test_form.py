@@ -3,15 +3,21 @@
 from collections.abc import Iterator, Mapping
 from html import unescape
 from typing import Any, Literal
+from xml.etree import ElementTree
 
 import pytest
 from pydantic import Field
 from streamlit.testing.v1 import AppTest
 
-from aecore.config import ConfigError, DataConfig, RunConfig, TrainingConfig, presets, walk
+from aecore.config import ConfigError, DataConfig, Facts, RunConfig, TrainingConfig, parse, presets, walk
 from ui.draft import Draft
+from ui.drawings import DRAWINGS, drawing
 from ui.form import APART, _grown
+from ui.queue import plain
 from ui.widgets import Numeric, from_text, numeric, say
+
+VARIATIONAL = {"elbo", "tc", "dip", "info", "iwae", "vamp", "factor"}
+ALL = {"reconstruction", "wae", "aae", "sparse", "contractive", "rae"} | VARIATIONAL
 
 
 class LongerTraining(TrainingConfig):
@@ -31,7 +37,7 @@ class Nothing:
     """Knows no data: everything fits."""
 
     def check(self, config: RunConfig) -> None:
-        config.model.code_shape((1, 28, 28))
+        config.suits(Facts((1, 28, 28), (0.0, 1.0), 1000, ("a", "b")))
 
     def options(self, path: str, draft: Draft) -> Mapping[str, str] | None:
         return None
@@ -64,7 +70,7 @@ def shown() -> Iterator[Any]:
 
 
 def keys(at: AppTest) -> set[str]:
-    kinds = ("number_input", "selectbox", "text_input", "toggle", "multiselect", "button_group")
+    kinds = ("number_input", "selectbox", "text_input", "toggle", "multiselect", "button_group", "button")
     return {widget.key.removeprefix("draft:").partition("#")[0] for kind in kinds for widget in at.get(kind)}
 
 
@@ -184,9 +190,73 @@ def test_a_decoder_of_its_own_is_offered_below_with_all_that_it_has(shown: Any) 
     assert {"model.backbone.depth", "model.backbone.width", "model.backbone.patch"} <= keys(at)
     at = shown(config)
     assert {"model.decoder.kind", "model.decoder.depth", "model.decoder.output"} <= keys(at)
-    backbone = next(box for box in at.selectbox if box.key == "draft:model.backbone.kind")
-    assert "**Recurrent**: Reads an image row by row" in backbone.help, "each choice has its sentence"
     assert any(box.key == "draft:model.decoder.kind" for box in at.selectbox)
+
+
+def judge(content: dict[str, Any]) -> None:
+    Nothing().check(parse(content))
+
+
+FORBIDDEN = {
+    "scatter-2": {"bottleneck": {"feature_map"}, "objective": VARIATIONAL, "task": {"colourise"}, "backbone": set()},
+    "vae-2": {"bottleneck": {"vector", "feature_map", "sphere", "top_k", "vq", "fsq"}, "objective": set()},
+    "vq-vae": {"objective": ALL - {"reconstruction"}},
+}
+"""{preset: {part: kinds that cannot be}}, on grey images."""
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [(name, part) for name, parts in FORBIDDEN.items() for part in parts], ids=str
+)
+def test_what_mathematics_forbids_cannot_be_clicked_and_says_why_in_the_validators_words(
+    shown: Any, name: str, part: str
+) -> None:
+    config = presets()[name].config
+    at = shown(config)
+    path = "task.kind" if part == "task" else f"model.{part}.kind"
+    at.button(f"draft:{path}").click().run()
+    offered = {button.key.partition("=")[2]: button for button in at.button if button.key.startswith(f"draft:{path}=")}
+    assert set(offered) == set(Draft(config.model_dump(mode="json")).parts()[path].members)
+    assert {kind for kind, button in offered.items() if button.disabled} == FORBIDDEN[name][part]
+    for kind in FORBIDDEN[name][part]:
+        content = config.model_dump(mode="json")
+        (content if part == "task" else content["model"])[part] = {"kind": kind}
+        with pytest.raises(ConfigError) as refused:
+            judge(content)
+        assert plain(str(refused.value).splitlines()[0]) in offered[kind].label
+
+
+def test_another_kind_is_taken_by_a_click_on_it(shown: Any) -> None:
+    at = shown(presets()["scatter-2"].config)
+    card = "draft:model.backbone.kind"
+    assert "**Dense** Fully connected layers; the decoder mirrors the encoder." in at.button(card).label
+    at.button(card).click().run()
+    assert "**Recurrent** Reads an image line by line" in at.button(f"{card}=recurrent").label
+    at.button(f"{card}=recurrent").click().run()
+    assert at.session_state["draft"].config().model.backbone.kind == "recurrent"
+    assert "**Recurrent** Reads an image line by line" in at.button(card).label
+
+
+def test_a_kind_whose_own_field_has_to_be_set_can_be_chosen_and_says_so_there(shown: Any) -> None:
+    at = shown(presets()["scatter-2"].config)
+    at.button("draft:model.bottleneck.kind").click().run()
+    at.button("draft:model.bottleneck.kind=top_k").click().run()
+    assert "model.bottleneck.k is 4, but the code has 2 units: at most 2." in said(at)
+    at.number_input("draft:model.bottleneck.k").set_value(1).run()
+    assert said(at) == ""
+
+
+def test_every_kind_of_the_four_parts_has_a_drawing_of_its_own() -> None:
+    parts = Draft(RunConfig().model_dump(mode="json")).parts()
+    kinds = {
+        (part, kind)
+        for part in ("backbone", "bottleneck", "objective", "task")
+        for kind in parts["task.kind" if part == "task" else f"model.{part}.kind"].members
+    }
+    assert set(DRAWINGS) == kinds
+    assert len({drawing(part, kind) for part, kind in kinds}) == len(kinds) == 33
+    for part, kind in kinds:
+        ElementTree.fromstring(drawing(part, kind))
 
 
 def basic_script() -> None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from aecore.config import RunConfig, flat, with_values
+from aecore.config import RunConfig, flat, override
 from aecore.runs.folder import MetricRow
-from aecore.runs.health import Change, Finding, health
+from aecore.runs.health import Change, Finding, Seen, health
 from tests.conftest import TrainedRun, tiny
 
 GAUSSIAN = {"model__bottleneck__kind": "gaussian", "model__objective__kind": "elbo", "model__bottleneck__latent_dim": 8}
@@ -95,27 +95,56 @@ def test_a_posterior_that_collapsed_says_which_weight_to_lower() -> None:
 def test_units_that_never_change_are_dead() -> None:
     codes = np.random.default_rng(0).normal(size=(200, 8))
     codes[:, [1, 4]] = 0.7
-    found = one(health(rows(falls()), tiny(), codes))
+    found = one(health(rows(falls()), tiny(), Seen(codes)))
     assert found.sentence == "2 of 8 code units are dead: they have the same value for every image."
     assert (found.tone, found.change) == ("warning", Change("model.backbone.activation", "elu"))
     on_the_code = tiny(model__backbone__activation="elu", model__bottleneck__activation="relu")
-    assert one(health(rows(falls()), on_the_code, codes)).change == Change("model.bottleneck.activation", "none")
+    assert one(health(rows(falls()), on_the_code, Seen(codes))).change == Change("model.bottleneck.activation", "none")
     codes[:, :5] = 0.7
-    assert one(health(rows(falls()), tiny(), codes)).tone == "bad"
-    assert one(health(rows(falls()), tiny(), np.random.default_rng(0).normal(size=(200, 8)))).tone == "good"
+    assert one(health(rows(falls()), tiny(), Seen(codes))).tone == "bad"
+    assert one(health(rows(falls()), tiny(), Seen(np.random.default_rng(0).normal(size=(200, 8))))).tone == "good"
+
+
+def test_output_pixels_that_never_change_are_dead() -> None:
+    targets = np.random.default_rng(0).integers(0, 256, (16, 1, 4, 4)).astype(np.uint8)
+    x_hat = targets.copy()
+    assert one(health(rows(falls()), tiny(), Seen(None, targets, x_hat))).tone == "good"
+    x_hat[:, :, :, 0] = 0  # a quarter of them
+    relu = tiny(model__backbone__output="relu")
+    found = one(health(rows(falls()), relu, Seen(None, targets, x_hat)))
+    assert (found.rule, found.tone) == ("dead outputs", "warning")
+    assert found.sentence == "25% of the output pixels that should change are dead: the same for every image."
+    assert found.change == Change("model.backbone.output", "sigmoid")
+    signed = tiny(model__backbone__output="relu", data__value_range="[-1,1]")
+    assert one(health(rows(falls()), signed, Seen(None, targets, x_hat))).change == Change(
+        "model.backbone.output", "tanh"
+    )
+    x_hat[:] = 0
+    found = one(health(rows(falls()), tiny(), Seen(None, targets, x_hat)))
+    assert (found.tone, found.change) == ("bad", Change("training.learning_rate", 0.001))
+    assert found.sentence == "The output is dead: the same for every image."
+    targets[:] = 7  # then there is nothing that should change
+    assert one(health(rows(falls()), tiny(), Seen(None, targets, x_hat))).tone == "good"
 
 
 @pytest.mark.parametrize(
     ("share", "restart", "tone", "change"),
     [
+        (0.3, None, "warning", Change("model.bottleneck.levels", (6, 6, 6))),
         (0.3, 0.0, "warning", Change("model.bottleneck.restart", 0.05)),
         (0.3, 0.05, "warning", Change("model.bottleneck.codes", 256)),
         (0.05, 0.05, "bad", Change("model.bottleneck.codes", 256)),
         (0.5, 0.05, "good", None),
     ],
 )
-def test_codes_that_nothing_takes_are_dead(share: float, restart: float, tone: str, change: Change | None) -> None:
-    config = tiny(model__bottleneck__kind="vq", model__bottleneck__restart=restart)
+def test_codes_that_nothing_takes_are_dead(
+    share: float, restart: float | None, tone: str, change: Change | None
+) -> None:
+    config = (
+        tiny(model__bottleneck__kind="fsq")
+        if restart is None
+        else tiny(model__bottleneck__kind="vq", model__bottleneck__restart=restart)
+    )
     found = one(health(rows(falls(), code_use=[0.5] + [share] * 10, perplexity=[9.0] * 11), config))
     assert (found.tone, found.change) == (tone, change)
     if tone != "good":
@@ -137,6 +166,8 @@ def test_every_cure_is_a_field_of_that_configuration_and_allowed(config: RunConf
     steep = [1.0 - 0.08 * epoch for epoch in range(11)]
     codes = np.zeros((50, 8))
     codes[:, 0] = np.arange(50)
+    targets = np.random.default_rng(0).integers(0, 256, (16, 1, 4, 4)).astype(np.uint8)
+    seen = Seen(codes, targets, np.zeros_like(targets))
     cases = [
         rows(falls(50) + [1.0] * 50, steep),
         rows([0.5] * 40, [0.5] * 5),
@@ -144,14 +175,14 @@ def test_every_cure_is_a_field_of_that_configuration_and_allowed(config: RunConf
         rows(falls(), code_use=[0.01] * 11),
         rows([1 / step for step in range(1, 61)], [1.0, 0.5, 0.3, 0.32, 0.35, 0.4, 0.45]),
     ]
-    changes = [found.change for case in cases for found in health(case, config, codes) if found.change]
+    changes = [found.change for case in cases for found in health(case, config, seen) if found.change]
     assert changes
-    for path, value in changes:
-        assert flat(with_values(config, {path: value}))[path] == value
+    for change in changes:
+        assert flat(override(config, [change.assignment]))[change.path] == change.value
 
 
 def test_the_worst_comes_first_and_a_real_run_is_read(trained_run: TrainedRun) -> None:
-    found = health(rows([0.5] * 40, [0.5] * 5, code_use=[0.4] * 5), tiny())
+    found = health(rows([0.5] * 40, [0.5] * 5, code_use=[0.4] * 5), tiny(model__bottleneck__kind="vq"))
     assert [each.tone for each in found] == ["bad", "warning"]
     real, _ = trained_run.folder.metrics()
     assert all(each.sentence.endswith(".") for each in health(real, trained_run.folder.config()))

@@ -11,6 +11,7 @@ from sqlalchemy import insert
 from aecore.config import ConfigError, RunConfig
 from aecore.jobs import local, locks, queue, states, supervisor, trash
 from aecore.jobs.devices import Device
+from aecore.jobs.forecast import forecast
 from aecore.jobs.states import TERMINAL, Fenced, beat, claim, move
 from aecore.runs import Lab, LabError, database, events, owned_by, run, runs
 from tests.conftest import tiny
@@ -37,7 +38,7 @@ def test_a_submitted_run_is_in_the_table_with_its_folder(lab: Lab, tiny_config: 
         "vector",
         2,
     )
-    assert (row.state, row.shown, row.position, row.epochs, row.eta_seconds) == ("queued", "queued", 1, 3, None)
+    assert (row.state, row.shown, row.epochs, row.eta_seconds) == ("queued", "queued", 3, None)
     assert lab.run(run_id).config() == tiny_config
     assert [(e.old, e.new, e.by) for e in events(lab, run_id)] == [("", "queued", "ada")]
 
@@ -64,9 +65,9 @@ def test_what_does_not_fit_is_refused_and_nothing_stays_behind(lab: Lab) -> None
 def test_the_queue_is_in_order_and_says_positions(lab: Lab) -> None:
     ids = [queue.submit(lab, tiny(training__seed=i), "ada") for i in range(3)]
     assert [job.run_id for job in queue.pending(lab)] == ids
-    assert [run(lab, run_id).position for run_id in ids] == [1, 2, 3]
+    assert [(run_id, one.position) for run_id, one in forecast(lab).items()] == [*zip(ids, (1, 2, 3), strict=True)]
     queue.stop(lab, ids[0], "ada")
-    assert [row.position for row in runs(lab, ids[1:])] == [2, 1]  # newest first
+    assert {run_id: one.position for run_id, one in forecast(lab).items()} == {ids[1]: 1, ids[2]: 2}
 
 
 def test_stopping_one_that_waits_cancels_it_at_once(lab: Lab, tiny_config: RunConfig) -> None:

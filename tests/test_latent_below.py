@@ -16,18 +16,27 @@ from aecore.analysis.alignment import laid_over
 from aecore.analysis.neighbours import kept_neighbours
 from aecore.analysis.quality_words import FIGURES
 from aecore.data import DataError
+from aecore.runs import RunFolder
 from tests.browser import chromium, dashboard, keep, settle
 from tests.conftest import TrainedRun, TwoRuns
 from tests.test_api_latent import unpack
 from tests.test_latent_maps import here
-from tests.test_projections import copy
 from tests.test_ui_latent import Open, box, latent, text
-from ui import latent_below, latent_pair, latent_points, latent_quality, latent_samples, latent_selection
+from ui import (
+    latent_below,
+    latent_beside,
+    latent_exchange,
+    latent_pair,
+    latent_points,
+    latent_quality,
+    latent_samples,
+    latent_selection,
+)
 from ui.api.latent import ROUTES
 from ui.lab import latest_stamp, split
 from ui.latent_points import View
 
-__all__ = ["copy", "here", "latent"]
+__all__ = ["here", "latent"]
 
 
 @pytest.fixture
@@ -39,7 +48,9 @@ def pair_lab(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> TwoRuns:
 
 def test_a_traversal_changes_one_number_and_the_rows_that_change_most_come_first(here: TrainedRun) -> None:
     view = View(here.id, "test")
-    order, values, frames, change = latent_below._traversals(view, latent_points.stamp(view), latest_stamp(here.id), 12)
+    order, values, frames, change = latent_below._traversals(
+        view, latent_points.stamp(view), latest_stamp(here.id), 12, 2
+    )
     assert sorted(order.tolist()) == [0, 1]
     assert (np.diff(values, axis=0) >= 0).all()
     assert change[0] >= change[1]
@@ -54,7 +65,7 @@ def test_each_section_shows_itself(latent: Open, here: TrainedRun) -> None:
     assert said.count('<img class="latent-row"') == 3, "two numbers, and the picture of the sliders"
     assert "from the mean of all codes" in said
     chosen = latent_selection.keep(here.id, "test", np.array([5]))
-    assert "from test image 5." in text(latent(here.lab, run=here.id, split="test", sel=chosen))
+    assert "from test image 5." in text(latent(here.lab, run=here.id, split="test", selection=chosen))
     between = text(latent(here.lab, run=here.id, split="test", below="between"))
     assert between.count('<i style="--near:') == 12 + 9
     assert "+2 ×" in between
@@ -63,7 +74,7 @@ def test_each_section_shows_itself(latent: Open, here: TrainedRun) -> None:
     assert "Without a prior" in samples
     quality = latent(here.lab, run=here.id, split="test", below="quality")
     assert "Linear probe" in text(quality)
-    assert len(quality.get("plotly_chart")) == 3
+    assert len(quality.get("plotly_chart")) == 7, "no prior, no posterior, no factors"
 
 
 def test_a_slider_for_each_number_draws_its_code(latent: Open, here: TrainedRun) -> None:
@@ -132,7 +143,8 @@ def test_two_models_show_the_same_images_coloured_by_what_they_keep(pair_lab: Tw
     first, second = pair_lab.ids
     view = View(first, "test")
     assert second in latent_pair.others(view)
-    found = latent_pair.pair(view, second)
+    two = latent_pair.of_runs(view, second)
+    found = latent_pair.pair(two)
     client = TestClient(Starlette(routes=ROUTES))
     sides = [unpack(client.get(f"/api/pair/{first}?other={second}&split=test&side={side}").content) for side in (0, 1)]
     np.testing.assert_array_equal(sides[0]["index"], sides[1]["index"])
@@ -141,25 +153,26 @@ def test_two_models_show_the_same_images_coloured_by_what_they_keep(pair_lab: Tw
     order = sides[0]["index"]
     np.testing.assert_allclose(found.kept, kept_neighbours(kept[0][order], kept[1][order], 15), atol=1e-6)
     assert client.get(f"/api/pair/{first}?other=nobody&split=test&side=0").status_code in (400, 404)
-    movers = latent_pair.movers(view, second, found)
-    assert movers.count("<figure>") == latent_pair.SHOWN
+    movers = latent_beside.movers(two, found)
+    assert movers.count("<figure>") == latent_beside.SHOWN
     assert f"/{order[np.lexsort((-found.moved, found.kept))[0]]}.png" in movers.split("</figure>")[0]
 
 
 def test_a_lasso_in_either_map_selects_in_both(latent: Open, pair_lab: TwoRuns) -> None:
     first, second = pair_lab.ids
-    found = latent_pair.pair(View(first, "test"), second)
+    found = latent_pair.pair(latent_pair.of_runs(View(first, "test"), second))
     places = found.sides[1].places
     corner = places[places[:, 0] > np.median(places[:, 0])]
     drawn = {"kind": "polygon", "polygon": box(corner), "hidden": [], "view": {"split": "test"}, "drawn": 3}
     state: dict[str, Any] = {f"latent-pair-1-{first}-{second}-test": {"selection": drawn}}
     test = latent(pair_lab.lab, state, run=first, split="test", below="pair", beside=second)
-    inside = latent_points.meant(found.sides[1], drawn)
+    inside = latent_exchange.meant(found.sides[1], drawn)
     assert f"{len(inside):,} of 297 selected" in text(test), "in the map above, too"
 
 
 def test_no_other_model_is_a_sentence(latent: Open, here: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latent_pair, "others", lambda view: {})
+    monkeypatch.setattr(RunFolder, "sample_steps", lambda self: [])
     assert "There is no other analysed run on the same test images" in text(
         latent(here.lab, run=here.id, split="test", below="pair")
     )

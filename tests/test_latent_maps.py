@@ -16,7 +16,7 @@ from aecore.jobs import queue
 from aecore.runs import projections
 from tests.conftest import TrainedRun
 from tests.test_api_latent import unpack
-from tests.test_projections import copy, make
+from tests.test_projections import make
 from tests.test_ui_latent import Open, box, latent, text
 from ui import (
     latent_colours,
@@ -32,7 +32,7 @@ from ui.api.latent import ROUTES
 from ui.latent_points import View
 from ui.palette import STEPS
 
-__all__ = ["copy", "latent"]
+__all__ = ["latent"]
 
 
 @pytest.fixture
@@ -75,15 +75,15 @@ def test_a_map_that_is_not_there_is_computed_by_a_button_as_a_job(latent: Open, 
     assert "t-SNE is computed once and kept with the run." in text(test)
     assert test.get("bidi_component"), "the map that is there is shown meanwhile"
     test.number_input(key="latent-tsne-perplexity").set_value(12.0).run()
-    test.button(key="latent-compute").click().run()
+    test.button(key=f"latent-compute-{here.id}").click().run()
     assert not test.exception
     (known,) = projections.projections(here.folder)
     assert (known.config.kind, known.config.perplexity, known.waits) == ("tsne", 12.0, True)
     (job,) = [job for job in queue.jobs(here.lab, here.id) if job.kind == "project"]
     assert job.pool == "side"
     for _ in range(3):
-        if test.button(key="latent-making-stop"):
-            test.button(key="latent-making-stop").click().run()
+        if test.button(key=f"latent-making-stop-{here.id}"):
+            test.button(key=f"latent-making-stop-{here.id}").click().run()
             break
     assert queue.job(here.lab, job.id).want == "cancel"
     assert projections.projections(here.folder) == []
@@ -143,13 +143,17 @@ def test_a_selection_survives_another_map_and_colour_by_its_hash_in_the_address(
     corner = shown.places[shown.places[:, 0] > np.median(shown.places[:, 0])]
     drawn = {"kind": "polygon", "polygon": box(corner), "hidden": [], "view": {"split": "test"}, "drawn": 1}
     test = latent(run.lab, {f"latent-map-{run.id}-test": {"selection": drawn}}, run=run.id, split="test")
-    name = test.query_params["sel"][0] if isinstance(test.query_params["sel"], list) else test.query_params["sel"]
+    name = (
+        test.query_params["selection"][0]
+        if isinstance(test.query_params["selection"], list)
+        else test.query_params["selection"]
+    )
     count = f"{len(latent_selection.kept(run.id, 'test', name)):,} of 297 selected"
     assert count in text(test)
     for query in ({}, {"colour": "error"}, {"colour": "density"}, {"map": key}):
-        assert count in text(latent(run.lab, run=run.id, split="test", sel=name, **query))
-    assert "selected" not in text(latent(run.lab, run=run.id, split="train", sel=name)), "of the other split"
-    assert "selected" not in text(latent(run.lab, run=run.id, split="test", sel="../../etc")), "unknown"
+        assert count in text(latent(run.lab, run=run.id, split="test", selection=name, **query))
+    assert "selected" not in text(latent(run.lab, run=run.id, split="train", selection=name)), "of the other split"
+    assert "selected" not in text(latent(run.lab, run=run.id, split="test", selection="../../etc")), "unknown"
 
 
 def test_what_was_drawn_among_hidden_groups_is_left_out(here: TrainedRun) -> None:

@@ -13,7 +13,7 @@ from aecore.models import Batch, Summary, build, summary
 from aecore.training import memory, start, train
 from aecore.training.data import Data
 
-GREY, COLOUR = (1, 28, 28), (3, 32, 32)
+GREY, COLOUR, WAVES = (1, 28, 28), (3, 32, 32), (1, 16, 48)
 PUBLISHED = {
     "demo": (GREY, "", 202_787, (2,)),
     "conv-16": (GREY, "", 1_684_177, (16,)),
@@ -57,6 +57,7 @@ PUBLISHED = {
     "conditional-vae": (GREY, "32x14x14 64x7x7 256 16 16 256 256 3136 32x14x14 1x28x28", 1_688_801, (16,)),
     "swap": (GREY, "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28", 2_527_794, (16,)),
     "lstm-rows": (GREY, "28x128 32 128 28x128 28x28", 224_956, (32,)),
+    "lstm-waves": (WAVES, "48x64 16 64 48x64 48x16", 57_440, (16,)),
     "masked-autoencoder": (GREY, f"{'49x64 ' * 9}49x16 1x28x28", 206_544, (64, 7, 7)),
     "fsq": (GREY, "32x14x14 64x7x7 3x7x7 64x7x7 32x14x14 1x28x28", 67_140, (3, 7, 7)),
 }
@@ -222,7 +223,7 @@ def refused(name: str, known: Facts) -> str:
     side = min(sides)
     if name == "colourise" and channels == 1:
         return "these images have 1 channel: there is no colour to find"
-    if name == "lstm-rows" and channels == 3:
+    if name in ("lstm-rows", "lstm-waves") and channels == 3:
         return "model.backbone.kind is 'recurrent', .* these images have 3 channels"
     if name.startswith("conv-valid-5x5") and side < 9:
         return "but the input of convolution 2 is only 4x4 pixels"

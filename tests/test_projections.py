@@ -1,9 +1,5 @@
 """Maps of codes: neighbours, t-SNE and UMAP, how much they keep, and the job that makes them."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -11,7 +7,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from aecore.analysis import layouts
-from aecore.analysis.neighbours import Nearest, agreement, nearest, placed
+from aecore.analysis.neighbours import Nearest, agreement, nearest, placed, smallest
 from aecore.analysis.strata import stratified
 from aecore.analysis.trust import trust
 from aecore.analysis.trust import trustworthiness as ours
@@ -25,8 +21,8 @@ from aecore.config.projection import (
 )
 from aecore.jobs import project, queue, states, trainer
 from aecore.jobs.work import Stop
-from aecore.runs import Lab, projections
-from tests.conftest import TrainedRun, close
+from aecore.runs import projections
+from tests.conftest import TrainedRun
 
 
 def clouds(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -34,14 +30,6 @@ def clouds(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     labels = np.repeat(np.arange(3), n)
     codes = np.random.default_rng(seed).standard_normal((3 * n, 5)) + 30 * np.eye(5)[labels]
     return codes.astype(np.float32), labels
-
-
-@pytest.fixture
-def copy(trained_run: TrainedRun, tmp_path: Path) -> Iterator[TrainedRun]:
-    shutil.copytree(trained_run.lab.path, tmp_path / "lab", ignore=shutil.ignore_patterns("locks", "*.lock"))
-    lab = Lab.open(tmp_path / "lab")
-    yield TrainedRun(lab, trained_run.id, lab.run(trained_run.id))
-    close(lab)
 
 
 def make(copy: TrainedRun, *configs: projections.AnyProjection, stop: Stop | None = None) -> queue.Job:
@@ -61,6 +49,9 @@ def test_the_nearest_are_those_of_scikit_learn_and_nobody_is_its_own() -> None:
     np.testing.assert_array_equal(found.indices, indices)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-3)
     assert nearest(codes, codes, 400).indices.shape == (400, 400)
+    few, many = nearest(codes, codes[:3], 5), nearest(codes, codes[:20], 5)
+    np.testing.assert_array_equal(few.indices, many.indices[:3])
+    np.testing.assert_allclose(few.distances, many.distances[:3], rtol=1e-4)
     with pytest.raises(ValueError, match="only 399 other codes"):
         nearest(codes, codes, 400, same=True)
 
@@ -114,6 +105,16 @@ def test_trustworthiness_is_scikit_learns() -> None:
     random = np.random.default_rng(0)
     codes, places = random.standard_normal((200, 6)), random.standard_normal((200, 2))
     assert ours(codes, places, 7) == pytest.approx(trustworthiness(codes, places, n_neighbors=7), abs=1e-6)
+
+
+def test_the_smallest_of_long_rows_are_found_whatever_is_equal() -> None:
+    rows = np.random.default_rng(0).standard_normal((5, 3000)).astype(np.float32)
+    rows[3], rows[4, ::2] = 1.0, 7.0
+    for k in (1, 10, 40, 3000):
+        found = smallest(rows, k)
+        assert found.shape == (5, k)
+        assert all(len(set(row)) == k for row in found.tolist())
+        np.testing.assert_array_equal(np.sort(np.take_along_axis(rows, found, 1), 1), np.sort(rows, 1)[:, :k])
 
 
 def test_a_map_that_is_the_code_itself_is_trusted_wholly_and_a_random_one_not() -> None:
@@ -172,7 +173,7 @@ def test_the_job_makes_all_maps_that_wait_and_says_how_far_to_trust_them(copy: T
 
 
 def test_more_codes_than_are_fitted_are_placed_into_the_map(copy: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(project, "FITTED", 300)
+    monkeypatch.setattr(project, "most_fitted", lambda config: 300)
     make(copy, UmapConfig(epochs=10))
     (known,) = projections.projections(copy.folder)
     places = (projections.arrays(copy.folder, known.key) or {})["train.places"]

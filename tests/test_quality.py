@@ -28,6 +28,15 @@ def test_clouds_far_apart_are_told_by_every_measure() -> None:
     assert found["n"] == 120
 
 
+def test_what_is_taken_for_what_is_counted_by_label() -> None:
+    found = quality.judged(clouds(60, 50.0), clouds(40, 50.0, seed=1)).pictures
+    assert found["labels"] == [0, 1, 2]
+    assert found["probe"] == found["knn"] == np.diag([40, 40, 40]).tolist()
+    assert sorted(max(row) for row in found["clusters"]) == [40, 40, 40]
+    assert min(found["silhouettes"]) > 0.9
+    assert quality.judged(clouds(60, 0.0), Labelled(np.zeros((3, 4)), np.full(3, -1))).pictures == {}
+
+
 def test_codes_that_know_nothing_of_the_labels_are_no_better_than_guessing() -> None:
     found = quality.quality(clouds(400, 0.0), clouds(400, 0.0, seed=1))
     assert found["probe_accuracy"] == pytest.approx(1 / 3, abs=0.06)
@@ -96,7 +105,10 @@ def test_a_model_with_a_prior_is_held_against_it(lab: Lab) -> None:
     found = (folder.analysis_metrics() or {})["code"]
     assert 0 < found["prior_distance"] < 0.5
     trained, analysed = load(folder), {split: folder.analysis(split) or {} for split in ("train", "test")}
-    assert code_quality(trained, analysed, lab.data_roots) == found, "the same each time"
+    again = code_quality(trained, analysed, lab.data_roots)
+    assert again.figures == found, "the same each time"
+    assert len(again.pictures["kl_units"]) == 2
+    assert found["active_units"] == sum(np.var((analysed["test"]["codes"])[:2000], axis=0) > 0.01)
     images = np.zeros((5, 1, 8, 8), np.uint8)
     drawn, prior = drawn_and_prior(trained.model, images, trained.facts)
     assert drawn.shape == prior.shape == (5, 2)

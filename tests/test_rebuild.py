@@ -62,8 +62,8 @@ def test_a_deleted_database_comes_back_equal(lived_in: Lab) -> None:
     assert len(before["runs"]) == 8
     assert {job["state"] for job in before["jobs"]} == set(database.STATES) - {"paused"}
     assert [job.run_id for job in queue.pending(back)] == waiting
-    assert [(row.id, row.shown, row.position, row.parent, row.reason) for row in runs(back)] == [
-        (row.id, row.shown, row.position, row.parent, row.reason) for row in shown
+    assert [(row.id, row.shown, row.parent, row.reason) for row in runs(back)] == [
+        (row.id, row.shown, row.parent, row.reason) for row in shown
     ]
     assert [run.id for run in trash.deleted(back)] == [row["id"] for row in before["runs"] if row["deleted"]]
     last = max(job["id"] for job in before["jobs"])
@@ -87,7 +87,7 @@ def test_it_comes_back_on_postgresql_too(lived_in: Lab, server: Server) -> None:
         assert dump(back) == before
         run_id = queue.submit(back, tiny(), "ada")  # the counters go on after what was there
         before = dump(back)
-        assert run(back, run_id).position
+        assert run_id in {job.run_id for job in queue.pending(back)}
         back.engine.dispose()
 
 
@@ -256,7 +256,7 @@ def test_a_run_trains_to_its_end_though_its_database_is_lost_meanwhile(
     if where == "sqlite":
         lose(there)
     until(lambda: run(there, run_id).state not in database.OPEN)
-    until(lambda: queue.at_hand(there) == ([], []))
+    until(lambda: queue.at_hand(there)[:2] == ([], []))
     assert run(there, run_id).reason.startswith("Completed 1,320 steps")
     assert [(e.kind, e.new) for e in events(there, run_id)] == [
         *(("train", state) for state in ("queued", "starting", "running")),

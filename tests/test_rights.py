@@ -12,6 +12,7 @@ from aecore.__main__ import main
 from aecore.config import RunConfig
 from aecore.config.access import AccessSettings
 from aecore.jobs import marks, owners, queue, states, steer, sweep, trash
+from aecore.jobs.forecast import forecast
 from aecore.runs import Lab, LabError, backup, events, rights, run, runs, usage
 from aecore.runs.rights import Forbidden, Person, Role, Verb
 from tests.conftest import tiny
@@ -259,7 +260,7 @@ def test_a_private_run_is_in_no_list_and_no_count_for_others(lab: Lab, capsys: p
     assert "secret" not in said
     assert "open" in said
     assert ", 1 runs," in said  # the doctor's count
-    assert [row.position for row in runs(lab.seen_by("bea"))] == [1]
+    assert [one.position for one in forecast(lab.seen_by("bea")).values()] == [1]
 
 
 def test_a_run_that_goes_on_from_a_private_one_does_not_name_it(lab: Lab) -> None:

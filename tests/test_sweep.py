@@ -1,13 +1,15 @@
 """Sweeps: what is queued, that it belongs together, and how many of it run at once."""
 
+import contextlib
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from aecore.__main__ import main
 from aecore.config import ConfigError, RunConfig
-from aecore.jobs import local, queue, states, supervisor, sweep
+from aecore.jobs import local, locks, queue, states, supervisor, sweep, turns
 from aecore.jobs.forecast import forecast
 from aecore.runs import Lab, run, runs
 from tests.conftest import tiny
@@ -88,16 +90,25 @@ def test_a_sweep_leaves_places_to_others_and_goes_on_when_one_of_its_runs_ends(l
     _, ids = sweep.submit(lab, sweep.plan(tiny(), {"code_size": "2,4,8"}), "ada", at_once=1)
     other = queue.submit(lab, tiny(), "bea")
 
+    def line() -> turns.Line:
+        hand = queue.at_hand(lab)
+        return turns.line(hand.live, hand.waiting, hand.used, time.time(), None)
+
     def may() -> list[str]:
-        live, waiting = queue.at_hand(lab)
-        return [job.run_id for job in queue.admitted(live, waiting)[0]]
+        return [job.run_id for job in line().may]
 
     assert may() == [ids[0], other]
     first = queue.jobs(lab, ids[0])[0]
     states.move(lab, first.id, "starting", by="supervisor")
     assert may() == [other]
-    held = queue.admitted(*queue.at_hand(lab))[1]
-    supervisor.Supervisor(lab, local.LocalExecutor(lab))._hold(held)
+    assert [why for _, why in line().held] == ["its sweep trains 1 at once"] * 2
+    here = supervisor.Supervisor(lab, local.LocalExecutor(lab))
+    with contextlib.ExitStack() as taken:
+        for n in range(3):
+            held = locks.acquire(lab.path / f"locks/cpu-{n}.lock")
+            assert held is not None
+            taken.callback(locks.release, held)
+        here._start(queue.at_hand(lab), [])
     assert run(lab, ids[1]).reason == "Waits: its sweep trains 1 at once."
     states.move(lab, first.id, "cancelled", by="ada")
     assert may() == [ids[1], other]

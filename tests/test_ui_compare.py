@@ -21,7 +21,7 @@ from aecore.jobs import queue, sweep, trash
 from aecore.jobs.foreground import train_here
 from aecore.runs import Inputs, Lab, runs
 from tests.conftest import TrainedRun, TwoRuns, tiny
-from ui import columns, comparison, noise, ordering, plots, report, scores, sweeps
+from ui import columns, comparison, latent_selection, noise, ordering, plots, report, scores, selected, sweeps
 from ui.wall import payload, thousandths
 
 ROOT = Path(__file__).parents[1]
@@ -381,3 +381,22 @@ def test_ticks_are_round_numbers_inside_the_axis() -> None:
     ticks = plots.Scale(plots.Axis("y", log=True), [0.012, 0.05], 0, 100).ticks()
     assert ticks == [0.02, 0.03, 0.05]
     assert plots.plot([plots.Series("a", "#1", [plots.Point(0, 1)])], plots.Axis("x", log=True), plots.Axis("y")) == ""
+
+
+def test_a_selection_of_the_latent_page_goes_through_every_model(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(two_runs.lab.path))
+    chosen = np.array([4, 17, 230])
+    name = latent_selection.keep(two_runs.ids[0], "test", chosen)
+    at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids), images="selection", selection=name)
+    assert not at.exception
+    assert "Selection: 3 test images" in at.selectbox("images").options
+    made = selected.wall_of(gathered(two_runs.lab, two_runs.ids, monkeypatch), name)
+    assert made is not None
+    assert made.indices.tolist() == [4, 17, 230]
+    assert len(made.models) == 2
+    for column, folder in zip(made.models, two_runs.folders, strict=True):
+        np.testing.assert_allclose(column.errors, (folder.analysis("test") or {})["errors"][chosen], rtol=0.05)
+    assert selected.wall_of(gathered(two_runs.lab, two_runs.ids, monkeypatch), "0" * 16) is None
+    assert "Silhouette" in text(at), "how good the codes are is a table of its own"

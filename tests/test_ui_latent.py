@@ -1,7 +1,7 @@
 """The Latent page: which codes it shows, what a selection brings, and what it says where something is missing."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 from aecore.jobs import queue
 from aecore.runs import Lab
 from tests.browser import chromium, dashboard, keep, settle
-from tests.conftest import TrainedRun, TwoRuns, close
-from ui import latent_map, latent_points
+from tests.conftest import TrainedRun, TwoRuns
+from ui import latent_exchange, latent_map, latent_points
 from ui.latent_points import View
 from ui.palette import label_colour
 
@@ -38,15 +38,6 @@ def latent(monkeypatch: pytest.MonkeyPatch) -> Open:
         return test
 
     return at
-
-
-@pytest.fixture
-def copy(trained_run: TrainedRun, tmp_path: Path) -> Iterator[TrainedRun]:
-    """The trained run in a lab of the test's own, to take things away from."""
-    shutil.copytree(trained_run.lab.path, tmp_path / "lab", ignore=shutil.ignore_patterns("locks", "*.lock"))
-    lab = Lab.open(tmp_path / "lab")
-    yield TrainedRun(lab, trained_run.id, lab.run(trained_run.id))
-    close(lab)
 
 
 def text(test: AppTest) -> str:
@@ -87,9 +78,11 @@ def test_the_map_is_told_addresses_names_and_colours_and_no_point(trained_run: T
 
 
 def test_512_training_points_are_a_choice_as_in_the_tutorial(latent: Open, trained_run: TrainedRun) -> None:
-    choice = latent(trained_run.lab, run=trained_run.id, split="train", n="512").selectbox(key="latent-n")
+    test = latent(trained_run.lab, run=trained_run.id, split="train", n="512")
+    choice = test.selectbox(key="latent-n")
     assert choice.value == "512"
     total = len(trained_run.folder.analysis("train")["labels"])
+    assert f"512 of {total:,} points are drawn: a sample that has each label in its share." in text(test)
     assert choice.options == ["512, as in the tutorial", f"all {total:,}"]
 
 
@@ -99,7 +92,7 @@ def test_a_lasso_brings_the_images_and_counts_by_label(latent: Open, trained_run
     corner = shown.places[shown.places[:, 0] > np.median(shown.places[:, 0])]
     view = {"split": "test", "step": None, "n": None}
     selection = {"kind": "polygon", "polygon": box(corner), "hidden": [], "view": view}
-    inside = np.isin(shown.indices, latent_points.members(View(trained_run.id, "test"), selection))
+    inside = np.isin(shown.indices, latent_exchange.members(View(trained_run.id, "test"), selection))
     state = {f"latent-map-{trained_run.id}-test": {"selection": selection}}
     said = text(latent(trained_run.lab, state, run=trained_run.id, split="test"))
     assert f"{inside.sum():,} of {len(inside):,} selected" in said
@@ -151,18 +144,40 @@ def test_more_dimensions_are_projected_and_the_caption_says_how_much_they_explai
     assert f"feature 2: principal component, {explained[1]:.0%}".replace("%", " % of variance") in said
 
 
-def test_three_dimensions_have_the_same_colours_and_counts(latent: Open, two_runs: TwoRuns) -> None:
-    assert latent(two_runs.lab, run=two_runs.ids[1], dims="3").get("plotly_chart")
-    figure = latent_map.scatter_3d(View(two_runs.ids[1], "test"))
-    labels = two_runs.folders[1].analysis("test")["labels"]
-    assert [trace.name for trace in figure.data] == [f"{label}  {(labels == label).sum()}" for label in range(10)]
-    assert [trace.marker.color for trace in figure.data] == [label_colour(label) for label in range(10)]
-    assert figure.layout.scene.xaxis.title.text == "Latent feature 1"
+def test_three_dimensions_are_the_same_map_seen_from_any_side(
+    latent: Open, two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(two_runs.lab.path))
+    assert latent(two_runs.lab, run=two_runs.ids[1], dims="3").get("bidi_component")
+    view = View(two_runs.ids[1], "test", dims=3)
+    told = latent_map.describe(view)
+    assert told["axes"] == ["Latent feature 1", "Latent feature 2", "Latent feature 3"]
+    assert told["decode"] == "", "a place on the screen is a line of codes"
+    assert "dims=3" in told["points"]
+    places = latent_points.points(view).places
+    turn = [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
+    drawn = {"kind": "polygon", "polygon": box(places[:40, [2, 1]]), "turn": turn}
+    inside = latent_exchange.members(view, drawn)
+    low, high = places[:40].min(0) - 1, places[:40].max(0) + 1
+    within = ((places > low) & (places < high))[:, 1:].all(1)
+    assert inside.tolist() == sorted(latent_points.points(view).indices[within].tolist())
+
+
+def test_points_of_the_other_splits_stand_behind_in_the_same_map(trained_run: TrainedRun, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(trained_run.lab.path))
+    view = View(trained_run.id, "test")
+    told = latent_map.describe(view)["behind"]
+    assert told["name"] == "train and val"
+    kept = [trained_run.folder.analysis(split)["codes"] for split in ("train", "val")]
+    found = latent_points.behind(view)
+    assert len(found) == sum(map(len, kept))
+    np.testing.assert_allclose(np.sort(found[:, 0]), np.sort(np.concatenate(kept)[:, 0]))
+    assert latent_points.behind(view._replace(step=1)).shape == (0, 2), "a film has no other splits"
 
 
 def test_two_numbers_offer_no_third_dimension(latent: Open, trained_run: TrainedRun) -> None:
     test = latent(trained_run.lab, run=trained_run.id, dims="3")
-    assert not test.get("plotly_chart")
+    assert "latent-dims" not in test.session_state
     assert test.get("bidi_component")
 
 
@@ -228,6 +243,18 @@ def place(page: Page, x: float, y: float) -> tuple[float, float]:
     return found["x"] + found["width"] * x, found["y"] + found["height"] * y
 
 
+def lasso(page: Page, first: tuple[float, float], *others: tuple[float, float]) -> None:
+    """Draw around what lies between these places, and wait for its pictures."""
+    page.keyboard.down("Shift")
+    page.mouse.move(*place(page, *first))
+    page.mouse.down()
+    for corner in others:
+        page.mouse.move(*place(page, *corner), steps=4)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    page.wait_for_selector(".latent-tiles img")
+
+
 def on(map_: Locator, script: str) -> Any:
     return map_.evaluate(f"root => {{ const map = root.latentMap; {script} }}")
 
@@ -255,20 +282,80 @@ def test_in_a_browser_hovering_lasso_and_decoding_work_together(copy: TrainedRun
         page.mouse.click(*place(page, 0.985, 0.02))
         page.get_by_text("Pinned places").wait_for()
 
-        page.keyboard.down("Shift")
-        page.mouse.move(*place(page, 0.02, 0.02))
-        page.mouse.down()
-        for corner_ in ((0.6, 0.02), (0.6, 0.98), (0.02, 0.98)):
-            page.mouse.move(*place(page, *corner_), steps=4)
-        page.mouse.up()
-        page.keyboard.up("Shift")
-        page.wait_for_selector(".latent-tiles img")
+        lasso(page, (0.02, 0.02), (0.6, 0.02), (0.6, 0.98), (0.02, 0.98))
         chosen = on(map_, "return map.chosen.size")
         assert 0 < chosen < len(copy.folder.analysis("test")["labels"])
         assert page.get_by_text(f"{chosen} of ").first.is_visible(), "both sides count alike"
         keep(page, "latent-selection")
 
-        page.locator(".latent-map .legend button").nth(1).click()
-        assert on(map_, "return map.shown.reduce((a, b) => a + b, 0)") == on(map_, "return map.counts[1]")
         page.keyboard.press("Escape")
         page.wait_for_selector(".latent-tiles", state="detached")
+        page.locator("[class*=st-key-latent-draw] button").first.click()
+        board = page.get_by_label("Draw here").bounding_box()
+        page.mouse.move(board["x"] + 90, board["y"] + 60)
+        page.mouse.down()
+        page.mouse.move(board["x"] + 90, board["y"] + 220, steps=5)
+        page.mouse.up()
+        page.get_by_text("Your drawing").wait_for()
+        assert on(map_, "return map.data.marks[0][0]") == "your drawing"
+        keep(page, "latent-drawing")
+        page.keyboard.press("Escape")
+
+        page.locator(".latent-map .legend button").nth(1).click()
+        assert on(map_, "return map.shown.reduce((a, b) => a + b, 0)") == on(map_, "return map.counts[1]")
+
+
+def deepened(run: TrainedRun, points: int) -> int:
+    """Codes of three numbers, so many of the training images; returns how many images the other splits have."""
+    random = np.random.default_rng(0)
+    splits = {split: run.folder.analysis(split) or {} for split in ("train", "val", "test")}
+    again = np.arange(points) % len(splits["train"]["codes"])
+    splits["train"] = {name: array[again] for name, array in splits["train"].items()}
+    for kept in splits.values():
+        n = len(kept["codes"])
+        kept["codes"] = np.hstack([kept["codes"], np.zeros((n, 1), np.float32)]) + random.normal(0, 0.3, (n, 3))
+        kept["codes"] = kept["codes"].astype(np.float32)
+    run.folder.write_analysis(splits, {})
+    return sum(len(splits[split]["codes"]) for split in ("val", "test"))
+
+
+def test_in_a_browser_70_000_points_in_three_dimensions_turn_and_answer(copy: TrainedRun) -> None:
+    others = deepened(copy, 70_000)
+    with dashboard(copy.lab.path) as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.goto(f"{address}/latent?run={copy.id}&split=train&n=all&dims=3")
+        page.wait_for_selector(".latent-map[data-state=ready]", timeout=60_000)
+        settle(page)
+        map_, card = page.locator(".latent-map"), page.locator(".latent-map .card")
+        assert on(map_, "return map.points.n") == 70_000
+
+        before = on(map_, "return map.turn.yaw")
+        page.mouse.move(*place(page, 0.4, 0.5))
+        page.mouse.down()
+        page.mouse.move(*place(page, 0.6, 0.45), steps=5)
+        page.mouse.up()
+        assert on(map_, "return map.turn.yaw") > before + 0.5
+        keep(page, "latent-3d")
+
+        last = "const [x, y] = map.toScreen(map.points.x[69999], map.points.y[69999]);"
+        x, y = on(map_, f"{last} return [x, y]")
+        corner = page.locator(".latent-map .over").bounding_box()
+        page.mouse.move(corner["x"] + x, corner["y"] + y)
+        card.get_by_text("train image").wait_for()
+        apart = "const [a, b] = map.toScreen(map.points.x[map.hover], map.points.y[map.hover]); return Math.hypot(a - x, b - y)"
+        assert on(map_, f"{last} {apart}") < 1.5
+        index = on(map_, "return map.points.index[map.hover]")
+        assert f"train image {index:,}" in card.inner_text()
+
+        lasso(page, (0.35, 0.3), (0.6, 0.3), (0.6, 0.7), (0.35, 0.7))
+        images, shown = on(
+            map_, "return [map.chosen.size, [...map.points.index].filter((i) => map.chosen.has(i)).length]"
+        )
+        assert 0 < images < shown < 70_000
+        assert page.get_by_text(f"{shown:,} of 70,000 selected").is_visible(), "both sides count alike from that side"
+
+        page.locator(".latent-map .legend .behind").click()
+        there = "new Promise((done) => { const look = () => map.backdrop ? done() : setTimeout(look, 50); look(); })"
+        on(map_, f"return {there}")
+        assert on(map_, "return map.backdrop[0].length") == others
+        assert page.locator(".latent-map .legend .behind").inner_text().endswith(f"{others:,}")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import update
 from streamlit.testing.v1 import AppTest
@@ -14,7 +15,7 @@ from aecore.jobs import queue, steer, trash
 from aecore.jobs.foreground import train_here
 from aecore.runs import Lab, database, index
 from tests.conftest import TrainedRun, TwoRuns, tiny
-from ui import run_actions, words
+from ui import latent_selection, run_actions, words
 from ui.queue import plain
 
 Open = Callable[..., AppTest]
@@ -68,6 +69,27 @@ def test_a_run_from_a_link_shows_what_it_is_what_it_did_and_its_log(page: Open, 
     config = test.dataframe[1].value
     assert dict(zip(config["field"], config["value"], strict=True))["model.backbone.widths"] == "32"
     assert "queued by ada and started" in shown(test)
+
+
+def test_how_good_the_codes_are_is_a_column_and_a_filter(page: Open, two_runs: TwoRuns) -> None:
+    found = [(folder.analysis_metrics() or {})["code"]["knn_accuracy"] for folder in two_runs.folders]
+    between = sum(found) / 2
+    test = page(two_runs.lab, cols="id,quality.knn_accuracy", filter=f"quality.knn_accuracy>{between}")
+    told = test.dataframe[0].value.set_index("id")["quality.knn_accuracy"]
+    best = two_runs.ids[found.index(max(found))]
+    assert told[best] == max(found)
+    assert two_runs.ids[found.index(min(found))] not in told.index
+
+
+def test_a_selection_of_the_map_stands_in_the_runs_page(page: Open, trained_run: TrainedRun) -> None:
+    page(trained_run.lab)
+    name = latent_selection.keep(trained_run.id, "test", np.array([5, 9]))
+    test = page(trained_run.lab, run=trained_run.id, selection=name)
+    assert "Selection: 2 test images" in [element.value for element in test.subheader]
+    assert "times that of all 297 test images" in shown(test)
+    test.button(key="run-selection-clear").click().run()
+    assert not test.exception
+    assert "Selection: 2 test images" not in [element.value for element in test.subheader]
 
 
 def test_a_run_that_is_not_there_is_a_sentence(page: Open, trained_run: TrainedRun) -> None:

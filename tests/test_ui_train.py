@@ -201,3 +201,35 @@ def test_a_folder_asks_for_its_path_at_the_top(at: AppTest) -> None:
     assert at.text_input("draft:data.path").value == ""
     assert at.button("queue-run").disabled
     assert "This cannot be queued yet." in text(at)
+
+
+def test_the_task_is_chosen_beside_the_others_with_its_control(lab: Lab, at: AppTest) -> None:
+    at.button("draft:task.kind").click().run()
+    assert at.button("draft:task.kind=colourise").disabled
+    assert "there is no colour to find" in at.button("draft:task.kind=colourise").label
+    at.button("draft:task.kind=denoise").click().run()
+    assert content(at)["task"]["kind"] == "denoise"
+    at.number_input("draft:task.sigma").set_value(0.3).run()
+    at.button("queue-run").click().run()
+    assert runs(lab)[0].id
+    assert lab.run(runs(lab)[0].id).config().task.sigma == 0.3  # type: ignore[union-attr]
+
+
+def test_what_was_forbidden_is_offered_once_the_other_choice_is_made(at: AppTest) -> None:
+    at.button("draft:model.objective.kind").click().run()
+    assert at.button("draft:model.objective.kind=elbo").disabled
+    at.button("draft:model.bottleneck.kind").click().run()
+    at.button("draft:model.bottleneck.kind=gaussian").click().run()
+    at.button("draft:model.objective.kind").click().run()
+    at.button("draft:model.objective.kind=elbo").click().run()
+    assert not at.exception
+    assert not at.button("queue-run").disabled
+    assert parse(content(at)).model.objective.kind == "elbo"
+
+
+def test_sequences_are_read_step_by_step_by_advice(at: AppTest) -> None:
+    at.selectbox(start.BOX).set_value("lstm-waves").run()
+    assert "In Waves time runs from left to right" not in text(at)
+    at.session_state[start.DRAFT] = at.session_state[start.DRAFT].put("model.backbone.over", "rows")
+    at.run()
+    assert "In Waves time runs from left to right" in text(at)

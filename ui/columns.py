@@ -105,7 +105,7 @@ def test_images(runs: Sequence[Compared], beside: Sequence[str]) -> Wall | None:
         mine = stored[run.row.id]
         seen = mine["seen"][at] if "seen" in mine else originals
         columns += made(run, originals, seen, mine["model"][at], "the analysed model")
-    columns = _each_once(
+    columns = each_once(
         [
             *columns,
             *_beside(
@@ -158,7 +158,7 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
         lambda run: (shown(run, "shown-watched") or {}, [places[run.row.id][i] for i in common]),
     )
     return Wall(
-        originals, first.labels[common], first.indices[common], runs[0].facts, first.split, _each_once(columns), notes
+        originals, first.labels[common], first.indices[common], runs[0].facts, first.split, each_once(columns), notes
     )
 
 
@@ -173,11 +173,13 @@ def elsewhere(runs: Sequence[Compared], name: str, count: int = POOL) -> Wall:
         try:
             stamp, key = latest_stamp(run.row.id), config.model_dump_json()
             labels = found.labels[chosen] if name == run.config.data.name else None  # others' labels are other things
-            columns += made(run, originals, *_through(run.row.id, stamp, key, count, originals, labels), "newest model")
+            columns += made(
+                run, originals, *run_through(run.row.id, stamp, key, count, originals, labels), "newest model"
+            )
         except ValueError as error:
             notes.append(f"{run.label}: {error}")
     facts = runs[0].facts._replace(class_names=found.class_names)
-    return _in_turns(Wall(originals, found.labels[chosen], chosen, facts, "test", _each_once(columns), notes))
+    return _in_turns(Wall(originals, found.labels[chosen], chosen, facts, "test", each_once(columns), notes))
 
 
 def made(run: Compared, originals: np.ndarray, seen: np.ndarray, x_hat: np.ndarray, when: str) -> list[Column]:
@@ -239,7 +241,7 @@ def _at(
     return made(run, originals, seen, found.x_hat[at], f"epoch {found.epoch}" if found.step else "untrained")
 
 
-def _each_once(columns: Sequence[Column]) -> list[Column]:
+def each_once(columns: Sequence[Column]) -> list[Column]:
     """Without inputs and simple methods that an earlier column shows already."""
     kept: list[Column] = []
     for column in columns:
@@ -261,7 +263,7 @@ def _in_turns(found: Wall) -> Wall:
 
 
 @st.cache_resource(max_entries=64, show_spinner="Running the model on these images …")
-def _through(
+def run_through(
     run_id: str, stamp: str, config: str, count: int, _images: np.ndarray, _labels: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the encoder sees of the images, and what the model makes of it."""

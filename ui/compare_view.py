@@ -7,10 +7,11 @@ import numpy as np
 import streamlit as st
 
 from aecore.data import DataError
-from ui import columns, comparison, frame, ordering, wall
+from ui import columns, comparison, frame, ordering, selected, wall
 from ui.columns import SIMPLE, Wall
 from ui.comparison import MOST, Compared
 from ui.lab import lab
+from ui.latent_selection import NAME, kept, split_of
 from ui.queue import plain
 from ui.stored import shown
 
@@ -72,7 +73,15 @@ def _sources(runs: Sequence[Compared]) -> dict[str, str]:
         if ready
         else {VALIDATION: held} | ({TEST: "Test images, at the end"} if some else {})
     )
-    return known | comparison.others(runs[0], lab())
+    return known | _selection(runs[0]) | comparison.others(runs[0], lab())
+
+
+def _selection(run: Compared) -> dict[str, str]:
+    """The selection that the address names, where the run has its images."""
+    name = st.query_params.get(NAME, "")
+    part = split_of(name)
+    count = len(kept(run.row.id, part, name)) if part else 0
+    return {NAME: f"Selection: {count:,} {part} images"} if count else {}
 
 
 def _epoch(runs: Sequence[Compared], place: st.delta_generator.DeltaGenerator, source: str) -> int | None:
@@ -116,6 +125,8 @@ def build(runs: Sequence[Compared], choice: Choice) -> tuple[Wall | None, list[s
         found = columns.test_images(most, choice.beside)
     elif choice.source == VALIDATION:
         found = columns.held_out(most, choice.epoch, choice.beside)
+    elif choice.source == NAME:
+        found = selected.wall_of(most, st.query_params.get(NAME, ""))
     else:
         found = columns.elsewhere(most, choice.source)
     if found is None or not found.models:

@@ -131,9 +131,10 @@ def others(run: Compared, here: Lab) -> dict[str, str]:
 
 def converted(config: DataConfig, facts: Facts, name: str) -> DataConfig:
     """The config that brings another data set to the shape of these facts."""
-    channels, height, _ = facts.shape
+    channels, height, width = facts.shape
     colour: Literal["grey", "rgb"] = "grey" if channels == 1 else "rgb"
-    return DataConfig(name=name, size=height, colour=colour, value_range=config.value_range, seed=config.seed)
+    size = width if data.dataset(name).sequence else height
+    return DataConfig(name=name, size=size, colour=colour, value_range=config.value_range, seed=config.seed)
 
 
 def epochs(runs: Sequence[Compared]) -> list[int]:

@@ -5,6 +5,7 @@ import secrets
 import streamlit as st
 
 from aecore.config import RunConfig, code_size_path, preset, with_values
+from aecore.jobs import quota
 from aecore.jobs.queue import submit
 from aecore.runs import Lab, RunRow, runs
 from ui.lab import lab, who
@@ -27,7 +28,9 @@ def configs() -> list[RunConfig]:
 def start() -> None:
     """Queue the pair, and show it. However often it is clicked, one visit to the page makes one pair."""
     nonce = st.session_state.setdefault("demo-nonce", secrets.token_hex(8))
-    pair = [submit(lab(), config, who(), nonce=nonce) for config in configs()]
+    wanted = configs()
+    quota.ask(lab(), who(), wanted, nonce)
+    pair = [submit(lab(), config, who(), nonce=nonce) for config in wanted]
     st.query_params[KEY] = ",".join(pair)
 
 

@@ -1,6 +1,6 @@
 """A configuration while it is being written: plain data that may be wrong, and what is wrong with it. Knows no page."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -80,11 +80,26 @@ class Draft:
 
     def refusals(self, path: str, options: Iterable[Any], check: Check) -> dict[Any, str]:
         """{option: sentence} of those options of one field that would bring a problem which is not there now."""
+        fresh = self._fresh({option: self.put(path, option) for option in options}, check)
+        return {option: next(iter(problems.values())) for option, problems in fresh.items() if problems}
+
+    def forbidden(self, part: Part, check: Check) -> dict[str, str]:
+        """{kind: sentence} of the kinds that cannot stand with the rest, whatever their own fields: asked of their defaults."""
+        place = part.path.removesuffix(".kind")
+        fresh = self._fresh({kind: self.put(place, {"kind": kind}) for kind in part.members}, check)
+        found = {
+            kind: [text for path, text in problems.items() if path == part.path or not path.startswith(f"{place}.")]
+            for kind, problems in fresh.items()
+        }
+        return {kind: texts[0] for kind, texts in found.items() if texts}
+
+    def _fresh(self, others: Mapping[Any, "Draft"], check: Check) -> dict[Any, dict[str, str]]:
+        """{option: {path: sentence}} of the problems of each other draft that are not there now."""
         now = self.problems(_anything)
         same_check = _anything if now else check  # what the data says is not known while the config itself is wrong
         said = {*now.values(), *self.problems(same_check).values()}
-        fresh = {o: [s for s in self.put(path, o).problems(same_check).values() if s not in said] for o in options}
-        return {option: sentences[0] for option, sentences in fresh.items() if sentences}
+        found = {option: other.problems(same_check) for option, other in others.items()}
+        return {option: {at: s for at, s in problems.items() if s not in said} for option, problems in found.items()}
 
 
 def _anything(config: RunConfig) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from aecore import data
-from aecore.config import ConfigError, DataConfig, Facts, ModelConfig, RunConfig, suggest
+from aecore.config import ConfigError, DataConfig, Facts, ModelConfig, RunConfig
 from aecore.runs.lab import Lab
 from ui.draft import Draft
 
@@ -32,15 +32,11 @@ class Data:
         return _facts(config.model_dump_json(), self.roots)
 
     def check(self, config: RunConfig) -> None:
-        """Raises ConfigError or DataError where the layers or the task do not fit the images, or a class or the device is not there."""
-        facts = self.facts(config.data)
-        config.suits(facts)
+        """Raises ConfigError or DataError where the config does not go with its images, or the device is not there."""
+        chosen = config.data.model_dump_json(), config.training.classes, self.roots
+        data.check(config, self.facts(config.data), lambda: _n_of_classes(*chosen))
         if (sentence := self.where(config)).startswith("There is no"):
             raise ConfigError({"training.device": sentence})
-        for name in config.training.classes:
-            if name not in facts.class_names:
-                sentence = f"training.classes names {name!r}: {suggest(name, facts.class_names)}"
-                raise ConfigError({"training.classes": sentence})
 
     def where(self, config: RunConfig) -> str:
         """Where the run will go and whether that is free, in words."""
@@ -55,6 +51,12 @@ class Data:
 
     def hints(self, draft: Draft) -> Mapping[str, str]:
         objective = draft.loose.model.objective
+        known = data.DATASETS.get(draft.loose.data.name)
+        if known and known.sequence and getattr(draft.loose.model.backbone, "over", "") == "rows":
+            sentence = (
+                f"In {known.title} time runs from left to right: “Reads by” columns (under More) takes it step by step."
+            )
+            return {"model.backbone.kind": sentence}
         fits = draft.loose.data.value_range == "[0,1]" and draft.loose.model.output == "sigmoid"
         if fits and objective.kind == "reconstruction" and objective.loss != "bce":
             return {"model.objective.loss": "BCE suits pixels in [0,1] with a sigmoid."}
@@ -84,6 +86,11 @@ def _present(name: str, roots: tuple[str, ...]) -> bool:
 @st.cache_data(ttl=20, max_entries=256, show_spinner=False)
 def _facts(config: str, roots: tuple[str, ...]) -> Facts:
     return data.facts(DataConfig.model_validate_json(config), [Path(root) for root in roots])
+
+
+@st.cache_data(ttl=60, max_entries=64, show_spinner="Counting the images of these classes …")
+def _n_of_classes(config: str, classes: tuple[str, ...], roots: tuple[str, ...]) -> int | None:
+    return data.n_of_classes(DataConfig.model_validate_json(config), classes, [Path(root) for root in roots])
 
 
 def summary(config: RunConfig, facts: Facts) -> "Summary":

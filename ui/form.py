@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import streamlit as st
 
 from aecore.config import Config, FieldAt, RunConfig
+from ui import kinds
 from ui.draft import Draft, Part
 from ui.widgets import (
     Ask,
@@ -27,8 +28,8 @@ from ui.widgets import (
 APART = {"schema_version", "name"}
 """Fields that are not part of the form: the version is the program's, the name has its place beside the button."""
 
-NUMBER = 140.0
-"""Pixels that a number with its buttons needs."""
+NUMBER, CARD = 140.0, 330.0
+"""Pixels that a number with its buttons needs, and the card of a kind."""
 
 
 class Known(Protocol):
@@ -117,30 +118,32 @@ class Form:
         return part.basic if part else field.basic
 
     def _row(self, fields: list[FieldAt]) -> None:
-        """The short fields of a part in one line, each as wide as its words, and below them the numbers of its layers."""
-        layers = [field for field in fields if numeric(item_of(field.info.annotation))]
-        short = [field for field in fields if field not in layers]
-        columns = iter(st.columns([*map(self._breadth, short), *(NUMBER for _ in layers)], gap="small"))
-        for field in short:
-            with next(columns):
-                self.field(field.path, alone=False)
-        for field in layers:
-            with next(columns):
-                self._count(field)
+        """The kind of a part beside its one field, several below it; each as wide as its words; then the numbers of its layers."""
+        cards = [field for field in fields if field.path in self.parts]
+        others = [field for field in fields if field not in cards]
+        for line in [cards + others] if len(others) < 2 else [cards, others]:
+            for field, column in zip(line, st.columns([*map(self._breadth, line)], gap="small"), strict=True):
+                with column:
+                    if _layers(field):
+                        self._count(field)
+                    else:
+                        self.field(field.path, alone=False)
+        for field in filter(_layers, fields):
             self._numbers(field)
         for field in fields:
             self._say(field.path)
 
     def _breadth(self, field: FieldAt) -> float:
         """About how many pixels the widget needs."""
-        part = self.parts.get(field.path)
-        options = list(part.members) if part else list(choices_of(field.info.annotation))
+        if field.path in self.parts:
+            return CARD
+        options = choices_of(field.info.annotation)
         widths = [36 + 8.3 * len(say(option)) for option in options]
         return max(NUMBER, sum(widths) if len(options) <= 3 else 24 + max(widths))
 
     def _cell(self, field: FieldAt) -> None:
         with st.container(gap="xsmall"):
-            if numeric(item_of(field.info.annotation)):
+            if _layers(field):
                 self._count(field)
                 self._numbers(field)
                 self._say(field.path)
@@ -151,10 +154,11 @@ class Form:
         path, value, annotation = field.path, field.value, field.info.annotation
         ask = self._ask(path, title, help)
         options = self.known.options(path, self.draft)
-        if part:
-            kinds = "\n\n".join(f"**{say(kind)}**: {_sentence(member)}" for kind, member in part.members.items())
-            asked = ask._replace(help=f"{ask.help}\n\n{kinds}")
-            self._choice(path, asked, list(part.members), value, tested=True)
+        if part and part.basic:
+            self._card(part, title, value)
+        elif part:
+            told = "\n\n".join(f"**{say(kind)}**: {_sentence(member)}" for kind, member in part.members.items())
+            self._choice(path, ask._replace(help=f"{ask.help}\n\n{told}"), list(part.members), value, tested=True)
         elif choices := choices_of(annotation):
             self._choice(path, ask, list(choices), value, tested=field.basic)
         elif annotation is str and options is not None:
@@ -173,6 +177,15 @@ class Form:
         else:
             _bind(ask.key, as_text(value, annotation))
             plain(self._ask(path, title, help, lambda _, shown: from_text(shown, annotation)), annotation)
+
+    def _card(self, part: Part, title: str, value: str) -> None:
+        def choose(kind: str) -> None:
+            self.draft = self.draft.put(part.path, kind)
+
+        told = {kind: _sentence(member) for kind, member in part.members.items()}
+        name = part.path.split(".")[-2]
+        found = kinds.Kinds(f"{self.name}:{part.path}", name, title, told, value)
+        kinds.card(found, lambda: self.draft.forbidden(part, self.known.check), choose)
 
     def _choice(self, path: str, ask: Ask, options: list[Any], value: Any, tested: bool) -> None:
         _bind(ask.key, value)
@@ -237,6 +250,11 @@ def _within(path: str, field: str) -> bool:
 def _sentence(kind: type[Config]) -> str:
     """What a kind is: the first paragraph of its own words."""
     return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+
+
+def _layers(field: FieldAt) -> bool:
+    """Whether a field is several numbers, as of layers."""
+    return numeric(item_of(field.info.annotation)) is not None
 
 
 def _per_layer(title: str) -> bool:

@@ -14,7 +14,7 @@ from ui.lab import visitor as lab_visitor
 
 FOLDER = Path(__file__).parents[1] / "pages"
 LOGO = Path(__file__).parent / "assets/logo.svg"
-PAGES = {name: FOLDER / f"{name}.py" for name in ("home", "train", "runs", "compare", "latent")}
+PAGES = {name: FOLDER / f"{name}.py" for name in ("home", "train", "runs", "compare", "latent", "server")}
 
 
 def header(title: str, subtitle: str | None = None) -> None:

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-import numpy as np
-
 from aecore.config import ConfigError
 from aecore.runs import LabError, RunFolder, RunRow
 from aecore.runs.database import OPEN
-from aecore.runs.health import Finding, health
+from aecore.runs.health import NOTHING, Finding, Seen, health
 from ui.lab import lab
 from ui.moments import sample_of
 
@@ -27,17 +25,18 @@ def run_health(row: RunRow) -> Sequence[Finding]:
 def _health(path: str, size: int, attempt: int, ended: bool) -> tuple[Finding, ...]:
     folder = RunFolder(path)
     try:
-        return tuple(health(folder.metrics()[0], folder.config(), _codes(folder), ended))
+        return tuple(health(folder.metrics()[0], folder.config(), _seen(folder), ended))
     except (ConfigError, ValueError):
         return ()
 
 
-def _codes(folder: RunFolder) -> np.ndarray | None:
-    """Of the newest sample; None where there is none that can be read, or the model is untrained."""
-    steps = folder.sample_steps()
-    if not steps or steps[-1] == 0:
-        return None
+def _seen(folder: RunFolder) -> Seen:
+    """What the newest sample shows; nothing where there is none that can be read, or the model is untrained."""
+    steps, inputs = folder.sample_steps(), folder.inputs()
+    if not steps or steps[-1] == 0 or inputs is None:
+        return NOTHING
     try:
-        return sample_of(folder, steps[-1]).codes
+        newest = sample_of(folder, steps[-1])
     except LabError:
-        return None
+        return NOTHING
+    return Seen(newest.codes, inputs.images, newest.x_hat)

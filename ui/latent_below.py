@@ -6,23 +6,22 @@ import numpy as np
 import streamlit as st
 
 from aecore.analysis import walks
-from ui import latent_pair, latent_points, latent_quality, latent_samples, latent_walk
+from ui import latent_beside, latent_grid, latent_points, latent_quality, latent_samples, latent_selection, latent_walk
 from ui.frame import problem
 from ui.latent_map import weights_of
 from ui.latent_panel import class_names, name
 from ui.latent_points import View
-from ui.latent_selection import kept
+from ui.latent_selection import NAME, kept
 from ui.latent_view import bound
-from ui.pictures import data_url, wall
 
 SECTIONS = {
     "traverse": "What each number does",
     "between": "From image to image",
     "samples": "New images",
     "quality": "How good is the code",
-    "pair": "Beside another model",
+    "pair": "Beside another model or moment",
 }
-ROWS, STEPS, LOOKED, GRID = 10, 9, 64, 14
+ROWS, STEPS, LOOKED = 10, 9, 64
 """Rows and columns of the traversals, and numbers of the code among which those that change most are looked for."""
 WAYS = {"straight": "Straight", "spherical": "Spherical", "data": "Along the data"}
 
@@ -54,11 +53,10 @@ def traversals(view: View) -> None:
         f"Each row changes one number of the code and leaves the others, at nine quantiles of the data, from {said}. "
         "The rows that change the picture most come first."
     )
-    if latent_points.codes(view).shape[1] == 2:
-        manifold(view)
+    rows = how_many(latent_points.codes(view).shape[1])
     with st.spinner("Decoding …"):
         order, values, frames, change = _traversals(
-            view._replace(n=None, colour="label", only="", map=""), latent_points.stamp(view), weights_of(view), start
+            plain(view), latent_points.stamp(view), weights_of(view), start, rows
         )
     parts = [
         f"<tr><th>Number {dimension + 1}<small>{values[0, row]:.3g} to {values[-1, row]:.3g}</small></th>"
@@ -67,29 +65,36 @@ def traversals(view: View) -> None:
         for row, dimension in enumerate(order)
     ]
     st.html(f'<table class="latent-walks">{"".join(parts)}</table>')
+    latent_grid.show(plain(view), code_of(view, start), order, said)
     with st.expander("Set the numbers yourself"):
         by_hand(view, order, start)
 
 
-def manifold(view: View) -> None:
-    """What the decoder draws all over a code of two numbers: a grid at the quantiles of the data, the second number upwards."""
-    codes = latent_points.codes(view)
-    first, second = walks.quantiles(codes[:20_000], GRID).T
-    across, up = np.meshgrid(first, second[::-1])
-    images = latent_walk.decode(view, np.stack([across.ravel(), up.ravel()], axis=1))
-    address = data_url(wall(images.reshape(GRID, GRID, *images.shape[1:]), max(1, 56 // images.shape[-1])))
-    with st.expander("All over the plane", expanded=True):
-        st.html(f'<img class="latent-grid" src="{address}" alt="A grid of decoded pictures">')
-        st.caption(
-            f"Every picture is a place: {GRID} x {GRID} of them, at the quantiles of the data, number 1 to the right, number 2 upwards."
-        )
+def how_many(size: int) -> int:
+    """How many numbers of the code have a row and a slider: the ROWS that change most, or all of them, up to LOOKED."""
+    most = min(size, LOOKED)
+    if most <= ROWS:
+        return most
+    every = f"All {size}" if size <= LOOKED else f"The {most} that vary most"
+    titles = {"some": f"The {ROWS} that change most", "all": every}
+    with bound("rows", list(titles), "some") as (key, changed):
+        chosen = st.segmented_control(
+            "Numbers", list(titles), format_func=titles.__getitem__, required=True, key=key, on_change=changed,
+            label_visibility="collapsed",
+        )  # fmt: skip
+    return most if chosen == "all" else ROWS
+
+
+def plain(view: View) -> View:
+    """All codes of a split, whatever is shown of them: the key of what is computed from them."""
+    return View(view.run, view.split, view.step)
 
 
 @lru_cache(maxsize=32)
 def _traversals(
-    view: View, stamp: str, weights: str, start: int
+    view: View, stamp: str, weights: str, start: int, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers of the code (r,), their values (STEPS, r), frames (r, STEPS, C, H, W), and how much each changes a pixel (r,)."""
+    """`count` numbers of the code (r,), their values (STEPS, r), frames (r, STEPS, C, H, W), and how much each changes a pixel (r,)."""
     codes = latent_points.codes(view)
     code = code_of(view, start)
     looked = np.argsort(-codes[:20_000].var(0), kind="stable")[:LOOKED]
@@ -97,7 +102,7 @@ def _traversals(
     ends = np.concatenate([walks.traversal(code, d, values[[0, -1], i]) for i, d in enumerate(looked)])
     low, high = latent_walk.decode(view, ends).reshape(len(looked), 2, -1).astype(np.float32).transpose(1, 0, 2) / 255
     change = np.abs(high - low).mean(1)
-    most = np.argsort(-change, kind="stable")[:ROWS]
+    most = np.argsort(-change, kind="stable")[:count]
     rows = np.concatenate([walks.traversal(code, looked[i], values[:, i]) for i in most])
     frames = latent_walk.decode(view, rows)
     return looked[most], values[:, most], frames.reshape(len(most), STEPS, *frames.shape[1:]), change[most]
@@ -178,7 +183,8 @@ def arithmetic(view: View, code: np.ndarray, names: tuple[str, ...]) -> None:
             "Plus the mean of", list(groups), min(1, len(groups) - 1), key=f"latent-plus-{view.run}", width=200
         )
         minus = st.selectbox("Minus the mean of", list(groups), 0, key=f"latent-minus-{view.run}", width=200)
-    strengths = np.linspace(-2, 2, 9)
+        most = st.slider("Strength up to", 0.5, 10.0, 2.0, 0.5, key="latent-strength", width=220)
+    strengths = np.linspace(-most, most, 9)
     path = code + strengths[:, None] * (groups[to] - groups[minus])
     st.html(
         latent_walk.strip(
@@ -188,20 +194,21 @@ def arithmetic(view: View, code: np.ndarray, names: tuple[str, ...]) -> None:
 
 
 def means(view: View) -> dict[str, np.ndarray]:
-    """Mean code of each label, of the selection, and of all."""
+    """Mean code of each label, of the selection and of earlier ones, and of all."""
     everyone, codes, names = latent_points.cloud(view), latent_points.codes(view), class_names(view)
     found = {
         name(names, int(label)): codes[everyone.labels == label].mean(0) for label in np.unique(everyone.labels)[:50]
     }
-    chosen = np.isin(everyone.indices, selection(view))
-    if chosen.any():
-        found = {"the selection": codes[chosen].mean(0)} | found
+    for title, indices in reversed(latent_selection.recent(view.run, view.split).items()):
+        chosen = np.isin(everyone.indices, indices)
+        if chosen.any():
+            found = {title: codes[chosen].mean(0)} | found
     return {"all images": codes.mean(0)} | found
 
 
 def selection(view: View) -> np.ndarray:
     """Places of the selected images, as the address names them."""
-    return kept(view.run, view.split, st.query_params.get("sel", ""))
+    return kept(view.run, view.split, st.query_params.get(NAME, ""))
 
 
 def code_of(view: View, index: int) -> np.ndarray:
@@ -217,6 +224,6 @@ def code_of(view: View, index: int) -> np.ndarray:
     return codes[found[0]]
 
 
-WITHOUT_MODEL = {"quality": latent_quality.show, "pair": latent_pair.show}
+WITHOUT_MODEL = {"quality": latent_quality.show, "pair": latent_beside.show}
 WITH_MODEL = {"traverse": traversals, "between": between, "samples": latent_samples.show}
 """What each section shows."""

@@ -1,7 +1,7 @@
 """Choosing a map of the codes and what colours it, and having a job make what is not there yet."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
@@ -40,7 +40,7 @@ def choose_map(view: View, size: int) -> tuple[View, str]:
     if chosen in latent_maps.NAMES:
         return view, chosen
     if chosen != DIMS:
-        return view._replace(map=chosen, dims=_dims(view, chosen)), ""
+        return view._replace(map=chosen), ""
     return view._replace(map=_choose_numbers(size, view.dims)), ""
 
 
@@ -62,16 +62,10 @@ def _options(view: View, size: int) -> dict[str, str]:
         found[DIMS] = "Its numbers"
     if view.step is not None:
         return found
-    made = latent_maps.maps(lab().run(view.run))
-    found |= {key: one.title for key, one in made.items() if not one.known.waits and "problem" not in one.known.said}
+    made = latent_maps.maps(lab().run(view.run), view.dims)
+    found |= {key: one.title for key, one in made.items() if latent_maps.done(one.known)}
     missing = {kind: f"{name} …" for kind, name in latent_maps.NAMES.items()}
     return found | (missing if size > 2 else {})
-
-
-def _dims(view: View, key: str) -> int:
-    known = projections.read(lab().run(view.run), key) if key else None
-    config = known and known.config
-    return view.dims if config is None or isinstance(config, SurroundingsConfig) else config.dims
 
 
 def _choose_numbers(size: int, dims: int) -> str:
@@ -85,16 +79,32 @@ def _choose_numbers(size: int, dims: int) -> str:
     return "-".join([DIMS, *(str(int(word) - 1) for word in found)])
 
 
-def offer(row: RunRow, kind: str) -> None:
+def offer(row: RunRow, kind: str, dims: int) -> None:
     """A row that has a map made: with its parameters and a button, then with how far it is and when it is done."""
-    job = _job(row.id)
-    st.fragment(_offer, run_every=1.0 if job is not None and job.state in OPEN else None)(row.id, kind)
+    said = (
+        "This needs the neighbours of all codes."
+        if kind == "surroundings"
+        else f"{latent_maps.NAMES[kind]} is computed once and kept with the run."
+    )
+    every = 1.0 if working(row.id) else None
+    st.fragment(_offer, run_every=every)(row.id, kind, said, lambda: _parameters(kind, dims))
 
 
-def _offer(run: str, kind: str) -> None:
+def offer_like(run: str, config: AnyProjection, said: str) -> None:
+    """The same for a map of which everything is decided, inside of what reruns by itself while `working`."""
+    _offer(run, config.kind, said, lambda: config)
+
+
+def working(run: str) -> bool:
+    """Whether a job makes maps of a run, or waits to."""
+    job = _job(run)
+    return job is not None and job.state in OPEN
+
+
+def _offer(run: str, kind: str, said: str, choose: Callable[[], AnyProjection | None]) -> None:
     job = _job(run)
     waiting = [known for known in projections.projections(lab().run(run)) if known.waits and known.config.kind == kind]
-    with st.container(key="latent-making", horizontal=True, vertical_alignment="center"):
+    with st.container(key=f"latent-making-{run}", horizontal=True, vertical_alignment="center"):
         if job is not None and job.state in OPEN and waiting:
             _progress(job, waiting[-1])
             return
@@ -103,14 +113,9 @@ def _offer(run: str, kind: str) -> None:
         if _made_meanwhile(run, kind):
             st.rerun()
         _refusals(run, kind, job)
-        config = _parameters(kind)
-        said = (
-            "This needs the neighbours of all codes."
-            if kind == "surroundings"
-            else f"{latent_maps.NAMES[kind]} is computed once and kept with the run."
-        )
+        config = choose()
         st.markdown(said, width="content")
-        if config and st.button("Compute", icon=":material/scatter_plot:", key="latent-compute", type="primary"):
+        if config and st.button("Compute", icon=":material/scatter_plot:", key=f"latent-compute-{run}", type="primary"):
             _begin(run, config)
 
 
@@ -125,12 +130,12 @@ def _begin(run: str, config: AnyProjection) -> None:
 
 
 def _made_meanwhile(run: str, kind: str) -> bool:
-    """Whether what this visitor waited for is done; the address names it then."""
+    """Whether what this visitor waited for is done; the address names it then, where it is of the run that is shown."""
     awaited = st.session_state.get(f"latent-awaited-{run}", "")
     if not awaited.startswith(kind) or not _done(run, awaited):
         return False
     del st.session_state[f"latent-awaited-{run}"]
-    if kind != "surroundings":
+    if kind != "surroundings" and st.session_state.get("pick-run") == run:
         st.query_params["map"] = awaited
     return True
 
@@ -143,7 +148,7 @@ def _progress(job: queue.Job, known: projections.Projection) -> None:
         left = (time.time() - job.started) * (1 - share) / share
         said += f", done at about {time.strftime('%H:%M:%S', time.localtime(time.time() + left))}"
     st.progress(share, text=said)
-    if st.button("Stop", icon=":material/stop:", key="latent-making-stop"):
+    if st.button("Stop", icon=":material/stop:", key=f"latent-making-stop-{job.run_id}"):
         try:
             queue.stop_job(lab(), job.id, who())
             projections.forget(lab().run(job.run_id), known.key)
@@ -161,11 +166,11 @@ def _refusals(run: str, kind: str, job: queue.Job | None) -> None:
             problem(f"It could not be made: {job.reason}")
 
 
-def _parameters(kind: str) -> AnyProjection | None:
+def _parameters(kind: str, dims: int) -> AnyProjection | None:
     """What the visitor sets of a map, from its declaration."""
     if kind == "surroundings":
         return SurroundingsConfig()
-    fields = {name: info for name, info in KINDS[kind].model_fields.items() if name != "kind"}
+    fields = {name: info for name, info in KINDS[kind].model_fields.items() if name not in ("kind", "dims", "like")}
     with st.popover("Parameters", icon=":material/tune:"):
         for name, info in fields.items():
             key = f"latent-{kind}-{name}"
@@ -177,7 +182,7 @@ def _parameters(kind: str) -> AnyProjection | None:
             elif len(choices_of(info.annotation)) > 1:
                 choice(ask, choices_of(info.annotation), {})
     try:
-        return parse_projection({"kind": kind} | _given(kind, fields))
+        return parse_projection({"kind": kind, "dims": dims} | _given(kind, fields))
     except ConfigError as error:
         problem(error)
         return None
@@ -192,8 +197,7 @@ def _submit(run: str) -> None:
 
 
 def _done(run: str, key: str) -> bool:
-    known = projections.read(lab().run(run), key)
-    return known is not None and not known.waits and "problem" not in known.said
+    return latent_maps.done(projections.read(lab().run(run), key))
 
 
 def _job(run: str) -> queue.Job | None:

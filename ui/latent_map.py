@@ -1,29 +1,26 @@
-"""The latent map: our component for two dimensions, plotly for three, and which of a run's codes they show."""
+"""The latent map: our component, and what it is told of a run's codes."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import numpy as np
 import streamlit as st
 
-from ui import latent_colours, latent_maps, latent_places, latent_points, latent_selection
+from ui import latent_colours, latent_exchange, latent_maps, latent_places, latent_points, latent_selection
 from ui.lab import lab, latest_stamp
 from ui.latent_points import View
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
 FOLDER = Path(__file__).parent / "components"
-SCRIPTS = ("latent_draw.js", "latent.js")
-"""Parts of one module, in this order: a component's script cannot import."""
+PARTS = ("reading", "plane", "painter", "overlay", "card", "pins", "legend", "hand")
+SCRIPTS = (*(f"latent_{part}.js" for part in PARTS), "latent.js")
+"""Parts of one module: a component's script cannot import."""
 
 GREY = "#8a8f98"
 AXES = ("Latent feature 1", "Latent feature 2", "Latent feature 3")
-MOST_3D = 10_000
-Marks = Sequence[tuple[float, float, str]]
-"""Places in the plane with a word each: what is no point of the map."""
+Marks = Sequence[tuple[str, Sequence[float]]]
+"""Words, each with its place in the map: what is no point of it."""
 
 map_component = st.components.v2.component(
     "aelab_latent",
@@ -44,7 +41,7 @@ class Chosen(NamedTuple):
 
 
 def latent_map(view: View, marks: Marks = ()) -> Chosen:
-    """The map of a view, two-dimensional. Hovering, zooming and decoding cost no rerun; selecting and pinning cost one.
+    """The map of a view. Hovering, zooming, turning and decoding cost no rerun; selecting and pinning cost one.
 
     Raises FileNotFoundError or ValueError with a sentence where there is nothing to show.
     """
@@ -74,7 +71,7 @@ def selected(view: View, drawn: Any) -> str:
         name = latent_selection.keep(view.run, view.split, meant(view, drawn))
         latent_selection.address(name)
         return name
-    name = st.query_params.get("sel", "")
+    name = st.query_params.get(latent_selection.NAME, "")
     return name if len(latent_selection.kept(view.run, view.split, name)) else ""
 
 
@@ -85,7 +82,7 @@ def meant(view: View, drawn: Any) -> np.ndarray:
             return np.empty(0, int)
         then = View(view.run, **drawn["view"])
         groups = latent_colours.groups(then).member if drawn.get("hidden") else None
-        return latent_points.members(then, drawn, groups)
+        return latent_exchange.members(then, drawn, groups)
     except (AttributeError, KeyError, TypeError, ValueError, FileNotFoundError):
         return np.empty(0, int)
 
@@ -97,25 +94,35 @@ def _pairs(places: Any) -> list[tuple[float, float]]:
 def describe(view: View, marks: Marks = ()) -> dict[str, Any]:
     """What the component is told of a view: addresses, names and colours, no point.
 
-    `points`, `pictures` and `decode` are addresses; `plane` changes when a place in the plane begins to mean another code.
+    `points`, `pictures` and `decode` are addresses, `decode` empty where a place of the screen is no code; `behind` says where
+    other splits' points are; `plane` changes when a place in the plane begins to mean another code.
     """
     facts = lab().run(view.run).facts()
     found, weights, groups = latent_points.cloud(view), weights_of(view), latent_colours.groups(view)
     return {
         "points": _address(view, "points", v=latent_maps.point_stamp(view)),
         "pictures": picture_address(view, "{i}", weights),
-        "decode": decode_address(view, "{x}", "{y}", weights) if weights else "",
+        "decode": decode_address(view, "{x}", "{y}", weights) if weights and view.dims == 2 else "",
+        "behind": behind(view),
         "names": list(facts.class_names if facts else ()),
         "groups": list(groups.names),
         "colours": list(groups.colours),
         "named": groups.named,
-        "axes": axes(view)[:2],
+        "axes": axes(view)[: view.dims],
         "lifted": latent_places.lifted(view),
         "shape": list(facts.shape[1:]) if facts else [1, 1],
-        "plane": f"{view.map or ('code' if found.pca is None else 'PCA')} {view.step}",
-        "marks": [[x, y, text] for x, y, text in marks],
+        "plane": f"{view.map or ('code' if found.pca is None else 'PCA')} {view.step} {view.dims}",
+        "marks": [[text, *place] for text, place in marks],
         "view": {name: value for name, value in view._asdict().items() if name != "run"},
     }
+
+
+def behind(view: View) -> dict[str, str] | None:
+    """Address of the other splits' points, and their name; None where there are none."""
+    names = latent_points.others(view)
+    plain = view._replace(n=None, colour="label", only="")
+    stamp = latent_maps.point_stamp(plain)
+    return {"url": _address(plain, "behind", v=stamp), "name": " and ".join(names)} if names else None
 
 
 def axes(view: View) -> list[str]:
@@ -157,7 +164,10 @@ def decode_address(view: View, x: float | str, y: float | str, weights: str) -> 
 
 def _address(view: View, route: str, **more: str) -> str:
     asked: dict[str, Any] = {"split": view.split, "step": view.step, "n": view.n, "map": view.map, "only": view.only}
-    asked |= {"colour": "" if view.colour == "label" else view.colour} | more
+    asked |= {
+        "dims": "" if view.dims == 2 else view.dims,
+        "colour": "" if view.colour == "label" else view.colour,
+    } | more
     return f"api/{route}/{view.run}?" + urlencode(
         {name: value for name, value in asked.items() if value not in (None, "")}
     )
@@ -169,8 +179,8 @@ def reading(view: View) -> str:
     notes = f" {found.left_out:,} codes that are not finite numbers are left out." * bool(found.left_out)
     if view.dims == 2 and not weights_of(view):
         notes += _why_no_weights(view)
-    if view.dims == 3 and len(found.labels) > MOST_3D < (view.n or len(found.labels)):
-        notes += f" In 3-D a random {MOST_3D:,} of the points are drawn; 2-D draws them all."
+    if (total := len(found.labels)) > (drawn := min(view.n or total, latent_points.DRAWN)) and not view.only:
+        notes += f" {drawn:,} of {total:,} points are drawn: a sample that has each label in its share."
     if view.map:
         return f"{', '.join(axes(view)[: view.dims])} of a code of {found.code_size:,} numbers.{notes}"
     if found.pca is None:
@@ -200,38 +210,3 @@ def _why_no_weights(view: View) -> str:
             " Only the newest model is kept: reconstructions and the pictures of empty places come with the last step."
         )
     return " Reconstructions and the pictures of empty places come with the first checkpoint: about a minute after the start."
-
-
-def scatter_3d(view: View) -> "Figure":
-    """The view in three dimensions, as a plotly figure; at most MOST_3D of its points are drawn."""
-    from plotly.graph_objects import Figure, Scatter3d
-
-    view = view._replace(dims=3, n=min(view.n or MOST_3D, MOST_3D))
-    chosen, groups = latent_points.points(view), latent_colours.groups(view)
-    figure = Figure()
-    for group in np.unique(groups.member):
-        mine = groups.member == group
-        name = groups.names[group] if 0 <= group < len(groups.names) else "no label"
-        x, y, z = chosen.places[mine].T
-        look = {"size": 2.2, "color": groups.colours[group] if group >= 0 else GREY, "opacity": 0.8}
-        figure.add_trace(
-            Scatter3d(
-                x=x,
-                y=y,
-                z=z,
-                mode="markers",
-                name=f"{name}  {mine.sum():,}",
-                marker=look,
-                customdata=chosen.indices[mine],
-                hovertemplate=f"<b>{name}</b> · number %{{customdata}}<extra></extra>",
-            )
-        )
-    titles = {f"{axis}axis": {"title": {"text": title}} for axis, title in zip("xyz", axes(view), strict=True)}
-    figure.update_layout(
-        height=520,
-        margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        scene=titles | {"aspectmode": "data", "camera": {"eye": {"x": 1.05, "y": 1.05, "z": 0.7}}},
-        legend={"itemsizing": "constant", "font": {"size": 15}},
-        uirevision=view.run,
-    )
-    return figure

@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from aecore.analysis.trust import Trust, trust
+from aecore.config.projection import SurroundingsConfig
 from aecore.runs import projections
 from aecore.runs.folder import RunFolder
 from aecore.runs.projections import Projection
@@ -21,10 +22,16 @@ class Made(NamedTuple):
     known: Projection
 
 
-def maps(folder: RunFolder) -> dict[str, Made]:
-    """{key: map} of all that were asked for, but not of what only colours the points."""
+def maps(folder: RunFolder, dims: int | None = None) -> dict[str, Made]:
+    """{key: map} of all that were asked for in so many dimensions, but not of what only colours the points."""
     found = [known for known in projections.projections(folder) if known.config.kind in NAMES]
+    found = [known for known in found if dims in (None, dims_of(folder, known.key))]
     return {known.key: Made(title(known), known) for known in found}
+
+
+def done(known: Projection | None) -> bool:
+    """Whether a map is there to be looked at."""
+    return known is not None and not known.waits and "problem" not in known.said
 
 
 def title(known: Projection) -> str:
@@ -32,8 +39,17 @@ def title(known: Projection) -> str:
     config = known.config
     default = type(config)()
     fields = [name for name in type(config).model_fields if getattr(config, name) != getattr(default, name)]
-    said = ", ".join(f"{name.replace('_', ' ')} {getattr(config, name)}" for name in fields)
+    words = {"like": "begun like"}
+    said = ", ".join(
+        f"{words.get(name, name.replace('_', ' '))} {getattr(config, name)}" for name in fields if name != "dims"
+    )
     return NAMES.get(config.kind, config.kind) + f" ({said})" * bool(said)
+
+
+def dims_of(folder: RunFolder, key: str) -> int | None:
+    """Dimensions of a map that a job made; None where it is none."""
+    known = projections.read(folder, key) if key else None
+    return known.config.dims if known and not isinstance(known.config, SurroundingsConfig) else None
 
 
 def point_stamp(view: View) -> str:

@@ -1,5 +1,7 @@
-"""An image of the visitor's own: encoded, marked in the map, beside what the model makes of it and the nearest images."""
+"""An image of the visitor's own, from a file or drawn: encoded, marked in the map, beside what the model makes of it."""
 
+import base64
+import binascii
 import io
 
 import numpy as np
@@ -12,16 +14,42 @@ from ui.latent_map import Marks, weights_of
 from ui.latent_model import computed
 from ui.latent_points import View
 from ui.latent_walk import row
+from ui.live import component
 
-KEY = "latent-own"
+KEY, DRAWN = "latent-own", "latent-drawn-image"
 LARGEST = 40_000_000
 """Pixels of an image that is read."""
+PNG = "data:image/png;base64,"
+
+_board = component("draw")
 
 
-def upload() -> None:
-    """Where an image is put."""
+def offer(view: View) -> None:
+    """Where an image is put, and where one is drawn."""
     with st.popover("", icon=":material/add_photo_alternate:", help="Put an image of your own into the map"):
         st.file_uploader("An image of your own", ["png", "jpg", "jpeg", "gif", "bmp", "webp"], key=KEY)
+    with st.popover("", icon=":material/draw:", help="Draw an image and see where it lands", key="latent-draw"):
+        if told := board(view):
+            _board(data=told, key=DRAWN, on_drawing_change=lambda: None)
+
+
+def board(view: View) -> dict[str, object]:
+    """What the canvas is told: the shape of the run's images, their background, and ink that stands out from it."""
+    facts, inputs = lab().run(view.run).facts(), lab().run(view.run).inputs()
+    if facts is None or inputs is None:
+        return {}
+    edges = np.concatenate(
+        [inputs.images[:, :, at].reshape(len(inputs.images), facts.shape[0], -1) for at in (0, -1)], 2
+    )
+    paper = np.median(edges, axis=(0, 2)).astype(int)
+    ink = np.full_like(paper, 255 if paper.mean() < 128 else 0)
+    paper, ink = (np.resize(colour, 3) for colour in (paper, ink))
+    told = {"shape": list(facts.shape[1:]), "colours": facts.shape[0] == 3}
+    return told | {"paper": _hex(paper), "ink": _hex(ink), "made": f"{facts.shape} {_hex(paper)}"}
+
+
+def _hex(colour: np.ndarray) -> str:
+    return "#" + "".join(f"{int(value):02x}" for value in colour)
 
 
 def code(view: View) -> np.ndarray | None:
@@ -40,8 +68,8 @@ def marks(view: View) -> Marks:
         return ()
     if found is None:
         return ()
-    x, y = latent_places.place(view, found)[0, :2].tolist()
-    return ((x, y, "your image"),)
+    said = "your drawing" if _drawn() else "your image"
+    return ((said, latent_places.place(view, found)[0, : view.dims].tolist()),)
 
 
 def show(view: View) -> None:
@@ -51,7 +79,7 @@ def show(view: View) -> None:
         return
     weights = weights_of(view)
     label = latent_places.labels(view, found)
-    st.markdown("#### Your image")
+    st.markdown("#### Your drawing" if _drawn() else "#### Your image")
     st.html(
         f'<div class="latent-own">{row(np.concatenate([image, computed(view.run, weights, "decode", found, label)]))}</div>'
     )
@@ -62,19 +90,35 @@ def show(view: View) -> None:
 def pixels(view: View) -> np.ndarray | None:
     """The visitor's image (1, C, H, W) uint8 at the shape of the run's images: cut to its middle, resized, grey or in colour.
 
-    Raises ValueError with a sentence where it is no image.
+    What is drawn goes before what was put there. Raises ValueError with a sentence where it is no image.
     """
-    file, facts = st.session_state.get(KEY), lab().run(view.run).facts()
-    if file is None or facts is None:
-        return None
-    channels, height, width = facts.shape
+    file, facts, drawn = st.session_state.get(KEY), lab().run(view.run).facts(), _drawn()
+    if facts is not None and drawn:
+        return shaped(drawn, "The drawing", facts.shape)
+    if facts is not None and file is not None:
+        return shaped(file.getvalue(), file.name, facts.shape)
+    return None
+
+
+def shaped(content: bytes, name: str, shape: tuple[int, int, int]) -> np.ndarray:
+    """A file's content as an image (1, C, H, W) uint8. Raises ValueError with a sentence where it is none."""
+    channels, height, width = shape
     try:
-        with Image.open(io.BytesIO(file.getvalue())) as opened:
+        with Image.open(io.BytesIO(content)) as opened:
             if opened.width * opened.height > LARGEST:
                 raise ValueError(f"This image has {opened.width:,} x {opened.height:,} pixels: use a smaller one.")
             image = ImageOps.fit(
                 opened.convert("L" if channels == 1 else "RGB"), (width, height), Image.Resampling.BILINEAR
             )
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
-        raise ValueError(f"{file.name} cannot be read as an image.") from None
+        raise ValueError(f"{name} cannot be read as an image.") from None
     return np.asarray(image, np.uint8).reshape(height, width, channels).transpose(2, 0, 1)[None].copy()
+
+
+def _drawn() -> bytes:
+    """What is drawn, as a PNG; b'' where nothing is."""
+    text = (st.session_state.get(DRAWN) or {}).get("drawing") or ""
+    try:
+        return base64.b64decode(text[len(PNG) :], validate=True) if str(text).startswith(PNG) else b""
+    except (binascii.Error, ValueError):
+        return b""

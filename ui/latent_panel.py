@@ -7,26 +7,31 @@ import numpy as np
 import streamlit as st
 
 from ui import latent_out, latent_own, latent_places, latent_points, latent_walk
-from ui.frame import problem
+from ui.frame import page_link, problem
 from ui.lab import lab
 from ui.latent_map import GREY, Chosen, decode_address, latent_map, picture_address, weights_of
 from ui.latent_points import View
-from ui.latent_selection import address, keep, kept
+from ui.latent_selection import NAME, address, keep, kept
+from ui.latent_view import bound
 from ui.palette import label_colour
 
 STYLE = Path(__file__).parent / "assets/latent.css"
-PAGE, NEAREST = 60, 12
+PAGE, NEAREST, COUNTED = 60, 12, 40
 ORDERS = ("mixed", "worst first", "best first")
-HINTS = (
-    ("Hover", "a point shows its image, and what the model makes of it"),
-    ("Point at an empty place", "the decoder draws what would be there; click to pin it"),
+SHOWN_AS = {"pictures": "Pictures", "table": "Table"}
+HOVER = ("Hover", "a point shows its image, and what the model makes of it")
+PLACE = ("Point at an empty place", "the decoder draws what would be there; click to pin it")
+TURN = ("Drag", "turns the points; the wheel comes nearer")
+REST = (
     ("Shift and drag", "a lasso selects points: their images stand here"),
     ("Click a label", "the others turn grey"),
 )
+HINTS = {2: (HOVER, PLACE, *REST), 3: (HOVER, TURN, *REST)}
+"""What can be done in two dimensions, and in three."""
 
 
 def map_and_panel(view: View) -> None:
-    """The map of two dimensions, and beside it what was chosen in it."""
+    """The map, and beside it what was chosen in it."""
     left, right = st.columns([2.3, 1], gap="medium")
     with left:
         chosen = latent_map(view, latent_own.marks(view))
@@ -41,7 +46,7 @@ def panel(view: View, chosen: Chosen) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             find(view)
             if weights:
-                latent_own.upload()
+                latent_own.offer(view)
         if weights:
             try:
                 latent_own.show(view)
@@ -56,7 +61,9 @@ def panel(view: View, chosen: Chosen) -> None:
         if chosen.pins and weights:
             pinned(view, chosen.pins, weights)
         if not len(indices) and not chosen.pins and not chosen.path:
-            st.html('<ul class="latent-hints">' + "".join(f"<li><b>{a}</b>{b}</li>" for a, b in HINTS) + "</ul>")
+            st.html(
+                '<ul class="latent-hints">' + "".join(f"<li><b>{a}</b>{b}</li>" for a, b in HINTS[view.dims]) + "</ul>"
+            )
 
 
 def find(view: View) -> None:
@@ -109,6 +116,12 @@ def gallery(view: View, indices: np.ndarray, weights: str) -> None:
         st.markdown(f"#### {len(place):,} of {len(shown.indices):,} selected", width="stretch")
         out(view, indices)
     st.html(counts(shown.labels, place, class_names(view)))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        shown_as = how_shown() if len(place) > 2 else "pictures"
+        only(view, indices)
+    if shown_as == "table":
+        table(shown, place, class_names(view))
+        return
     pictures = st.container()
     pages = -(-len(place) // PAGE)
     page = st.pagination(pages, max_visible_pages=5, key=f"latent-page-{hash(indices.tobytes())}") if pages > 1 else 1
@@ -116,14 +129,42 @@ def gallery(view: View, indices: np.ndarray, weights: str) -> None:
     pictures.html(tiles(view, shown, place[(page - 1) * PAGE : page * PAGE], weights))
 
 
+def table(shown: latent_points.Points, place: np.ndarray, names: tuple[str, ...]) -> None:
+    """The selected points as a table that can be sorted by each column."""
+    columns = {
+        "image": shown.indices[place],
+        "label": [name(names, int(label)) for label in shown.labels[place]],
+        "error": shown.errors[place],
+        **{axis: shown.places[place, at] for at, axis in enumerate("xyz"[: shown.places.shape[1]])},
+    }
+    st.dataframe(columns, hide_index=True, height=330, alt="The selected images")
+
+
 def out(view: View, indices: np.ndarray) -> None:
-    """The selection as a table, as a picture, and as what alone is shown."""
+    """The selection as a table, as a picture, and on the other pages."""
     with st.popover("", icon=":material/download:", help="Take the selection with you"):
         name = f"{view.run}-{view.split}-{len(indices)}"
         st.download_button("CSV", lambda: latent_out.table(view, indices), f"{name}.csv", "text/csv", on_click="ignore")
         st.download_button(
             "PNG", lambda: latent_out.picture(view, indices), f"{name}.png", "image/png", on_click="ignore"
         )
+        chosen = keep(view.run, view.split, indices)
+        page_link("compare", "Through other models", ":material/compare:", runs=view.run, images=NAME, selection=chosen)
+        page_link("runs", "In the run's page", ":material/table_rows:", run=view.run, selection=chosen)
+
+
+def how_shown() -> str:
+    """'pictures' or 'table'."""
+    with bound("as", list(SHOWN_AS), "pictures") as (key, changed):
+        chosen = st.segmented_control(
+            "Show as", list(SHOWN_AS), format_func=SHOWN_AS.__getitem__, required=True, key=key, on_change=changed,
+            label_visibility="collapsed",
+        )  # fmt: skip
+    return str(chosen)
+
+
+def only(view: View, indices: np.ndarray) -> None:
+    """A button that shows the selection alone, and all again."""
 
     def toggle() -> None:
         if view.only:
@@ -160,9 +201,9 @@ def film(view: View, path: list[tuple[float, float]]) -> None:
     """What the decoder draws along a line in the plane: a film that goes there and back, and its frames."""
     st.markdown("#### Along the line")
     frames, away = latent_walk.along(view, path)
-    st.html(latent_walk.strip(frames, away))
     content = latent_walk.gif(frames)
     st.image(content, width=140)
+    st.html(latent_walk.strip(frames, away))
     st.download_button("GIF", content, f"{view.run}-path.gif", "image/gif", on_click="ignore")
 
 
@@ -184,8 +225,10 @@ def counts(labels: np.ndarray, place: np.ndarray, names: tuple[str, ...]) -> str
     parts = [
         f'<span><i style="background:{colour(label)}"></i><b>{escape(name(names, label))}</b> '
         f"{count:,} of {int((labels == label).sum()):,}</span>"
-        for label, count in sorted(zip(found, many, strict=True), key=lambda pair: -pair[1])
+        for label, count in sorted(zip(found, many, strict=True), key=lambda pair: -pair[1])[:COUNTED]
     ]
+    if len(found) > COUNTED:
+        parts.append(f"<span>and {len(found) - COUNTED:,} more labels</span>")
     return f'<div class="latent-counts">{"".join(parts)}</div>'
 
 

@@ -1,11 +1,10 @@
-"""The codes of a run as points: where they come from, which map places them, and who lies inside a lasso.
+"""The codes of a run as points: where they come from, and which map places them.
 
 Everything is computed once for all viewers, keyed by the file that it was computed from, and read only.
 """
 
-import json
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -17,9 +16,8 @@ from ui.lab import lab
 from ui.latent_selection import kept
 
 SPLITS: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
-NO_LABEL = 65535
-DRAWN = 1_000_000
-"""Points that are drawn at most; of more, a sample that has each label in its share."""
+DRAWN, BEHIND = 1_000_000, 100_000
+"""Points that are drawn at most, and of other splits in grey behind them; of more, a sample that has each label in its share."""
 WIDE, FITTED = 1_000, 1_500
 """Of codes of more than WIDE numbers, the principal components of FITTED random ones are taken: all would take minutes."""
 
@@ -119,11 +117,8 @@ def codes(view: View) -> np.ndarray:
 def points(view: View) -> Points:
     """The first n points of the cloud, which are a sample of it: 512 of them are among the 2,000."""
     found, chosen = cloud(view), drawn(view)
-    places = found.places[chosen]
-    if places.shape[1] < view.dims:
-        places = np.concatenate([places, _spread(places)], axis=1)
     arrays = (found.labels, found.errors, found.indices)
-    return Points(places[:, : view.dims], *(array[chosen] for array in arrays))
+    return Points(_as_wide(found.places[chosen], view.dims), *(array[chosen] for array in arrays))
 
 
 def drawn(view: View) -> np.ndarray | slice:
@@ -132,6 +127,21 @@ def drawn(view: View) -> np.ndarray | slice:
     if not view.only:
         return slice(most)
     return np.flatnonzero(np.isin(cloud(view).indices, kept(view.run, view.split, view.only)))[:most]
+
+
+def others(view: View) -> list[str]:
+    """The other splits whose points can stand behind a view's: those that were analysed too."""
+    folder = lab().run(view.run)
+    return [split for split in analysed(folder) if split != view.split] if view.step is None else []
+
+
+def behind(view: View) -> np.ndarray:
+    """(n, dims) float32: places of the other splits' points in the map of a view, at most BEHIND, each split in its share."""
+    clouds = [cloud(View(view.run, split, map=view.map)) for split in others(view)]
+    total = sum(len(found.places) for found in clouds)
+    shares = [len(found.places) * min(1.0, BEHIND / max(1, total)) for found in clouds]
+    parts = [_as_wide(found.places[: int(share)], view.dims) for found, share in zip(clouds, shares, strict=True)]
+    return np.concatenate([np.empty((0, view.dims), np.float32), *parts])
 
 
 def _file(view: View) -> tuple[str, str, int | None, str]:
@@ -143,62 +153,6 @@ def nearest_label(view: View, x: float, y: float) -> np.ndarray:
     found = cloud(view)
     away = np.square(found.places[:, :2] - np.array([x, y][: found.places.shape[1]])).sum(1)
     return found.labels[[away.argmin()]]
-
-
-def pack(chosen: Points, groups: np.ndarray | None = None) -> bytes:
-    """Bytes for the map: uint32 length of a JSON header, the header, then its columns one after the other, padded to 4 bytes.
-
-    `groups` (n,) say who has which colour, -1 none; by default the labels.
-    """
-    labels, groups = (
-        np.where((array < 0) | (array >= NO_LABEL), NO_LABEL, array)
-        for array in (chosen.labels, chosen.labels if groups is None else groups)
-    )
-    columns = {
-        "x": chosen.places[:, 0].astype("<f4"),
-        "y": chosen.places[:, 1].astype("<f4"),
-        "index": chosen.indices.astype("<i4"),
-        "error": chosen.errors.astype("<f4"),
-        "label": labels.astype("<u2"),
-        "group": groups.astype("<u2"),
-    }
-    kinds = [[name, column.dtype.name] for name, column in columns.items()]
-    header = _padded(json.dumps({"n": len(labels), "columns": kinds}).encode(), b" ")
-    return b"".join([np.uint32(len(header)).tobytes(), header, *(_padded(c.tobytes()) for c in columns.values())])
-
-
-def members(view: View, selection: dict[str, Any], groups: np.ndarray | None = None) -> np.ndarray:
-    """Image indices, ascending, that a selection of a view's map means: see `meant`."""
-    return meant(points(view), selection, groups)
-
-
-def meant(chosen: Points, selection: dict[str, Any], groups: np.ndarray | None = None) -> np.ndarray:
-    """Image indices, ascending, that a selection among points means: `{kind: polygon|index, polygon|index, hidden: groups}`.
-
-    `groups` (n,) are those of the points, by default their labels; -1 in `hidden` stands for points without one.
-    """
-    if selection["kind"] == "index":
-        inside = chosen.indices == int(selection["index"])
-    else:
-        polygon = np.asarray(selection["polygon"], float).reshape(-1, 2)
-        inside = within(polygon, chosen.places[:, 0].astype(float), chosen.places[:, 1].astype(float))
-        inside &= ~np.isin(chosen.labels if groups is None else groups, selection.get("hidden", []))
-    return np.sort(chosen.indices[inside])
-
-
-def within(polygon: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Which points (n,) lie in a polygon (m, 2): even-odd rule, the same arithmetic as in ui/components/latent.js."""
-    inside = np.zeros(len(x), bool)
-    if len(polygon) < 3:
-        return inside
-    (left, low), (right, high) = polygon.min(0), polygon.max(0)
-    near = np.flatnonzero((x >= left) & (x <= right) & (y >= low) & (y <= high))
-    px, py, odd = x[near], y[near], np.zeros(len(near), bool)
-    for (xi, yi), (xj, yj) in zip(polygon, np.roll(polygon, 1, axis=0), strict=True):
-        if yi != yj:
-            odd ^= ((yi > py) != (yj > py)) & (px < (xj - xi) * (py - yi) / (yj - yi) + xi)
-    inside[near] = odd
-    return inside
 
 
 def read(folder: RunFolder, split: str, step: int | None) -> Codes:
@@ -287,13 +241,12 @@ def _turned(pca: PCA, codes: np.ndarray, labels: np.ndarray) -> PCA:
     return PCA(pca.mean.astype(np.float32), components.astype(np.float32), pca.explained)
 
 
-def _spread(places: np.ndarray) -> np.ndarray:
-    """A second axis (n, 1) for codes of one number: chance, the same each time, a quarter as wide as the codes."""
-    return (np.random.default_rng(1).random((len(places), 1), np.float32) - 0.5) * np.ptp(places) / 4
-
-
-def _padded(content: bytes, with_: bytes = b"\0") -> bytes:
-    return content + with_ * (-len(content) % 4)
+def _as_wide(places: np.ndarray, dims: int) -> np.ndarray:
+    """Places (n, dims); codes of one number get a second axis: chance, the same each time, a quarter as wide as the codes."""
+    if places.shape[1] < dims:
+        chance = np.random.default_rng(1).random((len(places), 1), np.float32) - 0.5
+        places = np.concatenate([places, chance * (np.ptp(places) / 4 if len(places) else 0)], axis=1)
+    return places[:, :dims]
 
 
 def _said(view: View) -> str:

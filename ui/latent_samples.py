@@ -12,7 +12,7 @@ from ui.lab import lab, split
 from ui.latent_map import weights_of
 from ui.latent_model import model
 from ui.latent_points import View
-from ui.latent_selection import kept
+from ui.latent_selection import NAME, kept
 from ui.latent_view import bound
 from ui.pictures import data_url, wall
 
@@ -25,7 +25,7 @@ SOURCES = {"prior": "From the prior", "mixture": "From a Gaussian mixture of the
 
 def show(view: View) -> None:
     """COUNT new images, and a button for others."""
-    weights, chosen = weights_of(view), kept(view.run, view.split, st.query_params.get("sel", ""))
+    weights, chosen = weights_of(view), kept(view.run, view.split, st.query_params.get(NAME, ""))
     from aecore.analysis import latent
 
     ready = latent.has_prior(model(view.run, weights).model)
@@ -38,7 +38,7 @@ def show(view: View) -> None:
         turn = st.session_state.setdefault("latent-samples-turn", 0)
         if st.button("Others", icon=":material/casino:", key="latent-samples-again"):
             turn = st.session_state["latent-samples-turn"] = turn + 1
-    name = st.query_params.get("sel", "") if source == "near" else ""
+    name = st.query_params.get(NAME, "") if source == "near" else ""
     with st.spinner("Drawing and looking for copies …"):
         plain = View(view.run, view.split, view.step)
         images, nearest, indices, away = _made(plain, latent_points.stamp(view), weights, str(source), turn, name)

@@ -13,8 +13,10 @@ from aecore.config import DataConfig
 from aecore.runs import files
 from ui.lab import lab
 
-MOST = 2_000
-"""Selections that are kept in a lab; the oldest go first."""
+NAME = "selection"
+"""Of the parameter of an address that names one, on every page."""
+MOST, RECENT = 2_000, 6
+"""Selections that are kept in a lab, the oldest go first; and those that a visitor made last, to take one from another."""
 
 
 def keep(run: str, split: str, indices: np.ndarray) -> str:
@@ -35,9 +37,30 @@ def keep(run: str, split: str, indices: np.ndarray) -> str:
 def address(name: str) -> None:
     """Let the page's address name a selection, or none."""
     if name:
-        st.query_params["sel"] = name
+        st.query_params[NAME] = name
     else:
-        st.query_params.pop("sel", None)
+        st.query_params.pop(NAME, None)
+
+
+def recent(run: str, split: str) -> dict[str, np.ndarray]:
+    """{title: places} of the selection that the address names, and of those that this visitor had before it."""
+    now, before = st.query_params.get(NAME, ""), st.session_state.setdefault("latent-recent", [])
+    if now and now not in before[:1]:
+        before[:] = [now, *(name for name in before if name != now)][:RECENT]
+    found = {name: indices for name in before if len(indices := kept(run, split, name))}
+    titles = {
+        name: "the selection" if name == now else f"an earlier selection, {len(indices):,} images"
+        for name, indices in found.items()
+    }
+    twice = {title for title in titles.values() if list(titles.values()).count(title) > 1}
+    return {f"{title} ({name[:4]})" if title in twice else title: found[name] for name, title in titles.items()}
+
+
+def split_of(name: str) -> str:
+    """The split of a selection's images; '' where it is unknown."""
+    if not name.isalnum() or len(name) != 16:
+        return ""
+    return _kept(str(lab().path), name)[0].partition("\n")[0]
 
 
 def kept(run: str, split: str, name: str) -> np.ndarray:

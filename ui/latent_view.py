@@ -11,6 +11,7 @@ from aecore.runs import run as read_run
 from aecore.runs.database import OPEN
 from ui.frame import empty, problem
 from ui.lab import lab, who
+from ui.latent_maps import dims_of
 from ui.latent_points import View, analysed, cloud
 from ui.pick import pick_run
 
@@ -71,11 +72,12 @@ def _said(name: str, source: str, total: int, part: bool) -> str:
     return "512, as in the tutorial" if name == "512" and source == "train" else f"{int(name):,} at random"
 
 
-def choose_dims(code_size: int) -> int:
-    """2 or 3 dimensions; 3 only where the code has as many numbers."""
+def choose_dims(run: str, code_size: int) -> int:
+    """2 or 3 dimensions, those of the map that the address names at first; 3 only where the code has as many numbers."""
     if code_size < 3:
         return 2
-    with bound("dims", ["2", "3"], "2") as (key, changed):
+    named = dims_of(lab().run(run), st.query_params.get("map", ""))
+    with bound("dims", ["2", "3"], str(named or 2)) as (key, changed):
         chosen = st.segmented_control(
             "Dimensions", ["2", "3"], required=True, format_func="{}-D".format, key=key, on_change=changed
         )
@@ -109,7 +111,7 @@ def film(row: RunRow) -> View:
             "The same images, as the model placed them at that moment. Only the newest model is kept: it alone decodes."
         )
         step = st.select_slider(
-            "Training step", steps, step, format_func="{:,}".format, key=f"moment-{row.id}", help=help_, width=320
+            "Training step", steps, step, format_func="{:,}".format, key=f"moment-{row.id}", help=help_, width=200
         )
     return View(row.id, inputs.split, int(step))
 

@@ -8,6 +8,7 @@ from aecore.runs import LabError
 from ui import warm
 from ui.frame import PAGES, problem, visitor
 from ui.lab import lab
+from ui.notices import keeper, notices
 
 HERE = Path(__file__).parent
 TITLES = {
@@ -16,6 +17,7 @@ TITLES = {
     "runs": ("Runs", ":material/monitoring:"),
     "compare": ("Compare", ":material/compare:"),
     "latent": ("Latent space", ":material/scatter_plot:"),
+    "server": ("Server", ":material/dns:"),
 }
 
 st.set_page_config("Autoencoder Lab", page_icon=str(HERE / "assets/icon.png"), layout="wide")
@@ -26,7 +28,7 @@ page = st.navigation(
     [
         st.Page(path, title=TITLES[name][0], icon=TITLES[name][1], url_path=name, default=name == "home")
         for name, path in PAGES.items()
-        if path.exists()
+        if path.exists() and (name != "server" or keeper())
     ],
     position="top",
 )
@@ -36,5 +38,6 @@ except LabError as error:
     problem(error)
 else:
     visitor()
+    notices()
     page.run()
     warm.visited()

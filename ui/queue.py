@@ -24,10 +24,11 @@ def badge(row: RunRow) -> str:
 
 def device_card() -> None:
     """The host's devices with a bar of their memory and of their load."""
-    st.html('<div class="aelab-devices">' + "".join(map(_device, devices())) + "</div>")
+    st.html('<div class="aelab-devices">' + "".join(map(device_html, devices())) + "</div>")
 
 
-def _device(device: Device) -> str:
+def device_html(device: Device) -> str:
+    """A device with its bars."""
     memory = device.memory_used / max(device.memory_total, 1)
     used = f"{size(device.memory_used)} of {size(device.memory_total)}"
     load = _bar("load", device.load, f"{device.load:.0%}") if device.load is not None else ""
@@ -44,7 +45,8 @@ def queue_card(rows: Sequence[RunRow], expected: Mapping[str, Forecast]) -> None
     """What runs and what waits, in the order in which it will be done."""
     if not rows:
         st.markdown(":gray[Nothing runs and nothing waits.]")
-    for row in sorted(rows, key=lambda row: (row.state == "paused", row.position or 0, row.created))[:MOST]:
+    position = {run_id: one.position for run_id, one in expected.items()}
+    for row in sorted(rows, key=lambda row: (row.state == "paused", position.get(row.id, 0), row.created))[:MOST]:
         _line(row, _progress(row, expected.get(row.id)))
     if len(rows) > MOST:
         page_link("runs", f"and {len(rows) - MOST} more", wide=True)

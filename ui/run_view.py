@@ -18,6 +18,7 @@ from ui import private, ways
 from ui.frame import page_link, problem
 from ui.healing import run_health
 from ui.lab import lab, visitor
+from ui.latent_selection import NAME
 from ui.live import live_curves, live_moment, live_pictures, shown
 from ui.palette import TONES
 from ui.queue import badge, plain
@@ -45,6 +46,10 @@ def show(folder: RunFolder) -> None:
     if row.state == "failed":
         failure(row)
     charts(row)
+    if NAME in st.query_params:
+        from ui import latent_chosen  # with all that the latent map needs
+
+        latent_chosen.show(row)
     past, config, log = st.tabs(["History", "Configuration", "Log"])
     with past:
         live(past_events, row)
@@ -83,7 +88,8 @@ def standing_line(row: RunRow) -> None:
     if row.reason_code == "disk_full" and row.live:
         st.warning(plain(row.reason), icon=":material/hard_drive:")
         sentence = ""
-    quiet = f"{expected.why.removesuffix('.')} · {facts(row)}" if expected else facts(row)
+    why = " ".join(filter(None, [expected.rule, expected.why])).removesuffix(".") if expected else ""
+    quiet = f"{why} · {facts(row)}" if why else facts(row)
     st.markdown(f"{plain(sentence)}{'&ensp;' * bool(sentence)}:gray[{plain(quiet)}]")
 
 
@@ -189,7 +195,7 @@ def findings(row: RunRow) -> None:
         with st.container(key=f"health-{found.rule.replace(' ', '-')}", horizontal=True, vertical_alignment="center"):
             st.markdown(f":{colour}[:material/{icon}:]&ensp;{plain(found.sentence)} :gray[{plain(found.cure)}]")
             if found.change is not None:
-                change = f"{found.change.path}={found.change.value}"
+                change = found.change.assignment
                 page_link("train", "Clone with that", ":material/healing:", clone=row.id, set=change)
 
 

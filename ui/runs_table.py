@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from aecore.analysis.quality_words import FACTORS, FIGURES
 from aecore.jobs.forecast import Forecast
 from aecore.runs import RunRow
 from aecore.runs.groups import by_seed, interval
-from aecore.runs.values import SEED, Values, config_values
+from aecore.runs.values import RESULTS, SEED, Values, config_values
 from ui.lab import lab
 from ui.palette import STATES
 from ui.runs_tools import View
@@ -100,7 +101,7 @@ def grouped(
         if name in ("starts", "ends", SEED):
             continue
         cells = [[_cell(name, row, one, {}) for row, one in group] for group in members]
-        if name in MEASURED or name.startswith(("result.", "test.")):
+        if name in MEASURED or name.startswith(RESULTS):
             means = [interval(group) for group in cells]
             content[name] = [mean and mean.mean for mean in means]
             content[f"{name} ±"] = [mean and mean.half for mean in means]
@@ -151,7 +152,7 @@ def columns(made: pd.DataFrame) -> dict[str, Any]:
 
 def _column(name: str, cells: "pd.Series[Any]") -> Any:
     """A field of the configuration, or a result: its last word is the title."""
-    of, title = st.column_config, name if name.startswith(("result.", "test.")) else name.rpartition(".")[2]
+    of, title = st.column_config, name if name.startswith(RESULTS) else name.rpartition(".")[2]
     if name.endswith(" ±"):
         return of.NumberColumn(
             "± 95 %", format="%.2g", width=70, help=f"{name[:-2]}: half the 95 % interval, Student's t"
@@ -159,5 +160,8 @@ def _column(name: str, cells: "pd.Series[Any]") -> Any:
     if pd.api.types.is_bool_dtype(cells):
         return of.CheckboxColumn(title, help=name)
     if pd.api.types.is_numeric_dtype(cells):
+        figure = (FIGURES | FACTORS).get(name.partition(".")[2]) if name.startswith(("quality.", "factors.")) else None
+        if figure:
+            return of.NumberColumn(figure.title, help=f"{name}: {figure.read}", format=f"%{figure.form}")
         return of.NumberColumn(title, help=name, format="%.4g")
     return of.TextColumn(title, help=name)

@@ -2,11 +2,12 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from math import isfinite, prod
 from typing import Any, NamedTuple
 
+from aecore.analysis import quality_words
 from aecore.config import FieldAt, differences, walk
 from ui.columns import SIMPLE
 from ui.comparison import Compared
@@ -90,6 +91,13 @@ FIGURES = {
     "operations": Figure("Operations", many, 0, "Multiplications and additions to encode and decode one image"),
     "seconds": Figure("Time", span, 0, "Of training"),
 }
+CODES = {
+    name: Figure(word.title, ("{:" + word.form + "}").format, word.better, word.read)
+    for name, word in (quality_words.FIGURES | quality_words.FACTORS).items()
+    if name not in FIGURES
+}
+"""The same of the codes: a table of its own."""
+ALL = FIGURES | CODES
 
 
 def lines(groups: Sequence[Sequence[Compared]]) -> list[Line]:
@@ -137,22 +145,22 @@ def _simple(run: Compared, what: str, group: int) -> list[Line]:
 
 def _finite(known: dict[str, Any]) -> dict[str, float]:
     return {
-        name: float(known[name])
-        for name in FIGURES
-        if isinstance(known.get(name), int | float) and isfinite(known[name])
+        name: float(known[name]) for name in ALL if isinstance(known.get(name), int | float) and isfinite(known[name])
     }
 
 
-def columns_of(found: Sequence[Line]) -> list[str]:
+def columns_of(found: Sequence[Line], among: Mapping[str, Figure] = ALL) -> list[str]:
     """The figures that some line has."""
-    return [name for name in FIGURES if any(name in line.figures for line in found)]
+    return [name for name in among if any(name in line.figures for line in found)]
 
 
-def table(found: Sequence[Line]) -> str:
-    """The lines as HTML: units in the headings, the best of each column in bold, a bar under each error."""
-    names = columns_of(found)
+def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
+    """The lines as HTML: units in the headings, the best of each column in bold, a bar under each error; '' without a figure."""
+    names = columns_of(found, among)
+    if not names and among is not FIGURES:
+        return ""
     head = "<th></th><th>Images</th>" + "".join(
-        f'<th class="n" title="{escape(FIGURES[name].help)}">{escape(FIGURES[name].head)}</th>' for name in names
+        f'<th class="n" title="{escape(ALL[name].help)}">{escape(ALL[name].head)}</th>' for name in names
     )
     best = {(line.group, name): _best(found, line.group, name) for line in found for name in names}
     largest = max((line.figures.get("mse", 0.0) for line in found), default=1.0) or 1.0
@@ -163,9 +171,9 @@ def table(found: Sequence[Line]) -> str:
 def _best(found: Sequence[Line], group: int, name: str) -> float | None:
     """The best value among several runs; None where nothing is to be won, as between bounds of unlike likelihoods."""
     runs = [line for line in found if line.group == group and not line.baseline and name in line.figures]
-    if len(runs) < 2 or not FIGURES[name].better or (name == "elbo" and len({line.note for line in runs}) > 1):
+    if len(runs) < 2 or not ALL[name].better or (name == "elbo" and len({line.note for line in runs}) > 1):
         return None
-    return (max if FIGURES[name].better > 0 else min)(line.figures[name] for line in runs)
+    return (max if ALL[name].better > 0 else min)(line.figures[name] for line in runs)
 
 
 def _html(line: Line, names: Sequence[str], best: dict[tuple[int, str], float | None], largest: float) -> str:
@@ -179,7 +187,7 @@ def _html(line: Line, names: Sequence[str], best: dict[tuple[int, str], float | 
             continue
         top = not line.baseline and best[line.group, name] == value
         bar = f'<i style="width:{100 * value / largest:.1f}%"></i>' if name == "mse" else ""
-        cells.append(f'<td class="n{" best" * top}">{escape(FIGURES[name].write(value))}{bar}</td>')
+        cells.append(f'<td class="n{" best" * top}">{escape(ALL[name].write(value))}{bar}</td>')
     return f'<tr class="{"baseline" * line.baseline}" style="--c:{line.colour or QUIET}">{"".join(cells)}</tr>'
 
 

@@ -107,6 +107,8 @@ def whole(
         for i, (heading, wall) in enumerate(walls)
     ]
     tables, sentences = [("Figures", scores.table(found))], []
+    if codes := scores.table([line for line in found if not line.baseline], scores.CODES):
+        tables.append(("Codes", codes))
     for group in groups:
         reference = best(group)
         if reference is not None and (apart := noise.apart(reference, group)):

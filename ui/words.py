@@ -29,7 +29,7 @@ def starts(row: RunRow, expected: Forecast | None, now: float | None = None) -> 
     if row.shown != "queued":
         return when(row.started, now)
     if expected is None:
-        return ordinal(row.position) if row.position else ""
+        return ""
     return ", ".join(filter(None, [ordinal(expected.position), when(expected.starts, now)]))
 
 
@@ -44,7 +44,8 @@ def ends(row: RunRow, expected: Forecast | None, now: float | None = None) -> st
 def soon(expected: Forecast, now: float | None = None) -> str:
     """A forecast in the width of a card: '2nd, starts in 4 min'."""
     wait = None if expected.starts is None else max(0, expected.starts - (time.time() if now is None else now))
-    return ordinal(expected.position) + ("" if wait is None else f", starts in {span(wait)}" if wait >= 5 else ", next")
+    place = f"{expected.others} of others first" if expected.others else ordinal(expected.position)
+    return place + ("" if wait is None else f", starts in {span(wait)}" if wait >= 5 else ", next")
 
 
 def standing(row: RunRow, expected: Forecast | None = None) -> str:

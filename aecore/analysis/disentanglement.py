@@ -29,8 +29,8 @@ class Known(NamedTuple):
 def disentanglement(train: Known, test: Known) -> dict[str, Any]:
     """{'mig', 'sap', 'dci_disentanglement', 'dci_completeness', 'dci_informativeness', 'factor_vae_score', 'factors', 'n'}.
 
-    All lie between 0 and 1; 1 is a code that is the factors, in any order. 'factors': {name: {'mig', 'unit'}}, the gap and the
-    unit (from 1) of each factor alone. {} for codes of more than MOST_UNITS units, and where no factor varies.
+    All lie between 0 and 1; 1 is a code that is the factors, in any order. 'factors': {name: {'mig', 'unit', 'information'}}, the
+    gap and the unit (from 1) of each factor alone, and the nats that each unit knows of it. {} for codes of more than MOST_UNITS units, and where no factor varies.
     """
     test, train = (_first(part) for part in (test, train))
     factors = {name: values for name, values in test.factors.items() if len(np.unique(values)) > 1}
@@ -40,7 +40,7 @@ def disentanglement(train: Known, test: Known) -> dict[str, Any]:
     information = mutual_information(test)
     gaps = gap(information / np.array([[entropy(binned(values))] for values in factors.values()]))
     each = {
-        name: {"mig": float(value), "unit": int(row.argmax()) + 1}
+        name: {"mig": float(value), "unit": int(row.argmax()) + 1, "information": row.tolist()}
         for name, value, row in zip(factors, gaps, information, strict=True)
     }
     found = {"mig": float(gaps.mean()), "sap": float(gap(separability(test)).mean()), **dci(train, test)}

@@ -8,6 +8,7 @@ import torch
 from aecore.analysis.passes import of_part, parts, pictures
 from aecore.config import Facts
 from aecore.models import Autoencoder
+from aecore.models.divergences import kl_per_unit
 
 
 def encode(model: Autoencoder, images: np.ndarray, facts: Facts, batch: int | None = None) -> np.ndarray:
@@ -51,6 +52,25 @@ def prior(model: Autoencoder, n: int, seed: int) -> np.ndarray:
     generator = torch.Generator(model.device).manual_seed(seed)
     with model.evaluating():
         return model.prior(like, generator).flatten(1).float().cpu().numpy()
+
+
+def kl_of_units(model: Autoencoder, images: np.ndarray, facts: Facts) -> tuple[np.ndarray, np.ndarray] | None:
+    """Of each unit the KL to N(0, I), a mean over images (N, C, H, W) as the encoder sees them, in nats, and the variance of
+    the posterior's mean: (latent_dim,) each. None for a model without a posterior, or whose prior is another.
+
+    A unit is active where that variance is above 0.01: Burda et al. 2016, section 5.2.
+    """
+    if not model.objective.standard_prior:
+        return None
+    divergences, means = [], []
+    with model.evaluating():
+        for x in parts(model, images, facts):
+            code = model.encoder.code(x)
+            if code.mu is None or code.log_var is None:
+                return None
+            divergences.append(kl_per_unit(code.mu, code.log_var).double().cpu().numpy())
+            means.append(code.mu.double().cpu().numpy())
+    return np.concatenate(divergences).mean(0), np.concatenate(means).var(0)
 
 
 def drawn_and_prior(

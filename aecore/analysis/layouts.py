@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import curve_fit
 from scipy.sparse import coo_matrix
 
-from aecore.analysis.neighbours import Nearest
+from aecore.analysis.neighbours import Nearest, nearest, placed
 from aecore.analysis.projection import fit_pca
 from aecore.config.projection import TsneConfig, UmapConfig
 
@@ -22,9 +22,14 @@ ENTRIES = 5
 FEW = 10_000
 
 
-def lay_out(config: TsneConfig | UmapConfig, codes: np.ndarray, found: Nearest, step: Step) -> np.ndarray:
-    """Places (N, d) float32 of codes (N, D), from their nearest neighbours, `config.neighbours` of each."""
-    start = begin(codes, config.dims)
+def lay_out(
+    config: TsneConfig | UmapConfig, codes: np.ndarray, found: Nearest, step: Step, start: np.ndarray | None = None
+) -> np.ndarray:
+    """Places (N, d) float32 of codes (N, D), from their nearest neighbours, `config.neighbours` of each.
+
+    `start` (N, d) is where they begin, by default at `begin`.
+    """
+    start = begin(codes, config.dims) if start is None else start
     return tsne(config, start, found, step) if isinstance(config, TsneConfig) else umap(config, start, found, step)
 
 
@@ -36,8 +41,19 @@ def begin(codes: np.ndarray, dims: int) -> np.ndarray:
     return places / (places.std(0).max() or 1.0)
 
 
+def begin_like(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(N, d) float64: the places (N, d) of another map, at the scale of `begin`; where one is NaN, near its fitted neighbours."""
+    there = np.isfinite(known).all(1)
+    places = np.empty(known.shape)
+    places[there] = known[there] - known[there].mean(0)
+    places[there] /= places[there].std(0).max() or 1.0
+    if not there.all():
+        places[~there] = placed(places[there], nearest(codes[there], codes[~there], 1))
+    return places
+
+
 def tsne(config: TsneConfig, start: np.ndarray, found: Nearest, step: Step) -> np.ndarray:
-    """t-SNE of points whose neighbours are known, from `start` (N, 2); interpolated by FFT from 10,000 points on.
+    """t-SNE of points whose neighbours are known, from `start` (N, d); in two dimensions interpolated by FFT from 10,000 points on.
 
     Poličar et al. 2024 (openTSNE); the start: Kobak & Berens 2019; the learning rate N / exaggeration: Belkina et al. 2019.
     """
@@ -55,7 +71,7 @@ def tsne(config: TsneConfig, start: np.ndarray, found: Nearest, step: Step) -> n
     affinities = PerplexityBasedNN(
         knn_index=index, perplexity=min(config.perplexity, found.indices.shape[1] / 3), n_jobs=1
     )
-    method = "bh" if len(start) < FEW else "fft"
+    method = "bh" if len(start) < FEW or config.dims > 2 else "fft"
     options = {"negative_gradient_method": method, "n_jobs": 1, "random_state": config.seed}
     noise = np.random.default_rng(config.seed).standard_normal(start.shape)
     places = TSNEEmbedding(1e-4 * start + 1e-6 * noise, affinities, **options)

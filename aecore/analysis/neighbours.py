@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-BLOCK = 1 << 22
-"""Distances that are held at once."""
+BLOCK, THIN = 1 << 22, 16
+"""Distances that are held at once; of them every so many-th is looked at first."""
+ONE_BY_ONE = 4
+"""So few that are asked for are looked up on their own."""
 
 
 class Nearest(NamedTuple):
@@ -33,23 +35,58 @@ def nearest(
     if k > most:
         raise ValueError(f"{k} neighbours were asked for, but there are only {most:,} other codes: ask for fewer.")
     codes, asked = (np.ascontiguousarray(part, np.float32) for part in (codes, asked))
+    if len(asked) <= ONE_BY_ONE and not same:
+        return _one_by_one(codes, asked, k)
     middle = codes.mean(0)  # far from the origin, squares lose what the differences have
     codes, asked = codes - middle, asked - middle
-    squares, rows = np.square(codes).sum(1), max(1, BLOCK // len(codes))
+    rows = max(1, BLOCK // len(codes))
+    left = np.concatenate([-2 * asked, np.ones((len(asked), 1), np.float32)], 1)
+    right = np.ascontiguousarray(np.concatenate([codes, np.square(codes).sum(1, keepdims=True)], 1).T)
     indices, distances = np.empty((len(asked), k), np.int32), np.empty((len(asked), k), np.float32)
     for begin in range(0, len(asked), rows):
         part = slice(begin, min(begin + rows, len(asked)))
-        away = asked[part] @ codes.T
-        away *= -2
-        away += squares  # without the square of the asked one: the same order
+        away = left[part] @ right  # squared distances without the square of the asked one: the same order
         if same:
             away[np.arange(away.shape[0]), np.arange(part.start, part.stop)] = np.inf
-        indices[part] = np.argpartition(away, k - 1, axis=1)[:, :k] if k < len(codes) else np.argsort(away, axis=1)
+        indices[part] = smallest(away, k)
         between = np.sqrt(np.square(codes[indices[part]] - asked[part][:, None]).sum(2))
         order = np.argsort(between, axis=1, kind="stable")
         indices[part], distances[part] = (np.take_along_axis(array, order, 1) for array in (indices[part], between))
         step(part.stop / len(asked))
     return Nearest(indices, distances)
+
+
+def _one_by_one(codes: np.ndarray, asked: np.ndarray, k: int) -> Nearest:
+    """The same for a few, such as the place under a cursor: without preparing all codes for a product."""
+    indices, distances = np.empty((len(asked), k), np.int32), np.empty((len(asked), k), np.float32)
+    for row, one in enumerate(asked):
+        difference = codes - one
+        away = np.einsum("nd,nd->n", difference, difference)
+        found = np.argpartition(away, k - 1)[:k]
+        indices[row] = found[np.argsort(away[found], kind="stable")]
+        distances[row] = np.sqrt(away[indices[row]])
+    return Nearest(indices, distances)
+
+
+def smallest(away: np.ndarray, k: int) -> np.ndarray:
+    """(n, k) places of the k smallest numbers of each row (n, N), in any order.
+
+    The k-th smallest of every THIN-th number bounds them: what is below is a small part of the row, and only that is sorted.
+    """
+    if k == away.shape[1]:
+        return np.argsort(away, axis=1)
+    few = away[:, ::THIN]
+    found = np.empty(0, int)
+    if few.shape[1] > 4 * k:
+        found = np.flatnonzero(away <= np.partition(few, k - 1, axis=1)[:, k - 1 : k])
+    if not 0 < len(found) <= 4 * THIN * k * len(away):  # a short row, or very many that are equally far
+        return np.argpartition(away, k - 1, axis=1)[:, :k]
+    values, ends = away.ravel()[found], np.searchsorted(found, np.arange(1, len(away) + 1) * away.shape[1])
+    places, begin = np.empty((len(away), k), np.int64), 0
+    for row, end in enumerate(ends):
+        places[row] = found[begin:end][np.argpartition(values[begin:end], k - 1)[:k]]
+        begin = end
+    return places % away.shape[1]
 
 
 def placed(places: np.ndarray, found: Nearest) -> np.ndarray:

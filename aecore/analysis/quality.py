@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import ks_2samp
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_samples
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -20,6 +20,8 @@ NUMBERS = 1 << 24
 """Numbers in the codes that are learnt from: of feature maps fewer images are taken."""
 LARGEST_COVARIANCE = 4096
 """Dimensions up to which dimensions are compared with each other."""
+PICTURED = 40
+"""Labels up to which tables of them are kept."""
 ACTIVE = 0.01
 """Variance from which on a dimension counts as used: Burda et al. 2016, section 5.2."""
 
@@ -31,22 +33,38 @@ class Labelled(NamedTuple):
     labels: np.ndarray
 
 
+class Judged(NamedTuple):
+    """What is known of codes: numbers, and what the pictures beside them are drawn from."""
+
+    figures: dict[str, Any]
+    pictures: dict[str, Any]
+    """Of up to PICTURED labels: 'labels'; 'probe' and 'knn', how many images of each label (rows) were taken for each;
+    'clusters', how many are in each; 'silhouettes', the mean of each label. {} where there are more, or fewer than two."""
+
+
 def quality(train: Labelled, test: Labelled) -> dict[str, Any]:
+    """The figures of `judged` alone."""
+    return judged(train, test).figures
+
+
+def judged(train: Labelled, test: Labelled) -> Judged:
     """What the codes of held-out images tell: `of_labels` where there are at least two labels, and `of_dimensions`.
 
-    Codes that are not finite are left out, and {} is all that can be said where fewer than three are left.
+    Codes that are not finite are left out, and nothing can be said where fewer than three are left.
     """
     train, test = _finite(train), _finite(test)
     if min(len(train.codes), len(test.codes)) < 3:
-        return {}
+        return Judged({}, {})
     found: dict[str, Any] = of_dimensions(test.codes)
     known, asked = (_sample(_known(part), most) for part, most in ((train, LEARNT), (test, ASKED)))
+    pictures: dict[str, Any] = {}
     if len(np.unique(known.labels)) > 1 and len(np.unique(asked.labels)) > 1:
-        found |= of_labels(known, asked)
-    return found | {"n": len(asked.codes) or len(test.codes)}
+        told, pictures = of_labels(known, asked)
+        found |= told
+    return Judged(found | {"n": len(asked.codes) or len(test.codes)}, pictures)
 
 
-def of_labels(train: Labelled, test: Labelled) -> dict[str, float]:
+def of_labels(train: Labelled, test: Labelled) -> Judged:
     """{'probe_accuracy', 'knn_accuracy', 'silhouette', 'nmi', 'ari', 'majority'} of the test codes.
 
     'probe_accuracy': share of labels that a logistic regression on the standardised training codes predicts (Alain & Bengio
@@ -58,15 +76,37 @@ def of_labels(train: Labelled, test: Labelled) -> dict[str, float]:
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
     nearest = KNeighborsClassifier(min(NEIGHBOURS, len(train.codes)), algorithm="brute")
     clusters = KMeans(min(len(names), len(np.unique(train.codes, axis=0))), n_init=4, random_state=0).fit(train.codes)
-    found = clusters.predict(test.codes)
-    return {
-        "probe_accuracy": float(probe.fit(*train).score(*test)),
-        "knn_accuracy": float(nearest.fit(*train).score(*test)),
+    found, probed, voted = (
+        clusters.predict(test.codes),
+        *(one.fit(*train).predict(test.codes) for one in (probe, nearest)),
+    )
+    widths = _silhouettes(test)
+    figures = {
+        "probe_accuracy": float((probed == test.labels).mean()),
+        "knn_accuracy": float((voted == test.labels).mean()),
         "majority": float((test.labels == names[counts.argmax()]).mean()),
-        "silhouette": _silhouette(test),
+        "silhouette": float(np.nanmean(widths)) if np.isfinite(widths).any() else 0.0,
         "nmi": float(normalized_mutual_info_score(test.labels, found)),
         "ari": float(adjusted_rand_score(test.labels, found)),
     }
+    names = np.union1d(names, test.labels)
+    if len(names) > PICTURED:
+        return Judged(figures, {})
+    pictures = {"labels": names.tolist(), "probe": table(test.labels, probed, names, names)}
+    pictures |= {"knn": table(test.labels, voted, names, names)}
+    pictures |= {"clusters": table(test.labels, found, names, np.arange(len(clusters.cluster_centers_)))}
+    means = [
+        np.nan_to_num(np.nanmean(w)) if np.isfinite(w := widths[test.labels == name]).any() else 0.0 for name in names
+    ]
+    return Judged(figures, pictures | {"silhouettes": [float(mean) for mean in means]})
+
+
+def table(a: np.ndarray, b: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> list[list[int]]:
+    """How many of a (n,) and b (n,) are each of `rows` and each of `columns`, both ascending."""
+    found = np.zeros((len(rows), len(columns)), int)
+    np.add.at(found, (np.searchsorted(rows, a), np.searchsorted(columns, b)), 1)
+    counts: list[list[int]] = found.tolist()
+    return counts
 
 
 def of_dimensions(codes: np.ndarray) -> dict[str, float]:
@@ -97,13 +137,14 @@ def prior_distance(drawn: np.ndarray, prior: np.ndarray) -> float:
     return float(np.mean([ks_2samp(drawn[:, j], prior[:, j], method="asymp").statistic for j in dimensions]))
 
 
-def _silhouette(test: Labelled) -> float:
-    """Of labels that occur twice; 0 where every image has its own."""
+def _silhouettes(test: Labelled) -> np.ndarray:
+    """(n,) of images whose label occurs twice; NaN for the others, and where there is only one such label."""
     names, counts = np.unique(test.labels, return_counts=True)
     among = np.isin(test.labels, names[counts > 1])
-    if not 1 < len(np.unique(test.labels[among])) < among.sum():
-        return 0.0
-    return float(silhouette_score(test.codes[among], test.labels[among]))
+    widths = np.full(len(test.labels), np.nan)
+    if 1 < len(np.unique(test.labels[among])) < among.sum():
+        widths[among] = silhouette_samples(test.codes[among], test.labels[among])
+    return widths
 
 
 def _finite(part: Labelled) -> Labelled:

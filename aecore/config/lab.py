@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from aecore.config.access import AccessSettings
 from aecore.config.base import Config, ConfigError, sentences
+from aecore.config.limits import PersonLimits
 from aecore.config.slurm import SlurmSettings
 
 
@@ -36,6 +37,20 @@ class LabSettings(Config):
         repr=False,  # it may hold a password
         title="Database",
         description="Empty: SQLite in the lab's folder. Where several machines write: postgresql://user@host/name.",
+    )
+    per_person: PersonLimits = Field(
+        default_factory=PersonLimits, title="Per person", description="What one person may have."
+    )
+    drain: Literal["off", "finish", "save"] = Field(
+        "off",
+        title="Drain",
+        description="Before maintenance: nothing new starts; what trains goes on to its end, or is saved and goes on afterwards.",
+    )
+    banner: str = Field(
+        "",
+        max_length=300,
+        title="Banner",
+        description="A line that everybody reads at the top of every page. Plain text.",
     )
     cpu_slots: int = Field(
         default_factory=cores,

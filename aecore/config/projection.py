@@ -7,13 +7,19 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from aecore.config.base import Config, ConfigError, sentences
 
-FITTED = 100_000
-"""Codes that a map is fitted to, at most; the others are placed into it."""
+FITTED, FITTED_TSNE_3D = 100_000, 10_000
+"""Codes that a map is fitted to, at most; the others are placed into it. In three dimensions t-SNE has no fast approximation."""
 SEED: dict[str, Any] = {
     "ge": 0,
     "le": 2**31 - 1,
     "title": "Seed",
     "description": "Chance of the map: the same gives the same map.",
+}
+LIKE: dict[str, Any] = {
+    "pattern": r"^$|^[\w.-]+/[\w-]+$",
+    "max_length": 200,
+    "title": "Start",
+    "description": "RUN/MAP: begin where that map of another run has the same images; empty: at the principal components.",
 }
 
 
@@ -21,7 +27,7 @@ class TsneConfig(Config):
     """t-SNE: keeps who is whose neighbour; distances between groups mean little. van der Maaten & Hinton 2008."""
 
     kind: Literal["tsne"] = "tsne"
-    dims: Literal[2] = Field(2, title="Dimensions", description="Of the map.")
+    dims: Literal[2, 3] = Field(2, title="Dimensions", description="Of the map.")
     perplexity: float = Field(
         30, ge=2, le=200, title="Perplexity", description="How many neighbours each code has, softly."
     )
@@ -29,6 +35,7 @@ class TsneConfig(Config):
         500, ge=50, le=5000, title="Iterations", description="After 250 with exaggerated attraction."
     )
     seed: int = Field(0, **SEED)
+    like: str = Field("", **LIKE)
 
     @property
     def neighbours(self) -> int:
@@ -49,6 +56,7 @@ class UmapConfig(Config):
         None, ge=10, le=5000, title="Epochs", description="Empty: 200, and 500 for up to 10,000 codes."
     )
     seed: int = Field(0, **SEED)
+    like: str = Field("", **LIKE)
 
     @property
     def neighbours(self) -> int:
@@ -94,4 +102,12 @@ def parse_projection(content: dict[str, Any]) -> TsneConfig | UmapConfig | Surro
 
 def key_of(config: TsneConfig | UmapConfig | SurroundingsConfig) -> str:
     """The name of what a config asks for, for addresses and folders: 'tsne-1f2e3d4c'."""
-    return f"{config.kind}-{zlib.crc32(config.model_dump_json().encode()):08x}"
+    plain = (
+        {"like"} if not getattr(config, "like", "") else None
+    )  # maps that were made before there was a choice keep their names
+    return f"{config.kind}-{zlib.crc32(config.model_dump_json(exclude=plain).encode()):08x}"
+
+
+def most_fitted(config: TsneConfig | UmapConfig | SurroundingsConfig) -> int:
+    """How many codes a map is fitted to, at most."""
+    return FITTED_TSNE_3D if isinstance(config, TsneConfig) and config.dims == 3 else FITTED

@@ -91,6 +91,11 @@ class ModelConfig(Config):
         """Name of the decoder's last non-linearity."""
         return self.decoder_layers.output
 
+    @property
+    def batch_norm(self) -> bool:
+        """Whether encoder or decoder normalise over the batch."""
+        return self.backbone.batch_norm or self.decoder_layers.batch_norm
+
     def code_shape(self, shape: Shape) -> tuple[int, ...]:
         """Shape of the code of one image of `shape` (C, H, W). Raises ConfigError where the layers do not fit."""
         self.decoder_shape(shape)
@@ -159,7 +164,9 @@ class RunConfig(Config):
                 "two are needed. Use the labels 'none', or other images."
             )
             raise ConfigError({"model.labels": sentence})
-        if not self.training.classes:  # how many images these have shows when they are read
+        if (
+            not self.training.classes or self.training.batch_size == 1
+        ):  # of classes, whoever reads the labels knows the number
             self.divides(facts.n_train)
 
     def divides(self, n_train: int) -> None:
@@ -167,11 +174,13 @@ class RunConfig(Config):
         size, images = self.training.batch_size, min(n_train, self.training.subset or n_train)
         batches = math.ceil(images / size)
         alone = size == 1 or (images % size == 1 and self.total_steps(n_train) >= batches)
-        if not alone or not (self.model.backbone.batch_norm or self.model.decoder_layers.batch_norm):
+        if not alone or not self.model.batch_norm:
             return
-        better = next(other for other in range(size + 1, size + images + 3) if images % other != 1)
+        better = next((f"{other}, or " for other in range(size + 1, size + images + 3) if images % other != 1), "")
         which = "is 1" if size == 1 else f"is {size}, which leaves a last batch of one of {images:,} images"
-        sentence = f"training.batch_size {which}, but the norm 'batch' needs two images at least: use {better}, or another norm."
+        sentence = (
+            f"training.batch_size {which}, but the norm 'batch' needs two images at least: use {better}another norm."
+        )
         raise ConfigError({"training.batch_size": sentence})
 
     def _alone(self) -> dict[str, str]:
@@ -182,7 +191,7 @@ class RunConfig(Config):
             return {
                 "training.processes": f"training.processes is {count}, but a batch has {batch} images: at most {batch}."
             }
-        if count > 1 and (self.model.backbone.batch_norm or self.model.decoder_layers.batch_norm):
+        if count > 1 and self.model.batch_norm:
             sentence = (
                 f"training.processes is {count}, but the norm is 'batch': each process would normalise by its own "
                 "part of the batch, which is another model. Use 1, or the norm 'none'."

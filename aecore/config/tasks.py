@@ -1,11 +1,14 @@
 """What is done to the input while the target stays clean."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from aecore.config.base import Config, ConfigError
 from aecore.config.facts import Shape
+
+BASIC: dict[str, Any] = {"basic": True}
+"""The control of a task that a newcomer sets."""
 
 
 class Task(Config):
@@ -27,7 +30,12 @@ class DenoiseTask(Task):
 
     kind: Literal["denoise"] = "denoise"
     sigma: float = Field(
-        0.5, gt=0, le=2, title="Noise", description="Standard deviation of the noise, in units of a [0,1] pixel."
+        0.5,
+        gt=0,
+        le=2,
+        title="Noise",
+        description="Standard deviation of the noise, in units of a [0,1] pixel.",
+        json_schema_extra=BASIC,
     )
     sigma_to: float | None = Field(
         None,
@@ -66,7 +74,12 @@ class SaltAndPepperTask(PixelNoise):
 
     kind: Literal["salt_and_pepper"] = "salt_and_pepper"
     share: float = Field(
-        0.2, gt=0, lt=1, title="Share of pixels", description="Share of the pixels that are lost, half of them white."
+        0.2,
+        gt=0,
+        lt=1,
+        title="Share of pixels",
+        description="Share of the pixels that are lost, half of them white.",
+        json_schema_extra=BASIC,
     )
 
 
@@ -74,7 +87,14 @@ class MaskingTask(PixelNoise):
     """Some pixels that the encoder sees are black. Masking noise of Vincent et al. 2008."""
 
     kind: Literal["masking"] = "masking"
-    share: float = Field(0.25, gt=0, lt=1, title="Share of pixels", description="Share of the pixels that are black.")
+    share: float = Field(
+        0.25,
+        gt=0,
+        lt=1,
+        title="Share of pixels",
+        description="Share of the pixels that are black.",
+        json_schema_extra=BASIC,
+    )
 
 
 class InpaintTask(Task):
@@ -85,6 +105,7 @@ class InpaintTask(Task):
         "box",
         title="Hole",
         description="A box at a random place, one of the four halves of the image, or single pixels.",
+        json_schema_extra=BASIC,
     )
     share: float = Field(
         0.25,
@@ -111,7 +132,10 @@ class SuperResolveTask(Task):
 
     kind: Literal["super_resolve"] = "super_resolve"
     factor: Literal[2, 4] = Field(
-        2, title="Factor", description="How many times smaller each side becomes, by the mean of the pixels."
+        2,
+        title="Factor",
+        description="How many times smaller each side becomes, by the mean of the pixels.",
+        json_schema_extra=BASIC,
     )
     enlarge: Literal["nearest", "bilinear", "bicubic"] = Field(
         "bicubic", title="Enlarged by", description="How the small image is made large again: this is the line to beat."
@@ -132,7 +156,12 @@ class DeblurTask(Task):
 
     kind: Literal["deblur"] = "deblur"
     sigma: float = Field(
-        1.5, gt=0, le=16, title="Blur", description="Standard deviation of the Gaussian filter, in pixels."
+        1.5,
+        gt=0,
+        le=16,
+        title="Blur",
+        description="Standard deviation of the Gaussian filter, in pixels.",
+        json_schema_extra=BASIC,
     )
 
 
@@ -141,7 +170,14 @@ class MaskedPatchesTask(Task):
 
     kind: Literal["masked_patches"] = "masked_patches"
     patch: int = Field(4, ge=1, le=64, title="Patch", description="Side of a patch in pixels.")
-    share: float = Field(0.75, gt=0, lt=1, title="Share of patches", description="Share of the patches that are grey.")
+    share: float = Field(
+        0.75,
+        gt=0,
+        lt=1,
+        title="Share of patches",
+        description="Share of the patches that are grey.",
+        json_schema_extra=BASIC,
+    )
 
     def refusal(self, shape: Shape) -> str:
         _, height, width = shape

@@ -14,6 +14,7 @@ from aecore.data.loading import (
     watch_split,
 )
 from aecore.data.pixels import normalise, to_image
+from aecore.data.suiting import check, n_of_classes, suited
 
 __all__ = [
     "DATASETS",
@@ -23,6 +24,7 @@ __all__ = [
     "Progress",
     "Roots",
     "Split",
+    "check",
     "choose",
     "dataset",
     "describe",
@@ -30,9 +32,11 @@ __all__ = [
     "facts",
     "is_present",
     "load",
+    "n_of_classes",
     "n_validation",
     "normalise",
     "of_classes",
+    "suited",
     "to_image",
     "watch_split",
 ]

@@ -74,6 +74,8 @@ class Dataset:
     class_names: tuple[str, ...] | None = None
     megabytes: float = 0.0
     """Size of the download; 0 where there is none."""
+    sequence: bool = False
+    """Whether an image (1, F, T) is a sequence of T steps of F numbers: `data.size` is T then, and there is no colour."""
     group: int = 1
     """Consecutive training images that share pixels: the validation cut never divides them."""
     present: Callable[[Roots], bool] = lambda roots: True
@@ -82,6 +84,8 @@ class Dataset:
     """Fetches the files into a data folder. Raises DataError."""
     describe: Callable[[DataConfig, Roots], Described] | None = None
     """Where shape and counts depend on the config: how to find them. Raises DataError."""
+    labels: Callable[[DataConfig, Roots], tuple[np.ndarray, tuple[str, ...]]] | None = None
+    """Labels of the training images and class names, where they can be had much faster than the pixels."""
 
 
 def names(words: str) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from aecore.data.glyphs import GLYPHS, GLYPHS_LETTERS
 from aecore.data.patches import PATCHES
 from aecore.data.published import PUBLISHED
 from aecore.data.shapes import SHAPES
+from aecore.data.waves import WAVES
 
 DATASETS: dict[str, Dataset] = {
-    found.name: found for found in (DIGITS, GLYPHS, GLYPHS_LETTERS, SHAPES, PATCHES, FOLDER, *PUBLISHED)
+    found.name: found for found in (DIGITS, GLYPHS, GLYPHS_LETTERS, SHAPES, WAVES, PATCHES, FOLDER, *PUBLISHED)
 }
 
 

@@ -49,6 +49,12 @@ def describe(config: DataConfig, roots: Roots) -> Described:
     return Described(_shape(path, found, config, roots), len(train), len(test), found.class_names)
 
 
+def labels(config: DataConfig, roots: Roots) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels of the training images and class names, from the names of the files. Raises DataError."""
+    found = layout(find(config, roots))
+    return np.array([item.label for item in found.parts(config.seed)[0]], np.int64), found.class_names
+
+
 def read(config: DataConfig, roots: Roots, split: Literal["train", "test"]) -> Split:
     """The images at `config.size`, or as they are where they are all of one size. Raises DataError."""
     path = find(config, roots)
@@ -194,4 +200,5 @@ FOLDER = Dataset(
     kind="folder",
     read=read,
     describe=describe,
+    labels=labels,
 )

@@ -55,7 +55,7 @@ def load(config: DataConfig, split: Literal["train", "val", "test"], roots: Root
     whole = found.read(config, roots, "train")
     if config.validation == 0 and split == "train":
         return _convert(whole, config)
-    return _convert(whole.take(_cut(config, len(whole.labels), split)), config)
+    return _convert(whole.take(cut(config, len(whole.labels), split)), config)
 
 
 def watch_split(config: DataConfig) -> Literal["val", "test"]:
@@ -126,8 +126,8 @@ def of_classes(split: Split, training: TrainingConfig) -> Split:
     return split.take(np.flatnonzero(np.isin(split.labels, wanted)))
 
 
-def _cut(config: DataConfig, n: int, split: Literal["train", "val"]) -> np.ndarray:
-    """Indices into the training file. Images that share pixels (a group) stay together."""
+def cut(config: DataConfig, n: int, split: Literal["train", "val"]) -> np.ndarray:
+    """Indices of a split into the training file of `n` images. Images that share pixels (a group) stay together."""
     random = np.random.default_rng(config.seed)
     group = dataset(config.name).group
     taken = random.permutation(n // group)[: n_validation(config, n) // group]
@@ -139,6 +139,8 @@ def _cut(config: DataConfig, n: int, split: Literal["train", "val"]) -> np.ndarr
 
 def _convert(split: Split, config: DataConfig) -> Split:
     images = split.images
+    if dataset(config.name).sequence:
+        return split
     if config.colour == "grey":
         images = grey(images)
     if config.size is not None:
@@ -150,6 +152,8 @@ def _convert(split: Split, config: DataConfig) -> Split:
 
 def _converted_shape(shape: Shape, config: DataConfig) -> Shape:
     channels, height, width = shape
+    if dataset(config.name).sequence:
+        return shape
     if config.size is not None:
         height = width = config.size
     return {"own": channels, "grey": 1, "rgb": 3}[config.colour], height, width

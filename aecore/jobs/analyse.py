@@ -53,7 +53,8 @@ def analyse(work: Work) -> None:
             splits[split] = _measured(trained, taken, step) | {"labels": taken.labels, "indices": indices}
             splits[split] |= {f"factor.{name}": values for name, values in taken.factors.items()}
     found, beside = _test_images(trained, work, step)
-    found |= {"code": code_quality(trained, splits, work.lab.data_roots)}
+    judged = code_quality(trained, splits, work.lab.data_roots)
+    found |= {"code": judged.figures, "code_pictures": judged.pictures}
     step()
     found |= factors_found(splits)
     arrays = splits | {"measures": beside.measures, "shown-test": beside.test, "shown-watched": beside.watched}
@@ -92,16 +93,20 @@ def _test_images(trained: Trained, work: Work, step: Callable[[], None]) -> tupl
     return {"test": of_model, "baselines": _compared(train, test.images, fitted)} | _anomalies(trained, roots), made
 
 
-def code_quality(trained: Trained, splits: dict[str, dict[str, np.ndarray]], roots: data.Roots) -> dict[str, Any]:
-    """`quality.quality` of the codes of an analysis, and for a model with a prior {'prior_distance'} of the test images."""
+def code_quality(trained: Trained, splits: dict[str, dict[str, np.ndarray]], roots: data.Roots) -> quality.Judged:
+    """`quality.judged` of the codes of an analysis; for a model with a prior also 'prior_distance' of the test images, and for
+    one with a posterior 'active_units', with 'kl_units' (nats each) among the pictures."""
     train, test = (quality.Labelled(splits[name]["codes"], splits[name]["labels"]) for name in ("train", "test"))
-    found = quality.quality(train, test)
-    if found and latent.has_prior(trained.model):
-        images = data.load(trained.config.data, "test", roots).images[splits["test"]["indices"][: quality.ASKED]]
-        found["prior_distance"] = quality.prior_distance(
-            *latent.drawn_and_prior(trained.model, trained.see(images), trained.facts)
-        )
-    return found
+    figures, pictures = quality.judged(train, test)
+    if not figures or not latent.has_prior(trained.model):
+        return quality.Judged(figures, pictures)
+    images = data.load(trained.config.data, "test", roots).images[splits["test"]["indices"][: quality.ASKED]]
+    seen = trained.see(images)
+    figures["prior_distance"] = quality.prior_distance(*latent.drawn_and_prior(trained.model, seen, trained.facts))
+    if (units := latent.kl_of_units(trained.model, seen, trained.facts)) is not None:
+        figures["active_units"] = float((units[1] > quality.ACTIVE).sum())
+        pictures["kl_units"] = units[0][: quality.LARGEST_COVARIANCE].tolist()
+    return quality.Judged(figures, pictures)
 
 
 def factors_found(splits: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:

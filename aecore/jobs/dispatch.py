@@ -1,5 +1,7 @@
 """What starts when: the queue's jobs go to the engine in their order, and come back from its queue where the order changed."""
 
+from collections.abc import Sequence
+
 from aecore.jobs import endings
 from aecore.jobs.executor import Busy, Executor
 from aecore.jobs.queue import Job
@@ -7,24 +9,22 @@ from aecore.jobs.states import move
 from aecore.runs import Lab, LabError, database
 
 
-def dispatch(lab: Lab, executor: Executor, waiting: list[Job]) -> None:
+def dispatch(lab: Lab, executor: Executor, waiting: Sequence[Job]) -> None:
     """Start what fits, strictly in order within each pool: nobody overtakes."""
     full: set[str] = set()
     for job in waiting:
         if job.slots > executor.most_slots(job):
             _impossible(lab, job, executor.most_slots(job))
-        elif job.pool not in full and not (executor.free_slots(job) >= job.slots and start(lab, executor, job)):
+        elif job.pool in full:
+            explain(lab, job, "")
+        elif not (executor.free_slots(job) >= job.slots and start(lab, executor, job)):
             full.add(job.pool)
             explain(lab, job, executor.waits(job))
 
 
-def take_back(lab: Lab, executor: Executor, waiting: list[Job], handed: list[Job]) -> None:
-    """Take jobs out of the engine's queue that it would start before one whose turn comes first: they wait here again."""
-    taken = [
-        job
-        for job in executor.displaced(waiting, handed)
-        if move(lab, job.id, "queued", by="supervisor", attempt=job.attempt)
-    ]
+def take_back(lab: Lab, executor: Executor, displaced: Sequence[Job]) -> None:
+    """Take jobs out of the engine's queue, because it would start them before their turn: they wait here again."""
+    taken = [job for job in displaced if move(lab, job.id, "queued", by="supervisor", attempt=job.attempt)]
     if taken:  # only now: a supervisor that dies here finds them in the engine by their names
         executor.take_back(taken)
 

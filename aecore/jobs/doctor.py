@@ -1,21 +1,30 @@
 """What is fine on this machine and what is not, each in a line."""
 
+import os
 import platform
 import shutil
+import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from aecore import data
+from aecore.config.lab import read_settings
 from aecore.jobs.devices import devices, gpus
+from aecore.jobs.holes import LOOKED_THROUGH, holes
 from aecore.jobs.supervisor import running
 from aecore.runs import Lab, LabError, database, runs
+from aecore.runs.times import span
 
 ROOM = 2 * 2**30
 """Bytes free on the disk under which it is called nearly full."""
+
+
+SKEW = 60.0
+"""Seconds that two clocks may differ."""
 
 
 class Check(NamedTuple):
@@ -29,19 +38,29 @@ class Check(NamedTuple):
 
 def examine(lab_path: str | Path | None, data_root: str | Path | None, user: str | None = None) -> list[Check]:
     """Look at everything; nothing is started or changed, except that the lab's folder is made where there is none."""
-    checks = [Check("python", True, platform.python_version()), *_packages(), _torch(), *_devices()]
+    checks = [Check("python", True, platform.python_version()), *_packages(), *_holes(), _torch(), *_devices()]
     try:
         lab = Lab.open(lab_path, data_root).seen_by(user)
     except LabError as error:
         return [*checks, Check("lab", False, str(error))]
+    return [*checks, *of_lab(lab), *_data(lab)]
+
+
+def without_torch(lab: Lab) -> list[Check]:
+    """Look at everything but what would have to import torch, for a page."""
+    return [Check("python", True, platform.python_version()), *_packages(), *_holes(), *_devices(), *of_lab(lab)]
+
+
+def of_lab(lab: Lab) -> list[Check]:
+    """What the lab itself stands on."""
     return [
-        *checks,
         Check("lab", True, str(lab.path)),
+        _settings(lab),
         _disk(lab),
         *_sqlite(),
         _database(lab),
+        _clock(lab),
         _supervisor(lab),
-        *_data(lab),
     ]
 
 
@@ -51,6 +70,12 @@ def _packages() -> Iterator[Check]:
             yield Check(name, True, version(name))
         except PackageNotFoundError:
             yield Check(name, False, "not installed: `pip install -r requirements.txt`")
+
+
+def _holes() -> Iterator[Check]:
+    for hole, here in holes():
+        yield Check(hole.package, False, f"{here} has a known hole: {hole.what}. Use {hole.mended_in} or newer.")
+    yield Check("known holes", True, f"the list of {LOOKED_THROUGH} was looked through")
 
 
 def _torch() -> Check:
@@ -98,10 +123,37 @@ def _sqlite() -> Iterator[Check]:
         return
     yield Check(
         "SQLite",
-        None,
+        False,
         f"{database.sqlite.sqlite_version} is older than 3.51.3, which mends a rare fault that damages a database when several "
         "processes write: `pip install pysqlite3` where there is a wheel for this machine, or a newer system.",
     )
+
+
+def _settings(lab: Lab) -> Check:
+    try:
+        read_settings(lab.path / "settings.json")
+    except (OSError, ValueError) as error:
+        return Check("settings", False, f"{error} What was read of it before still holds.")
+    return Check("settings", True, "can be read")
+
+
+def _clock(lab: Lab) -> Check:
+    """Against the clock of the disk that the lab is on, and the newest that was written here."""
+    probe = lab.path / "locks" / f"clock-{os.getpid()}"
+    probe.touch()
+    try:
+        ahead = probe.stat().st_mtime - time.time()
+    finally:
+        probe.unlink()
+    with database.reading(lab.engine) as connection:
+        newest = connection.execute(select(func.max(database.events.c.at))).scalar_one() or 0.0
+    if newest - time.time() > SKEW:
+        text = f"the newest event was written {span(newest - time.time())} in the future: the clock was set back"
+    elif abs(ahead) > SKEW:
+        text = f"the lab's disk is {span(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} this machine"
+    else:
+        return Check("clock", True, "agrees with the lab's disk and the newest event")
+    return Check("clock", False, f"{text}; times and orders in lists may be wrong.")
 
 
 def _supervisor(lab: Lab) -> Check:

@@ -65,14 +65,17 @@ class Executor(Protocol):
     def position(self, jobs: Sequence[Job]) -> dict[int, str]:
         """What the engine itself says of waiting jobs, by job id; empty where the lab's own queue is the only one."""
 
-    def displaced(self, waiting: Sequence[Job], handed: Sequence[Job]) -> list[Job]:
-        """Of the jobs that wait in the engine's own queue those that it would start before one whose turn comes first."""
+    def displaced(self, line: Sequence[Job]) -> list[Job]:
+        """Of jobs in the order of their turns those in the engine's own queue that it would start before one that comes first."""
 
     def take_back(self, jobs: Sequence[Job]) -> None:
         """Take jobs out of the engine's own queue; one that it has started in the meantime finds its job gone and leaves."""
 
     def tend(self, live: Collection[int]) -> None:
         """Once a tick: housekeeping. `live` are the jobs that run or wait."""
+
+    def fit(self) -> None:
+        """The lab's settings have changed."""
 
     def close(self) -> None:
         """The supervisor leaves; the jobs go on."""

@@ -2,32 +2,23 @@
 
 import heapq
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from bisect import bisect, insort
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
-from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, func, select
-
-from aecore import data
-from aecore.config import ConfigError, RunConfig
-from aecore.jobs.devices import gpus
-from aecore.jobs.slots import pool_of, slots
-from aecore.runs import Lab, RunFolder, database
-from aecore.runs.database import LIVE, jobs, runs
+from aecore.jobs import speeds, turns
+from aecore.jobs.speeds import Open, Room
+from aecore.runs import Lab, database, shares
+from aecore.runs.database import LIVE
 from aecore.runs.times import ordinal, span, when
 
-RECENT, EACH, COMPARED = 5, 20, 60
-"""Earlier runs that a speed is the median of; that are read of each kind of model; that are compared with one run."""
 SOON = 5.0
 """Seconds from now that are told as 'in a moment'."""
-MODEL = ("dataset", "backbone", "bottleneck", "code_size")
-"""Columns of the runs' table that say what is trained on what."""
+DRAINED = "The lab is being made ready for maintenance: it starts afterwards."
 SCHEDULED = "The cluster's scheduler decides when it starts."
-UNMEASURED = "No run like it was measured yet."
+Used = Mapping[str, shares.Used]
 
 
 class Forecast(NamedTuple):
@@ -39,66 +30,38 @@ class Forecast(NamedTuple):
     ends: float | None
     why: str
     """In a sentence: what the times come from, or why there are none."""
-
-
-class _Open(NamedTuple):
-    """A training job that waits or has a place."""
-
-    run_id: str
-    state: str
-    want: str
-    engine: str | None
-    pool: str
-    slots: int
-    step: int
-    total_steps: int | None
-    steps_per_second: float | None
-    heartbeat: float | None
-    reason_code: str
-    reason: str
-    sweep: str | None
-    at_once: int | None
-    dataset: str
-    backbone: str
-    bottleneck: str
-    code_size: int
-
-
-class _Measured(NamedTuple):
-    """An earlier run, or one that runs, whose speed is known."""
-
-    run_id: str
-    pool: str
-    steps_per_second: float
-    dataset: str
-    backbone: str
-    bottleneck: str
-    code_size: int
-
-
-class _Expected(NamedTuple):
-    seconds: float | None
-    why: str
+    others: int = 0
+    """Waiting runs of other people that start before it."""
+    rule: str = ""
+    """In a sentence: what it is for it that the next slot goes to the person who has used least lately; '' for nothing."""
 
 
 def forecast(lab: Lab, now: float | None = None) -> dict[str, Forecast]:
-    """What to expect of each waiting run, by its id, in the order of the queue. Two queries, one where nothing waits."""
+    """What to expect of each waiting run that the viewer sees, by its id, in the order of the queue. Three queries, one where nothing waits."""
     now = time.time() if now is None else now
     with database.reading(lab.engine) as connection:
-        found = [_Open(*row) for row in connection.execute(OPEN_ONES)]
+        found = [Open(*row) for row in connection.execute(speeds.OPEN_ONES)]
         waiting = [job for job in found if _waits(job)]
-        measured = _measured(connection, found) if waiting else []
-    if not waiting:
-        return {}
-    if lab.settings.executor != "local":
-        return {job.run_id: Forecast(place, None, None, SCHEDULED) for place, job in enumerate(waiting, 1)}
-    return _simulate(_Room(lab, measured), [job for job in found if job.state in LIVE], waiting, now)
+        if not waiting:
+            return {}
+        measured, used = speeds.measured_like(connection, found), shares.read(connection)
+    live = [job for job in found if job.state in LIVE and not _waits(job)]
+    if lab.settings.executor == "local" and lab.settings.drain == "off":
+        expected = _Simulation(Room(lab, measured), live, waiting, used, now).run()
+    else:
+        line = turns.line(live, waiting, used, now, lab.settings.per_person.at_once)
+        order = [*line.may, *(job for job, _ in line.held)]
+        why = SCHEDULED if lab.settings.drain == "off" else DRAINED
+        expected = {job.run_id: Forecast(place, None, None, why) for place, job in enumerate(order, 1)}
+    hidden = {job.run_id for job in waiting if not speeds.sees(lab.viewer, job)}
+    told_of = _with_others(expected, waiting).items()
+    return {run_id: one for run_id, one in told_of if run_id not in hidden}
 
 
 def told(expected: Forecast, now: float | None = None) -> str:
     """A forecast in words: '2nd in the queue, starts in about 4 min, ends at 14:32'."""
     now = time.time() if now is None else now
-    place = f"{ordinal(expected.position)} in the queue"
+    place = f"{ordinal(expected.position)} in the queue{first(expected)}"
     if expected.starts is None:
         return place
     wait = expected.starts - now
@@ -109,190 +72,161 @@ def told(expected: Forecast, now: float | None = None) -> str:
     return f"{place}, {starts}, ends {'on' if ' ' in end else 'at'} {end}"
 
 
-class _Room:
-    """The slots of the lab, and what is known of speeds on them."""
-
-    def __init__(self, lab: Lab, measured: Sequence[_Measured]):
-        uuids = [gpu.uuid for gpu in gpus()]
-        self.lab, self.measured, self.has_gpus = lab, measured, bool(uuids)
-        self.slots = [slot.pool for slot in slots(lab, uuids)]
-
-    def pool(self, job: _Open | _Measured) -> str:
-        return pool_of(job.pool, self.has_gpus)
-
-    def proviso(self, job: _Open) -> str:
-        """What must hold besides where small runs share a GPU."""
-        shared = self.pool(job) == "gpu" and self.lab.settings.runs_per_gpu > 1
-        return " If its memory fits beside that of the runs on the same GPU." if shared else ""
-
-    def expected(self, job: _Open) -> _Expected:
-        """Seconds from its start, or from where it goes on, to its end."""
-        try:
-            folder = self.lab.runs_folder / job.run_id
-            config, total = _config(folder), job.total_steps or _total_steps(folder, self.lab.data_roots)
-        except ConfigError:
-            return _Expected(None, "Its configuration or its images cannot be read.")
-        if total is None:
-            return _Expected(None, "The images of its classes are counted when it starts.")
-        speed, why = self._speed(job, config)
-        return _Expected(max(0, total - job.step) / speed if speed else None, why)
-
-    def _speed(self, job: _Open, config: RunConfig) -> tuple[float | None, str]:
-        """Steps per second: its own, else the median of the most similar earlier runs."""
-        if job.steps_per_second:
-            return job.steps_per_second, "From its own speed until now."
-        training, kind = config.training, (job.bottleneck, job.code_size)
-        batch = training.batch_size
-        near = [(m, c) for m, c in self._near(job) if c.training.processes == training.processes]
-        same = [m.steps_per_second for m, c in near if _costs(c) == _costs(config)]
-        alike = [
-            m.steps_per_second
-            for m, c in near
-            if (m.bottleneck, m.code_size) == kind and c.training.batch_size == batch
-        ]
-        images = [m.steps_per_second * c.training.batch_size / batch for m, c in near]
-        for speeds, words in (
-            (same, "of the same model"),
-            (alike, "with the same data set, kind of model, code size and batch size"),
-            (images, "with the same data set and backbone, by their images per second"),
-        ):
-            if recent := speeds[:RECENT]:
-                earlier = f"{len(recent)} earlier run{'s' * (len(recent) > 1)}"
-                return median(recent), f"From the measured speed of {earlier} {words}."
-        return None, UNMEASURED
-
-    def _near(self, job: _Open) -> list[tuple[_Measured, RunConfig]]:
-        """Measured runs with its data set and backbone in its pool: those with its bottleneck and code size first, newest first."""
-        mine = (self.pool(job), job.dataset, job.backbone)
-        near = [m for m in self.measured if (self.pool(m), m.dataset, m.backbone) == mine]
-        near.sort(key=lambda m: (m.bottleneck, m.code_size) != (job.bottleneck, job.code_size))
-        return [(m, config) for m in near[:COMPARED] if (config := self._readable(m.run_id))]
-
-    def _readable(self, run_id: str) -> RunConfig | None:
-        try:
-            return _config(self.lab.runs_folder / run_id)
-        except ConfigError:
-            return None
+def first(expected: Forecast) -> str:
+    """How many runs of others start before it: ', 2 runs of others first', or ''."""
+    return f", {expected.others} run{'s' * (expected.others > 1)} of others first" if expected.others else ""
 
 
-def _waits(job: _Open) -> bool:
+def _waits(job: Open) -> bool:
     """In the lab's queue, or in the engine's own; runs in the foreground wait for nobody."""
     handed = job.state == "starting" and job.reason.startswith(database.WAITS)
     return handed or (job.state == "queued" and job.engine is None)
 
 
-def _simulate(room: _Room, live: Sequence[_Open], waiting: Sequence[_Open], now: float) -> dict[str, Forecast]:
-    """Fill the slots in the order of the queue. A slot is free at a moment; at infinity where nobody knows."""
-    free = {pool: _free(room, pool, live, now) for pool in set(room.slots)}
-    found, groups = {}, _Groups((job, _release(room, job, now)) for job in live)
-    for position, job in enumerate(waiting, 1):
-        found[job.run_id] = _next(room, job, position, free[room.pool(job)], now, groups)
+class _Stream(NamedTuple):
+    """Waiting jobs that start one after the other: those of one person that are under the same limits."""
+
+    pool: str
+    priority: int
+    owner: str
+    limits: tuple[turns.Limit, ...]
+
+
+class _Simulation:
+    """The queue played through: whenever a slot is free, whose turn it is then, by what will have been used by then."""
+
+    def __init__(self, room: Room, live: Sequence[Open], waiting: Sequence[Open], used: Used, now: float):
+        self.room, self.now, self.moment = room, now, now
+        self.limits = turns.Limits((), room.lab.settings.per_person.at_once)
+        self.at_work: defaultdict[tuple[str, str], list[float]] = defaultdict(list)  # of each limit when they end
+        self.shares = turns.Shares(used)
+        for job in live:
+            ends = _release(room, job, now)
+            self._begin(job, self.limits.of(job), min(job.since or now, now), ends)
+        self.streams: dict[_Stream, list[Open]] = {}
+        for job in sorted(waiting, key=lambda job: -job.place):
+            stream = _Stream(room.pool(job), job.priority, job.owner, tuple(self.limits.of(job)))
+            self.streams.setdefault(stream, []).append(job)
+        pools = {stream.pool for stream in self.streams}
+        self.free = {pool: _free(room, pool, live, now) for pool in pools}
+
+    def run(self) -> dict[str, Forecast]:
+        found: dict[str, Forecast] = {}
+        while self.streams:
+            stream = self._turn()
+            job = self.streams[stream].pop()
+            if not self.streams[stream]:
+                del self.streams[stream]
+            found[job.run_id] = self._place(job, stream, len(found) + 1)
+        return found
+
+    def _turn(self) -> _Stream:
+        """Where the next slot that becomes free goes."""
+        pool = min((stream.pool for stream in self.streams), key=self._next)
+        mine = [stream for stream in self.streams if stream.pool == pool]
+        ready = max(self._next(pool), min(map(self._under, mine)))
+        if ready < inf:
+            self.moment = max(self.moment, ready)
+        return min((stream for stream in mine if self._under(stream) <= ready), key=self._rank)
+
+    def _next(self, pool: str) -> float:
+        return self.free[pool][0][0] if self.free[pool] else inf
+
+    def _under(self, stream: _Stream) -> float:
+        """When it is under all of its limits: as soon as so many of those at work have ended."""
+        if not stream.limits:  # nearly always, and asked very often
+            return -inf
+        ends = [(sorted(self.at_work[limit.name]), limit.most) for limit in stream.limits]
+        return max((ended[-most] for ended, most in ends if len(ended) >= most), default=-inf)
+
+    def _rank(self, stream: _Stream) -> tuple[float, float, int]:
+        return -stream.priority, self.shares.of(stream.owner, self.moment), self.streams[stream][-1].place
+
+    def _place(self, job: Open, stream: _Stream, position: int) -> Forecast:
+        """Take the first places that are free, and note when they will be free again."""
+        places = self.free[stream.pool]
+        if job.slots > len(places):
+            return Forecast(position, None, None, "It asks for more places than this lab has.")
+        starts, before = max(heapq.heappop(places) for _ in range(job.slots))
+        starts = max(starts, self._under(stream))
+        unknown = next((run_id for moment, run_id in places if moment == inf), "")
+        seconds, why = self.room.expected(job)
+        ends = inf if seconds is None else starts + seconds
+        self._begin(job, stream.limits, min(starts, self.moment), ends)
+        for _ in range(job.slots):
+            heapq.heappush(places, (ends, self.room.name(job)))
+        if starts == inf:
+            why = f"It starts after {before or job.sweep}, of which nobody knows yet how long it takes."
+        elif unknown and starts > self.now:
+            why = f"At the latest: nobody knows yet how long {unknown} takes. {why}"
+        return Forecast(position, _finite(starts), _finite(ends), f"{why}{self.room.proviso(job)}")
+
+    def _begin(self, job: Open, limits: Iterable[turns.Limit], starts: float, ends: float) -> None:
+        self.shares.begin(job.owner, shares.Spell(starts, ends, job.slots))
+        for limit in limits:
+            self.at_work[limit.name].append(ends)
+
+
+def _with_others(found: dict[str, Forecast], waiting: Sequence[Open]) -> dict[str, Forecast]:
+    """Say of each how many runs of others start first, and what the rule did to it."""
+    jobs = {job.run_id: job for job in waiting}
+    order = [jobs[run_id] for run_id in found]
+    passed, passes = _moved(order), _moved(order[::-1], -1)
+    seen: Counter[str] = Counter()
+    for place, job in enumerate(order):
+        others = place - seen[job.owner]
+        seen[job.owner] += 1
+        rule = _rule(job.owner, passed[job.run_id], passes[job.run_id])
+        found[job.run_id] = found[job.run_id]._replace(others=others, rule=rule)
     return found
 
 
-class _Groups(defaultdict[str, list[float]]):
-    """Sweep -> when its runs end: of so many at once, the next one waits for the first to end."""
-
-    def __init__(self, live: Iterable[tuple[_Open, float]]):
-        super().__init__(list)
-        for job, ends in live:
-            self.add(job, ends)
-
-    def add(self, job: _Open, ends: float) -> None:
-        if job.sweep:
-            self[job.sweep].append(ends)
-
-    def free(self, job: _Open) -> float:
-        ends = sorted(self[job.sweep]) if job.sweep else []
-        return ends[-job.at_once] if job.at_once and len(ends) >= job.at_once else -inf
+def _moved(order: Sequence[Open], way: int = 1) -> dict[str, int]:
+    """Of each job how many of others, of its priority, went by that were queued later (`way` -1: earlier)."""
+    places: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
+    found = {}
+    for job in order:
+        everybody, own, here = places[job.priority, ""], places[job.priority, f"{job.owner}'s"], way * job.place
+        found[job.run_id] = _beyond(everybody, here) - _beyond(own, here)
+        insort(everybody, here)
+        insort(own, here)
+    return found
 
 
-def _next(
-    room: _Room, job: _Open, position: int, places: list[tuple[float, str]], now: float, groups: _Groups
-) -> Forecast:
-    """Take the first places that are free, and note when they will be free again."""
-    if job.slots > len(places):
-        return Forecast(position, None, None, "It asks for more places than this lab has.")
-    starts, before = max(heapq.heappop(places) for _ in range(job.slots))
-    starts = max(starts, groups.free(job))
-    unknown = next((run_id for moment, run_id in places if moment == inf), "")
-    seconds, why = room.expected(job)
-    ends = inf if seconds is None else starts + seconds
-    groups.add(job, ends)
-    for _ in range(job.slots):
-        heapq.heappush(places, (ends, job.run_id))
-    if starts == inf:
-        why = f"It starts after {before or job.sweep}, of which nobody knows yet how long it takes."
-    elif unknown and starts > now:
-        why = f"At the latest: nobody knows yet how long {unknown} takes. {why}"
-    return Forecast(position, _finite(starts), _finite(ends), f"{why}{room.proviso(job)}")
+def _beyond(places: Sequence[int], place: int) -> int:
+    return len(places) - bisect(places, place)
 
 
-def _free(room: _Room, pool: str, live: Sequence[_Open], now: float) -> list[tuple[float, str]]:
+def _rule(owner: str, passed: int, passes: int) -> str:
+    if passed:
+        who = "1 run that was queued later goes" if passed == 1 else f"{passed} runs that were queued later go"
+        return f"{who} first: {owner} has used more lately."
+    if passes:
+        what = "1 run that was queued earlier" if passes == 1 else f"{passes} runs that were queued earlier"
+        return f"It goes before {what}: {owner} has used less lately."
+    return ""
+
+
+def _free(room: Room, pool: str, live: Sequence[Open], now: float) -> list[tuple[float, str]]:
     """A heap: when each slot of a pool is free, and of which run."""
     count = room.slots.count(pool)
     mine = [job for job in live if job.engine != "foreground" and room.pool(job) == pool]
-    taken = sorted((_release(room, job, now), job.run_id) for job in mine for _ in range(job.slots))
+    taken = sorted((_release(room, job, now), room.name(job)) for job in mine for _ in range(job.slots))
     surplus = max(0, len(taken) - count)  # there were more slots when they began: the first to end make no room
     return sorted([*taken[surplus:], *[(now, "")] * (count - len(taken))])
 
 
-def _release(room: _Room, job: _Open, now: float) -> float:
+def _release(room: Room, job: Open, now: float) -> float:
     if job.want != "run":
         return now  # it saves and leaves
     if job.reason_code == "disk_full":
         return inf
     if job.state == "running" and job.steps_per_second and job.total_steps:
         left = (job.total_steps - job.step) / job.steps_per_second
-        return max(now, (job.heartbeat or now) + left)
+        return max(now, min((job.heartbeat or now) + left, (job.since or now) + room.left(job)))
     seconds = room.expected(job).seconds
     return inf if seconds is None else now + seconds
 
 
 def _finite(moment: float) -> float | None:
     return None if moment == inf else moment
-
-
-def _costs(config: RunConfig) -> tuple[Any, ...]:
-    """What decides how long a step takes on a device."""
-    training = config.training
-    return config.data, config.model, config.task, training.batch_size, training.precision, training.processes
-
-
-@lru_cache(maxsize=4096)
-def _config(folder: Path) -> RunConfig:
-    """A run's configuration, which never changes. Raises ConfigError."""
-    return RunFolder(folder).config()
-
-
-@lru_cache(maxsize=4096)
-def _total_steps(folder: Path, roots: tuple[Path, ...]) -> int | None:
-    """Steps of a run that has not begun; None where only reading its labels would tell. Raises ConfigError."""
-    config = _config(folder)
-    return None if config.training.classes else config.total_steps(data.facts(config.data, roots).n_train)
-
-
-def _open_ones() -> Select[Any]:
-    columns = [(runs if name in MODEL else jobs).c[name] for name in _Open._fields]
-    query = select(*columns).join_from(jobs, runs, runs.c.id == jobs.c.run_id)
-    mine = query.where(jobs.c.kind == "train", jobs.c.state.in_(("queued", *LIVE)))
-    return mine.order_by(jobs.c.priority.desc(), jobs.c.place)
-
-
-OPEN_ONES = _open_ones()
-
-
-def _measured(connection: Connection, found: Sequence[_Open]) -> list[_Measured]:
-    """The newest measured runs of each kind of model, on the data sets of the runs in question, newest first."""
-    kind = [runs.c[name] for name in MODEL]
-    newest = func.row_number().over(partition_by=[*kind, jobs.c.pool], order_by=runs.c.seq.desc()).label("newest")
-    columns = (jobs.c.run_id, jobs.c.pool, jobs.c.steps_per_second, *kind)
-    inner = (
-        select(*columns, runs.c.seq, newest)
-        .join(runs, runs.c.job_id == jobs.c.id)
-        .where(runs.c.dataset.in_({job.dataset for job in found}), runs.c.deleted.is_(None))
-        .where(jobs.c.steps_per_second > 0)
-        .subquery()
-    )
-    query = select(*(inner.c[name] for name in _Measured._fields)).where(inner.c.newest <= EACH)
-    return [_Measured(*row) for row in connection.execute(query.order_by(inner.c.seq.desc()))]

@@ -15,7 +15,8 @@ from aecore.jobs.queue import Job
 from aecore.jobs.room import objection
 from aecore.jobs.slots import Slot, pool_of, slots
 from aecore.jobs.together import Group
-from aecore.runs import Lab
+from aecore.runs import Lab, database
+from aecore.runs.database import LIVE
 
 
 class LocalExecutor:
@@ -66,16 +67,17 @@ class LocalExecutor:
 
     def _start(self, job: Job, places: list[Slot], held: list[int]) -> str:
         if job.slots > 1:
-            return self._noted(job, together.start(self.lab, job, places, held))
+            return self._noted(job, together.start(self.lab, job, places, held), places)
         slot = places[0]
         child = self.nursery.take() or self._cold(job, slot)
         message = {"run": str(self.lab.runs_folder / job.run_id), "job": job.id, "kind": job.kind}
         message |= {"threads": slot.threads, "device": slot.device, "data_root": job.data_root or ""}
         child.hand_over(message, held)
-        return self._noted(job, child)
+        return self._noted(job, child, places)
 
-    def _noted(self, job: Job, child: Child | Group) -> str:
+    def _noted(self, job: Job, child: Child | Group, places: Sequence[Slot]) -> str:
         self.children[job.id] = child
+        note_slots(self.lab, job.id, places)
         self.killed_before[job.id] = process.oom_kills()
         return process.reference(self.name, child.process.pid)
 
@@ -121,7 +123,7 @@ class LocalExecutor:
     def position(self, jobs: Sequence[Job]) -> dict[int, str]:
         return {}
 
-    def displaced(self, waiting: Sequence[Job], handed: Sequence[Job]) -> list[Job]:
+    def displaced(self, line: Sequence[Job]) -> list[Job]:
         return []
 
     def take_back(self, jobs: Sequence[Job]) -> None:
@@ -134,9 +136,22 @@ class LocalExecutor:
                 del self.children[job_id]
         self.nursery.tend()
 
+    def fit(self) -> None:
+        """Those at work stay, also where there are fewer places now."""
+        self.slots = slots(self.lab, [gpu.uuid for gpu in gpus()])
+        self.nursery.count = min(self.lab.settings.warm, sum(slot.pool != "side" for slot in self.slots))
+
     def close(self) -> None:
         """Let the unused children go. Those at work stay: the next supervisor finds them by their locks."""
         self.nursery.close()
+
+
+def note_slots(lab: Lab, job_id: int, places: Sequence[Slot]) -> None:
+    """For people who look who is where."""
+    j = database.jobs
+    with database.writing(lab.engine) as connection:
+        names = ", ".join(slot.name for slot in places)
+        connection.execute(j.update().where(j.c.id == job_id, j.c.state.in_(LIVE)).values(slot=names))
 
 
 def lock_path(lab: Lab, job: Job) -> Path:

@@ -10,7 +10,7 @@ from aecore.analysis import layouts, surroundings
 from aecore.analysis.neighbours import Nearest, nearest, placed
 from aecore.analysis.strata import stratified
 from aecore.analysis.trust import trust
-from aecore.config.projection import FITTED, SurroundingsConfig
+from aecore.config.projection import SurroundingsConfig, TsneConfig, UmapConfig, most_fitted
 from aecore.jobs.work import Stopped, Work
 from aecore.runs import projections
 from aecore.runs.projections import AnyProjection, Projection
@@ -64,14 +64,15 @@ def _make(work: Work, known: Projection) -> None:
     name = next(iter(splits), "")
     if not name:
         raise ValueError(f"The codes of {work.folder.id} are not there: have them computed first.")
-    fitted, rows = _fitted(splits[name])
+    fitted, rows = _fitted(splits[name], most_fitted(known.config))
     told.part(0, 1)(0)
     around = nearest(fitted, fitted, _count(known.config, len(fitted)), told.part(0, 0.3), same=True)
     if isinstance(known.config, SurroundingsConfig):
         arrays = surroundings.columns(known.config, splits, name, rows, around, told.part(0.3, 1))
         said: dict[str, Any] = {}
     else:
-        places = layouts.lay_out(known.config, fitted, around, told.part(0.3, 0.85))
+        first = _start(work, known.config, fitted, name, splits[name]["indices"][rows])
+        places = layouts.lay_out(known.config, fitted, around, told.part(0.3, 0.85), first)
         arrays = _placed(splits, name, rows, places, told.part(0.85, 0.98))
         measured = trust(fitted, places)
         said = {"trust": measured and measured._asdict()}
@@ -80,7 +81,31 @@ def _make(work: Work, known: Projection) -> None:
     projections.write(work.folder, known.key, known.config, arrays, said)
 
 
-def _fitted(found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _start(
+    work: Work, config: TsneConfig | UmapConfig, codes: np.ndarray, split: str, indices: np.ndarray
+) -> np.ndarray | None:
+    """Where another run's map has the same images (n,); None to begin with the principal components.
+
+    Raises:
+        ValueError: where there is no such map, or of fewer than three of them.
+    """
+    if not config.like:
+        return None
+    run, _, key = config.like.partition("/")
+    folder = work.lab.run(run)
+    made, kept = projections.arrays(folder, key), folder.analysis(split)
+    if made is None or kept is None or f"{split}.places" not in made:
+        raise ValueError(f"The run {run} has no map {key} of its {split} images to begin with.")
+    there, places = kept["indices"], made[f"{split}.places"]
+    order = np.argsort(there)
+    at = order[np.clip(np.searchsorted(there, indices, sorter=order), 0, len(order) - 1)]
+    known = np.where((there[at] == indices)[:, None], places[at], np.nan)
+    if places.shape[1] != config.dims or np.isfinite(known).all(1).sum() < 3:
+        raise ValueError(f"The map {key} of {run} is no start: it has too few of these images, or other dimensions.")
+    return layouts.begin_like(codes, known)
+
+
+def _fitted(found: dict[str, np.ndarray], most: int) -> tuple[np.ndarray, np.ndarray]:
     """The codes (n, D) that a map is fitted to, and their rows: those that are finite; of very many a share of each label.
 
     Raises:
@@ -89,7 +114,7 @@ def _fitted(found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     finite = np.flatnonzero(np.isfinite(found["codes"]).all(1))
     if len(finite) < 3:
         raise ValueError(f"Only {len(finite)} of the codes are finite numbers: a map needs at least 3.")
-    rows = finite if len(finite) <= FITTED else np.sort(stratified(found["labels"], finite)[:FITTED])
+    rows = finite if len(finite) <= most else np.sort(stratified(found["labels"], finite)[:most])
     return found["codes"][rows].astype(np.float32), rows
 
 

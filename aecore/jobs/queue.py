@@ -1,22 +1,21 @@
 """What people do with runs: submit and stop (`trash` deletes). Each is one short transaction; the supervisor does the rest."""
 
-import hashlib
 import re
 import secrets
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from aecore import data
-from aecore.config import RunConfig, writes
+from aecore.config import RunConfig
+from aecore.jobs import quota, turns
 from aecore.jobs.endings import explain
 from aecore.jobs.states import note, swap
 from aecore.jobs.wake import wake
-from aecore.runs import Lab, LabError, RunFolder, database, mirror, rights
+from aecore.runs import Lab, LabError, RunFolder, database, mirror, rights, shares
 from aecore.runs import run as read_run
 from aecore.runs.database import LIVE, OPEN
 from aecore.runs.database import jobs as jobs_table
@@ -68,6 +67,10 @@ class Job(NamedTuple):
     memory: int | None
     sweep: str | None
     at_once: int | None
+    since: float | None
+    """When it got the slots that it holds."""
+    busy: float
+    """Seconds that it held slots before."""
 
 
 JOB_COLUMNS = [jobs_table.c[name] for name in Job._fields]
@@ -94,14 +97,13 @@ def submit(
         private: only its owner and the lab's admins see it.
 
     Raises:
-        ConfigError: where the data set is unknown, or the model or the task does not fit its images.
-        LabError: where the lab cannot be written.
+        ConfigError: where the data set is unknown, or the model, the task or the batches do not fit its images.
+        LabError: where the owner has as much as a person may, or the lab cannot be written.
     """
     lab.demand(Verb.SUBMIT)
     assert lab.viewer is None or owner == lab.viewer.name, "a run belongs to who submits it"
-    facts = data.facts(config.data, lab.data_roots)
-    config.suits(facts)
-    submission = hashlib.sha256(f"{owner}\n{nonce}\n{writes(config)}".encode()).hexdigest() if nonce else None
+    facts = data.suited(config, lab.data_roots)
+    submission = quota.fingerprint(owner, nonce, config) if nonce else None
     values = {
         "name": config.name or config.data.name,
         "owner": owner,
@@ -115,10 +117,12 @@ def submit(
         "private": private,
         "submission": submission,
     }
+    taken = quota.disk(lab, owner)
     with database.writing(lab.engine) as connection:
         known = select(runs_table.c.id).where(runs_table.c.submission == submission, runs_table.c.deleted.is_(None))
         run_id: str | None = connection.execute(known).scalar_one_or_none() if submission else None
         if run_id is None:
+            quota.check(connection, lab.settings.per_person, owner, taken, new=int(engine != "foreground"))
             run_id = _insert_run(lab, connection, config, values, engine, begin, group)
     wake(lab)
     return run_id
@@ -251,8 +255,10 @@ def job(lab: Lab, job_id: int) -> Job:
 
 
 def pending(lab: Lab) -> list[Job]:
-    """Jobs that wait for a slot, in the order in which they start: priority, then first come first served."""
-    return in_order(_jobs(lab, jobs_table.c.state == "queued"))
+    """Jobs that wait for a slot, in the order in which they start, those that are held back last."""
+    hand = at_hand(lab)
+    found = turns.line(hand.live, hand.waiting, hand.used, time.time(), lab.settings.per_person.at_once)
+    return [*found.may, *(job for job, _ in found.held)]
 
 
 def live(lab: Lab) -> list[Job]:
@@ -260,38 +266,33 @@ def live(lab: Lab) -> list[Job]:
     return _jobs(lab, jobs_table.c.state.in_(LIVE))
 
 
-def at_hand(lab: Lab) -> tuple[list[Job], list[Job]]:
-    """`live` and `pending` of one moment."""
-    found = _jobs(lab, jobs_table.c.state.in_(("queued", *LIVE)))
-    return [job for job in found if job.state in LIVE], in_order([job for job in found if job.state == "queued"])
+class Hand(NamedTuple):
+    """What decides what starts next, at one moment."""
+
+    live: list[Job]
+    waiting: list[Job]
+    """For a slot; those that somebody trains in the foreground wait for nobody."""
+    used: dict[str, shares.Used]
 
 
-def admitted(live: Sequence[Job], waiting: Sequence[Job]) -> tuple[list[Job], list[Job]]:
-    """Waiting jobs, in their order: those that may start now, and those whose group has as many at work as it may."""
-    at_work = Counter(job.sweep for job in live if job.sweep)
-    may: list[Job] = []
-    held: list[Job] = []
-    for job in waiting:
-        name = job.sweep or ""
-        full = name and job.at_once is not None and at_work[name] >= job.at_once
-        (held if full else may).append(job)
-        at_work[name] += not full
-    return may, held
-
-
-def in_order(waiting: list[Job]) -> list[Job]:
-    """Waiting jobs as they start; those that somebody trains in the foreground are not the supervisor's."""
-    return by_turn([job for job in waiting if job.engine is None])
-
-
-def by_turn(jobs: list[Job]) -> list[Job]:
-    """Priority, then first come first served."""
-    return sorted(jobs, key=lambda job: (-job.priority, job.place))
+def at_hand(lab: Lab) -> Hand:
+    """`live`, what waits, and what each person has used."""
+    query = _seen(lab, select(*JOB_COLUMNS).where(jobs_table.c.state.in_(("queued", *LIVE))))
+    with database.reading(lab.engine) as connection:
+        found = [Job(*row) for row in connection.execute(query.order_by(jobs_table.c.place))]
+        used = shares.read(connection)
+    waiting = [job for job in found if job.state == "queued" and job.engine is None]
+    return Hand([job for job in found if job.state in LIVE], waiting, used)
 
 
 def _jobs(lab: Lab, condition: Any) -> list[Job]:
-    query = select(*JOB_COLUMNS).where(condition).order_by(jobs_table.c.id)
-    if lab.viewer is not None:
-        query = query.join(runs_table, runs_table.c.id == jobs_table.c.run_id).where(rights.seen(lab.viewer))
+    query = _seen(lab, select(*JOB_COLUMNS).where(condition)).order_by(jobs_table.c.id)
     with database.reading(lab.engine) as connection:
         return [Job(*row) for row in connection.execute(query)]
+
+
+def _seen(lab: Lab, query: Select[Any]) -> Select[Any]:
+    """Of jobs those whose runs the viewer sees."""
+    if lab.viewer is None:
+        return query
+    return query.join(runs_table, runs_table.c.id == jobs_table.c.run_id).where(rights.seen(lab.viewer))

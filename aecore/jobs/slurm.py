@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Collection, Sequence
 
-from aecore.jobs import locks, queue, together
+from aecore.jobs import locks, together
 from aecore.jobs.executor import Busy, Status
 from aecore.jobs.local import lock_path
 from aecore.jobs.queue import Job
@@ -172,10 +172,10 @@ class SlurmExecutor:
         entries = self.slurm.look([job.id for job in jobs], self.settings.poll_seconds)
         return {job_id: self.slurm.words(entry) for job_id, entry in (entries or {}).items() if entry and entry.waits}
 
-    def displaced(self, waiting: Sequence[Job], handed: Sequence[Job]) -> list[Job]:
+    def displaced(self, line: Sequence[Job]) -> list[Job]:
         found, ahead = [], dict[str, float]()  # pool -> the last number in Slurm of what comes before
-        left = {job.id for job in handed}
-        for job in queue.by_turn([*waiting, *handed]):
+        left = {job.id for job in line if job.state == "starting"}
+        for job in line:
             if not left:
                 break
             left.discard(job.id)
@@ -196,6 +196,9 @@ class SlurmExecutor:
 
     def tend(self, live: Collection[int]) -> None:
         self.slurm.keep(live)
+
+    def fit(self) -> None:
+        self.settings = self.slurm.settings = self.lab.settings.slurm
 
     def close(self) -> None:
         pass

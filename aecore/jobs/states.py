@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from aecore.runs import Lab, database
+from aecore.runs import Lab, database, shares
 from aecore.runs.database import LIVE, events, jobs
 
 MOVES: dict[str, frozenset[str]] = {
@@ -71,18 +71,33 @@ def swap(
 
     The attempt grows then: whatever an earlier process still says is not heard any more.
     """
-    row = connection.execute(select(jobs.c.state, jobs.c.attempt, jobs.c.run_id).where(jobs.c.id == job_id)).one()
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
     allowed = new == "queued" and row.state in REVIVED if revive else new in MOVES[row.state]
     if not allowed or attempt not in (None, row.attempt):
         return False
+    now = time.time()
     values = {"state": new, "reason": reason, "attempt": row.attempt + revive} | values
+    if row.state == "running":
+        values |= _leave(connection, row, now if by == "trainer" and new != "running" else row.heartbeat, now)
+    if new == "running":
+        values["since"] = now
+    elif new not in LIVE:
+        values["slot"] = None
     if new in TERMINAL:
-        values["ended"] = time.time()
+        values["ended"] = now
     if new in ("queued", "paused"):
         values |= {"engine": values.get("engine"), "engine_ref": None, "ended": None}
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
     note(connection, job_id, row.run_id, row.state, new, by, reason)
     return True
+
+
+def _leave(connection: Connection, row: Any, seen: float | None, now: float) -> dict[str, Any]:
+    """A job leaves its slots, at which it was seen last: its time is its owner's. Returns what changes of the job."""
+    began = now if row.since is None else row.since
+    seconds = max(0.0, min(seen or now, now) - began)
+    shares.charge(connection, row.owner, shares.Spell(began, began + seconds, row.slots), now)
+    return {"since": None, "busy": row.busy + seconds}
 
 
 def note(connection: Connection, job_id: int, run_id: str, old: str, new: str, by: str, reason: str) -> None:

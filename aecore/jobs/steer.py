@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select, update
 
 from aecore import manifest
 from aecore.config import RunConfig, with_values
-from aecore.jobs import queue
+from aecore.jobs import queue, quota
 from aecore.jobs.states import REVIVED, note, swap
 from aecore.jobs.wake import wake
 from aecore.runs import Lab, LabError, RunFolder, RunRow, database, run
@@ -41,16 +41,21 @@ def resume(lab: Lab, run_id: str, by: str) -> str:
     Returns: 'queued'.
 
     Raises:
-        LabError: where there is no such run, or it is not resumable.
+        LabError: where there is no such run, it is not resumable, or its owner has as much as a person may.
     """
     row = run(lab, run_id)
     lab.demand(Verb.RESUME, row.owner)
+    taken = quota.disk(lab, row.owner)
     with database.writing(lab.engine) as connection:
         job = connection.execute(select(jobs).where(jobs.c.id == row.job_id)).one()
         if job.state in LIVE and job.want == "pause":
             raise LabError(f"{run_id} is still saving before it pauses: resume it in a moment.")
         if job.state not in REVIVED:
             raise LabError(f"{run_id} is {row.shown}: only a run that is paused, stopped or failed can be resumed.")
+        if quota.left(lab.settings.per_person, job.busy) == 0:
+            hours = lab.settings.per_person.hours
+            raise LabError(f"{run_id} has trained for {hours:g} h, as long as a run may here (per_person.hours).")
+        quota.check(connection, lab.settings.per_person, row.owner, taken)
         kept = f"from step {job.checkpoint_step:,}" if job.checkpoint_step else "from the start"
         values: dict[str, Any] = {"want": "run", "crashes": 0, "reason_code": ""}
         swap(connection, job.id, "queued", by=by, reason=f"Resumed by {by} {kept}.", revive=True, **values)

@@ -10,7 +10,7 @@ from itertools import product
 
 from aecore import data
 from aecore.config import ConfigError, RunConfig, code_size_path, flat, override, suggest, with_values, writes
-from aecore.jobs import queue
+from aecore.jobs import queue, quota
 from aecore.runs import Lab
 
 MOST = 200
@@ -124,15 +124,16 @@ def submit(
 
     Raises:
         ConfigError: where a configuration does not fit its data; DataError: where that is not there.
-        LabError: where the lab cannot be written.
+        LabError: where they are more than a person may have waiting, or the lab cannot be written.
     """
     if at_once is not None and at_once < 1:
         raise ConfigError({"": f"At most {at_once} runs at once: at least 1 is needed."})
     for config in configs:
-        config.suits(data.facts(config.data, lab.data_roots))
+        data.suited(config, lab.data_roots)
     content = "\n".join([owner, nonce or secrets.token_hex(8), *map(writes, configs)])
     slug = re.sub(r"[^a-z0-9]+", "-", (configs[0].name or configs[0].data.name).lower()).strip("-")[:24].strip("-")
     group = queue.Group(f"{slug or 'sweep'}-{hashlib.sha256(content.encode()).hexdigest()[:6]}", at_once)
+    quota.ask(lab, owner, configs, group.id)
     return group.id, [
         queue.submit(lab, config, owner, nonce=group.id, group=group, private=private) for config in configs
     ]

@@ -100,6 +100,18 @@ def sweep(lab: Lab) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
+def forget(lab: Lab, run_id: str) -> bool:
+    """Let a deleted run go for good. Returns False where it is none, or its process has not left yet."""
+    busy = select(jobs.c.run_id).where(jobs.c.state.in_(LIVE))
+    query = select(runs.c.id).where(runs.c.id == run_id, runs.c.deleted.is_not(None), runs.c.id.not_in(busy))
+    with database.writing(lab.engine) as connection:
+        found = connection.execute(query).one_or_none() is not None
+        if found:
+            _forget(lab, connection, run_id)
+    shutil.rmtree(lab.trash / f".purged-{run_id}", ignore_errors=True)
+    return found
+
+
 def _forget(lab: Lab, connection: Connection, run_id: str) -> None:
     """The rows go, and the folder gets a name that nothing reads: removing it may take long."""
     with contextlib.suppress(FileNotFoundError):

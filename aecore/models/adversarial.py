@@ -1,13 +1,15 @@
 """Autoencoders with an opponent: a discriminator that is trained against them, by an optimiser of its own."""
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aecore.config import Facts
-from aecore.config.adversarial import AaeObjective, FactorObjective, Opposed
+from aecore.config.adversarial import AaeObjective, FactorObjective
+from aecore.config.adversarial import Opposed as Settings
 from aecore.models.autoencoder import Autoencoder
 from aecore.models.batch import Batch, Output, Progress, Sums
 from aecore.models.noise import even
@@ -20,7 +22,7 @@ SLOPE = 0.2
 class Discriminator(Opponent):
     """Codes (B, ...) to log odds (B,). Kim & Mnih 2018, appendix A: dense layers with leaky ReLU."""
 
-    def __init__(self, code_size: int, config: Opposed):
+    def __init__(self, code_size: int, config: Settings):
         super().__init__()
         sizes = (code_size, *config.discriminator, 1)
         self.layers = nn.Sequential(*(nn.Linear(inputs, outputs) for inputs, outputs in pairwise(sizes)))
@@ -50,7 +52,18 @@ class AdversarialAutoencoder(Autoencoder):
         return terms, self.objective.opposing(output, self.parts(generator))
 
 
-class Adversarial(Objective):
+class Opposed(Objective):
+    """An objective whose opponent is a discriminator of the code."""
+
+    def __init__(self, config: Any, facts: Facts):
+        super().__init__(config, facts)
+        self.settings: Settings = config
+
+    def meet(self, code_size: int) -> None:
+        self.opponent = Discriminator(code_size, self.settings)
+
+
+class Adversarial(Opposed):
     """{'reconstruction', 'adversarial'} against {'discriminator'}: sum over the pixels, and -log D(z), weighted.
 
     Makhzani et al. 2016, section 2, with the prior's codes as the true ones; -log D instead of log(1 - D) as in Goodfellow et
@@ -61,17 +74,14 @@ class Adversarial(Objective):
 
     def __init__(self, config: AaeObjective, facts: Facts):
         super().__init__(config, facts)
-        self.config = config
-
-    def meet(self, code_size: int) -> None:
-        self.opponent = Discriminator(code_size, self.config)
+        self.weight = config.weight
 
     def forward(
         self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
     ) -> dict[str, Tensor]:
         assert self.opponent is not None
         surprise = F.softplus(-self.opponent(output.z, held=True)).mean()
-        return {"reconstruction": self.reconstruction(batch, output), "adversarial": self.config.weight * surprise}
+        return {"reconstruction": self.reconstruction(batch, output), "adversarial": self.weight * surprise}
 
     def opposing(self, output: Output, parts: Parts) -> dict[str, Tensor]:
         assert self.opponent is not None
@@ -79,24 +89,21 @@ class Adversarial(Objective):
         return {"discriminator": cross_entropy(true, self.opponent(output.z.detach()))}
 
 
-class Factor(Elbo):
+class Factor(Opposed, Elbo):
     """ELBO and {'total_correlation'} against {'discriminator'}: gamma times the mean log odds that a code is whole, not put
     together of units of different images. Kim & Mnih 2018, equation 3 and algorithm 2, with one batch for both.
     """
 
     def __init__(self, config: FactorObjective, facts: Facts):
         super().__init__(config, facts)
-        self.config = config
-
-    def meet(self, code_size: int) -> None:
-        self.opponent = Discriminator(code_size, self.config)
+        self.gamma = config.gamma
 
     def forward(
         self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
     ) -> dict[str, Tensor]:
         assert self.opponent is not None
         odds = self.opponent(self.drawn(output, parts), held=True).mean()
-        return super().forward(batch, output, progress) | {"total_correlation": self.config.gamma * odds}
+        return super().forward(batch, output, progress) | {"total_correlation": self.gamma * odds}
 
     def opposing(self, output: Output, parts: Parts) -> dict[str, Tensor]:
         assert self.opponent is not None

@@ -99,6 +99,14 @@ class EnterQuantised(Enter):
         """x (N, width) as vectors of the set, with the gradient straight through, and the number (N,) of each."""
         raise NotImplementedError
 
+    def taken(self, z: Tensor) -> Tensor:
+        """(N,) int64: the numbers of vectors of the set, which z (N, width) are."""
+        raise NotImplementedError
+
+    def vectors_of(self, numbers: Tensor) -> Tensor:
+        """(N, width): the vectors of these numbers (N,)."""
+        raise NotImplementedError
+
     @staticmethod
     def _laid_out(x: Tensor, shape: tuple[int, ...]) -> Tensor:
         return x.view(*shape, -1).movedim(-1, 1).contiguous()
@@ -116,6 +124,12 @@ class EnterVq(EnterQuantised):
     def quantise(self, x: Tensor) -> tuple[Tensor, Tensor]:
         taken = self.book.nearest(x)
         return x + (self.book.vectors[taken] - x).detach(), taken
+
+    def taken(self, z: Tensor) -> Tensor:
+        return self.book.nearest(z)
+
+    def vectors_of(self, numbers: Tensor) -> Tensor:
+        return self.book.vectors[numbers]
 
     def settle(self, x: Tensor, taken: Tensor, n: int, generator: torch.Generator | None) -> Tensor | None:
         """Commitment: the weight times the mean of (x - sg[e])^2, of each image. van den Oord et al. 2017, equation 3."""
@@ -141,9 +155,18 @@ class EnterFsq(EnterQuantised):
         offset = (1 - self.levels % 2) / 2  # an even number of levels has none in the middle
         bounded = torch.tanh(x + torch.atanh(offset / half)) * half - offset
         rounded = bounded + (bounded.round() - bounded).detach()
-        width = self.levels // 2
-        digits = rounded.detach().long() + width
-        return rounded / width, (digits * (self.levels.cumprod(0) // self.levels)).sum(1)
+        return rounded / (self.levels // 2), self._numbers(rounded.detach())
+
+    def taken(self, z: Tensor) -> Tensor:
+        return self._numbers((z * (self.levels // 2)).round())
+
+    def vectors_of(self, numbers: Tensor) -> Tensor:
+        digits = numbers[:, None] // (self.levels.cumprod(0) // self.levels) % self.levels
+        return (digits - self.levels // 2) / (self.levels // 2)
+
+    def _numbers(self, rounded: Tensor) -> Tensor:
+        digits = rounded.long() + self.levels // 2
+        return (digits * (self.levels.cumprod(0) // self.levels)).sum(1)
 
 
 def _counted(taken: Tensor, codes: int) -> Tensor:

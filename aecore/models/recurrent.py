@@ -1,4 +1,4 @@
-"""The recurrent backbone: rows of an image, or steps of a sequence, one after the other. Srivastava et al. 2015, section 2.1."""
+"""The recurrent backbone: rows or columns of an image, or steps of a sequence, one after the other. Srivastava et al. 2015, section 2.1."""
 
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
@@ -15,13 +15,14 @@ from aecore.models.noise import Dropout
 
 
 def recurrent_layers(config: RecurrentBackbone, facts: Facts) -> Layers:
-    """The backbone for images of `facts.shape` (1, H, W): H steps of W numbers. The decoder sees the features in every step.
+    """The backbone for images (1, H, W): H steps of W numbers, or W of H. The decoder sees the features in every step.
 
     Raises:
         ConfigError: for images of several channels.
     """
     features = config.feature_shape(facts.shape)
-    _, steps, numbers = facts.shape
+    columns = config.over == "columns"
+    steps, numbers = facts.shape[:0:-1] if columns else facts.shape[1:]
     cell, dropout = CELLS[config.cell], [Dropout(config.dropout)] if config.dropout else []
     down: list[nn.Module] = []
     for before, units in pairwise((numbers, *config.widths)):
@@ -31,8 +32,8 @@ def recurrent_layers(config: RecurrentBackbone, facts: Facts) -> Layers:
     for before, units in pairwise((*features, *config.widths[::-1])):
         up += [cell(before, units, batch_first=True), *dropout]
     return Layers(
-        nn.Sequential(Steps(), *down, LastState(config.directions)),
-        nn.Sequential(Repeated(steps), *up, nn.Linear(config.widths[0], numbers), Rows()),
+        nn.Sequential(Steps(columns), *down, LastState(config.directions)),
+        nn.Sequential(Repeated(steps), *up, nn.Linear(config.widths[0], numbers), Lines(columns)),
         features,
         "tanh",  # the range of a state
         widest=steps * 4 * max(*features, *config.widths),
@@ -40,17 +41,21 @@ def recurrent_layers(config: RecurrentBackbone, facts: Facts) -> Layers:
 
 
 class Steps(nn.Module):
-    """(B, 1, T, F) -> (B, T, F)."""
+    """(B, 1, T, F) -> (B, T, F); (B, 1, F, T) where the columns are the steps."""
+
+    def __init__(self, columns: bool):
+        super().__init__()
+        self.columns = columns
 
     def forward(self, x: Tensor) -> Tensor:
-        return x[:, 0]
+        return x[:, 0].mT if self.columns else x[:, 0]
 
 
-class Rows(nn.Module):
-    """(B, T, F) -> (B, 1, T, F)."""
+class Lines(Steps):
+    """The inverse of `Steps`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x[:, None]
+        return x[:, None].mT if self.columns else x[:, None]
 
 
 class Repeated(nn.Module):

@@ -57,7 +57,9 @@ def backup(lab: Lab, target: Path) -> Kept:
 def _fill(lab: Lab, file: IO[bytes], snapshots: list[dict[str, Any]]) -> None:
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         _add_json(tar, LABEL, {"layout": migrations.LAYOUT, "made": time.time(), "runs": len(snapshots)})
-        settings = lab.settings.model_dump(mode="json", exclude_unset=True, exclude={"database"})  # may hold a password
+        settings = lab.settings.model_dump(
+            mode="json", exclude_unset=True, exclude={"database", "drain", "banner"}
+        )  # a password; of this moment
         _add_json(tar, "settings.json", settings)
         _add_folder(tar, lab.presets_folder, "presets")
         for snapshot in snapshots:

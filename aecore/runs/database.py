@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from aecore.runs import migrations, mirror, rebuild
 from aecore.runs.errors import FULL, LabError, filled, no_room
-from aecore.runs.tables import LIVE, OPEN, STATES, WAITS, WANTS, events, in_line, jobs, runs
+from aecore.runs.tables import LIVE, OPEN, STATES, WAITS, WANTS, events, in_line, jobs, runs, used
 
 try:
     from pysqlite3 import dbapi2 as sqlite
@@ -22,7 +22,7 @@ except ImportError:  # no wheel for this machine: `aecore doctor` says whether t
     from sqlite3 import dbapi2 as sqlite
 
 __all__ = ["LIVE", "OPEN", "STATES", "WAITS", "WANTS"]
-__all__ += ["changed", "connect", "events", "in_line", "jobs", "reading", "runs", "writing"]
+__all__ += ["changed", "connect", "events", "in_line", "jobs", "reading", "runs", "used", "writing"]
 
 TURN = 120.0
 """Seconds that a transaction waits for its turn on SQLite, which does not keep a queue: on a loaded machine others can come first

@@ -22,6 +22,12 @@ class Change(NamedTuple):
     path: str
     value: Any
 
+    @property
+    def assignment(self) -> str:
+        """As the command line's --set and a link to Train take it."""
+        value = ",".join(map(str, self.value)) if isinstance(self.value, tuple) else self.value
+        return f"{self.path}={value}"
+
 
 class Finding(NamedTuple):
     """What a rule found."""
@@ -36,10 +42,21 @@ class Finding(NamedTuple):
     """The control that does it."""
 
 
+class Seen(NamedTuple):
+    """Of the newest sample; None where there is none."""
+
+    codes: np.ndarray | None = None
+    """(m, D), for units that never change."""
+    targets: np.ndarray | None = None
+    """(n, C, H, W) uint8."""
+    x_hat: np.ndarray | None = None
+    """(n, C, H, W) uint8: what the model made of them, for pixels that never change."""
+
+
 class Curves:
     """The metrics of a run by name: (steps, values) of the training, and (epochs, values) of the watched split."""
 
-    def __init__(self, rows: Iterable[MetricRow], codes: np.ndarray | None = None, ended: bool = True):
+    def __init__(self, rows: Iterable[MetricRow], seen: "Seen", ended: bool = True):
         self.train: dict[str, list[tuple[int, float]]] = {}
         self.watched: dict[str, list[tuple[int, float]]] = {}
         for step, epoch, split, name, value in rows:
@@ -47,7 +64,8 @@ class Curves:
                 self.train.setdefault(name, []).append((step, value))
             else:
                 self.watched.setdefault(name, []).append((epoch, value))
-        self.codes, self.ended = codes, ended
+        self.codes, self.targets, self.x_hat = seen
+        self.ended = ended
 
     def of_train(self, name: str) -> np.ndarray:
         """(n,) finite values of each step or window, in order."""
@@ -67,19 +85,19 @@ def _values(pairs: list[tuple[int, float]]) -> np.ndarray:
     return found[np.isfinite(found)]
 
 
+NOTHING = Seen()
+
 Rule = Callable[[Curves, RunConfig], Finding | None]
 
 
-def health(
-    rows: Iterable[MetricRow], config: RunConfig, codes: np.ndarray | None = None, ended: bool = True
-) -> list[Finding]:
+def health(rows: Iterable[MetricRow], config: RunConfig, seen: Seen = NOTHING, ended: bool = True) -> list[Finding]:
     """What the rules find, the worst first; one good sentence where they find nothing, nothing before there is enough to tell.
 
     Args:
-        codes: (m, D) of the newest sample, for units that never change.
+        seen: what the newest sample shows.
         ended: whether the run is over: only then it is worth saying that it was too short.
     """
-    curves = Curves(rows, codes, ended)
+    curves = Curves(rows, seen, ended)
     found = [finding for rule in RULES if (finding := rule(curves, config)) is not None]
     if not found and len(curves.of_watch("loss")) > FEW_EPOCHS:
         return [Finding("fine", "good", "It learns as it should: no rule has anything to say.")]
@@ -204,10 +222,30 @@ def dead_units(curves: Curves, config: RunConfig) -> Finding | None:
     return Finding("dead units", tone, sentence, f"Lower the learning rate to {rate:g}.", Change(RATE, rate))
 
 
+def dead_outputs(curves: Curves, config: RunConfig) -> Finding | None:
+    """Output pixels that are the same for all images, although the images differ there: more than a fifth of those that differ."""
+    if curves.targets is None or curves.x_hat is None or len(curves.x_hat) < 8 or len(curves.of_watch("loss")) <= 1:
+        return None
+    varies = curves.targets[: len(curves.x_hat)].std(axis=0) > 0.1 * 255  # (C, H, W): by a tenth of the range
+    still = varies & (np.ptp(curves.x_hat, axis=0) <= 1)
+    if not varies.any() or still.sum() <= 0.2 * varies.sum():
+        return None
+    share = still.sum() / varies.sum()
+    what = "The output is" if share == 1 else f"{share:.0%} of the output pixels that should change are"
+    sentence = f"{what} dead: the same for every image."
+    tone = "bad" if share > 0.5 else "warning"
+    path, output = f"{config.model.decoder_path}.output", config.model.output
+    if output == "relu":
+        fitting = "sigmoid" if config.data.value_range == "[0,1]" else "tanh"
+        return Finding("dead outputs", tone, sentence, f"Let the output be a {fitting}.", Change(path, fitting))
+    rate = _round(config.training.learning_rate / 5)
+    return Finding("dead outputs", tone, sentence, f"Lower the learning rate to {rate:g}.", Change(RATE, rate))
+
+
 def dead_codes(curves: Curves, config: RunConfig) -> Finding | None:
     """Fewer than half of a finite set of codes are taken by any held-out image."""
     share, perplexity = curves.last("code_use"), curves.last("perplexity")
-    if share is None or len(curves.of_watch("code_use")) <= 1 or share >= 0.5:
+    if share is None or len(curves.of_watch("code_use")) <= 1 or share >= 0.5 or not config.model.bottleneck.finite:
         return None
     even = "" if perplexity is None else f", and they count for {perplexity:.0f} in even use"
     sentence = f"{share:.0%} of the codes are used{even}: the others are dead."
@@ -220,7 +258,9 @@ def dead_codes(curves: Curves, config: RunConfig) -> Finding | None:
         fewer = max(2, int(codes) // 2)
         change = Change("model.bottleneck.codes", fewer)
         return Finding("dead codes", tone, sentence, f"A code book of {fewer} would do.", change)
-    return Finding("dead codes", tone, sentence, "Fewer levels would do.")
+    levels = tuple(max(2, 3 * level // 4) for level in fields["model.bottleneck.levels"])
+    cure = f"Fewer levels would do: {', '.join(map(str, levels))}."
+    return Finding("dead codes", tone, sentence, cure, Change("model.bottleneck.levels", levels))
 
 
 def _round(value: float) -> float:
@@ -239,5 +279,6 @@ RULES: tuple[Rule, ...] = (
     underfitting,
     code_not_used,
     dead_units,
+    dead_outputs,
     dead_codes,
 )

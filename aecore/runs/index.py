@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
 from aecore.runs import database, rights
-from aecore.runs.database import LIVE, WAITS, in_line, jobs
+from aecore.runs.database import LIVE, WAITS, jobs
 from aecore.runs.database import events as events_table
 from aecore.runs.database import runs as runs_table
 from aecore.runs.lab import Lab
@@ -47,8 +47,6 @@ class RunRow:
     """The step of the newest checkpoint; None while there is none."""
     sweep: str | None
     """The group of runs that were queued together to be compared; None for a run on its own."""
-    position: int | None
-    """1 for the run that starts next; None when it does not wait."""
     tags: tuple[str, ...]
     note: str
     archived: float | None
@@ -122,19 +120,13 @@ def owned_by(row: RunRow, who: str) -> bool:
 
 
 def _query() -> Select[Any]:
-    queue = (
-        select(jobs.c.id, func.row_number().over(order_by=(jobs.c.priority.desc(), jobs.c.place)).label("position"))
-        .where(in_line(), jobs.c.kind == "train")
-        .cte("queue")
-    )
     r, j, above = runs_table.c, jobs.c, runs_table.alias()
     columns: list[Any] = [r.id, r.name, r.owner, r.dataset, r.backbone, r.bottleneck, r.code_size, r.epochs]
     columns += [r.created, r.parent, j.state, j.want, j.step, j.total_steps, j.epoch, j.loss, j.images_per_second]
     columns += [j.started, j.ended, j.device, j.reason_code, j.reason, j.id, j.attempt]
-    columns += [j.checkpoint_step, j.sweep, queue.c.position, r.tags, r.note, r.archived, r.private]
+    columns += [j.checkpoint_step, j.sweep, r.tags, r.note, r.archived, r.private]
     columns += [j.steps_per_second, j.heartbeat, above.c.owner, above.c.private]
-    joined = runs_table.join(jobs, j.id == r.job_id).outerjoin(queue, queue.c.id == j.id)
-    joined = joined.outerjoin(above, above.c.id == r.parent)
+    joined = runs_table.join(jobs, j.id == r.job_id).outerjoin(above, above.c.id == r.parent)
     return select(*columns).select_from(joined).where(r.deleted.is_(None)).order_by(r.seq.desc())
 
 

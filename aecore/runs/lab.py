@@ -1,15 +1,17 @@
 """A lab: the folder that holds the database, the runs, one's own presets and the data sets."""
 
+import contextlib
 import copy
 import os
 import re
+import time
 from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from aecore.config import RunConfig, save_preset
-from aecore.config.lab import read_settings
+from aecore.config.lab import LabSettings, read_settings
 from aecore.runs import database, mirror, rights
 from aecore.runs.errors import LabError
 from aecore.runs.folder import RunFolder
@@ -18,6 +20,9 @@ from aecore.runs.tables import runs
 from aecore.runs.text import moment
 
 CHECKOUT = Path(__file__).parents[2]
+
+FRESH = 1.0
+"""Seconds for which what was read of the settings holds."""
 
 __all__ = ["Lab", "LabError"]
 
@@ -30,8 +35,25 @@ class Lab:
         self.viewer: Person | None = None
         """Through whose eyes the lab is seen; None is the program itself, which sees and may do all."""
         self.data_roots = data_roots
-        self.settings = read_settings(path / "settings.json")
-        self.engine = database.connect(path, self.settings.database)
+        self._settings, self._looked = read_settings(path / "settings.json"), time.monotonic()
+        self._written = _stamp(path / "settings.json")
+        self.engine = database.connect(path, self._settings.database)
+
+    @property
+    def settings(self) -> LabSettings:
+        """As `settings.json` says, looked at once a second; what it said last where it cannot be read any more."""
+        if time.monotonic() - self._looked > FRESH:
+            self.reread()
+        return self._settings
+
+    def reread(self) -> None:
+        """Take over what `settings.json` says now."""
+        path = self.path / "settings.json"
+        self._looked, written = time.monotonic(), _stamp(path)
+        if written != self._written:
+            self._written = written
+            with contextlib.suppress(OSError, ValueError):
+                self._settings = read_settings(path)
 
     @classmethod
     def open(cls, path: str | Path | None = None, data_root: str | Path | None = None) -> "Lab":
@@ -128,6 +150,15 @@ class Lab:
             f"Run {run_id!r} was deleted on {moment(deleted)}: "
             f"`python -m aecore undelete {run_id}` brings it back until {moment(until)}."
         )
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes whenever a file is written."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _unusable(place: Path, why: str) -> str:

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, text
 
 from aecore.runs.tables import metadata
 
-LAYOUT = 5
+LAYOUT = 6
 MIGRATIONS = {
     1: [
         "ALTER TABLE jobs ADD COLUMN place INTEGER",
@@ -24,6 +24,12 @@ MIGRATIONS = {
         "ALTER TABLE runs ADD COLUMN archived FLOAT",
     ],
     4: ["ALTER TABLE runs ADD COLUMN private BOOLEAN NOT NULL DEFAULT FALSE"],
+    5: [
+        "ALTER TABLE jobs ADD COLUMN since FLOAT",
+        "ALTER TABLE jobs ADD COLUMN busy FLOAT NOT NULL DEFAULT 0",
+        "CREATE TABLE used (owner VARCHAR PRIMARY KEY, seconds FLOAT NOT NULL, at FLOAT NOT NULL)",
+        "UPDATE jobs SET since = heartbeat WHERE state = 'running'",
+    ],
 }
 """What brings a database of each layout to the next. A column that comes later needs a default: see `rebuild`."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from aecore.runs import files, migrations, mirror
+from aecore.runs import files, migrations, mirror, shares
 from aecore.runs.errors import LabError
 from aecore.runs.folder import RunFolder
 from aecore.runs.tables import events, jobs, runs
@@ -45,6 +45,7 @@ def fill(connection: Connection, lab: Path) -> None:
                 _insert(connection, snapshot)
         except DAMAGE as error:
             lost.append((folder, error))
+    shares.rebuild(connection)
     _go_on_counting(connection)
     for folder, damage in lost:
         _from_the_rest(connection, folder, damage)

@@ -104,8 +104,19 @@ jobs = Table(
     Column("memory", BigInteger),
     Column("sweep", String),
     Column("at_once", Integer),
+    Column("since", Float),
+    Column("busy", Float, nullable=False, default=0.0),
     sqlite_autoincrement=True,
 )
+
+used = Table(
+    "used",
+    metadata,
+    Column("owner", String, primary_key=True),
+    Column("seconds", Float, nullable=False),
+    Column("at", Float, nullable=False),
+)
+"""What each person has used of the slots lately, see `runs.shares`."""
 
 
 def in_line() -> ColumnElement[bool]:

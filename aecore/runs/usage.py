@@ -46,6 +46,11 @@ def measure(lab: Lab, run_id: str) -> int:
     return sum({(info.st_dev, info.st_ino): info.st_blocks * 512 for info in _files(folder)}.values()) if folder else 0
 
 
+def freed_by(paths: Iterable[Path]) -> int:
+    """Bytes that the disk gets back when these folders go: what is linked from elsewhere stays."""
+    return sum(info.st_blocks * 512 for path in paths for info in _files(path) if info.st_nlink == 1)
+
+
 def _files(folder: Path) -> Iterator[os.stat_result]:
     """Of every file below; what vanishes meanwhile or cannot be read is left out."""
     try:

@@ -33,12 +33,15 @@ ROW = {
 SEED = "training.seed"
 UNLIKE = frozenset({SEED, "name"})
 """Fields in which runs of one group may differ."""
+RESULTS = ("result.", "test.", "quality.", "factors.")
+"""How the names of results begin: of the training, on the test images, of the code, and of known factors in it."""
 
 Values = Mapping[str, Any]
 
 
 def values(lab: Lab, row: RunRow) -> dict[str, Any]:
-    """{name: value} of the row, `flat` config fields by their paths, and results as `result.mse` and `test.psnr`.
+    """{name: value} of the row, `flat` config fields by their paths, and results as `result.mse`, `test.psnr`,
+    `quality.knn_accuracy` and `factors.mig`.
 
     A run whose files cannot be read has what its row says.
     """
@@ -80,6 +83,7 @@ def _measured(folder: Path, result: int, analysis: int) -> Values:
         _json(folder / "analysis/metrics.json") if analysis else {},
     )
     parts = {"result": kept[0], "test": kept[1].get("test", {})}
+    parts |= {"quality": kept[1].get("code", {}), "factors": kept[1].get("disentanglement", {})}
     return {
         f"{part}.{name}": value
         for part, content in parts.items()
@@ -101,11 +105,11 @@ def names(found: Sequence[Values]) -> list[str]:
     """Every name that some run has: the row's first, then results, then config fields, in their order."""
     seen = dict.fromkeys(name for one in found for name in one)
     rest = [name for name in seen if name not in ROW]
-    results = [name for name in rest if name.startswith(("result.", "test."))]
+    results = [name for name in rest if name.startswith(RESULTS)]
     return [*ROW, *sorted(results), *(name for name in rest if name not in results)]
 
 
 def varying(found: Sequence[Values]) -> list[str]:
     """Config fields in which these runs differ."""
-    fields = [name for name in names(found) if name not in ROW and not name.startswith(("result.", "test."))]
+    fields = [name for name in names(found) if name not in ROW and not name.startswith(RESULTS)]
     return [name for name in fields if len({str(one.get(name)) for one in found}) > 1]

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from aecore.runs import LabError
-from ui import latent_colours, latent_pair, latent_places, latent_points
+from ui import latent_colours, latent_exchange, latent_pair, latent_places, latent_points
 from ui.api.live import FOREVER, Answer, must_see
 from ui.lab import lab, latest_stamp, split
 from ui.latent_maps import point_stamp
@@ -50,6 +50,7 @@ def view_of(request: Request) -> View:
         _split(asked.get("split", "")),
         None if step is None else _whole("step", step),
         None if n is None else max(1, _whole("n", n)),
+        3 if asked.get("dims") == "3" else 2,
         map=asked.get("map", ""),
         colour=asked.get("colour", "label"),
         only=asked.get("only", ""),
@@ -58,11 +59,18 @@ def view_of(request: Request) -> View:
 
 @said
 def points(request: Request) -> Response:
-    """`/api/points/{run}?split=&step=&n=&v=`: the points of a view, as `latent_points.pack` writes them."""
+    """`/api/points/{run}?split=&step=&n=&dims=&v=`: the points of a view, as `latent_exchange.pack` writes them."""
     view = view_of(request)
-    content = latent_points.pack(latent_points.points(view), latent_colours.groups(view).member)
-    headers = _kept(request, point_stamp(view)) | {"Content-Encoding": "identity"}  # coordinates do not compress
-    return Response(content, media_type="application/octet-stream", headers=headers)
+    content = latent_exchange.pack(latent_points.points(view), latent_colours.groups(view).member)
+    return _columns(content, _kept(request, point_stamp(view)))
+
+
+@said
+def behind(request: Request) -> Response:
+    """`/api/behind/{run}?split=&map=&dims=&v=`: places of the other splits' points in the map of a view."""
+    view = view_of(request)
+    content = latent_exchange.columns(latent_exchange.places(latent_points.behind(view)))
+    return _columns(content, _kept(request, point_stamp(view)))
 
 
 @said
@@ -101,12 +109,25 @@ def selection(request: Request) -> Response:
 
 @said
 def pair(request: Request) -> Response:
-    """`/api/pair/{run}?other=&split=&map=&side=0|1&v=`: the points of one of two models, aligned, coloured by what they keep."""
-    view, other = view_of(request), request.query_params.get("other", "")
-    found = latent_pair.pair(view, other)
-    side = found.sides[min(1, _whole("side", request.query_params.get("side", "0")))]
-    content = latent_points.pack(side, latent_pair.members(found.kept))
-    headers = _kept(request, latent_pair.stamp(view, other)) | {"Content-Encoding": "identity"}
+    """`/api/pair/{run}?split=&step=&map=&other=&other_step=&other_map=&side=0|1&v=`: one side of a pair, the second laid over the
+    first, coloured by what is kept."""
+    asked, view = request.query_params, view_of(request)
+    step = asked.get("other_step")
+    second = View(
+        asked.get("other", ""),
+        view.split,
+        None if step is None else _whole("other_step", step),
+        map=asked.get("other_map", ""),
+    )
+    two = latent_pair.Two(latent_pair.plain(view), second)
+    found = latent_pair.pair(two)
+    side = found.sides[min(1, _whole("side", asked.get("side", "0")))]
+    content = latent_exchange.pack(side, latent_pair.members(found.kept))
+    return _columns(content, _kept(request, latent_pair.stamp(two)))
+
+
+def _columns(content: bytes, headers: dict[str, str]) -> Response:
+    headers = headers | {"Content-Encoding": "identity"}  # coordinates do not compress
     return Response(content, media_type="application/octet-stream", headers=headers)
 
 
@@ -151,6 +172,7 @@ def _kept(request: Request, stamp: str) -> dict[str, str]:
 
 ROUTES = [
     Route("/api/points/{run}", points),
+    Route("/api/behind/{run}", behind),
     Route("/api/thumb/{run}/{split}/{i:int}.png", thumb),
     Route("/api/decode/{run}", decode),
     Route("/api/selection/{run}/{hash}", selection),

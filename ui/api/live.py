@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunFolder, index
 from aecore.runs.database import OPEN
 from aecore.runs.folder import MetricRow, TimingRow
@@ -103,6 +104,7 @@ def _file(folder: RunFolder) -> int:
 
 def standing(row: index.RunRow) -> dict[str, Any]:
     """Where a run stands, for a line above its curve."""
+    expected = forecast(lab()).get(row.id) if row.shown == "queued" else None
     return {
         "shown": row.shown,
         "ended": row.state not in OPEN,
@@ -112,7 +114,7 @@ def standing(row: index.RunRow) -> dict[str, Any]:
         "epochs": row.epochs,
         "speed": finite(row.images_per_second),
         "eta": finite(row.eta_seconds),
-        "position": row.position,
+        "position": expected and expected.position,
         "reason": row.reason,
     }
 

@@ -1,4 +1,4 @@
-"""Recurrent layers over the rows of an image, or over the steps of a sequence, which is an image of one channel."""
+"""Recurrent layers over the rows or columns of an image, or over the steps of a sequence, which is an image of one channel."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from aecore.config.facts import Shape
 
 
 class RecurrentBackbone(Backbone):
-    """Reads an image row by row, or a sequence step by step, and writes it again in this order. Srivastava et al. 2015."""
+    """Reads an image line by line, or a sequence step by step, and writes it again in this order. Srivastava et al. 2015."""
 
     kind: Literal["recurrent"] = "recurrent"
     widths: tuple[Width, ...] = Field(
@@ -24,14 +24,19 @@ class RecurrentBackbone(Backbone):
     cell: Literal["lstm", "gru"] = Field(
         "lstm", title="Cell", description="LSTM (Hochreiter & Schmidhuber 1997), or GRU (Cho et al. 2014), a gate less."
     )
+    over: Literal["rows", "columns"] = Field(
+        "rows",
+        title="Reads by",
+        description="What a step is: a row, from the top down, or a column, from left to right, as time runs in a sequence.",
+    )
     bidirectional: bool = Field(
-        False, title="Both directions", description="The encoder also reads from the last row to the first."
+        False, title="Both directions", description="The encoder also reads from the last step to the first."
     )
 
     def feature_shape(self, shape: Shape) -> tuple[int, ...]:
         if shape[0] != 1:
             sentence = (
-                f"model.backbone.kind is 'recurrent', which reads one row of numbers after the other, but these images have "
+                f"model.backbone.kind is 'recurrent', which reads one line of numbers after the other, but these images have "
                 f"{shape[0]} channels: set data.colour to 'grey', or use 'conv'."
             )
             raise ConfigError({"model.backbone.kind": sentence})

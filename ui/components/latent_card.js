@@ -1,0 +1,73 @@
+// The card at the cursor: a point's image and reconstruction, or what the decoder draws at an empty place.
+
+class Card {
+  constructor(map, root) {
+    this.map = map;
+    this.root = root;
+    this.find = (selector) => root.querySelector(selector);
+    this.pictures = new Pictures();
+    this.decoding = new Latest((place) => this.decode(place));
+    this.refused = 0;
+  }
+
+  hide() { this.root.classList.remove("shown"); }
+
+  /** The point under the cursor; its picture comes from this browser's memory, or in some milliseconds. */
+  point(hit) {
+    const { map } = this, { index, label, group, error } = map.points, { split } = map.data.view;
+    const mse = error && Number.isFinite(error[hit]) ? ` · error ${error[hit].toPrecision(2)}` : "";
+    const show = (picture, said) => {
+      if (map.hover !== hit) return;
+      this.pictured = picture ? hit : -1;
+      const [high, wide] = map.data.shape, pair = picture && picture.width > (1.5 * picture.height * wide) / high;
+      const under = pair ? ["image", "reconstruction"] : ["image"];
+      this.show(map.colour(group[hit]), map.name(label[hit]), picture, under, said ?? `${split} image ${whole(index[hit])}${mse}`);
+    };
+    setTimeout(() => { if (map.hover === hit && this.pictured !== hit) show(null, `${split} image ${whole(index[hit])} …`); }, 150);
+    this.pictures.find(map.pictureUrl(hit), (picture) => show(picture), (error) => show(null, error.message));
+  }
+
+  async decode([px, py]) {
+    const { map } = this, [x, y] = map.toCode(px, py), here = () => map.cursor && map.hover < 0;
+    if (!here() || performance.now() < this.refused) return;
+    const start = performance.now();
+    try {
+      const response = await answer(map.decodeUrl(x, y)), away = Number(response.headers.get("X-Away") ?? NaN);
+      const picture = await createImageBitmap(await response.blob());
+      (map.decodeTimes ??= []).push(performance.now() - start);
+      const how = map.data.lifted ? `, ${map.data.lifted}` : "";
+      if (here()) this.show(map.accent, "The decoder draws", picture, [], `at (${short(x)}, ${short(y)})${how}`, away);
+    } catch (error) {
+      this.refused = performance.now() + 2000;
+      if (here()) this.show(map.accent, "", null, [], error.message);
+    }
+  }
+
+  show(colour, title, picture, under, more, away = NaN) {
+    const canvas = this.find("canvas"), pen = canvas.getContext("2d");
+    canvas.style.display = picture ? "block" : "none";
+    if (picture) {
+      const scale = Math.max(1, Math.round((this.map.h > 700 ? 150 : 112) / picture.height));
+      [canvas.width, canvas.height] = [picture.width, picture.height];
+      Object.assign(canvas.style, { width: `${picture.width * scale}px`, height: `${picture.height * scale}px` });
+      pen.drawImage(picture, 0, 0);
+    }
+    this.root.style.borderColor = colour;
+    this.find(".title").textContent = title;
+    this.find(".title").style.setProperty("--dot", colour);
+    this.find(".under").replaceChildren(...under.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
+    const known = Number.isFinite(away), meter = this.find(".away");
+    meter.style.display = known ? "block" : "none";
+    meter.style.setProperty("--near", known ? `${100 / Math.max(1, away)}%` : "0");
+    this.find(".more").textContent = known ? `${distance(away)}\n${more}` : more;
+    this.root.classList.add("shown");
+    this.place();
+  }
+
+  /** Beside the cursor, on the side where there is room. */
+  place() {
+    const { cursor, w, h } = this.map, [px, py] = cursor, { offsetWidth: wide, offsetHeight: high } = this.root, gap = 18;
+    const x = px + gap + wide > LEFT + w ? px - gap - wide : px + gap, y = Math.min(Math.max(py - high / 2, 0), TOP + h - high);
+    this.root.style.transform = `translate(${Math.max(0, x)}px, ${y}px)`;
+  }
+}

@@ -1,0 +1,156 @@
+// What stands over the points: axes, names, rings around few points, marks, pins, and the line that is drawn.
+
+const LEFT = 58, BOTTOM = 44, TOP = 4, RIGHT = 4;  // CSS pixels around the field, for the axes
+const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+const whole = (value) => value.toLocaleString("en-US");
+/** How far a place is from real data, in words; 1 is usual between real codes. */
+const distance = (away) => away <= 1.5 ? "among real data" : away <= 4 ? `${away.toFixed(1)} × the usual distance from real data` : `far from all data: ${away < 100 ? away.toFixed(0) : "> 100"} × the usual distance`;
+const short = (value) => Number(value.toPrecision(3)).toString().replace("-", "−");
+
+function drawAxes(pen, view, { left, top, w, h }, titles, note, { ink, font }) {
+  const line = (x0, y0, x1, y1, alpha) => { pen.globalAlpha = alpha; pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x1, y1); pen.stroke(); pen.globalAlpha = 0.75; };
+  Object.assign(pen, { fillStyle: ink, strokeStyle: ink, lineWidth: 1, font: `13px ${font}`, textBaseline: "middle", textAlign: "center" });
+  for (const value of ticks(view.x, view.sx, w, 90)) {
+    const px = left + w / 2 + (value - view.x) * view.sx;
+    line(px, top, px, top + h, value ? 0.07 : 0.25);
+    pen.fillText(short(value), px, top + h + 12);
+  }
+  pen.textAlign = "right";
+  for (const value of ticks(view.y, view.sy, h, 50)) {
+    const py = top + h / 2 - (value - view.y) * view.sy;
+    line(left, py, left + w, py, value ? 0.07 : 0.25);
+    pen.fillText(short(value), left - 7, py);
+  }
+  Object.assign(pen, { globalAlpha: 1, textAlign: "center", font: `600 15px ${font}` });
+  pen.fillText(titles[0], left + w / 2, top + h + 34);
+  pen.save();
+  pen.translate(11, top + h / 2);
+  pen.rotate(-Math.PI / 2);
+  pen.fillText(titles[1], 0, 0);
+  pen.restore();
+  drawNote(pen, { left, top, w, h }, note, { ink, font });
+}
+
+function drawNote(pen, { left, top, w, h }, note, { ink, font }) {
+  Object.assign(pen, { fillStyle: ink, globalAlpha: 0.65, textAlign: "right", textBaseline: "middle", font: `13px ${font}` });
+  pen.fillText(note, left + w, top + h + 34);
+  pen.globalAlpha = 1;
+}
+
+/** Of three dimensions the axes themselves, through the middle. */
+function drawDirections(pen, turn, toScreen, titles, { ink, font }) {
+  Object.assign(pen, { fillStyle: ink, strokeStyle: ink, lineWidth: 1.5, font: `600 14px ${font}`, textBaseline: "middle", textAlign: "center", globalAlpha: 0.55 });
+  titles.forEach((title, axis) => {
+    const end = (side) => toScreen(...turn.flat(...turn.middle.map((value, k) => value + (k === axis ? side * 1.15 * turn.reach[k] : 0))));
+    const [from, to] = [end(-1), end(1)];
+    pen.beginPath();
+    pen.moveTo(...from);
+    pen.lineTo(...to);
+    pen.stroke();
+    pen.fillText(title, to[0], to[1] - 10);
+  });
+  pen.globalAlpha = 1;
+}
+
+/** A place of the screen, at the edge of the field where it is outside. */
+function inward([px, py], { left, top, w, h }) {
+  return [Math.min(left + w - 14, Math.max(left + 14, px)), Math.min(top + h - 14, Math.max(top + 30, py))];
+}
+
+/** All that stands over the points of a map, on a canvas of its own. */
+class Overlay {
+  constructor(map, canvas) {
+    this.map = map;
+    this.canvas = canvas;
+    this.pen = canvas.getContext("2d");
+  }
+
+  draw() {
+    const { map, pen } = this, { w, h, ratio, points, data } = map, font = getComputedStyle(map.root).fontFamily;
+    const look = { ink: map.ink, font }, field = { left: LEFT, top: TOP, w, h }, note = `${whole(points.n)} points`;
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    if (map.turn) drawNote(pen, field, `${note} · drag to turn`, look); else drawAxes(pen, map.view, field, data.axes, note, look);
+    if (map.painter.plain) pen.fillText("This browser has no WebGL2: drawn slower", LEFT + w - 8, TOP + 14);
+    pen.save();
+    pen.beginPath();
+    pen.rect(LEFT, TOP, w, h);
+    pen.clip();
+    if (map.turn) drawDirections(pen, map.turn, (x, y) => map.toScreen(x, y), data.axes, look);
+    Object.assign(pen, { textAlign: "center", textBaseline: "middle", font: `700 17px ${font}` });
+    const names = map.names().map(({ text, x, y }) => [text, ...map.toScreen(x, y), pen.measureText(text).width]);
+    for (const [text, px, py] of apart(names)) this.halo(text, px, py);
+    for (const i of map.few) this.ring(i, map.colour(points.group[i]), 4);
+    for (const [text, ...place] of data.marks ?? []) this.mark(...inward(map.toScreen(...(map.turn ? map.turn.flat(...place) : place)), field), text);
+    for (const pin of map.pins.all) this.pin(pin);
+    this.shape(map.hand.outline());
+    if (map.hand.walked) this.line(map.hand.walked.map(([x, y]) => map.toScreen(x, y)));
+    if (map.hover >= 0) this.ring(map.hover, map.ink, 2.5);
+    pen.restore();
+  }
+
+  ring(i, colour, width) {
+    const { x, y } = this.map.points;
+    Object.assign(this.pen, { strokeStyle: colour, lineWidth: width });
+    this.pen.beginPath();
+    this.pen.arc(...this.map.toScreen(x[i], y[i]), 8, 0, 7);
+    this.pen.stroke();
+  }
+
+  /** Where something that is no point of the map lands: an image of one's own, say. */
+  mark(px, py, text) {
+    const { pen, map } = this;
+    for (const [width, colour] of [[7, map.paper], [3, map.accent]]) {
+      Object.assign(pen, { lineWidth: width, strokeStyle: colour });
+      pen.beginPath();
+      for (const side of [-9, 9]) { pen.moveTo(px - 9, py - side); pen.lineTo(px + 9, py + side); }
+      pen.stroke();
+    }
+    this.halo(text, px, py - 20);
+  }
+
+  halo(text, px, py) {
+    Object.assign(this.pen, { strokeStyle: this.map.paper, lineWidth: 5, lineJoin: "round", fillStyle: this.map.ink });
+    this.pen.strokeText(text, px, py);
+    this.pen.fillText(text, px, py);
+  }
+
+  /** A pinned place: a dot, and above or below it the picture that the decoder draws there. */
+  pin(pin) {
+    const { pen } = this, { side, left, top, px, py } = this.map.pins.box(pin);
+    pen.fillStyle = this.map.accent;
+    pen.beginPath();
+    pen.arc(px, py, 5, 0, 7);
+    pen.fill();
+    if (!pin.picture) return;
+    pen.imageSmoothingEnabled = false;
+    pen.fillRect(left - 2, top - 2, side + 4, side + 4);
+    pen.drawImage(pin.picture, left, top, side, side);
+  }
+
+  /** A path that was drawn: its film stands beside the map. */
+  line(places) {
+    const { pen, map } = this;
+    for (const [width, colour] of [[5, map.paper], [2.5, map.accent]]) {
+      Object.assign(pen, { strokeStyle: colour, lineWidth: width, lineJoin: "round" });
+      pen.beginPath();
+      for (const [x, y] of places) pen.lineTo(x, y);
+      pen.stroke();
+    }
+  }
+
+  /** The lasso, the box or the path that is being drawn. */
+  shape(outline) {
+    if (!outline) return;
+    const { pen } = this, open = this.map.hand.drag.kind === "path";
+    Object.assign(pen, { strokeStyle: this.map.accent, fillStyle: this.map.accent, lineWidth: 2 });
+    pen.beginPath();
+    for (const [x, y] of outline) pen.lineTo(x, y);
+    if (!open) pen.closePath();
+    pen.stroke();
+    if (open) return;
+    pen.globalAlpha = 0.12;
+    pen.fill();
+    pen.globalAlpha = 1;
+  }
+}
