@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,9 +59,13 @@ def wait_for_health(address: str, server: subprocess.Popen[bytes], seconds: floa
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert server.poll() is None, "the dashboard ended by itself"
-        with contextlib.suppress(OSError):
+        try:
             urllib.request.urlopen(f"{address}/login", timeout=2)
             return
+        except urllib.error.HTTPError:  # it answers, to those who come in another way
+            return
+        except OSError:
+            pass
         time.sleep(0.1)
     raise TimeoutError(f"no answer from {address} within {seconds} s")
 
