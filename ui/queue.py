@@ -1,5 +1,6 @@
 """Cards of what the machine is and does: its devices, what runs and waits, the latest runs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -12,6 +13,8 @@ from ui.frame import page_link
 from ui.palette import STATES
 from ui.words import size, soon, span, when
 
+LINKS, JOINER = re.compile(r"@|//|\bwww(?=\.)", re.IGNORECASE), "\u2060"
+"""What markdown makes links of even where it is escaped, and the invisible letter that keeps it from that."""
 MOST = 5
 """Lines in a card."""
 
@@ -79,5 +82,6 @@ def _line(row: RunRow, told: str) -> None:
 
 
 def plain(text: str) -> str:
-    """Text that somebody typed, safe inside Streamlit's markdown."""
-    return "".join(f"\\{letter}" if letter in "\\`*_[]<>#|~:$&" else letter for letter in text)
+    """Text that somebody typed, safe inside Streamlit's markdown: nothing of it becomes a link, addresses neither."""
+    escaped = "".join(f"\\{letter}" if letter in "\\`*_[]<>#|~:$&" else letter for letter in text)
+    return LINKS.sub(rf"\g<0>{JOINER}", escaped)
