@@ -70,6 +70,7 @@ def test_a_login_leads_back_to_the_link_and_who_is_signed_in_outlives_the_provid
         expect(page).to_have_url(f"{address}/runs?run={open_}")
         expect(page.get_by_role("heading", name="open")).to_be_visible()
         keep(page, "signed-in")
+        expect(page.locator("a[href^='mailto:']")).to_have_count(0)  # an owner's name is text
         hers = sign_in(bea, f"{address}/runs?run={secret}", "2")
         expect(hers.get_by_role("heading", name="mine")).to_be_visible()
         expect(hers.locator(".st-key-visitor")).not_to_contain_text("admin")
