@@ -279,6 +279,7 @@ RUN_ROUTES = [
     "/api/moment/RUN/0",
     "/api/extremes/RUN/0.png",
     "/api/error/RUN/0.png",
+    "/api/behind/RUN?split=test",
 ]
 
 
