@@ -10,6 +10,7 @@ python -m aecore pause RUN | resume RUN                    frees the device; goe
 python -m aecore extend RUN --epochs N                     trains a completed run longer, as a new run
 python -m aecore earlier RUN | later RUN                   before or behind the next one of the same owner
 python -m aecore tag RUN --add TAG | note RUN --text TEXT  what you want to remember of it
+python -m aecore tell RUN [--off]                          its owner hears of its end, by mail or webhook
 python -m aecore archive RUN | unarchive RUN               out of the lists' way; nothing is deleted
 python -m aecore hide RUN | unhide RUN                     only you and the lab's admins see it, or all
 python -m aecore give RUN --to NAME                        another owner, where somebody has left
@@ -62,12 +63,16 @@ def parser() -> Parser:
     for name, verb in (LISTS | keeping.LISTS | caring.LISTS).items():
         verbs.add_parser(name, parents=[shared]).set_defaults(do=verb)
     for name, verb in OF_A_CONFIG.items():
-        _add_configuration(verbs.add_parser(name, parents=[shared]), verb)
+        configured = verbs.add_parser(name, parents=[shared])
+        _add_configuration(configured, verb)
+        if name == "submit":
+            configured.add_argument("--tell", action="store_true", help="tell me when it ends, by mail or webhook")
     many = verbs.add_parser("sweep", parents=[shared])
     _add_configuration(many, sweeping.submit_sweep)
     sweeping.add_sweep(many)
     listing = verbs.add_parser("runs", parents=[shared])
     listing.add_argument("--limit", type=int, help="the newest so many")
+    listing.add_argument("--archived", action="store_true", help="those that were archived, too")
     listing.set_defaults(do=show_runs)
     for name, verb in caring.WITH_OPTIONS.items():
         cared = verbs.add_parser(name, parents=[shared])

@@ -109,7 +109,7 @@ def configured(args: argparse.Namespace, lab: Lab) -> RunConfig:
 
 def submit(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    run_id = queue.submit(lab, configured(args, lab), args.user, private=args.private)
+    run_id = queue.submit(lab, configured(args, lab), args.user, private=args.private, tell=args.tell)
     supervisor.ensure_supervisor(lab)
     return Answer({"run": run_id}, run_id)
 
@@ -143,7 +143,8 @@ def _figures(result: dict[str, Any]) -> str:
 
 def show_runs(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    found, expected = runs(lab, limit=args.limit), forecast(lab)
+    there, expected = [row for row in runs(lab) if args.archived or row.archived is None], forecast(lab)
+    found = there[: args.limit]
     head = ["run", "state", "owner", "data set", "model", "code", "progress", "loss", "images/s"]
     head += ["place", "starts", "ends"]
     text = (

@@ -1,9 +1,9 @@
-"""The verbs of the command line for what people note about runs: tags, a note, the archive."""
+"""The verbs of the command line for what people note about runs: tags, a note, the archive, who is told of their end."""
 
 import argparse
 
 from aecore.commands import Answer, Verb, ask, open_lab
-from aecore.jobs import marks
+from aecore.jobs import marks, news
 from aecore.runs import LabError, run
 
 
@@ -38,6 +38,15 @@ def unarchive(args: argparse.Namespace) -> Answer:
     return Answer({"run": args.run, "archived": False}, f"{args.run} is not archived.")
 
 
+def tell(args: argparse.Namespace) -> Answer:
+    lab = open_lab(args)
+    row = run(lab, args.run)
+    ask(args, row, "Tell the owner of")
+    news.ask(lab, args.run, not args.off)
+    said = "is not told" if args.off else "is told"
+    return Answer({"run": args.run, "tell": not args.off}, f"{row.owner} {said} when {args.run} ends.")
+
+
 def add_marks(name: str, verb: argparse.ArgumentParser) -> None:
     """The options of one of these verbs."""
     if name == "tag":
@@ -45,6 +54,8 @@ def add_marks(name: str, verb: argparse.ArgumentParser) -> None:
         verb.add_argument("--remove", metavar="TAG", action="append", default=[], help="take a tag away")
     if name == "note":
         verb.add_argument("--text", metavar="TEXT", help="the new note; '' removes it")
+    if name == "tell":
+        verb.add_argument("--off", action="store_true", help="do not tell after all")
 
 
-OF_A_RUN: dict[str, Verb] = {"tag": tag, "note": note, "archive": archive, "unarchive": unarchive}
+OF_A_RUN: dict[str, Verb] = {"tag": tag, "note": note, "archive": archive, "unarchive": unarchive, "tell": tell}

@@ -13,11 +13,12 @@ from ui.pick import pick_compared
 from ui.queue import plain
 
 here = lab()
+FOLLOW = 5
+"""Seconds between looks at the newest pictures of a model that trains."""
 
 
-@st.fragment
 def pictures(groups: list[list[Compared]], found: list[scores.Line]) -> None:
-    """The wall with its choices, rerun alone."""
+    """The wall with its choices, rerun alone; while a model trains it follows."""
     choice = compare_view.choose(groups[0])
     walls = compare_view.show(groups, choice)
     take.report_button(walls, choice, groups, found)
@@ -37,7 +38,8 @@ if name:
     frame.section("Sweep", "what was varied against what came of it, on the test images")
     sweeps.live(here, name)
 if not chosen:
-    frame.empty("Choose runs in the box above.")
+    if not name:
+        frame.empty("Choose runs in the box above.")
     st.stop()
 groups = comparison.groups(chosen)
 if len(groups) > 1:
@@ -47,7 +49,7 @@ if len(groups) > 1:
 analyses.panel(chosen)
 found = scores.lines(groups)
 frame.section("Reconstructions", "below each image its MSE per pixel × 10⁻³, for pixels in [0,1]; click one to swipe")
-pictures(groups, found)
+st.fragment(pictures, run_every=FOLLOW if any(run.row.live for run in chosen) else None)(groups, found)
 frame.section("Figures", "means over the test images; grey lines need no network")
 st.html(scores.table(found))
 if codes := scores.table([line for line in found if not line.baseline], scores.CODES):
@@ -58,6 +60,7 @@ take.differences(groups)
 frame.section("Error against cost")
 for place in range(len(groups)):
     charts.cost_plots([line for line in found if line.group == place], f"costs-{place}")
+sweeps.offer(chosen[0])
 if svg := charts.coordinates(chosen, found):
     frame.section("All runs", "each line is a run; blue ones are better than the median")
     charts.figure(svg, "parallel-coordinates", "parallel")

@@ -11,7 +11,7 @@ import pytest
 from aecore.__main__ import main
 from aecore.config import RunConfig
 from aecore.config.access import AccessSettings
-from aecore.jobs import marks, owners, queue, states, steer, sweep, trash
+from aecore.jobs import marks, news, owners, queue, states, steer, sweep, trash
 from aecore.jobs.forecast import forecast
 from aecore.runs import Lab, LabError, backup, events, rights, run, runs, usage
 from aecore.runs.rights import Forbidden, Person, Role, Verb
@@ -98,6 +98,7 @@ DONE: dict[Verb, tuple[Callable[[Lab], str], Callable[[Lab, str, str], Any]]] = 
     Verb.STOP: (one, queue.stop),
     Verb.MOVE: (two, steer.earlier),
     Verb.MARK: (one, lambda lab, run_id, by: marks.tag(lab, [run_id], ["good"])),
+    Verb.TELL: (one, lambda lab, run_id, by: news.ask(lab, run_id, True)),
     Verb.ARCHIVE: (lambda lab: ended(lab, one(lab)), lambda lab, run_id, by: marks.archive(lab, [run_id], by)),
     Verb.HIDE: (one, lambda lab, run_id, by: owners.hide(lab, [run_id], True, by)),
     Verb.HAND_OVER: (one, lambda lab, run_id, by: owners.hand_over(lab, [run_id], "dan", by)),

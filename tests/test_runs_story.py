@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from aecore.jobs import queue, states
 from aecore.jobs.foreground import train_here
 from aecore.runs import Lab, run, runs
 from tests.browser import chromium, dashboard, keep, settle
@@ -177,6 +178,14 @@ def test_a_name_that_is_markup_is_shown_as_it_was_typed(page: Page) -> None:
     expect(page.get_by_role("heading", name=MARKUP)).to_be_visible(timeout=PATIENCE)
 
 
+def test_on_the_compare_page_too(page: Page, address: str, trained: Lab) -> None:
+    page.goto(address.replace("/runs", "/compare") + "?runs=" + ",".join(row.id for row in runs(trained)))
+    settle(page)
+    expect(page.locator(".st-key-wall-0 .head b").get_by_text(MARKUP, exact=True)).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("cell", name=MARKUP).first).to_be_visible(timeout=PATIENCE)
+    assert page.get_by_text("bold", exact=True).count() == 0, "an element of its own"
+
+
 def tick(page: Page, row: int) -> None:
     """Tick a row of the table, which is drawn on a canvas: heads and rows are equally high."""
     table = page.get_by_test_id("stDataFrame").first
@@ -216,4 +225,54 @@ def test_it_looks_as_it_should_in_the_dark_on_a_projector(browser: Browser, addr
     opened(tab)
     assert tab.locator("[data-testid=stException]").count() == 0
     keep(tab, "runs-moment-projector")
+    tab.close()
+
+
+NOTED = """
+window.told = [];
+const Real = window.Notification;
+window.Notification = class extends Real {
+  constructor(title, options) { super(title, options); window.told.push([title, options.body, Real.permission]); }
+};
+"""
+"""What a page shows as notifications; they are shown all the same."""
+
+
+def test_a_browser_that_was_asked_tells_of_the_end_of_a_run_on_any_page_and_once(
+    browser: Browser, address: str, trained: Lab
+) -> None:
+    run_id = queue.submit(trained, tiny(name=MARKUP), "bea", engine="foreground")  # nobody trains it
+    context = browser.new_context(viewport=LAPTOP, permissions=["notifications"])
+    context.add_init_script(NOTED)
+    tab = context.new_page()
+    tab.goto(f"{address}?run={run_id}")
+    settle(tab)
+    tab.locator(".st-key-tell-box button").first.click()
+    tab.get_by_role("button", name="Tell me in this browser").click()
+    expect(tab.get_by_role("button", name="This browser tells you")).to_be_visible()
+    keep(tab, "runs-tell")
+    tab.goto(address.replace("/runs", "/train"))
+    settle(tab)
+    assert tab.evaluate("window.told") == []
+    assert states.move(
+        trained, run(trained, run_id).job_id, "failed", by="supervisor", reason="The loss is <b>nan</b>.\nx"
+    )
+    comes_true(tab, lambda: bool(tab.evaluate("window.told.length")))
+    assert tab.evaluate("window.told") == [[f"{MARKUP}: failed", "The loss is <b>nan</b>.", "granted"]]
+    assert tab.evaluate("localStorage.getItem('aelab-tell')") == "{}"
+    context.close()
+
+
+def test_a_browser_that_blocks_notifications_says_so(browser: Browser, address: str, trained: Lab) -> None:
+    name = "www.evil.example https://evil.example eve@evil.example"
+    run_id = queue.submit(trained, tiny(name=name), "bea", engine="foreground")
+    tab = browser.new_page(viewport=LAPTOP)  # nobody is there to allow them
+    tab.add_init_script("Object.defineProperty(Notification, 'permission', { get: () => 'denied' })")
+    tab.goto(f"{address}?run={run_id}")
+    settle(tab)
+    tab.locator(".st-key-tell-box button").first.click()
+    expect(tab.get_by_role("button", name="Tell me in this browser")).to_be_disabled()
+    expect(tab.get_by_text("Notifications of this page are blocked")).to_be_visible()
+    expect(tab.get_by_role("heading", name="evil.example")).to_be_visible()
+    assert tab.locator("a[href*=evil]").count() == 0, "an address in a name is no link"
     tab.close()

@@ -216,6 +216,97 @@ def test_a_run_that_is_gone_or_waits_is_said_and_the_others_are_shown(
     assert labels(at)[1] == "tiny"
 
 
+VALIDATION = "Validation images, epoch by epoch"
+
+
+def test_a_run_without_that_epoch_shows_its_last_one_and_says_so(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = train_here(two_runs.lab, tiny(name="<i>short</i>", training__epochs=1), "ada")
+    at = open_page(two_runs.lab, monkeypatch, runs=f"{two_runs.ids[0]},{short}", images=VALIDATION, epoch="epoch 2")
+    assert not at.exception
+    assert at.select_slider("epoch").value == "epoch 2"
+    said = [note.value.replace("\\", "") for note in at.info]
+    assert "<i>short</i> has no epoch 2: it is at epoch 1, which is shown." in said
+    titles = [column["title"] for column in walls(at)[0]["columns"][1:3]]
+    assert ["epoch 3" in titles[0], "epoch 1" in titles[1]] == [False, True]
+
+
+def test_an_epoch_that_no_run_has_is_said_and_the_last_one_is_shown(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids), images=VALIDATION, epoch="epoch 70")
+    assert not at.exception
+    assert at.select_slider("epoch").value == "the end"
+    assert any("There is no epoch 70 yet: these are the models after epoch 3." in one.value for one in at.markdown)
+
+
+def test_an_epoch_of_a_link_can_still_be_chosen_when_there_are_too_many_for_a_slider(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "epochs", lambda runs: [0, 2])
+    at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids), images=VALIDATION, epoch="epoch 1")
+    assert at.select_slider("epoch").value == "epoch 1"
+    at.select_slider("epoch").set_value("epoch 2").run()
+    assert not at.exception
+    assert at.select_slider("epoch").value == "epoch 2"
+
+
+def test_where_no_pictures_near_an_epoch_were_kept_it_is_said(
+    two_runs: TwoRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(two_runs.lab.runs_folder, tmp_path / "lab" / "runs")
+    lab = Lab.open(tmp_path / "lab")
+    for run_id in two_runs.ids:
+        for step in lab.run(run_id).sample_steps()[1:-1]:
+            lab.run(run_id).drop_sample(step)
+    at = open_page(lab, monkeypatch, runs=",".join(two_runs.ids), images=VALIDATION, epoch="epoch 2")
+    sentence = "Of tiny, 2 and tiny, 4 no pictures near epoch 2 were kept: the newest before it are shown."
+    assert [note.value.replace("\\", "") for note in at.info] == [sentence]
+    assert "untrained" in walls(at)[0]["columns"][1]["title"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"order": "<b>x</b>", "a": "nobody", "b": "nobody", "rows": "x"},
+        {"order": "Where two disagree", "a": "nobody", "b": "nobody"},
+        {"images": VALIDATION, "epoch": "epoch -1"},
+        {
+            "images": "nothing",
+            "class": "<i>",
+            "image": "-3",
+            "beside": "x",
+            "show": "x",
+            "zoom": "x",
+            "swipe": "9,9,9,9",
+        },
+    ],
+)
+def test_an_address_with_words_that_mean_nothing_shows_the_models_all_the_same(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]
+) -> None:
+    at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids), **query)
+    assert not at.exception
+    assert labels(at)[1:3] == ["tiny, 2", "tiny, 4"]
+
+
+def test_a_sweep_begins_with_the_first_of_the_compared_models(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids))
+    link = next(link for link in at.get("page_link") if link.label.startswith("Sweep it"))
+    assert link.proto.query_string == f"clone={two_runs.ids[0]}&sweep=open"
+    train = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
+    train.query_params.update({"clone": two_runs.ids[0], "sweep": "open"})
+    train.switch_page(str(ROOT / "pages/train.py"))
+    train.run()
+    assert not train.exception
+    assert train.session_state["sweep-box"] is True
+    assert "sweep" not in train.query_params
+    assert train.button("sweep-queue").label == "Queue 5 runs"
+
+
 def test_a_run_without_an_analysis_is_offered_one_and_a_damaged_checkpoint_stops_nobody(
     two_runs: TwoRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

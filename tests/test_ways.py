@@ -280,6 +280,7 @@ RUN_ROUTES = [
     "/api/extremes/RUN/0.png",
     "/api/error/RUN/0.png",
     "/api/behind/RUN?split=test",
+    "/api/told?runs=RUN",
 ]
 
 
@@ -300,5 +301,5 @@ def test_no_route_knows_a_private_run_for_others(browser: Browser, address: str)
         return answer.status_code, answer.text.replace(run_id, "X")
 
     assert said("bea", secret) == said("bea", "never-2-was2")
-    assert said("bea", secret)[0] == 404
-    assert said("ada", secret) == said("cyd", secret) != said("bea", secret)
+    assert said("bea", secret)[0] == 404 or said("bea", secret)[1] == "{}"
+    assert said("bea", secret) not in (said("ada", secret), said("cyd", secret))

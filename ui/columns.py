@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from aecore.config import Facts
-from aecore.runs import Inputs
+from aecore.runs import Inputs, SampleFile
 from ui.comparison import Compared, converted, sizes
 from ui.lab import latest_stamp, split, trained
 from ui.stored import inputs, sample, shown, simple_figures
@@ -131,7 +131,7 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
         run.row.id: _places(first.images, watched[run.row.id].images) if run.row.id in watched else {} for run in runs
     }
     common = [i for i in range(len(first.images)) if all(i in found for found in places.values())]
-    notes = [_late(run, epoch) for run in runs if epoch is not None and run.row.epoch < epoch]
+    notes = [] if epoch is None else _of_another(runs, epoch)
     if len(common) < FEW:
         strangers = [run.label for run in runs if len(places[run.row.id]) < FEW]
         notes.append(
@@ -212,8 +212,19 @@ def _beside(runs: Sequence[Compared], originals: np.ndarray, names: Sequence[str
     return columns
 
 
-def _late(run: Compared, epoch: int) -> str:
-    return f"{run.label} has no epoch {epoch}: it is at epoch {run.row.epoch}, which is shown."
+def _of_another(runs: Sequence[Compared], epoch: int) -> list[str]:
+    """Who has no such epoch, and of whom no pictures near it were kept."""
+    late = [run for run in runs if run.row.epoch < epoch]
+    far = [run.label for run in runs if run not in late and _far(sample(run, epoch), run, epoch)]
+    names = " and ".join(far[:3] + [f"{len(far) - 3} more"] * (len(far) > 3))
+    return [f"{run.label} has no epoch {epoch}: it is at epoch {run.row.epoch}, which is shown." for run in late] + [
+        f"Of {names} no pictures near epoch {epoch} were kept: the newest before it are shown."
+    ] * bool(far)
+
+
+def _far(found: SampleFile | None, run: Compared, epoch: int) -> bool:
+    """Whether these pictures are of long before this epoch."""
+    return found is not None and epoch - found.epoch > max(1, run.row.epoch // 20)
 
 
 def _at(

@@ -1,5 +1,6 @@
 """The reconstruction wall with its controls. What is chosen stands in the URL, so that a link opens exactly this view."""
 
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -89,7 +90,13 @@ def _epoch(runs: Sequence[Compared], place: st.delta_generator.DeltaGenerator, s
         words = "An epoch is chosen on the validation images." if source == TEST else "The newest models."
         place.markdown(f":gray[:small[{words}]]")
         return None
-    options = [UNTRAINED if epoch == 0 else f"epoch {epoch}" for epoch in comparison.epochs(runs)] + [END]
+    asked = re.fullmatch(r"epoch (\d{1,9})", st.query_params.get("epoch", ""))
+    linked, last = int(asked[1]) if asked else 0, max(run.row.epoch for run in runs)
+    if linked > last:
+        place.markdown(f":gray[:small[There is no epoch {linked} yet: these are the models after epoch {last}.]]")
+    kept = [linked] if linked < last else []  # a link's epoch can be chosen, however many epochs come
+    epochs = sorted({*comparison.epochs(runs), *kept})
+    options = [UNTRAINED if epoch == 0 else f"epoch {epoch}" for epoch in epochs] + [END]
     if len(options) < 2:
         return None
     chosen = str(place.select_slider("Models after", options, END, key="epoch", bind=URL))
@@ -113,7 +120,11 @@ def _find(runs: Sequence[Compared], place: st.delta_generator.DeltaGenerator) ->
     with right.popover("Find", icon=":material/search:", key="find", width="stretch"):
         number = st.number_input("Image number in its split", 0, None, None, placeholder="Any", key="image", bind=URL)
         file = st.file_uploader(
-            "Or images like this one", ["png", "jpg", "jpeg", "webp", "bmp"], key="like", max_upload_size=20
+            "Or images like this one",
+            ["png", "jpg", "jpeg", "webp", "bmp"],
+            key="like",
+            max_upload_size=20,
+            help="It stays in this tab: the page's address, which has every other choice, does not carry it.",
         )
     return str(label or ""), None if number is None else int(number), None if file is None else file.getvalue()
 
@@ -176,6 +187,6 @@ def show(groups: Sequence[Sequence[Compared]], choice: Choice) -> list[tuple[str
                 f"No pictures of {plain(runs[0].label)} yet: the first ones come with the first step of training."
             )
         elif len(made.labels):
-            wall.show(made, choice.mode, f"wall-{place}", choice.pair if place == 0 else None)
+            wall.show(made, choice.mode, place, choice.pair if place == 0 else None)
             made_walls.append((f"Reconstructions, {runs[0].what}" if len(groups) > 1 else "Reconstructions", made))
     return made_walls

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from aecore.runs import LabError
-from ui import warm
+from ui import telling, warm
 from ui.frame import PAGES, problem, visitor
 from ui.lab import lab
 from ui.notices import keeper, notices
@@ -38,6 +38,7 @@ except LabError as error:
     problem(error)
 else:
     visitor()
+    telling.listen()
     notices()
     page.run()
     warm.visited()

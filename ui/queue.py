@@ -13,10 +13,11 @@ from ui.frame import page_link
 from ui.palette import STATES
 from ui.words import size, soon, span, when
 
-LINKS, JOINER = re.compile(r"@|//|\bwww(?=\.)", re.IGNORECASE), "\u2060"
-"""What markdown makes links of even where it is escaped, and the invisible letter that keeps it from that."""
 MOST = 5
 """Lines in a card."""
+LINKED = re.compile(r"://|www(?=\.)|(?<=\w)@(?=\w)")
+JOINER = "\u2060"
+"""It has no width; behind these signs it keeps an address from being taken for one, which a backslash does not."""
 
 
 def badge(row: RunRow) -> str:
@@ -82,6 +83,6 @@ def _line(row: RunRow, told: str) -> None:
 
 
 def plain(text: str) -> str:
-    """Text that somebody typed, safe inside Streamlit's markdown: nothing of it becomes a link, addresses neither."""
-    escaped = "".join(f"\\{letter}" if letter in "\\`*_[]<>#|~:$&" else letter for letter in text)
-    return LINKS.sub(rf"\g<0>{JOINER}", escaped)
+    """Text that somebody typed, safe inside Streamlit's markdown: no sign is markup, and no address becomes a link."""
+    whole = "".join(f"\\{letter}" if letter in "\\`*_[]<>#|~:$&" else letter for letter in text)
+    return LINKED.sub(f"\\g<0>{JOINER}", whole)

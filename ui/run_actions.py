@@ -9,6 +9,7 @@ from aecore.jobs import marks, queue, steer, trash
 from aecore.runs import LabError, RunRow, owned_by, rights
 from aecore.runs.database import LIVE, OPEN
 from aecore.runs.rights import Verb
+from ui import telling
 from ui.frame import page_link, problem
 from ui.lab import lab, visitor, who
 from ui.queue import plain
@@ -71,6 +72,7 @@ def actions(row: RunRow) -> None:
         if row.state != "failed":  # there it stands beside the cause
             clone(row)
         _order(row)
+        telling.box(row)
         if row.state in ("queued", *LIVE):
             button(row, "pause", disabled=row.want != "run")
         if row.state in ("paused", "cancelled"):

@@ -69,7 +69,7 @@ def live(part: Callable[[RunRow], None], row: RunRow) -> None:
             now = known.pop() if known else read_row(lab(), row.id)
         except LabError:  # somebody deleted it: the whole page says so
             st.rerun()
-        if now.shown != row.shown:  # other things can be done with it now
+        if now.shown != row.shown or bool(now.step) != bool(row.step):  # other things can be done with it now
             st.rerun()
         part(now)
 

@@ -8,12 +8,13 @@ import streamlit as st
 from aecore.config import ConfigError, RunConfig, writes
 from aecore.data import DataError
 from aecore.jobs import queue
-from aecore.runs import rights
+from aecore.runs import rights, runs
 from aecore.runs.lab import Lab, LabError
 from aecore.runs.rights import Verb
-from ui import estimates, frame, private, start, sweep_form
+from ui import estimates, frame, private, start, sweep_form, telling
 from ui.form import Form
 from ui.lab import lab, who
+from ui.remembered import recall
 
 FAILED = "draft-failed"
 """Session key of why the last click queued nothing."""
@@ -37,7 +38,7 @@ def bar(form: Form, config: RunConfig | None, here: Lab, known: estimates.Data) 
         reasons = " ".join(form.problems.values())
         st.html(f'<p class="field-problem" role="alert"><b>This cannot be queued yet.</b> {escape(reasons)}</p>')
     elif run_id := _sent(named):
-        _queued(run_id)
+        _queued(run_id, here)
     elif not rights.allowed(here.viewer, Verb.SUBMIT):
         st.markdown(":gray[You are a guest of this lab: you can set up a run and save it as a file, but not queue it.]")
     if failed := st.session_state.pop(FAILED, None):
@@ -47,7 +48,8 @@ def bar(form: Form, config: RunConfig | None, here: Lab, known: estimates.Data) 
 def _submit(config: RunConfig) -> None:
     """One run for this nonce and config, however many clicks arrive. A callback, so that the page below already knows."""
     try:
-        run_id = queue.submit(lab(), config, who(), nonce=st.session_state[start.NONCE], private=private.chosen())
+        mine = {"nonce": st.session_state[start.NONCE], "private": private.chosen()}
+        run_id = queue.submit(lab(), config, who(), tell=bool(recall(telling.ALWAYS, False)), **mine)
         st.session_state[start.SENT] = (writes(config), run_id)
     except (ConfigError, DataError, LabError) as error:
         st.session_state[FAILED] = str(error)
@@ -62,10 +64,12 @@ def _sent(config: RunConfig | None) -> str:
     return str(sent[1]) if sent and config else ""
 
 
-def _queued(run_id: str) -> None:
+def _queued(run_id: str, lab: Lab) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="queued", gap="small"):
         st.html(f"<p>Queued as <b>{escape(run_id)}</b></p>", width="content")
         frame.page_link("runs", "Watch it learn", icon=":material/monitoring:", run=run_id)
+        for row in runs(lab, [run_id]):
+            telling.box(row, always=True)
         st.button("New run", key="new-run", type="tertiary", icon=":material/add:", on_click=start.new_run)
 
 

@@ -14,14 +14,17 @@ from ui import frame, private, start
 from ui.form import APART, Form
 from ui.lab import lab, who
 
-SENT = "sweep-sent"
+SENT, BOX = "sweep-sent", "sweep-box"
 NONE = "–"
 DEFAULT = "2, 4, 8, 16, 32"
 
 
 def popover(form: Form, config: RunConfig | None, here: Lab) -> None:
-    """The box beside the button that queues one run."""
-    with st.popover("Sweep", icon=":material/stacked_line_chart:", key="sweep-box"):
+    """The box beside the button that queues one run; open where a link asks for it."""
+    if st.query_params.get("sweep") == "open":
+        st.session_state[BOX] = True
+        del st.query_params["sweep"]
+    with st.popover("Sweep", icon=":material/stacked_line_chart:", key=BOX, on_change="rerun"):
         st.markdown("Queue this configuration many times, with one or two fields varied.")
         fields = _fields(form, config)
         first, values = st.columns([1, 1.2])

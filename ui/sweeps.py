@@ -14,8 +14,10 @@ from aecore.runs.database import OPEN
 from ui import comparison
 from ui.charts import figure
 from ui.comparison import Compared
+from ui.frame import page_link
 from ui.palette import RUNS
 from ui.plots import QUIET, Axis, Mark, Point, Series, plot
+from ui.queue import plain
 from ui.scores import as_csv
 
 CODE_SIZE = "code size, numbers"
@@ -179,15 +181,19 @@ def live(here: Lab, name: str) -> None:
             row.state == "completed" and here.run(row.id).analysis_metrics() is None for row in rows
         )
 
-    lively = going()
+    lively, begun = going(), _begun(known(runs(here))[name])
 
     def again() -> None:
-        if lively and not going():
-            st.rerun()  # all of the page follows: the interval is set when it runs
         rows = known(runs(here)).get(name, [])
+        if lively and (not going() or _begun(rows) != begun):
+            st.rerun()  # all of the page follows: the interval is set when it runs, and there is one more to compare
         show(name, rows, comparison.gather(here, [row for row in rows if row.step])[0])
 
     st.fragment(again, run_every=2 if lively else None)()
+
+
+def _begun(rows: Sequence[RunRow]) -> int:
+    return sum(row.step > 0 for row in rows)
 
 
 def show(name: str, rows: Sequence[RunRow], compared: Sequence[Compared]) -> None:
@@ -217,6 +223,14 @@ def show(name: str, rows: Sequence[RunRow], compared: Sequence[Compared]) -> Non
         type="tertiary",
         on_click="ignore",
     )
+
+
+def offer(run: Compared) -> None:
+    """The way to a sweep that begins with this run's configuration."""
+    with st.container(key="sweep-offer", horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(":gray[Which code size is enough?]", width="content")
+        label = f"Sweep it, from {plain(run.label)}"
+        page_link("train", label, ":material/stacked_line_chart:", clone=run.row.id, sweep="open")
 
 
 def told(title: str, found: Sequence[Trial]) -> str:

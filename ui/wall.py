@@ -12,12 +12,14 @@ from ui.pictures import data_url
 from ui.pictures import wall as strip
 
 _wall = component("wall")
+SPLITS = {"val": "validation"}
 HEADLINE = {"model": "", "input": "what the encoder sees", "baseline": "needs no network"}
 
 
-def show(wall: Wall, mode: str, key: str, pair: tuple[str, str] | None = None) -> None:
-    """The component; `mode` is 'pictures' or 'differences'."""
-    _wall(data=payload(wall, mode, pair), key=key)
+def show(wall: Wall, mode: str, place: int, pair: tuple[str, str] | None = None) -> None:
+    """The component; `mode` is 'pictures' or 'differences'. Zoom and swipe stand in the URL, of another than the first wall
+    under its number."""
+    _wall(data=payload(wall, mode, pair) | {"link": str(place or "")}, key=f"wall-{place}")
 
 
 def payload(wall: Wall, mode: str, pair: tuple[str, str] | None = None) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def payload(wall: Wall, mode: str, pair: tuple[str, str] | None = None) -> dict[
     first = {
         "label": "Original",
         "kind": "original",
-        "note": f"{wall.split} images",
+        "note": f"{SPLITS.get(wall.split, wall.split)} images",
         "title": "What the decoder should give",
         "colour": "",
         "strip": _strip(wall.originals),
@@ -36,7 +38,7 @@ def payload(wall: Wall, mode: str, pair: tuple[str, str] | None = None) -> dict[
     }
     columns = [_column(column, best == place) for place, column in enumerate(wall.columns)]
     rows = [
-        {"title": f"{wall.name(row)}, image {index} of the {wall.split} split"}
+        {"title": f"{wall.name(row)}, image {index} of the {wall.split} split", "index": index}
         for row, index in enumerate(wall.indices.tolist())
     ]
     keys = [column.key if column.kind == "model" else "" for column in wall.columns]

@@ -77,7 +77,8 @@ def _locate(root: type[Config], location: tuple[int | str, ...]) -> tuple[str, t
 
 
 def _sentence(path: str, owner: type[Config], item: Any) -> str:
-    value, context = item["input"], item.get("ctx", {})
+    field, context = owner.model_fields.get(path.rpartition(".")[2]), item.get("ctx", {})
+    shown = repr(item["input"]) if field is None or field.repr else "not shown, as it may hold a secret"
     match item["type"]:
         case "extra_forbidden":
             return f"{path} is not a known field: {suggest(path.rpartition('.')[2], owner.model_fields)}"
@@ -87,15 +88,17 @@ def _sentence(path: str, owner: type[Config], item: Any) -> str:
         case "union_tag_not_found":
             return f"{path} has no kind, which says which {path.rpartition('.')[2]} it is."
         case "literal_error":
-            return f"{path} is {value!r}, but must be {context['expected']}."
+            return f"{path} is {shown}, but must be {context['expected']}."
         case "missing":
             return f"{path} is missing."
+        case "model_type" | "model_attributes_type":
+            return f"{path} must hold fields in braces, not {type(item['input']).__name__}."
         case "value_error":
             return str(context["error"])
         case _ if bound := next((key for key in BOUNDS if key in context), None):
-            return f"{path} is {value!r}, but must be {BOUNDS[bound]} {context[bound]}."
+            return f"{path} is {shown}, but must be {BOUNDS[bound]} {context[bound]}."
         case _:
-            return f"{path} is {value!r}, but {item['msg'][0].lower()}{item['msg'][1:]}."
+            return f"{path} is {shown}, but {item['msg'][0].lower()}{item['msg'][1:]}."
 
 
 BOUNDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}

@@ -12,6 +12,7 @@ from aecore.config.access import AccessSettings
 from aecore.config.base import Config, ConfigError, sentences
 from aecore.config.limits import PersonLimits
 from aecore.config.slurm import SlurmSettings
+from aecore.config.tell import TellSettings
 
 
 def cores() -> int:
@@ -31,6 +32,12 @@ class LabSettings(Config):
     )
     slurm: SlurmSettings = Field(
         default_factory=SlurmSettings, title="Slurm", description="What is asked of the cluster for each run."
+    )
+    tell: TellSettings = Field(
+        default_factory=TellSettings,
+        repr=False,  # what is wrong with it is said without the value
+        title="Tell",
+        description="How people are told that a run has ended: webhook, mail.",
     )
     database: str = Field(
         "",

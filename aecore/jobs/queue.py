@@ -86,6 +86,7 @@ def submit(
     begin: Callable[[RunFolder], int] | None = None,
     group: Group | None = None,
     private: bool = False,
+    tell: bool = False,
 ) -> str:
     """Queue a run and return its id. The same owner, nonce and config give the same run, however often it is submitted.
 
@@ -95,6 +96,7 @@ def submit(
         begin: fills the new folder before anybody sees it, and returns the step of the checkpoint that it put there.
         group: what it belongs to.
         private: only its owner and the lab's admins see it.
+        tell: whether its owner wants to hear of its end.
 
     Raises:
         ConfigError: where the data set is unknown, or the model, the task or the batches do not fit its images.
@@ -116,6 +118,7 @@ def submit(
         "parent": parent,
         "private": private,
         "submission": submission,
+        "tell": int(tell),
     }
     taken = quota.disk(lab, owner)
     with database.writing(lab.engine) as connection:

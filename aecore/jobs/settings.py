@@ -17,8 +17,10 @@ from aecore.jobs.wake import wake
 from aecore.runs import Lab, LabError, diary, files, rights
 from aecore.runs.rights import Verb
 
-BY_HAND = ("database", "executor", "slurm", "access.way", "access.login", "access.proxy_header")
-"""What is changed in the file alone, while nothing trains and with a restart of everything; with all that is below."""
+BY_HAND = ("database", "executor", "slurm", "tell", "access.way", "access.login", "access.proxy_header")
+"""What is changed in the file alone, with all that is below: while nothing trains and with a restart of everything, but for `tell`,
+which holds secrets and is read for each message."""
+WHEN = {False: ", while nothing trains", True: ", where no page shows it"}
 VERBS = {"drain": Verb.DRAIN, "banner": Verb.ANNOUNCE}
 TURN = 10.0
 """Seconds that one change waits for another one."""
@@ -37,7 +39,9 @@ def change(lab: Lab, values: Mapping[str, Any], by: str) -> list[str]:
         lab.demand(VERBS.get(name, Verb.SETTINGS))
     for path in values:
         if by_hand(path):
-            raise ConfigError({path: f"{path} is changed in {lab.path / 'settings.json'}, while nothing trains."})
+            raise ConfigError(
+                {path: f"{path} is changed in {lab.path / 'settings.json'}{WHEN[path.startswith('tell')]}."}
+            )
     try:
         with _Turn(lab.path / "locks" / "settings.lock"):
             said = _write(lab, values)

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from aecore.runs import Lab, database, shares
-from aecore.runs.database import LIVE, events, jobs
+from aecore.runs.database import LIVE, OPEN, events, jobs, runs
 
 MOVES: dict[str, frozenset[str]] = {
     "queued": frozenset({"starting", "running", "paused", "cancelled", "failed"}),
@@ -30,6 +30,8 @@ MOVES: dict[str, frozenset[str]] = {
 REVIVED = frozenset({"paused", "failed", "cancelled"})
 """States from which a person, and nobody else, brings a job back into the queue."""
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
+NEWS = TERMINAL | {"paused"}
+"""States of which the owner of a run hears, where that is wanted."""
 
 
 BEAT, YOUNG = 1.0, 60.0
@@ -100,10 +102,19 @@ def _leave(connection: Connection, row: Any, seen: float | None, now: float) -> 
     return {"since": None, "busy": row.busy + seconds}
 
 
-def note(connection: Connection, job_id: int, run_id: str, old: str, new: str, by: str, reason: str) -> None:
-    """Write an event row; `run.json` in the run's folder follows when the transaction ends."""
+def note(
+    connection: Connection, job_id: int, run_id: str, old: str, new: str, by: str, reason: str, urgent: bool = False
+) -> None:
+    """Write an event row; `run.json` in the run's folder follows when the transaction ends.
+
+    Where the owner wants to hear of it (always when it is `urgent`), it is left for the teller.
+    """
     row = {"job_id": job_id, "run_id": run_id, "at": time.time(), "old": old, "new": new, "by": by, "reason": reason}
-    connection.execute(insert(events).values(row))
+    key = connection.execute(insert(events).values(row)).inserted_primary_key
+    assert key is not None
+    if urgent or (old in OPEN and new in NEWS):
+        wanted = (runs.c.id == run_id) & (runs.c.job_id == job_id) & (runs.c.tell == 1)
+        connection.execute(update(runs).where(wanted).values(untold=key[0]))
     database.changed(connection, run_id)
 
 
@@ -141,10 +152,10 @@ def beat(lab: Lab, job_id: int, attempt: int, **values: Any) -> str:
     return want
 
 
-def say(lab: Lab, job_id: int, run_id: str, text: str) -> None:
-    """Add a sentence to a running job's history."""
+def say(lab: Lab, job_id: int, run_id: str, text: str, urgent: bool = False) -> None:
+    """Add a sentence to a running job's history; its owner hears of an urgent one."""
     with database.writing(lab.engine) as connection:
-        note(connection, job_id, run_id, "running", "running", "trainer", text)
+        note(connection, job_id, run_id, "running", "running", "trainer", text, urgent)
 
 
 def stopper(lab: Lab, job_id: int) -> str:

@@ -26,6 +26,7 @@ from aecore.jobs.executor import Busy, Executor, Status
 from aecore.jobs.local import LocalExecutor
 from aecore.jobs.queue import Job
 from aecore.jobs.slurm import SlurmExecutor
+from aecore.jobs.teller import Teller
 from aecore.jobs.wake import Alarm, wake
 from aecore.runs import Lab, LabError
 
@@ -137,6 +138,7 @@ class Supervisor:
     def __init__(self, lab: Lab, executor: Executor):
         self.lab = lab
         self.executor = executor
+        self.teller = Teller(lab)
         self.settings = lab.settings
         self.told_to_leave = False
         self.live: set[int] = set()
@@ -175,7 +177,7 @@ class Supervisor:
             return True
 
     def tick(self) -> bool:
-        """Look once at everything. Returns whether anything is running or waiting."""
+        """Look once at everything. Returns whether anything is running, waiting or still to be told."""
         if self.lab.settings is not self.settings:
             self.settings = self.lab.settings
             self.executor.fit()
@@ -193,7 +195,7 @@ class Supervisor:
             trash.sweep(self.lab)
         self.live = ids
         self.executor.tend(ids | {job.id for job in hand.waiting})
-        return bool(hand.live or hand.waiting)
+        return self.teller.look() or bool(hand.live or hand.waiting)
 
     def _start(self, hand: queue.Hand, handed: list[Job]) -> None:
         """Start what may; `handed` waits in the engine's own queue, and comes back where its turn is later now."""

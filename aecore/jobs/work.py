@@ -101,9 +101,9 @@ class Work:
         """What people want of it now: 'run', 'pause' or 'cancel'."""
         return states.beat(self.lab, self.job.id, self.attempt)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, urgent: bool = False) -> None:
         """A sentence for the run's history and its log."""
-        states.say(self.lab, self.job.id, self.job.run_id, text)
+        states.say(self.lab, self.job.id, self.job.run_id, text, urgent)
         print(text, flush=True)
 
     def patiently(self, write: Callable[[], Written], step: int) -> Written:
@@ -133,7 +133,7 @@ class Work:
     def _tell(self, code: str, reason: str) -> None:
         with suppress(LabError, OSError):  # the database's disk may be the full one
             self.beat(reason_code=code, reason=reason)
-            self.say(reason or "There is room again: the run goes on.")
+            self.say(reason or "There is room again: the run goes on.", urgent=bool(reason))
 
     def leave(self, step: int) -> int:
         """Say why this process leaves before the end: a person asked, or the machine. Returns an exit code."""

@@ -23,6 +23,13 @@ from aecore.runs.rights import Verb
 from aecore.runs.tables import runs
 
 PARTS = ("settings.json", "presets", "runs", "trash")
+LEFT_IN_THE_LAB: dict[str, Any] = {
+    "database": True,
+    "drain": True,
+    "banner": True,
+    "tell": {"webhook": True, "mail": {"password": True}},
+}
+"""Settings that may hold a password, or are of this moment: no backup has them."""
 LABEL, END = "backup.json", "end.json"
 """The first member says what this file is; without the last one it was cut off."""
 LEFT_OUT = (".lock", mirror.NAME)
@@ -57,9 +64,7 @@ def backup(lab: Lab, target: Path) -> Kept:
 def _fill(lab: Lab, file: IO[bytes], snapshots: list[dict[str, Any]]) -> None:
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         _add_json(tar, LABEL, {"layout": migrations.LAYOUT, "made": time.time(), "runs": len(snapshots)})
-        settings = lab.settings.model_dump(
-            mode="json", exclude_unset=True, exclude={"database", "drain", "banner"}
-        )  # a password; of this moment
+        settings = lab.settings.model_dump(mode="json", exclude_unset=True, exclude=LEFT_IN_THE_LAB)
         _add_json(tar, "settings.json", settings)
         _add_folder(tar, lab.presets_folder, "presets")
         for snapshot in snapshots:

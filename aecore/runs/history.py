@@ -12,6 +12,8 @@ AT_ONCE = 60
 ONWARD = re.compile(r" ?It (?:goes on from step ([\d,]+)|begins again)\.$")
 GOES_ON = re.compile(r"Goes on from step ([\d,]+)\.$")
 BAD_NEWS = ("The disk is full", "The checkpoint of step")
+HEARD = {"told": "", "retold": "warning", "untold": "warning"}
+"""What became of telling somebody, and its tone."""
 OF_OWNERS = "owner"
 """The `new` of an event that says who sees a run, or whose it is from now on."""
 SIDE = {"analyse": "analysis", "project": "map of the codes"}
@@ -67,7 +69,9 @@ class _Story:
     def take(self, event: Event) -> None:
         if event.new == "starting" or (event.old == "starting" and event.new == "queued"):
             return  # on its way into a slot
-        if event.old in ("deleted", "archived") or event.new == OF_OWNERS:
+        if event.new in HEARD:
+            self.lines.append(Line(event.at, _clause(event.reason), HEARD[event.new]))
+        elif event.old in ("deleted", "archived") or event.new == OF_OWNERS:
             self.lines.append(Line(event.at, _clause(event.reason)))
         elif event.new == "queued":
             self._enqueue(event)

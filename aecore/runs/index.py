@@ -51,6 +51,8 @@ class RunRow:
     note: str
     archived: float | None
     """When it was put out of the way; it is kept, and lists leave it out."""
+    tell: bool
+    """Whether its owner hears of its end, by mail or webhook."""
     private: bool
     """Whether only its owner and the lab's admins see it."""
     shown: str
@@ -124,7 +126,7 @@ def _query() -> Select[Any]:
     columns: list[Any] = [r.id, r.name, r.owner, r.dataset, r.backbone, r.bottleneck, r.code_size, r.epochs]
     columns += [r.created, r.parent, j.state, j.want, j.step, j.total_steps, j.epoch, j.loss, j.images_per_second]
     columns += [j.started, j.ended, j.device, j.reason_code, j.reason, j.id, j.attempt]
-    columns += [j.checkpoint_step, j.sweep, r.tags, r.note, r.archived, r.private]
+    columns += [j.checkpoint_step, j.sweep, r.tags, r.note, r.archived, r.tell, r.private]
     columns += [j.steps_per_second, j.heartbeat, above.c.owner, above.c.private]
     joined = runs_table.join(jobs, j.id == r.job_id).outerjoin(above, above.c.id == r.parent)
     return select(*columns).select_from(joined).where(r.deleted.is_(None)).order_by(r.seq.desc())
@@ -142,8 +144,9 @@ def _row(lab: Lab, values: tuple[Any, ...], now: float) -> RunRow:
     if state == "running" and speed and total is not None and not waits:
         eta = max(0.0, (total - step) / speed - (now - heartbeat))
     shown = _shown(state, want, fields[21])
-    *fields, tags, note, archived, private = fields
-    return RunRow(*(*fields, tuple(tags.split(",")) if tags else (), note, archived, private, shown, eta))
+    *fields, tags, note, archived, tell, private = fields
+    marks = (tuple(tags.split(",")) if tags else (), note, archived, bool(tell), private)
+    return RunRow(*(*fields, *marks, shown, eta))
 
 
 def _shown(state: str, want: str, reason: str) -> str:

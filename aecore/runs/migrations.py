@@ -4,7 +4,7 @@ from sqlalchemy import Connection, text
 
 from aecore.runs.tables import metadata
 
-LAYOUT = 6
+LAYOUT = 7
 MIGRATIONS = {
     1: [
         "ALTER TABLE jobs ADD COLUMN place INTEGER",
@@ -29,6 +29,11 @@ MIGRATIONS = {
         "ALTER TABLE jobs ADD COLUMN busy FLOAT NOT NULL DEFAULT 0",
         "CREATE TABLE used (owner VARCHAR PRIMARY KEY, seconds FLOAT NOT NULL, at FLOAT NOT NULL)",
         "UPDATE jobs SET since = heartbeat WHERE state = 'running'",
+    ],
+    6: [
+        "ALTER TABLE runs ADD COLUMN tell INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE runs ADD COLUMN untold INTEGER",
+        "CREATE INDEX ix_runs_untold ON runs (untold)",
     ],
 }
 """What brings a database of each layout to the next. A column that comes later needs a default: see `rebuild`."""

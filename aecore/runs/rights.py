@@ -41,6 +41,7 @@ class Verb(StrEnum):
     STOP = "stop a run"
     MOVE = "move a run in the queue"
     MARK = "change a run's tags and note"
+    TELL = "say whether a run's owner is told of its end"
     ARCHIVE = "archive a run, and take it out again"
     HIDE = "make a run private, or visible to all"
     HAND_OVER = "hand a run over to somebody else"
@@ -74,6 +75,7 @@ TABLE = {
     Verb.STOP: "OPA",
     Verb.MOVE: "OPA",
     Verb.MARK: "OPA",
+    Verb.TELL: "OPA",
     Verb.ARCHIVE: "OPA",
     Verb.HIDE: "OPA",
     Verb.HAND_OVER: "OPA",

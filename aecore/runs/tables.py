@@ -64,8 +64,11 @@ runs = Table(
     Column("note", Text, nullable=False, default=""),
     Column("archived", Float),
     Column("private", Boolean, nullable=False, default=False),
+    Column("tell", Integer, nullable=False, default=0),
+    Column("untold", Integer, index=True),
     sqlite_autoincrement=True,
 )
+"""`tell`: whether its owner wants to hear of its end. `untold`: the event of which the owner has not heard yet."""
 
 jobs = Table(
     "jobs",

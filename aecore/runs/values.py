@@ -1,7 +1,9 @@
 """Everything that is known of runs by name, for a table's columns and filters: the row, every config field, every result."""
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ ROW = {
     "note": "note",
 }
 """Name in a filter -> field of the row."""
+FIELDS = attrgetter(*ROW.values())
 SEED = "training.seed"
 UNLIKE = frozenset({SEED, "name"})
 """Fields in which runs of one group may differ."""
@@ -45,42 +48,43 @@ def values(lab: Lab, row: RunRow) -> dict[str, Any]:
 
     A run whose files cannot be read has what its row says.
     """
-    folder = lab.runs_folder / row.id
-    found = {name: getattr(row, field) for name, field in ROW.items()}
-    return {**_config(folder), **_results(folder), **found}
+    folder = os.path.join(
+        lab.runs_folder, row.id
+    )  # a Path for each file of thousands of runs takes longer than the files do
+    return {**_config(folder), **_results(folder), **dict(zip(ROW, FIELDS(row), strict=True))}
 
 
 def config_values(lab: Lab, row: RunRow) -> Values:
     """{path: value} of every field of a run's config; nothing where it cannot be read."""
-    return _config(lab.runs_folder / row.id)
+    return _config(os.path.join(lab.runs_folder, row.id))
 
 
-@lru_cache(maxsize=5000)
-def _config(folder: Path) -> Values:
+@lru_cache(maxsize=20_000)
+def _config(folder: str) -> Values:
     """It never changes."""
     try:
-        return flat(RunFolder(folder).config())
+        return flat(RunFolder(Path(folder)).config())
     except ConfigError:
         return {}
 
 
-def _results(folder: Path) -> Values:
-    return _measured(folder, *(_written(folder / name) for name in ("result.json", "analysis/metrics.json")))
+def _results(folder: str) -> Values:
+    return _measured(folder, *(_written(f"{folder}/{name}") for name in ("result.json", "analysis/metrics.json")))
 
 
-def _written(path: Path) -> int:
+def _written(path: str) -> int:
     try:
-        return path.stat().st_mtime_ns
+        return os.stat(path).st_mtime_ns
     except OSError:
         return 0
 
 
-@lru_cache(maxsize=5000)
-def _measured(folder: Path, result: int, analysis: int) -> Values:
+@lru_cache(maxsize=20_000)
+def _measured(folder: str, result: int, analysis: int) -> Values:
     """Numbers of result.json, and those on the test images; the two times say whether they were written again."""
     kept = (
-        _json(folder / "result.json") if result else {},
-        _json(folder / "analysis/metrics.json") if analysis else {},
+        _json(Path(folder, "result.json")) if result else {},
+        _json(Path(folder, "analysis/metrics.json")) if analysis else {},
     )
     parts = {"result": kept[0], "test": kept[1].get("test", {})}
     parts |= {"quality": kept[1].get("code", {}), "factors": kept[1].get("disentanglement", {})}

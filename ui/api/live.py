@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from aecore.jobs import news, states
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunFolder, index
 from aecore.runs.database import OPEN
@@ -124,6 +125,19 @@ def finite(value: float | None) -> float | None:
 
 
 @known_run
+def told(request: Request) -> Response:
+    """`?runs=a,b`: {run: what a browser tells of it}, for those that are there: `word` is null while there is no news."""
+    rows = index.runs(lab(), request.query_params.get("runs", "").split(",")[:MOST])
+    content = {row.id: {"name": row.name, "word": _word(row), "reason": row.reason.partition("\n")[0]} for row in rows}
+    return JSONResponse(content, headers={"Cache-Control": "no-store"})
+
+
+def _word(row: index.RunRow) -> str | None:
+    waits = row.state == "running" and row.reason_code == "disk_full"
+    return news.WORDS[row.state] if waits or row.state in states.NEWS else None
+
+
+@known_run
 def samples(request: Request) -> Response:
     """`?run=`: which samples there are, `[step, epoch, seconds]` each, the shape (C, H, W) and number of their images, and
     whether the encoder sees something else than those (`seen`)."""
@@ -194,6 +208,7 @@ def _strip(images: np.ndarray, request: Request) -> Response:
 
 ROUTES = [
     Route("/api/metrics", metrics),
+    Route("/api/told", told),
     Route("/api/samples", samples),
     Route("/api/sample/{run}/{step:int}.png", sample),
     Route("/api/inputs/{run}.png", inputs),

@@ -1,6 +1,6 @@
 // The reconstruction wall: the same images down the side, a column a model. All pictures come in one strip a column, and all
 // cells show the same part of their images: zoom and drag move them together. A click swipes between two columns.
-const GAP = 9, CAPTION = 24, BETWEEN = 32, LARGEST = 112, SMALL = 72, SCREEN = 660, LARGEST_ZOOM = 8;
+const GAP = 9, CAPTION = 24, BETWEEN = 32, LARGEST = 112, SMALL = 72, SCREEN = 660, LARGEST_ZOOM = 8, ROOMY = 1.3;
 const COLD = [33, 102, 172], WARM = [202, 60, 24];
 const walls = new WeakMap();
 
@@ -19,6 +19,9 @@ const add = (tag, className, parent, text) => {
   parent?.append(made);
   return made;
 };
+
+// As exact as the address, so that it opens the same view to the pixel.
+const round = (value, parts) => Math.round(value * parts) / parts;
 
 // The pixels of a strip, once it is decoded.
 async function decode(column) {
@@ -43,6 +46,7 @@ class Wall {
     this.blocks = add("div", "blocks", root);
     this.dialog = add("dialog", "swipe", root);
     this.dialog.onclick = (event) => { if (event.target === this.dialog) this.dialog.close(); };
+    this.dialog.onclose = () => { if (!this.closed) this.link("swipe", null); };
     this.view = { zoom: 1, x: 0.5, y: 0.5 };
     this.resized = new ResizeObserver(() => { if (this.columns && root.clientWidth !== this.wide) this.build(); });
     this.resized.observe(root);
@@ -66,9 +70,30 @@ class Wall {
     const known = new Map((this.columns ?? []).map((column) => [column.strip, column]));
     const columns = await Promise.all(data.columns.map((column) => known.has(column.strip) ? { ...known.get(column.strip), ...column } : decode(column)));
     if (this.closed || asked !== this.asked) return; // a newer wall was asked for meanwhile
-    if (this.data && this.data.shape.join() !== data.shape.join()) this.view = { zoom: 1, x: 0.5, y: 0.5 };
+    const first = !this.data;
+    if (!first && this.data.shape.join() !== data.shape.join()) this.view = { zoom: 1, x: 0.5, y: 0.5 };
     Object.assign(this, { data, columns, maps: null });
+    if (first) this.look(this.linked("zoom", 3, ([zoom, x, y]) => ({ zoom, x, y })) ?? this.view);
     this.build();
+    if (first) this.opened();
+  }
+
+  // What the address says of this wall, as numbers; null where it says nothing that can be read. A file of its own has no say.
+  linked(name, count, use) {
+    const numbers = this.data.link == null ? [] : (asked(name + this.data.link) ?? "").split(",").map(Number);
+    return numbers.length === count && numbers.every(Number.isFinite) ? use(numbers) : null;
+  }
+
+  link(name, value) {
+    if (this.data?.link != null) keep(name + this.data.link, value);
+  }
+
+  // The swipe that the address asks for: the image's number, two columns, where the handle stands.
+  opened() {
+    this.linked("swipe", 4, ([index, left, right, share]) => {
+      const row = this.data.rows.findIndex((one) => one.index === index);
+      if (row >= 0 && this.columns[left] && this.columns[right]) this.swipe(row, right, { pair: [left, right], share: Math.min(1, Math.max(0, share)) });
+    });
   }
 
   // Blocks side by side, and an image's size: the largest with which all fit on a screen. An image's pixel is a whole number of the screen's.
@@ -93,29 +118,33 @@ class Wall {
     this.wide = this.root.clientWidth;
     if (!this.wide) return;
     const { blocks, size } = this.layout(), count = this.data.rows.length, rows = Math.ceil(count / blocks), ratio = window.devicePixelRatio || 1;
-    const [, high, side] = this.data.shape, tall = (size * high) / side;
+    const [, high, side] = this.data.shape, tall = (size * high) / side, room = ((this.wide + BETWEEN) / blocks - BETWEEN) / this.columns.length - GAP;
+    const track = Math.floor(Math.max(size, Math.min(room, ROOMY * size))); // what an image leaves of the width helps the heads
+    const focused = this.root.getRootNode().activeElement, held = this.cells?.find(({ canvas }) => canvas === focused);
     this.size = size;
     this.blocks.replaceChildren();
     this.cells = [];
     for (let first = 0; first < count; first += rows) {
       const block = add("div", "block", this.blocks);
-      block.style.gridTemplateColumns = `repeat(${this.columns.length}, ${size}px)`;
+      block.style.gridTemplateColumns = `repeat(${this.columns.length}, ${track}px)`;
       for (const column of this.columns) this.head(column, block);
       for (let row = first; row < Math.min(first + rows, count); row++)
         this.columns.forEach((column, place) => {
           const cell = add("figure", [column.kind, column.best[row] ? "best" : ""].join(" "), block);
           if (column.colour) cell.style.setProperty("--c", column.colour);
-          const canvas = Object.assign(add("canvas", "", cell), { width: Math.round(size * ratio), height: Math.round(tall * ratio), tabIndex: 0 });
+          cell.style.width = `${size}px`;
+          const canvas = Object.assign(add("canvas", "", cell), { width: Math.round(size * ratio), height: Math.round(tall * ratio), tabIndex: this.cells.length ? -1 : 0 });
           Object.assign(canvas.style, { width: `${size}px`, height: `${tall}px` });
           canvas.setAttribute("role", "button");
           canvas.setAttribute("aria-label", `${column.label}, ${this.data.rows[row].title}: ${column.captions[row]}`);
           canvas.title = column.titles?.[row] ?? this.data.rows[row].title;
-          canvas.onkeydown = (event) => { if (event.key === "Enter") this.swipe(row, place); };
+          canvas.onkeydown = (event) => this.reach(event, row, place);
           add("figcaption", "", cell, column.captions[row]);
           this.cells.push({ canvas, row, place });
         });
     }
     this.draw();
+    if (held) this.focus(held.row, held.place, { preventScroll: true }); // a newer picture of a model that trains takes nobody's place away
     this.root.dataset.cells = this.cells.length;
   }
 
@@ -193,8 +222,9 @@ class Wall {
   }
 
   look(view) {
-    const zoom = Math.min(LARGEST_ZOOM, Math.max(1, view.zoom)), edge = 0.5 / zoom, hold = (value) => Math.min(1 - edge, Math.max(edge, value));
-    this.view = { zoom, x: hold(view.x), y: hold(view.y) };
+    const zoom = round(Math.min(LARGEST_ZOOM, Math.max(1, view.zoom)), 100), edge = 0.5 / zoom, hold = (value) => Math.min(1 - edge, Math.max(edge, value));
+    this.view = { zoom, x: round(hold(view.x), 1e4), y: round(hold(view.y), 1e4) };
+    this.link("zoom", zoom > 1 ? Object.values(this.view).join() : null);
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => this.draw());
   }
@@ -209,6 +239,22 @@ class Wall {
     const box = event.target.getBoundingClientRect(), [px, py] = [(event.clientX - box.left) / box.width - 0.5, (event.clientY - box.top) / box.height - 0.5];
     const { zoom, x, y } = this.view, next = Math.min(LARGEST_ZOOM, Math.max(1, zoom * factor));
     this.look({ zoom: next, x: x + px / zoom - px / next, y: y + py / zoom - py / next });
+  }
+
+  // One stop for the tab key: from there arrows lead to the other cells, Enter or a space swipes.
+  reach(event, row, place) {
+    const way = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key], open = ["Enter", " "].includes(event.key);
+    if (!way && !open) return;
+    event.preventDefault();
+    if (open) return this.swipe(row, place);
+    this.focus(row + way[0], place + way[1]);
+  }
+
+  focus(row, place, how) {
+    const next = this.cells.find((cell) => cell.row === row && cell.place === place);
+    if (!next) return;
+    for (const { canvas } of this.cells) canvas.tabIndex = canvas === next.canvas ? 0 : -1;
+    next.canvas.focus(how);
   }
 
   // A drag moves all cells; a press without one swipes.
@@ -256,9 +302,9 @@ class Wall {
   }
 
   // One image large, two columns over each other: the handle shows more of one or of the other.
-  swipe(row, place) {
+  swipe(row, place, asked) {
     const two = this.data.pair?.includes(place) ? [...this.data.pair] : [place ? 0 : Math.min(1, this.columns.length - 1), place];
-    this.swiped = { row, pair: two, share: 0.5 };
+    this.swiped = { row, pair: two, share: 0.5, ...asked };
     this.dialog.replaceChildren();
     const head = add("div", "choice", this.dialog);
     this.boxes = [0, 1].map((side) => {
@@ -292,7 +338,7 @@ class Wall {
   }
 
   over() {
-    const { row, pair, share } = this.swiped, pen = this.large.getContext("2d"), { width, height } = this.large, [, high, side] = this.data.shape;
+    const { row, pair } = this.swiped, share = (this.swiped.share = round(this.swiped.share, 1000)), pen = this.large.getContext("2d"), { width, height } = this.large, [, high, side] = this.data.shape;
     pen.imageSmoothingEnabled = false;
     const [left, right] = pair.map((place) => this.columns[place]), cut = Math.round(width * share);
     pen.drawImage(right.canvas, row * side, 0, side, high, 0, 0, width, height);
@@ -306,6 +352,7 @@ class Wall {
     pen.fillRect(cut - 1, 0, 3, height);
     this.boxes.forEach((box, i) => (box.value = pair[i]));
     const say = (column) => (column.kind === "original" ? column.label : `${column.label}: ${column.captions[row]}`);
+    this.link("swipe", [this.data.rows[row].index, ...pair, share].join());
     this.told.textContent = `${this.data.rows[row].title} · ${say(left)} | ${say(right)}`;
   }
 }
