@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
+BASE ?=
 
 .PHONY: help run serve test check fix bench torture clean
 
@@ -24,10 +25,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-pyt
 	@$(PYTHON) install.py requirements-dev.txt
 
 run: $(VENV)/.installed
-	@$(BIN)/python -m ui.serve --port $(PORT)
+	@$(BIN)/python -m ui.serve --port $(PORT) --base "$(BASE)"
 
 serve: $(VENV)/.installed
-	@$(BIN)/python -m ui.serve --port $(PORT) --network
+	@$(BIN)/python -m ui.serve --port $(PORT) --base "$(BASE)" --network
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest

@@ -6,16 +6,19 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.routing import Route
 from streamlit.runtime.pages_manager import PagesManager
 
 from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import LabError
-from ui import access, api, warm
+from ui import access, api, errors, warm, ways
 from ui.lab import whole
 
+ROUTES = [*access.ROUTES, *api.ROUTES]
 LOOK_EVERY = 5
 """Seconds between looks after the supervisor."""
 
@@ -43,9 +46,19 @@ async def keep_supervised() -> None:
         await asyncio.sleep(LOOK_EVERY)
 
 
+def provider() -> dict[str, Any]:
+    """What Streamlit needs for a login; nothing where the lab cannot be opened: then the door says why."""
+    try:
+        return ways.provider(whole())
+    except (LabError, OSError):
+        return {}
+
+
 app = st.App(
     Path(__file__).parent / "ui/main.py",
     lifespan=lifespan,
-    routes=[*access.ROUTES, *api.ROUTES],
+    on_script_error=errors.told,
+    secrets=provider() or None,
+    routes=[Route(ways.base() + route.path, route.endpoint, methods=route.methods) for route in ROUTES],
     middleware=[Middleware(access.Shield), Middleware(access.Door)],
 )

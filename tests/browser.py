@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,16 +36,20 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def dashboard(lab: Path, password: str = "") -> Iterator[str]:
-    """The dashboard on a lab of its own, as `streamlit run app.py` starts it; yields its address."""
-    port = free_port()
-    environment = {**os.environ, "AELAB_HOME": str(lab), "AELAB_PASSWORD": password}
+def dashboard(lab: Path, password: str = "", port: int = 0, base: str = "", **variables: str) -> Iterator[str]:
+    """The dashboard on a lab of its own, as `streamlit run app.py` starts it; yields its address.
+
+    `base` is the path below which it lies, as '/lab'; `variables` go into its environment.
+    """
+    port = port or free_port()
+    environment = {**os.environ, "AELAB_HOME": str(lab), "AELAB_PASSWORD": password, **variables}
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    command += [f"--server.baseUrlPath={base}"] if base else []
     log = (lab.parent / f"dashboard-{port}.log").open("w")
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
-        wait_for_health(f"http://127.0.0.1:{port}", server)
-        yield f"http://127.0.0.1:{port}"
+        wait_for_health(f"http://127.0.0.1:{port}{base}", server)
+        yield f"http://127.0.0.1:{port}{base}"
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(60)
@@ -54,9 +59,13 @@ def wait_for_health(address: str, server: subprocess.Popen[bytes], seconds: floa
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert server.poll() is None, "the dashboard ended by itself"
-        with contextlib.suppress(OSError):
+        try:
             urllib.request.urlopen(f"{address}/login", timeout=2)
             return
+        except urllib.error.HTTPError:  # it answers, to those who come in another way
+            return
+        except OSError:
+            pass
         time.sleep(0.1)
     raise TimeoutError(f"no answer from {address} within {seconds} s")
 

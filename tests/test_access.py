@@ -12,14 +12,15 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ui import access
+from aecore.runs import Lab
+from ui import access, ways
 
 PASSWORD = "open sesame"
 PAGE = {"accept": "text/html,application/xhtml+xml"}
 
 
 async def name_of(request: Request) -> Response:
-    return PlainTextResponse(access.name_in(request.cookies, access._lab()) or "nobody")
+    return PlainTextResponse(ways.name_in(request.cookies, access._lab()) or "nobody")
 
 
 async def socket(websocket: WebSocket) -> None:
@@ -98,10 +99,10 @@ def test_the_door_leads_nowhere_else(visitor: TestClient, away: str) -> None:
 
 def test_a_forged_or_changed_cookie_is_nobodys(visitor: TestClient, tmp_path: Path) -> None:
     come_in(visitor, "ada")
-    content, _, signature = visitor.cookies[access.COOKIE].partition(".")
-    other, _, _ = access.token("bea", tmp_path / "lab").partition(".")
+    content, _, signature = visitor.cookies[ways.COOKIE].partition(".")
+    other, _, _ = ways.token("bea", Lab.open(tmp_path / "lab")).partition(".")
     for forged in (f"{other}.{signature}", f"{content}.{'0' * 64}", content, ".", "ä.ü", f"{content}.{signature}x"):
-        assert access.name_in({access.COOKIE: forged}, tmp_path / "lab") is None, forged
+        assert ways.name_in({ways.COOKIE: forged}, Lab.open(tmp_path / "lab")) is None, forged
 
 
 def test_a_new_password_makes_the_old_cookies_void(visitor: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,9 +113,9 @@ def test_a_new_password_makes_the_old_cookies_void(visitor: TestClient, monkeypa
 
 def test_a_cookie_ends_after_a_month(visitor: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     come_in(visitor, "ada")
-    later = access.time.time() + access.MONTH + 1
-    monkeypatch.setattr(access.time, "time", lambda: later)
-    assert access.name_in(visitor.cookies, tmp_path / "lab") is None
+    later = ways.time.time() + ways.MONTH + 1
+    monkeypatch.setattr(ways.time, "time", lambda: later)
+    assert ways.name_in(visitor.cookies, Lab.open(tmp_path / "lab")) is None
 
 
 def test_the_secret_is_readable_by_its_owner_only(visitor: TestClient, tmp_path: Path) -> None:

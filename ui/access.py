@@ -1,87 +1,47 @@
-"""The door of a dashboard on a network: a name and the shared password, then a signed cookie.
-
-Where the environment has no AELAB_PASSWORD there is no door: the dashboard listens on this machine alone.
-"""
+"""The door of the dashboard: whoever is not known (`ui.ways`) is led to the form or the identity provider, and nothing is behind it."""
 
 import asyncio
-import base64
-import hashlib
 import hmac
-import json
-import os
-import secrets
-import time
-from collections.abc import Mapping
 from contextvars import ContextVar
-from functools import lru_cache
 from pathlib import Path
 from string import Template
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from starlette.datastructures import Headers
+import httpx
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.auth_util import encode_provider_token
 
-from aecore.runs import LabError
+from aecore.config.access import LONGEST_NAME, is_name
+from aecore.runs import Lab, LabError, rights
+from aecore.runs.rights import Role
+from ui import ways
+from ui.ways import COOKIE, MONTH, SIGNED_IN, base
 
-COOKIE = "aelab_visitor"
-LOGIN, LOGOUT = "login", "logout"
+LOGIN, LOGOUT, WANTED = "login", "logout", "aelab_wanted"
+OPEN_PATHS = ("/login", "/logout", "/_stcore/health")
+PROVIDERS = ("/auth/login", "/auth/logout", "/oauth2callback")
+"""Streamlit's own paths of a login, open where the way in is one."""
+FORMS = {name: Path(__file__).parent / f"assets/{name}.html" for name in ("login", "provider", "refused")}
+PATIENCE = 5.0
+"""Seconds that an identity provider may take to answer."""
 asking: ContextVar[HTTPConnection | None] = ContextVar("asking", default=None)
 """The request that is being answered, for routes."""
-OPEN_PATHS = ("/login", "/_stcore/health")
-MONTH = 30 * 24 * 3600
-LONGEST_NAME = 60
-FORM = Path(__file__).parent / "assets/login.html"
+
+
+def _lab() -> Lab:
+    from ui.lab import whole
+
+    return whole()
 
 
 def guarded() -> bool:
-    """Whether visitors must give a name and the password."""
-    return bool(_password())
-
-
-def _password() -> str:
-    return os.environ.get("AELAB_PASSWORD", "")
-
-
-def token(name: str, lab: Path) -> str:
-    """The cookie's value for a visitor of this name: who and since when, signed. A new password makes it void."""
-    content = base64.urlsafe_b64encode(json.dumps([name, int(time.time())]).encode()).decode().rstrip("=")
-    return f"{content}.{_signature(content, lab)}"
-
-
-def name_in(cookies: Mapping[str, str], lab: Path) -> str | None:
-    """The visitor's name, from a cookie that we signed within the last month; None otherwise."""
-    content, _, signature = cookies.get(COOKIE, "").partition(".")
-    if not hmac.compare_digest(signature.encode(), _signature(content, lab).encode()):
-        return None
-    name, since = json.loads(base64.urlsafe_b64decode(content + "=" * (-len(content) % 4)))
-    return str(name) if time.time() - since < MONTH else None
-
-
-def _signature(content: str, lab: Path) -> str:
-    key = secret(lab) + hashlib.sha256(_password().encode()).digest()
-    return hmac.new(key, content.encode(), hashlib.sha256).hexdigest()
-
-
-@lru_cache(maxsize=4)
-def secret(lab: Path) -> bytes:
-    """32 random bytes that only this lab knows, made on first use and readable by its user only."""
-    path = lab / "secret"
-    if not path.exists():
-        own = path.with_name(f"secret-{os.getpid()}-{secrets.token_hex(4)}")
-        descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
-        try:
-            os.link(own, path)  # the first of two processes wins, and both read the same
-        except FileExistsError:
-            pass
-        finally:
-            own.unlink()
-    return path.read_bytes()
+    """Whether visitors must say who they are."""
+    return bool(ways.way(_lab()))
 
 
 def place(address: str) -> str:
@@ -91,46 +51,93 @@ def place(address: str) -> str:
     return address if ours and address.isprintable() and not address.startswith("//") else "/"
 
 
-def _lab() -> Path:
-    from ui.lab import whole
-
-    return whole().path
-
-
 async def login(request: Request) -> Response:
     """The form, and what it sends: a wrong password is a sentence, the right one leads to where the visitor wanted to go."""
-    if not guarded():
-        return RedirectResponse("/", 303)
-    wanted = place(request.query_params.get("next", "/"))
+    lab, wanted = _lab(), place(request.query_params.get("next", "/"))
+    way = ways.way(lab)
+    if way == "login":
+        return await _sign_in(request, lab, wanted)
+    if way != "password":
+        return RedirectResponse(base() + "/", 303)
     if request.method == "GET":
         return _form("", "", wanted)
     sent = parse_qs((await request.body()).decode("utf-8", "replace"))
     name, password = " ".join(sent.get("name", [""])[0].split()), sent.get("password", [""])[0]
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        return _form(f"Give a name of 1 to {LONGEST_NAME} characters: it owns your runs.", name, wanted)
-    if not hmac.compare_digest(password.encode("utf-8", "replace"), _password().encode()):
-        await asyncio.sleep(0.5)  # a guess costs time
-        return _form("This is not the password. The person who started the lab knows it.", name, wanted)
-    answer = RedirectResponse(wanted, 303)
+    if problem := await _refused(lab, name, password):
+        return _form(problem, name, wanted)
+    answer = RedirectResponse(base() + wanted, 303)
     secure = request.url.scheme == "https"
-    answer.set_cookie(COOKIE, token(name, _lab()), max_age=MONTH, httponly=True, samesite="lax", secure=secure)
+    answer.set_cookie(COOKIE, ways.token(name, lab), max_age=MONTH, httponly=True, samesite="lax", secure=secure)
     return answer
+
+
+async def _refused(lab: Lab, name: str, password: str) -> str:
+    """Why this name and password do not come in, '' where they do."""
+    if not is_name(name):
+        return f"Give a name of 1 to {LONGEST_NAME} characters: it owns your runs."
+    needed, role = ways.password_of(name, lab), rights.person(lab.settings.access, name).role
+    if not needed:
+        return f"{name} keeps this lab, and comes in with the admins' password: it was not set (AELAB_ADMIN_PASSWORD)."
+    if not hmac.compare_digest(password.encode("utf-8", "replace"), needed.encode()):
+        await asyncio.sleep(0.5)  # a guess costs time
+        if role is Role.ADMIN:
+            return f"This is not the admins' password, which {name}, who keeps this lab, needs."
+        return "This is not the password. The person who started the lab knows it."
+    if role is Role.NOBODY:
+        return f"{name} is not on the list of this lab: its admins can put you there."
+    return ""
+
+
+async def _sign_in(request: Request, lab: Lab, wanted: str) -> Response:
+    """The page with the button, and what the button does: leave for the identity provider, if it is there."""
+    title = lab.settings.access.login.title
+    if request.method == "GET":
+        said = "You did not come back from it with a name: try again." if "again" in request.query_params else ""
+        return _page("provider", 200, problem=said, title=title, action=f"{LOGIN}?next={quote(wanted)}")
+    if problem := await _down(lab):
+        return _page("provider", 503, problem=problem, title=title, action=f"{LOGIN}?next={quote(wanted)}")
+    answer = RedirectResponse(f"{base()}/auth/login?provider={quote(encode_provider_token('default'))}", 303)
+    answer.set_cookie(WANTED, quote(wanted, safe=""), max_age=600, httponly=True, samesite="lax")
+    return answer
+
+
+async def _down(lab: Lab) -> str:
+    """Why the identity provider cannot be asked now, in a sentence; '' where it answers."""
+    address = lab.settings.access.login.provider
+    try:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+            answer = await client.get(address)
+        why = "" if answer.is_success else f"answers with status {answer.status_code}"
+    except httpx.TimeoutException:
+        why = f"did not answer within {PATIENCE:.0f} seconds"
+    except httpx.HTTPError as error:
+        why = f"does not answer ({str(error) or type(error).__name__})"
+    if not why:
+        return ""
+    return f"The identity provider {urlsplit(address).netloc} {why}. Who is signed in goes on; try again in a moment."
 
 
 async def logout(request: Request) -> Response:
     """Forget the visitor."""
-    answer = RedirectResponse("/login", 303)
+    if ways.way(_lab()) == "login":
+        return RedirectResponse(f"{base()}/auth/logout", 303)
+    answer = RedirectResponse(f"{base()}/{LOGIN}", 303)
     answer.delete_cookie(COOKIE)
     return answer
 
 
 def _form(problem: str, name: str, wanted: str) -> Response:
-    values = {"problem": problem, "name": name, "action": f"login?next={quote(wanted)}"}
-    page = Template(FORM.read_text(encoding="utf-8")).substitute({key: _escaped(text) for key, text in values.items()})
-    return HTMLResponse(page, 403 if problem else 200, {"Cache-Control": "no-store"})
+    action = f"{LOGIN}?next={quote(wanted)}"
+    return _page("login", 403 if problem else 200, problem=problem, name=name, action=action)
 
 
-def _escaped(text: str) -> str:
+def _page(form: str, status: int, **values: str) -> Response:
+    page = Template(FORMS[form].read_text(encoding="utf-8"))
+    filled = page.substitute({key: escaped(text) for key, text in values.items()})
+    return HTMLResponse(filled, status, {"Cache-Control": "no-store"})
+
+
+def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
 
 
@@ -138,35 +145,80 @@ ROUTES = [Route("/login", login, methods=["GET", "POST"]), Route("/logout", logo
 
 
 class Door:
-    """ASGI middleware: without the cookie a page leads to the form, and everything else, websockets too, is refused."""
+    """ASGI middleware: without a name a page leads to the form, and everything else, websockets too, is refused."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer: Response | None = None
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
         try:
-            if scope["type"] in ("http", "websocket") and guarded() and not self._may_pass(scope):
-                answer = _refusal(scope)
-        except LabError as error:  # its secret cannot be read, so nobody can be known
+            answer = _refusal(scope, _lab())
+        except LabError as error:  # its settings or its secret cannot be read, so nobody can be known
             answer = PlainTextResponse(str(error), 503)
         if answer is None:
-            asking.set(HTTPConnection(scope) if scope["type"] in ("http", "websocket") else None)
-            await self.app(scope, receive, send)
+            asking.set(HTTPConnection(scope))
+            await self.app(scope, *_watched(scope, receive, send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
             await answer(scope, receive, send)
 
-    def _may_pass(self, scope: Scope) -> bool:
-        return scope["path"] in OPEN_PATHS or name_in(HTTPConnection(scope).cookies, _lab()) is not None
+
+def _refusal(scope: Scope, lab: Lab) -> Response | None:
+    """What a visitor gets who may not pass; None where the way is free."""
+    way, path = ways.way(lab), _path(scope)
+    if not way or path in OPEN_PATHS or (way == "login" and path in PROVIDERS):
+        return None
+    if problem := ways.problem(lab):
+        return PlainTextResponse(problem, 503)
+    person = ways.visitor(HTTPConnection(scope), lab)
+    if person.role is not Role.NOBODY:
+        return None
+    is_page = scope.get("method") == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
+    if name := ways.name(HTTPConnection(scope), lab):
+        sentence = f"{name} is not on the list of this lab: its admins can put you there."
+        return _page("refused", 403, problem=sentence) if is_page else PlainTextResponse(sentence, 403)
+    if way == "proxy":
+        sentence = "The proxy in front of this lab did not say who you are: come in through it, by its own address."
+        return _page("refused", 401, problem=sentence) if is_page else PlainTextResponse(sentence, 401)
+    if not is_page:
+        return PlainTextResponse("Your session has ended, or you did not come in yet: open /login in another tab.", 401)
+    query = scope["query_string"].decode("latin-1")
+    return RedirectResponse(f"{base()}/{LOGIN}?next=" + quote(path + "?" * bool(query) + query, safe="/"), 303)
 
 
-def _refusal(scope: Scope) -> Response:
-    if scope.get("method") == "GET" and "text/html" in Headers(scope=scope).get("accept", ""):
-        query = scope["query_string"].decode("latin-1")
-        return RedirectResponse("/login?next=" + quote(scope["path"] + "?" * bool(query) + query, safe="/"), 303)
-    return PlainTextResponse("Give your name and the password first: /login", 401)
+def _path(scope: Scope) -> str:
+    """The path of a request below the dashboard's own."""
+    return str(scope["path"]).removeprefix(base()) or "/"
+
+
+def _watched(scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
+    """A page's connection ends with its visitor's session; after a login the visitor is where they wanted to go."""
+
+    async def receive_while_known() -> Message:
+        message = await receive()
+        if message["type"] == "websocket.receive" and _refusal(scope, _lab()) is not None:
+            await send({"type": "websocket.close", "code": 1008})
+            return {"type": "websocket.disconnect", "code": 1008}
+        return message
+
+    async def send_where_wanted(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] in (302, 303):
+            headers, asked = MutableHeaders(raw=message["headers"]), Request(scope).query_params
+            kept = [cookie for cookie in headers.getlist("set-cookie") if "max-age=0" not in cookie.lower()]
+            signed_in = any(cookie.startswith(f"{SIGNED_IN}=") for cookie in kept)
+            wanted = place(unquote(HTTPConnection(scope).cookies.get(WANTED, "/")))
+            tried = "again&" * ("code" in asked or "error" in asked)  # else they come back from leaving
+            headers["location"] = base() + (wanted if signed_in else f"/{LOGIN}?{tried}next={quote(wanted)}")
+            message = {**message, "headers": headers.raw}
+        await send(message)
+
+    if scope["type"] == "websocket":
+        return receive_while_known, send
+    return receive, send_where_wanted if _path(scope) == "/oauth2callback" else send
 
 
 class Shield:

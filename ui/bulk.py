@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from aecore.jobs import marks, queue
-from aecore.runs import LabError, RunRow, owned_by
+from aecore.jobs import marks, owners, queue
+from aecore.runs import LabError, RunRow, owned_by, rights
 from aecore.runs.database import OPEN
+from aecore.runs.rights import Verb
+from ui import ways
 from ui.frame import page_link
-from ui.lab import lab, who
+from ui.lab import lab, visitor, who
 from ui.queue import plain
 from ui.run_actions import PROBLEM
 from ui.runs_table import TICKED
@@ -20,6 +22,7 @@ class Bulk(NamedTuple):
 
     label: str
     icon: str
+    verb: Verb
     do: Callable[[Sequence[RunRow]], None]
     fits: Callable[[RunRow], bool]
 
@@ -30,16 +33,18 @@ def _stop(rows: Sequence[RunRow]) -> None:
 
 
 ACTS = {
-    "stop": Bulk("Stop", ":material/stop:", _stop, lambda row: row.state in OPEN and row.want != "cancel"),
+    "stop": Bulk("Stop", ":material/stop:", Verb.STOP, _stop, lambda row: row.state in OPEN and row.want != "cancel"),
     "archive": Bulk(
         "Archive",
         ":material/archive:",
+        Verb.ARCHIVE,
         lambda rows: _none(marks.archive(lab(), [row.id for row in rows], who())),
         lambda row: row.state not in OPEN and row.archived is None,
     ),
     "unarchive": Bulk(
         "Take out of the archive",
         ":material/unarchive:",
+        Verb.ARCHIVE,
         lambda rows: marks.unarchive(lab(), [row.id for row in rows], who()),
         lambda row: row.archived is not None,
     ),
@@ -62,14 +67,30 @@ def bar(rows: Sequence[RunRow], count: int) -> None:
         if any(row.step for row in chosen):
             runs = ",".join(row.id for row in chosen if row.step)
             page_link("compare", "Compare", ":material/compare:", runs=runs)
-        with st.popover("Tag", icon=":material/sell:", key="bulk-tag"):
-            _tags(chosen)
+        if _may(Verb.MARK, chosen):
+            with st.popover("Tag", icon=":material/sell:", key="bulk-tag"):
+                _tags(chosen)
         for name, act in ACTS.items():
-            if fitting := [row for row in chosen if act.fits(row)]:
+            if fitting := [row for row in chosen if act.fits(row) and _may(act.verb, [row])]:
                 some_of = "" if len(fitting) == len(chosen) else f" {len(fitting)}"
                 if st.button(f"{act.label}{some_of}", key=f"bulk-{name}", icon=act.icon):
                     _ask(name, fitting)
+        if ways.way(lab()) and _may(Verb.HAND_OVER, chosen):
+            with st.popover("Give away", icon=":material/group:", key="bulk-give"):
+                _give(chosen)
         st.button("Untick", key="bulk-none", type="tertiary", on_click=_untick)
+
+
+def _may(verb: Verb, rows: Sequence[RunRow]) -> bool:
+    return all(rights.allowed(visitor(), verb, row.owner) for row in rows)
+
+
+def _give(rows: Sequence[RunRow]) -> None:
+    """Another owner, where somebody has left."""
+    with st.form("bulk-give-to", border=False, clear_on_submit=True):
+        to = " ".join(st.text_input("Give them to", key="bulk-owner", placeholder="A name").split())
+        if st.form_submit_button("Give them away", type="primary") and to:
+            _done(lambda: owners.hand_over(lab(), [row.id for row in rows], to, who()))
 
 
 def _untick() -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from aecore.jobs import trash
-from aecore.runs import LabError, usage
+from aecore.runs import LabError, rights, usage
 from aecore.runs.lab import Lab
 from aecore.runs.rights import Person
 from ui.lab import lab, visitor, who
@@ -44,6 +44,8 @@ def _deleted(run: trash.Deleted) -> None:
     words, button = st.columns([5, 1], vertical_alignment="center")
     days = max(0.0, run.until - time.time()) / 86400
     words.text(f"{run.id}, {run.owner}'s, {size(run.bytes)}: kept for {days:.0f} more days")
+    if not rights.allowed(visitor(), rights.Verb.UNDELETE, run.owner):
+        return
     if button.button("Bring back", key=f"undelete-{run.id}", width="stretch"):
         try:
             trash.undelete(lab(), run.id, who())

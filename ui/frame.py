@@ -7,8 +7,10 @@ from zlib import crc32
 
 import streamlit as st
 
-from ui import access
-from ui.lab import who
+from aecore.runs.rights import Role
+from ui import access, ways
+from ui.lab import lab, who
+from ui.lab import visitor as lab_visitor
 
 FOLDER = Path(__file__).parents[1] / "pages"
 LOGO = Path(__file__).parent / "assets/logo.svg"
@@ -24,10 +26,16 @@ def header(title: str, subtitle: str | None = None) -> None:
 
 
 def visitor() -> None:
-    """On a shared server: the visitor's name in the bar at the top, and the way out."""
-    if access.guarded():
-        with st.container(key="visitor"):
-            st.html(f'<span>{_escaped(who())}</span> <a href="{access.LOGOUT}">Leave</a>')
+    """The visitor's name in the bar at the top, and the way out; without any way in, that everyone is one user."""
+    here, role = lab(), lab_visitor().role
+    way = ways.way(here)
+    kind = {Role.ADMIN: "admin", Role.GUEST: "guest, looks only"}.get(role, "")
+    leave = f'<a href="{ways.base()}/{access.LOGOUT}">Leave</a>' if way in ("password", "login") else ""
+    with st.container(key="visitor"):
+        if way:
+            st.html(f"<span>{access.escaped(who())}</span> <small>{kind}</small> {leave}")
+        else:
+            st.html(f"<small>Everyone here is one user: {access.escaped(who())}</small>")
 
 
 def section(title: str, note: str = "") -> None:
@@ -67,7 +75,3 @@ def href(page: str, **query: Any) -> str:
     """The address of one of PAGES, relative to the dashboard's, for HTML and tables."""
     place = "" if page == "home" else page
     return place + "?" * bool(query) + "&".join(f"{name}={quote(str(value))}" for name, value in query.items())
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")

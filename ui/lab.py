@@ -1,6 +1,5 @@
 """The lab that this dashboard shows, who looks at it, and what is kept in memory for all viewers."""
 
-import getpass
 import os
 import threading
 from functools import lru_cache
@@ -11,10 +10,10 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from aecore.config import DataConfig
-from aecore.runs import Lab, rights
+from aecore.runs import Lab
 from aecore.runs.lab import CHECKOUT
 from aecore.runs.rights import Person
-from ui import access
+from ui import access, ways
 
 if TYPE_CHECKING:
     from aecore import Trained
@@ -52,11 +51,8 @@ def visitor() -> Person:
 
 
 def _visitor(here: Lab) -> Person:
-    if not access.guarded():
-        return rights.person(here.settings.access, getpass.getuser())
-    connection = st.context if get_script_run_ctx(suppress_warning=True) else access.asking.get()
-    name = connection and access.name_in(connection.cookies, here.path)
-    return rights.person(here.settings.access, name) if name else rights.NOBODY
+    in_script = get_script_run_ctx(suppress_warning=True) is not None
+    return ways.visitor(st.context if in_script else access.asking.get(), here)
 
 
 def who() -> str:

@@ -10,8 +10,10 @@ from aecore.config import ConfigError
 from aecore.config.projection import KINDS, SurroundingsConfig, parse_projection
 from aecore.jobs import queue
 from aecore.runs import LabError, RunRow, projections
+from aecore.runs import run as read_run
 from aecore.runs.database import OPEN
 from aecore.runs.projections import AnyProjection
+from aecore.runs.rights import Verb
 from ui import latent_colours, latent_maps
 from ui.frame import problem
 from ui.lab import lab, who
@@ -119,6 +121,7 @@ def _offer(run: str, kind: str, said: str, choose: Callable[[], AnyProjection | 
 
 def _begin(run: str, config: AnyProjection) -> None:
     try:
+        lab().demand(Verb.ANALYSE, read_run(lab(), run).owner)  # before it is noted
         st.session_state[f"latent-awaited-{run}"] = projections.ask(lab().run(run), config)
         _submit(run)
         st.rerun()
@@ -146,9 +149,12 @@ def _progress(job: queue.Job, known: projections.Projection) -> None:
         said += f", done at about {time.strftime('%H:%M:%S', time.localtime(time.time() + left))}"
     st.progress(share, text=said)
     if st.button("Stop", icon=":material/stop:", key=f"latent-making-stop-{job.run_id}"):
-        queue.stop_job(lab(), job.id, who())
-        projections.forget(lab().run(job.run_id), known.key)
-        st.rerun()
+        try:
+            queue.stop_job(lab(), job.id, who())
+            projections.forget(lab().run(job.run_id), known.key)
+            st.rerun()
+        except LabError as error:
+            problem(error)
 
 
 def _refusals(run: str, kind: str, job: queue.Job | None) -> None:

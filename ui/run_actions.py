@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from aecore.jobs import marks, queue, steer, trash
-from aecore.runs import LabError, RunRow, owned_by
+from aecore.runs import LabError, RunRow, owned_by, rights
 from aecore.runs.database import LIVE, OPEN
+from aecore.runs.rights import Verb
 from ui import telling
 from ui.frame import page_link, problem
-from ui.lab import lab, who
+from ui.lab import lab, visitor, who
 from ui.queue import plain
 
 PROBLEM = "run-problem"
@@ -22,30 +23,38 @@ class Act(NamedTuple):
 
     label: str
     icon: str
+    verb: Verb
     do: Callable[..., Any]
     then: str
     """What will happen, for the question."""
 
 
 ACTS = {
-    "pause": Act("Pause", ":material/pause:", steer.pause, "It saves what it has learnt and frees its place."),
-    "resume": Act("Resume", ":material/play_arrow:", steer.resume, "It waits for a place, and goes on where it was."),
-    "stop": Act("Stop", ":material/stop:", queue.stop, "It saves what it has learnt, then ends."),
+    "pause": Act(
+        "Pause", ":material/pause:", Verb.PAUSE, steer.pause, "It saves what it has learnt and frees its place."
+    ),
+    "resume": Act(
+        "Resume", ":material/play_arrow:", Verb.RESUME, steer.resume, "It waits for a place, and goes on where it was."
+    ),
+    "stop": Act("Stop", ":material/stop:", Verb.STOP, queue.stop, "It saves what it has learnt, then ends."),
     "delete": Act(
         "Delete",
         ":material/delete:",
+        Verb.DELETE,
         trash.delete,
         "It disappears for everybody; for some days it can be brought back, at the end of this page.",
     ),
     "archive": Act(
         "Archive",
         ":material/archive:",
+        Verb.ARCHIVE,
         lambda lab, run, by: marks.archive(lab, [run], by),
         "Lists leave it out; nothing of it is deleted.",
     ),
     "unarchive": Act(
         "Take out of the archive",
         ":material/unarchive:",
+        Verb.ARCHIVE,
         lambda lab, run, by: marks.unarchive(lab, [run], by),
         "Lists show it again.",
     ),
@@ -70,7 +79,7 @@ def actions(row: RunRow) -> None:
             button(row, "resume")
         if row.state in OPEN:
             button(row, "stop", disabled=row.want == "cancel")
-        if row.state == "completed":
+        if row.state == "completed" and rights.allowed(visitor(), Verb.EXTEND, row.owner):
             _longer(row)
         if row.state not in OPEN:
             button(row, "archive" if row.archived is None else "unarchive")
@@ -89,8 +98,10 @@ def clone(row: RunRow, label: str = "Clone") -> None:
 
 
 def button(row: RunRow, name: str, label: str = "", disabled: bool = False, main: bool = False) -> None:
-    """Do one of ACTS; with somebody else's run after a question."""
+    """Do one of ACTS, for those who may; with somebody else's run after a question."""
     act = ACTS[name]
+    if not rights.allowed(visitor(), act.verb, row.owner):
+        return
     kind: Any = "primary" if main else "secondary"
     if st.button(label or act.label, key=name, icon=act.icon, disabled=disabled, type=kind):
         _do(row, name) if owned_by(row, who()) else _ask(row, name)
@@ -123,7 +134,7 @@ def _ask(row: RunRow, name: str) -> None:
 
 def _order(row: RunRow) -> None:
     """Up and down among one's own waiting runs."""
-    if row.shown != "queued" or not owned_by(row, who()):
+    if row.shown != "queued" or not owned_by(row, who()) or not rights.allowed(visitor(), Verb.MOVE, row.owner):
         return
     for name, icon, move, help in (EARLIER, LATER):
         if st.button("", key=name, icon=icon, help=help):

@@ -8,12 +8,14 @@ import streamlit as st
 from aecore.config import ConfigError, flat, writes
 from aecore.jobs import announce, marks
 from aecore.jobs.forecast import forecast
-from aecore.runs import LabError, RunFolder, RunRow, events, runs
+from aecore.runs import LabError, RunFolder, RunRow, events, rights, runs
 from aecore.runs import run as read_row
 from aecore.runs.history import history
+from aecore.runs.rights import Verb
+from ui import private, ways
 from ui.frame import page_link, problem
 from ui.healing import run_health
-from ui.lab import lab
+from ui.lab import lab, visitor
 from ui.latent_selection import NAME
 from ui.live import live_curves, live_moment, live_pictures, shown
 from ui.palette import TONES
@@ -81,10 +83,16 @@ def marked(row: RunRow) -> None:
     with st.container(key="run-marks", horizontal=True, width="content", vertical_alignment="center", gap="small"):
         if row.archived:
             st.badge("archived", icon=":material/archive:", color="gray")
+        if row.private:
+            st.badge("private", icon=":material/visibility_off:", color="gray")
         for tag in row.tags:
             st.badge(plain(tag), icon=":material/sell:", color="blue")
-        with st.popover("Tags and note", icon=":material/edit_note:", key="run-mark", type="tertiary"):
-            _mark(row)
+        if rights.allowed(visitor(), Verb.MARK, row.owner):
+            with st.popover("Tags and note", icon=":material/edit_note:", key="run-mark", type="tertiary"):
+                _mark(row)
+        if ways.way(lab()) and rights.allowed(visitor(), Verb.HIDE, row.owner):
+            with st.popover("Who sees it", icon=":material/group:", key="run-private", type="tertiary"):
+                private.panel(row)
 
 
 def _mark(row: RunRow) -> None:

@@ -8,13 +8,20 @@ from pathlib import Path
 
 import psutil
 
+from aecore.config import ConfigError
+from aecore.config.lab import read_settings
+
 APP = Path(__file__).resolve().parents[1] / "app.py"
 LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"
 
 
-def problem(address: str, port: int, password: str) -> str | None:
-    """Why the dashboard cannot start, as a sentence with the cure; None where nothing stands in the way."""
-    if address != LOOPBACK and not password:
+def problem(address: str, port: int, password: str, known: bool = False) -> str | None:
+    """Why the dashboard cannot start, as a sentence with the cure; None where nothing stands in the way.
+
+    Args:
+        known: whether a login or a proxy says who is there, so that no password is needed.
+    """
+    if address != LOOPBACK and not password and not known:
         return "make serve needs a shared password, so that not everyone on the network gets in: AELAB_PASSWORD=... make serve"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -23,6 +30,22 @@ def problem(address: str, port: int, password: str) -> str | None:
         except OSError as error:
             return f"Port {port} cannot be used ({error.strerror}): stop what uses it, or choose another with PORT={port + 1}."
     return None
+
+
+def way_in() -> tuple[str, str]:
+    """The way in that the lab's settings choose, and why nobody can come in by it, '' where that is not so."""
+    try:
+        way = read_settings(
+            Path(os.environ.get("AELAB_HOME") or APP.parent / "lab").expanduser() / "settings.json"
+        ).access.way
+    except (ConfigError, OSError):  # each page says why
+        return "password", ""
+    if way == "password":  # what follows takes a second to import
+        return way, ""
+    from aecore.runs import Lab
+    from ui import ways
+
+    return way, ways.problem(Lab.open())
 
 
 def network_address() -> str:
@@ -37,19 +60,23 @@ def network_address() -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ui.serve", description="Start the dashboard.")
     parser.add_argument("--port", type=int, default=8501)
+    parser.add_argument("--base", default="", metavar="PATH", help="the path below which a proxy shows it, as /lab")
     parser.add_argument("--network", action="store_true", help="listen on the network; needs AELAB_PASSWORD")
     options = parser.parse_args(arguments)
     address = EVERYWHERE if options.network else LOOPBACK
-    if sentence := problem(address, options.port, os.environ.get("AELAB_PASSWORD", "")):
+    way, missing = way_in()
+    password = os.environ.get("AELAB_PASSWORD", "")
+    if sentence := missing or problem(address, options.port, password, known=way != "password"):
         print(sentence, file=sys.stderr)
         return 1
-    if not options.network:
+    if not options.network and not options.base and way == "password":
         os.environ.pop(
             "AELAB_PASSWORD", None
         )  # a password guards the network, and nobody but this machine's user is here
     shown = network_address() if options.network else LOOPBACK
     print(f"Autoencoder Lab: http://{shown}:{options.port}", flush=True)
     command = [sys.executable, "-m", "streamlit", "run", str(APP)]
+    command += [f"--server.baseUrlPath={options.base}"] if options.base else []
     os.execv(sys.executable, [*command, f"--server.address={address}", f"--server.port={options.port}"])
 
 

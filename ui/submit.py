@@ -8,47 +8,52 @@ import streamlit as st
 from aecore.config import ConfigError, RunConfig, writes
 from aecore.data import DataError
 from aecore.jobs import announce, queue
-from aecore.runs import runs
+from aecore.runs import rights, runs
 from aecore.runs.lab import Lab, LabError
-from ui import announcement, estimates, frame, start, sweep_form, telling
+from aecore.runs.rights import Verb
+from ui import announcement, estimates, frame, private, start, sweep_form, telling
 from ui.form import Form
-from ui.lab import who
+from ui.lab import lab, who
 from ui.remembered import recall
 
 FAILED = "draft-failed"
 """Session key of why the last click queued nothing."""
 
 
-def bar(form: Form, config: RunConfig | None, lab: Lab, known: estimates.Data) -> None:
+def bar(form: Form, config: RunConfig | None, here: Lab, known: estimates.Data) -> None:
     """Name, queue button, and the box of other things to do; the reason where nothing can be queued."""
     named = None if config is None else _named(form, config, known)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="queue-bar"):
         _name(form, named)
+        private.choice()
         label = "Queue this run" if not _sent(named) else "Queued"
         icon = ":material/play_arrow:" if not _sent(named) else ":material/check:"
-        here: dict[str, Any] = {"on_click": _submit, "args": [named, lab], "disabled": named is None}
-        st.button(label, type="primary", icon=icon, key="queue-run", width="content", **here)
-        sweep_form.popover(form, named, lab)
+        may = named is not None and rights.allowed(here.viewer, Verb.SUBMIT)
+        click: dict[str, Any] = {"on_click": _submit, "args": [named], "disabled": not may}
+        st.button(label, type="primary", icon=icon, key="queue-run", width="content", **click)
+        sweep_form.popover(form, named, here)
         with st.popover("Save", icon=":material/bookmark:", key="keep"):
-            _keep(form, named, lab)
+            _keep(form, named, here)
     if named is None:
         reasons = " ".join(form.problems.values())
         st.html(f'<p class="field-problem" role="alert"><b>This cannot be queued yet.</b> {escape(reasons)}</p>')
     elif run_id := _sent(named):
-        _queued(run_id, lab)
+        _queued(run_id, here)
+    elif not rights.allowed(here.viewer, Verb.SUBMIT):
+        st.markdown(":gray[You are a guest of this lab: you can set up a run and save it as a file, but not queue it.]")
     else:
-        announcement.line(named, lab, known)
+        announcement.line(named, here, known)
     if failed := st.session_state.pop(FAILED, None):
         frame.problem(failed)
 
 
-def _submit(config: RunConfig, lab: Lab) -> None:
+def _submit(config: RunConfig) -> None:
     """One run for this nonce and config, however many clicks arrive. A callback, so that the page below already knows."""
     try:
-        said = announcement.said_of(config, lab)
+        said = announcement.said_of(config, lab())
         begin = None if said is None else lambda folder: announce.keep(folder, said)
-        told = bool(recall(telling.ALWAYS, False))
-        run_id = queue.submit(lab, config, who(), nonce=st.session_state[start.NONCE], begin=begin, tell=told)
+        mine = {"nonce": st.session_state[start.NONCE], "private": private.chosen(), "begin": begin}
+        run_id = queue.submit(lab(), config, who(), tell=bool(recall(telling.ALWAYS, False)), **mine)
         st.session_state[start.SENT] = (writes(config), run_id)
     except (ConfigError, DataError, LabError) as error:
         st.session_state[FAILED] = str(error)
@@ -95,17 +100,17 @@ def _named(form: Form, config: RunConfig, known: estimates.Data) -> RunConfig:
     return config.model_copy(update={"name": f"{config.data.name}-{config.model.backbone.kind}-{size}"})
 
 
-def _keep(form: Form, named: RunConfig | None, lab: Lab) -> None:
+def _keep(form: Form, named: RunConfig | None, here: Lab) -> None:
     """Save as one's own preset, download, upload."""
     st.text_input("Keep as my own preset", key="own-name", placeholder="a-name-of-your-own")
     if st.button("Save preset", key="own-save", disabled=named is None) and named is not None:
         try:
-            lab.keep_preset(st.session_state["own-name"].strip(), named)
+            here.keep_preset(st.session_state["own-name"].strip(), named)
             st.success("Saved: it stands in the box of presets now.", icon=":material/check:")
         except (ConfigError, LabError) as error:
             frame.problem(error)
         except OSError as error:
-            frame.problem(f"The preset could not be saved in {lab.presets_folder}: {error.strerror}.")
+            frame.problem(f"The preset could not be saved in {here.presets_folder}: {error.strerror}.")
     text = writes(named) if named else ""
     name = f"{named.name if named else 'config'}.json"
     st.download_button("Download as JSON", text, name, "application/json", on_click="ignore", disabled=named is None)

@@ -7,17 +7,19 @@ import streamlit as st
 from aecore.config import ConfigError, RunConfig, code_size_path
 from aecore.data import DataError
 from aecore.jobs import sweep
+from aecore.runs import rights
 from aecore.runs.lab import Lab, LabError
-from ui import frame, start
+from aecore.runs.rights import Verb
+from ui import frame, private, start
 from ui.form import APART, Form
-from ui.lab import who
+from ui.lab import lab, who
 
 SENT, BOX = "sweep-sent", "sweep-box"
 NONE = "–"
 DEFAULT = "2, 4, 8, 16, 32"
 
 
-def popover(form: Form, config: RunConfig | None, lab: Lab) -> None:
+def popover(form: Form, config: RunConfig | None, here: Lab) -> None:
     """The box beside the button that queues one run; open where a link asks for it."""
     if st.query_params.get("sweep") == "open":
         st.session_state[BOX] = True
@@ -49,7 +51,7 @@ def popover(form: Form, config: RunConfig | None, lab: Lab) -> None:
             "At once, at most", 1, 64, 2, key="sweep-at-once", help="The rest of the lab's places stay free for others."
         )
         chosen = {str(path): given} | ({str(other): others} if other != NONE else {})
-        _button(config, chosen, sample, int(count), int(at_once), lab)
+        _button(config, chosen, sample, int(count), int(at_once), here)
 
 
 def _fields(form: Form, config: RunConfig | None) -> dict[str, str]:
@@ -61,7 +63,7 @@ def _fields(form: Form, config: RunConfig | None) -> dict[str, str]:
 
 
 def _button(
-    config: RunConfig | None, fields: dict[str, str], sample: int | None, seeds: int, at_once: int, lab: Lab
+    config: RunConfig | None, fields: dict[str, str], sample: int | None, seeds: int, at_once: int, here: Lab
 ) -> None:
     try:
         configs = [] if config is None else sweep.plan(config, fields, sample, seeds)
@@ -69,12 +71,12 @@ def _button(
         configs = []
         st.html(f'<p class="field-problem" role="alert">{escape(str(error))}</p>')
     label = f"Queue {len(configs)} runs" if configs else "Queue the sweep"
-    arguments = [configs, at_once, lab]
+    arguments = [configs, at_once]
     st.button(
         label,
         type="primary",
         key="sweep-queue",
-        disabled=not configs,
+        disabled=not configs or not rights.allowed(here.viewer, Verb.SUBMIT),
         on_click=_submit,
         args=arguments,
         icon=":material/play_arrow:",
@@ -85,9 +87,11 @@ def _button(
         frame.page_link("compare", "Watch the sweep fill its plot", icon=":material/monitoring:", sweep=sent)
 
 
-def _submit(configs: list[RunConfig], at_once: int, lab: Lab) -> None:
+def _submit(configs: list[RunConfig], at_once: int) -> None:
     """One sweep for this nonce and these configurations, however many clicks arrive."""
     try:
-        st.session_state[SENT] = sweep.submit(lab, configs, who(), at_once, st.session_state[start.NONCE])[0]
+        st.session_state[SENT] = sweep.submit(
+            lab(), configs, who(), at_once, st.session_state[start.NONCE], private.chosen()
+        )[0]
     except (ConfigError, DataError, LabError) as error:
         st.session_state["sweep-failed"] = str(error)

@@ -2,6 +2,7 @@
 
 import re
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -16,6 +17,38 @@ TAKEN = ("authorization", "cookie", "host", "origin", "x-aelab-secret")
 def is_name(name: str) -> bool:
     """Whether somebody can be called so."""
     return 0 < len(name) <= LONGEST_NAME and name == " ".join(name.split()) and name.isprintable()
+
+
+class LoginSettings(Config):
+    """`access.login`: the identity provider, of OpenID Connect, that says who somebody is."""
+
+    provider: str = Field(
+        "",
+        title="Identity provider",
+        description="Its configuration's address, as https://id.example.org/.well-known/openid-configuration.",
+    )
+    client_id: str = Field("", title="Client", description="What the provider calls this dashboard.")
+    address: str = Field(
+        "", title="Address", description="Where browsers find this dashboard, as https://lab.example.org/lab."
+    )
+    claim: str = Field("email", title="Claim", description="The claim that is a person's name in the lab.")
+    title: str = Field("your account", title="Title", description="What the button says: Sign in with ...")
+
+    def problem(self) -> str:
+        """Why nobody could sign in by it, '' where that is not so."""
+        for name, example in (("provider", ".well-known/openid-configuration"), ("client_id", ""), ("address", "")):
+            value = getattr(self, name)
+            if not value or (name != "client_id" and not _is_address(value)) or not value.endswith(example):
+                wanted = type(self).model_fields[name].description
+                return f"access.login.{name} is {value!r}, but a login needs it. {wanted}"
+        return ""
+
+
+def _is_address(text: str) -> bool:
+    """Whether this is an address of the web: encrypted, unless it is this machine."""
+    parts = urlsplit(text)
+    here = parts.hostname in ("localhost", "127.0.0.1")
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and here)) and not parts.query
 
 
 class AccessSettings(Config):
@@ -38,6 +71,10 @@ class AccessSettings(Config):
         "X-Remote-User", title="Proxy's header", description="The header in which a reverse proxy says who is there."
     )
 
+    login: LoginSettings = Field(
+        default_factory=LoginSettings, title="Login", description="The identity provider, where the way in is a login."
+    )
+
     @model_validator(mode="after")
     def _sensible(self) -> Self:
         seen: dict[str, str] = {}
@@ -52,6 +89,8 @@ class AccessSettings(Config):
             raise _wrong("others", f"is {self.others!r} while nobody is an admin or a member: all would be locked out.")
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", self.proxy_header) or self.proxy_header.casefold() in TAKEN:
             raise _wrong("proxy_header", f"is {self.proxy_header!r}: a header of its own is needed, as X-Remote-User.")
+        if self.way == "login" and (problem := self.login.problem()):
+            raise ConfigError({"access.login": problem})
         return self
 
 

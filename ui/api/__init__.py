@@ -1,7 +1,7 @@
 """The HTTP routes that the components read. Each module here names its own in ROUTES."""
 
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from ui.api import latent, live, moments, pulse
 
-ROUTES: list[BaseRoute] = [*live.ROUTES, *latent.ROUTES, *moments.ROUTES, *pulse.ROUTES]
+ROUTES: list[Route] = [*live.ROUTES, *latent.ROUTES, *moments.ROUTES, *pulse.ROUTES]
