@@ -12,6 +12,7 @@ from aecore.jobs import sweep
 from aecore.runs import Lab, runs
 from tests.browser import chromium, dashboard, keep, settle
 from tests.conftest import TwoRuns, close, tiny
+from ui import ordering
 
 LAPTOP, PROJECTOR = {"width": 1280, "height": 720}, {"width": 1920, "height": 1080}
 PATIENCE = 240_000
@@ -130,6 +131,7 @@ def test_the_keyboard_reaches_every_cell_and_opens_it(page: Page) -> None:
 
 
 def test_the_address_opens_exactly_this_view(page: Page, browser: Browser) -> None:
+    choose(page, "order", ordering.GAP)
     choose(page, "a", "tiny, 4")
     choose(page, "b", "tiny, 2")
     page.get_by_role("radio", name="20 images").or_(page.get_by_role("button", name="20 images")).first.click()
@@ -161,13 +163,14 @@ def test_an_address_names_the_epoch_the_class_and_the_columns_too(
 ) -> None:
     tab = browser.new_page(viewport=LAPTOP)
     tab.goto(
-        f"{address}/compare?runs={','.join(two_runs.ids)}&images=Validation+images,+epoch+by+epoch&beside=Mean+image&beside=PCA"
+        f"{address}/compare?runs={','.join(two_runs.ids)}&images=Validation%20images,%20epoch%20by%20epoch&beside=Mean%20image&beside=PCA"
     )
     settle(tab)
     wall(tab)
     before = view(tab)
-    tab.locator(".st-key-epoch [role=slider]").press("Home")
-    tab.locator(".st-key-epoch [role=slider]").press("ArrowRight")
+    slider = tab.get_by_role("slider", name="Models after")
+    slider.press("Home")
+    slider.press("ArrowRight")
     expect(tab).to_have_url(re.compile(r"[?&]epoch=epoch(\+|%20)1"), timeout=60_000)
     choose(tab, "class", "3")
     expect(tab.locator(".st-key-wall-0 figure.original figcaption").first).to_have_text("3", timeout=60_000)
