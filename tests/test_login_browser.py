@@ -136,6 +136,7 @@ def test_a_session_that_ends_in_a_form_loses_nothing_that_was_typed(lab: Lab, br
         assert runs(lab) == []
         come_in(other, "few know this")
         expect(page.get_by_text("Your session has ended")).to_have_count(0)
+        settle(page)
         expect(name).to_have_value("typed with care")
         page.locator(".st-key-queue-run button").click()
         expect(page.get_by_text("Queued as")).to_be_visible()
