@@ -11,6 +11,7 @@ from ui import demo, queue
 from ui.frame import page_link, problem, section
 from ui.lab import lab
 from ui.live import live_pictures
+from ui.pulse import pulse, table_stamp_now
 
 STORY = (
     "An autoencoder squeezes an image through a code of a few numbers and draws it again from them alone. "
@@ -54,13 +55,14 @@ def story(pair: list[RunRow]) -> None:
     demo.stage(pair)
 
 
-@st.fragment(run_every=2 if going else 6)
+@st.fragment
 def machine() -> None:
-    """Devices, queue and latest runs, kept up to date without a rerun of the page."""
+    """Devices, queue and latest runs, made again when they would say something else."""
+    pulse("api/pulse", table_stamp_now(), key="machine-pulse")
     rows = runs(lab(), limit=RECENT)
     now = [row for row in rows if row.state in OPEN]
     if bool(now) != going:
-        st.rerun()  # the interval is set when the page runs
+        st.rerun()  # the story goes on
     devices, waiting, latest = st.columns(3, gap="medium")
     with devices.container(key="devices", border=True, height="stretch"):
         section("This machine")

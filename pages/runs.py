@@ -8,6 +8,7 @@ from aecore.runs.database import OPEN
 from ui import bulk, disk, run_view, runs_tools
 from ui.frame import empty, header, problem
 from ui.lab import lab
+from ui.pulse import pulse, table_stamp
 from ui.runs_table import TICKED, table
 
 rows, found = runs_tools.read()
@@ -16,14 +17,16 @@ known = [(rows, found)]  # the first time they need not be read again
 opened, ticked = st.query_params.get("run"), st.session_state.get(TICKED)
 
 
-@st.fragment(run_every=2 if going else 10)
+@st.fragment
 def overview() -> None:
-    """The table, kept up to date; a click on a cell opens its run."""
+    """The table, made again when it would say something else; a click on a cell opens its run."""
     rows, found = known.pop() if known else runs_tools.read()
     seen = (any(row.state in OPEN for row in rows), st.query_params.get("run"), st.session_state.get(TICKED))
     if seen != (going, opened, ticked):
-        st.rerun()  # the interval is set when the page runs, and the rest of the page is shown there
-    table(*runs_tools.chosen_of(rows, found, now)[:2], forecast(lab()), opened, now)
+        st.rerun()  # the rest of the page is shown there
+    expected = forecast(lab())
+    pulse("api/pulse", table_stamp(rows, expected), key="table-pulse")
+    table(*runs_tools.chosen_of(rows, found, now)[:2], expected, opened, now)
 
 
 header("Runs", "Everything that was trained in this lab, and what trains now.")

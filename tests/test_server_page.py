@@ -142,7 +142,8 @@ def test_what_would_be_freed_is_said_before_it_is(server: Open, lab: Lab) -> Non
     (lab.runs_folder / run_id / "large").write_bytes(bytes(5_000_000))
     trash.delete(lab, run_id, "ada")
     test = server("Disk")
-    assert test.checkbox(key="clean-deleted").label.startswith("**5 MB** in 1 runs: deleted runs")
+    assert test.checkbox(key="clean-deleted").label == "**5 MB** of 1 run"
+    assert test.caption[0].value.startswith("Deleted runs")
     assert test.checkbox(key="clean-spare").disabled
     assert test.button(key="clean").disabled
     ran(test.checkbox(key="clean-deleted").check())

@@ -1,6 +1,10 @@
 """The home page: the demo from one click, what runs and what waits."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -10,6 +14,7 @@ from aecore.runs import Lab, index
 from tests.conftest import TrainedRun, tiny
 from ui import demo
 
+ROOT = Path(__file__).parents[1]
 Open = Callable[..., AppTest]
 
 
@@ -38,6 +43,21 @@ def test_an_empty_lab_says_what_this_is_and_offers_the_demo(home: Open, lab: Lab
     assert test.button(key="demo").label == "Train the demo: code size 2 against 16"
     assert "Nothing runs and nothing waits." in words(test)
     assert "No run has ended yet." in words(test)
+
+
+FIRST = """import sys
+from streamlit.testing.v1 import AppTest
+before = set(sys.modules)
+test = AppTest.from_file(sys.argv[1], default_timeout=120).run()
+assert not test.exception
+print(sorted({"torch", "pandas", "plotly.graph_objects", "sklearn", "scipy"} & set(sys.modules) - before))"""
+
+
+def test_the_first_picture_waits_for_no_library_that_it_does_not_need(lab: Lab) -> None:
+    command = [sys.executable, "-c", FIRST, str(ROOT / "ui/main.py")]
+    environment = {**os.environ, "AELAB_HOME": str(lab.path)}
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=ROOT)
+    assert shown.stdout.splitlines()[-1] == "[]"
 
 
 def test_five_clicks_make_one_pair_of_runs(home: Open, lab: Lab) -> None:

@@ -203,6 +203,13 @@ def test_a_folder_asks_for_its_path_at_the_top(at: AppTest) -> None:
     assert "This cannot be queued yet." in text(at)
 
 
+def test_cuda_graphs_are_refused_where_there_is_no_gpu(at: AppTest, lab: Lab) -> None:
+    at.session_state[start.DRAFT] = at.session_state[start.DRAFT].put("training.engine", "graphs")
+    at.run()
+    assert at.button("queue-run").disabled
+    assert "training.engine is 'graphs', but the run would go to the CPU" in text(at)
+
+
 def test_the_task_is_chosen_beside_the_others_with_its_control(lab: Lab, at: AppTest) -> None:
     at.button("draft:task.kind").click().run()
     assert at.button("draft:task.kind=colourise").disabled

@@ -37,6 +37,9 @@ class Data:
         data.check(config, self.facts(config.data), lambda: _n_of_classes(*chosen))
         if (sentence := self.where(config)).startswith("There is no"):
             raise ConfigError({"training.device": sentence})
+        if config.training.engine == "graphs" and sentence.startswith("CPU"):
+            why = "training.engine is 'graphs', but the run would go to the CPU, which has no CUDA graphs: use 'auto'."
+            raise ConfigError({"training.engine": why})
 
     def where(self, config: RunConfig) -> str:
         """Where the run will go and whether that is free, in words."""

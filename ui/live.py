@@ -15,11 +15,22 @@ from ui.palette import run_colour
 FOLDER = Path(__file__).parent / "components"
 
 
-def component(name: str, *scripts: str) -> Callable[..., Any]:
-    """A component of these scripts, one after the other in one module: a component's script cannot import."""
+def component(name: str, *scripts: str, isolated: bool = True) -> Callable[..., Any]:
+    """A component of these scripts, one after the other in one module: a component's script cannot import.
+
+    `isolated`: the dashboard's own style does not reach into it.
+    """
     script = "\n".join((FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in ("shared", *scripts, name))
     style = (FOLDER / f"{name}.css").read_text(encoding="utf-8")
-    return st.components.v2.component(f"aelab_{name}", html='<div class="root"></div>', js=script, css=style)
+    html = '<div class="root"></div>'
+    made = st.components.v2.component(f"aelab_{name}", html=html, js=script, css=style, isolate_styles=isolated)
+
+    def mount(data: dict[str, Any], **options: Any) -> Any:
+        # Streamlit imports pandas, half a second, to look whether a list is a table; of a tuple it knows that it is none.
+        told = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        return made(data=told, **options)
+
+    return mount
 
 
 _curves = component("curves", "curves_data")

@@ -1,6 +1,7 @@
 """Cards of what the machine is and does: its devices, what runs and waits, the latest runs."""
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -10,8 +11,9 @@ from aecore.jobs.devices import Device, devices
 from aecore.jobs.forecast import Forecast
 from aecore.runs import RunRow
 from ui.frame import page_link
+from ui.live import component
 from ui.palette import STATES
-from ui.words import size, soon, span, when
+from ui.words import size, soon, when
 
 MOST = 5
 """Lines in a card."""
@@ -26,9 +28,16 @@ def badge(row: RunRow) -> str:
     return f":{colour}-badge[:material/{icon}: {row.shown}]"
 
 
+_devices = component("devices", isolated=False)
+
+
 def device_card() -> None:
-    """The host's devices with a bar of their memory and of their load."""
-    st.html('<div class="aelab-devices">' + "".join(map(device_html, devices())) + "</div>")
+    """The host's devices with a bar of their memory and of their load, which the browser keeps up to date."""
+    _devices(data={"html": devices_html()}, key="devices-now")
+
+
+def devices_html() -> str:
+    return "".join(map(device_html, devices()))
 
 
 def device_html(device: Device) -> str:
@@ -60,7 +69,7 @@ def _progress(row: RunRow, expected: Forecast | None) -> str:
     if row.reason_code == "disk_full" and row.live:
         return "the disk is full, it waits"
     if row.eta_seconds is not None and row.shown == "running":
-        return f"{row.progress:.0%} · {span(row.eta_seconds)} left"
+        return f"{row.progress:.0%} · ends {when(time.time() + row.eta_seconds)}"
     if expected is not None:
         return soon(expected)
     return f"{row.shown} at {row.progress:.0%}" if row.step and row.total_steps else row.shown

@@ -1,17 +1,15 @@
 """One run: where it stands, its curves and pictures, and what can be done with it."""
 
 import re
-from collections.abc import Callable
 
 import pandas as pd
 import streamlit as st
 
 from aecore.config import ConfigError, flat, writes
-from aecore.jobs import marks
+from aecore.jobs import announce, marks
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunFolder, RunRow, events, rights, runs
 from aecore.runs import run as read_row
-from aecore.runs.database import OPEN
 from aecore.runs.history import history
 from aecore.runs.rights import Verb
 from ui import private, ways
@@ -21,6 +19,7 @@ from ui.lab import lab, visitor
 from ui.latent_selection import NAME
 from ui.live import live_curves, live_moment, live_pictures, shown
 from ui.palette import TONES
+from ui.pulse import pulse, run_stamp
 from ui.queue import badge, plain
 from ui.run_actions import PROBLEM, actions, button, clone, told_problem
 from ui.words import advice, figures, standing, what_is_kept, when
@@ -32,17 +31,20 @@ KEPT = re.compile(r" The checkpoint of step [\d,]+ is kept\.$")
 def show(folder: RunFolder) -> None:
     """The whole view. Raises LabError where the run was deleted."""
     row = read_row(lab(), folder.id)
+    pulse(f"api/pulse/{row.id}", run_stamp(row), key=f"pulse-{row.id}")
     with st.container(key="run-head", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        live(name, row)
+        name(row)
         actions(row)
     told_problem()
-    live(standing_line, row)
+    standing_line(row)
     with st.container(key="run-figures", horizontal=True, vertical_alignment="center"):
-        live(figures_line, row)
+        figures_line(row)
         marked(row)
     if row.note:
         st.text(row.note)
     parent(row)
+    if outcome := announce.outcome(lab(), row):
+        st.markdown(f":gray[{plain(outcome)}]")
     if row.state == "failed":
         failure(row)
     charts(row)
@@ -52,28 +54,11 @@ def show(folder: RunFolder) -> None:
         latent_chosen.show(row)
     past, config, log = st.tabs(["History", "Configuration", "Log"])
     with past:
-        live(past_events, row)
+        past_events(row)
     with config:
         configuration(folder)
     with log:
-        live(printed, row)
-
-
-def live(part: Callable[[RunRow], None], row: RunRow) -> None:
-    """Show a part of the view, and again every two seconds for as long as the run goes on."""
-
-    known = [row]  # the first time it need not be read again
-
-    def newest() -> None:
-        try:
-            now = known.pop() if known else read_row(lab(), row.id)
-        except LabError:  # somebody deleted it: the whole page says so
-            st.rerun()
-        if now.shown != row.shown or bool(now.step) != bool(row.step):  # other things can be done with it now
-            st.rerun()
-        part(now)
-
-    st.fragment(newest, run_every=2 if row.state in OPEN else None)()
+        printed(row)
 
 
 def name(row: RunRow) -> None:
@@ -184,7 +169,7 @@ def charts(row: RunRow) -> None:
         live_curves(shown([(row.id, row.name)]), key=f"curves-{row.id}", shared=True)
     with right:
         live_pictures(shown([(row.id, "Reconstruction")]), key=f"pictures-{row.id}", lines=1, shared=True)
-        live(findings, row)
+        findings(row)
     live_moment(shown([(row.id, row.name)])[0], key=f"moment-{row.id}")
 
 

@@ -160,9 +160,11 @@ def _clean() -> None:
     chosen = []
     for kind, words in cleanup.KINDS.items():
         mine = [part for part in parts if part.kind == kind]
-        label = f"**{size(sum(p.bytes for p in mine))}** in {len({p.run_id for p in mine})} runs: {words.lower()}"
+        count = len({part.run_id for part in mine})
+        label = f"**{size(sum(part.bytes for part in mine))}** of {count} run{'s' * (count != 1)}"
         if st.checkbox(label, key=f"clean-{kind}", disabled=not mine):
             chosen += mine
+        st.caption(words)
     label = f"Free {size(sum(part.bytes for part in chosen))}" if chosen else "Free nothing"
     if st.button(label, key="clean", type="primary", icon=":material/mop:", disabled=not chosen):
         freed = cleanup.clean(lab(), chosen, who())

@@ -7,11 +7,11 @@ import streamlit as st
 
 from aecore.config import ConfigError, RunConfig, writes
 from aecore.data import DataError
-from aecore.jobs import queue
+from aecore.jobs import announce, queue
 from aecore.runs import rights, runs
 from aecore.runs.lab import Lab, LabError
 from aecore.runs.rights import Verb
-from ui import estimates, frame, private, start, sweep_form, telling
+from ui import announcement, estimates, frame, private, start, sweep_form, telling
 from ui.form import Form
 from ui.lab import lab, who
 from ui.remembered import recall
@@ -41,6 +41,8 @@ def bar(form: Form, config: RunConfig | None, here: Lab, known: estimates.Data) 
         _queued(run_id, here)
     elif not rights.allowed(here.viewer, Verb.SUBMIT):
         st.markdown(":gray[You are a guest of this lab: you can set up a run and save it as a file, but not queue it.]")
+    else:
+        announcement.line(named, here, known)
     if failed := st.session_state.pop(FAILED, None):
         frame.problem(failed)
 
@@ -52,7 +54,9 @@ def _submit(form: Form, known: estimates.Data) -> None:
     """
     try:
         config = _named(form, form.draft.config(), known)
-        mine = {"nonce": st.session_state[start.NONCE], "private": private.chosen()}
+        said = announcement.said_of(config, lab())
+        begin = None if said is None else lambda folder: announce.keep(folder, said)
+        mine = {"nonce": st.session_state[start.NONCE], "private": private.chosen(), "begin": begin}
         run_id = queue.submit(lab(), config, who(), tell=bool(recall(telling.ALWAYS, False)), **mine)
         st.session_state[start.SENT] = (writes(config), run_id)
     except (ConfigError, DataError, LabError) as error:

@@ -80,13 +80,16 @@ class TrainingConfig(Config):
         title="GPUs",
         description="GPUs (or CPU slots) that train this run together; each takes its part of every batch.",
     )
-    precision: Literal["fp32", "bf16"] = Field(
-        "fp32", title="Precision", description="32-bit floats, or bfloat16 autocast where the device has it."
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "fp32",
+        title="Precision",
+        description="32-bit floats, products of 19 bits on a GPU that has them (TF32), or bfloat16 autocast.",
     )
-    engine: Literal["auto", "eager"] = Field(
+    engine: Literal["auto", "eager", "graphs"] = Field(
         "auto",
         title="Engine",
-        description="How a step is computed; auto takes the fastest way that the model has, eager PyTorch's own operations.",
+        description="How a step is computed; auto takes the fastest tested way, eager PyTorch's own operations, graphs "
+        "records steps as CUDA graphs (one GPU; not tried on any yet).",
     )
     exact: bool = Field(
         True,

@@ -92,7 +92,7 @@ def out_of_memory(host: bool, peak: int | None = None, room: float = 0, needs: d
     """
     where = "The machine's memory" if host else "The GPU's memory"
     had = f" after {peak / 1e9:.1f} GB" if peak else ""
-    return Ending("oom", f"{where} ran out{had}. {_smaller(room, needs)}", CRASHED)
+    return Ending("oom", f"{where} ran out{had}. {smaller(room, needs)}", CRASHED)
 
 
 def in_memory(ending: Ending, run: Path, peak: int | None) -> Ending:
@@ -105,7 +105,8 @@ def in_memory(ending: Ending, run: Path, peak: int | None) -> Ending:
     return out_of_memory(host, peak, room, model.get("memory"))
 
 
-def _smaller(room: float, needs: dict[str, Any] | None) -> str:
+def smaller(room: float, needs: dict[str, Any] | None) -> str:
+    """What to do where `room` bytes do not suffice; `needs` as `out_of_memory` takes it."""
     if not needs or not room:
         return "Use a smaller batch (training.batch_size), a smaller model or smaller images."
     one, all_, batch = needs["of_one"], needs["of_batch"], needs["batch_size"]

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
+from aecore.config import RunConfig
 from aecore.jobs import speeds, turns
+from aecore.jobs.slots import wish
 from aecore.jobs.speeds import Open, Room
 from aecore.runs import Lab, database, shares
 from aecore.runs.database import LIVE
@@ -38,10 +40,19 @@ class Forecast(NamedTuple):
 
 def forecast(lab: Lab, now: float | None = None) -> dict[str, Forecast]:
     """What to expect of each waiting run that the viewer sees, by its id, in the order of the queue. Three queries, one where nothing waits."""
-    now = time.time() if now is None else now
+    return _forecast(lab, time.time() if now is None else now)
+
+
+def if_queued(lab: Lab, config: RunConfig, seconds: float, now: float | None = None) -> Forecast:
+    """What to expect of a run that the viewer queued now, and that took so many seconds."""
+    asked = speeds.imagined(lab.viewer.name if lab.viewer else "", wish(config), config.training.processes, seconds)
+    return _forecast(lab, time.time() if now is None else now, asked)[asked.run_id]
+
+
+def _forecast(lab: Lab, now: float, asked: Open | None = None) -> dict[str, Forecast]:
     with database.reading(lab.engine) as connection:
         found = [Open(*row) for row in connection.execute(speeds.OPEN_ONES)]
-        waiting = [job for job in found if _waits(job)]
+        waiting = [*(job for job in found if _waits(job)), *([asked] if asked else [])]
         if not waiting:
             return {}
         measured, used = speeds.measured_like(connection, found), shares.read(connection)

@@ -13,6 +13,7 @@ from aecore import data
 from aecore.config import RunConfig
 from aecore.jobs import quota, turns
 from aecore.jobs.endings import explain
+from aecore.jobs.slots import wish
 from aecore.jobs.states import note, swap
 from aecore.jobs.wake import wake
 from aecore.runs import Lab, LabError, RunFolder, database, mirror, rights, shares
@@ -83,7 +84,7 @@ def submit(
     nonce: str | None = None,
     parent: str | None = None,
     engine: str | None = None,
-    begin: Callable[[RunFolder], int] | None = None,
+    begin: Callable[[RunFolder], int | None] | None = None,
     group: Group | None = None,
     private: bool = False,
     tell: bool = False,
@@ -93,7 +94,7 @@ def submit(
     Args:
         nonce: anything that is new for each form that is filled in; None makes a new run each time.
         engine: 'foreground' for a run that the caller trains itself; the supervisor leaves it alone.
-        begin: fills the new folder before anybody sees it, and returns the step of the checkpoint that it put there.
+        begin: fills the new folder before anybody sees it, and returns the step of a checkpoint that it put there.
         group: what it belongs to.
         private: only its owner and the lab's admins see it.
         tell: whether its owner wants to hear of its end.
@@ -137,7 +138,7 @@ def _insert_run(
     config: RunConfig,
     values: dict[str, Any],
     engine: str | None,
-    begin: Callable[[RunFolder], int] | None,
+    begin: Callable[[RunFolder], int | None] | None,
     group: Group | None,
 ) -> str:
     run_id = _new_id(lab, values["name"], values["code_size"])
@@ -151,13 +152,12 @@ def _insert_run(
         shutil.rmtree(folder.path, ignore_errors=True)
         raise LabError(f"The run was not queued. {explain(error).reason}") from None
     connection.execute(insert(runs_table).values(id=run_id, **values))
-    pool = "cpu" if config.training.device in ("cpu", "mps") else "auto"
     job_id = _insert_job(
         connection,
         run_id,
         "train",
         values["owner"],
-        pool=pool,
+        pool=wish(config),
         engine=engine,
         data_root=lab.data_root,
         slots=config.training.processes,

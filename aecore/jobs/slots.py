@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from aecore.config import RunConfig
 from aecore.config.lab import cores
 from aecore.runs import Lab
 
@@ -20,6 +21,11 @@ class Slot(NamedTuple):
     device: str
     """What CUDA_VISIBLE_DEVICES becomes: a GPU's UUID, or '' for none."""
     threads: int
+
+
+def wish(config: RunConfig) -> str:
+    """The places that a run may have: 'cpu', or 'auto', which is a GPU where there is one."""
+    return "cpu" if config.training.device in ("cpu", "mps") else "auto"
 
 
 def pool_of(wish: str, has_gpus: bool) -> str:

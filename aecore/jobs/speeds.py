@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from aecore import data
 from aecore.config import ConfigError, RunConfig
-from aecore.jobs import quota
+from aecore.jobs import measures, quota
 from aecore.jobs.devices import gpus
 from aecore.jobs.slots import pool_of, slots
 from aecore.runs import Lab, RunFolder, rights
@@ -54,6 +54,19 @@ class Open(NamedTuple):
     bottleneck: str
     code_size: int
     private: bool
+
+
+LAST = 2**62
+"""The place in the queue of a run that is not in it."""
+
+
+def imagined(owner: str, pool: str, slots: int, seconds: float) -> Open:
+    """A run that waits behind all others of its owner, and will take so many seconds; its id is ''."""
+    return Open(
+        run_id="", owner=owner, kind="train", state="queued", want="run", priority=0, place=LAST, engine=None, pool=pool,
+        slots=slots, step=0, total_steps=1, steps_per_second=1 / seconds, heartbeat=None, reason_code="", reason="",
+        sweep=None, at_once=None, since=None, busy=0.0, dataset="", backbone="", bottleneck="", code_size=0, private=False,
+    )  # fmt: skip
 
 
 def sees(viewer: Person | None, job: Open) -> bool:
@@ -100,14 +113,16 @@ class Room:
 
     def expected(self, job: Open) -> Expected:
         """Seconds from its start, or from where it goes on, to its end."""
-        try:
-            folder = self.lab.runs_folder / job.run_id
-            config, total = _config(folder), job.total_steps or _total_steps(folder, self.lab.data_roots)
-        except ConfigError:
-            return Expected(None, "Its configuration or its images cannot be read.")
-        if total is None:
-            return Expected(None, "The images of its classes are counted when it starts.")
-        speed, why = self._speed(job, config)
+        total, speed, why = job.total_steps, job.steps_per_second, "From its own speed until now."
+        if not total or not speed:
+            try:
+                folder = self.lab.runs_folder / job.run_id
+                config, total = _config(folder), total or _total_steps(folder, self.lab.data_roots)
+            except ConfigError:
+                return Expected(None, "Its configuration or its images cannot be read.")
+            if total is None:
+                return Expected(None, "The images of its classes are counted when it starts.")
+            speed, why = self._speed(job, config)
         seconds, left = max(0, total - job.step) / speed if speed else inf, self.left(job)
         if seconds > left:
             hours = self.lab.settings.per_person.hours
@@ -120,7 +135,7 @@ class Room:
         return inf if seconds is None else seconds
 
     def _speed(self, job: Open, config: RunConfig) -> tuple[float | None, str]:
-        """Steps per second: its own, else the median of the most similar earlier runs."""
+        """Steps per second: its own, else those of the most similar earlier runs, or of one step where no run was the same."""
         if job.steps_per_second:
             return job.steps_per_second, "From its own speed until now."
         training, kind = config.training, (job.bottleneck, job.code_size)
@@ -133,6 +148,9 @@ class Room:
             if (m.bottleneck, m.code_size) == kind and c.training.batch_size == batch
         ]
         images = [m.steps_per_second * c.training.batch_size / batch for m, c in near]
+        probe = None if same else measures.of(self.lab, config)
+        if probe is not None:
+            return probe.steps_per_second(config), "From one step that was measured."
         for speeds, words in (
             (same, "of the same model"),
             (alike, "with the same data set, kind of model, code size and batch size"),

@@ -24,6 +24,7 @@ from aecore.jobs.burial import bury
 from aecore.jobs.dispatch import dispatch, explain, note_reference, take_back
 from aecore.jobs.executor import Busy, Executor, Status
 from aecore.jobs.local import LocalExecutor
+from aecore.jobs.prober import Prober
 from aecore.jobs.queue import Job
 from aecore.jobs.slurm import SlurmExecutor
 from aecore.jobs.teller import Teller
@@ -138,6 +139,7 @@ class Supervisor:
     def __init__(self, lab: Lab, executor: Executor):
         self.lab = lab
         self.executor = executor
+        self.prober = Prober(lab)
         self.teller = Teller(lab)
         self.settings = lab.settings
         self.told_to_leave = False
@@ -160,6 +162,7 @@ class Supervisor:
                 if alarm.wait(TICK if at_work else REST) or at_work:
                     last_use = time.monotonic()
         finally:
+            self.prober.close()
             self.executor.close()
             keeper.close()
             alarm.close()
@@ -189,13 +192,15 @@ class Supervisor:
                 self._look_at(job, statuses[job.id])
             if any(status.gone for status in statuses.values()):
                 hand = queue.at_hand(self.lab)  # what died goes on before those that wait behind it
+        self.prober.give_way([*hand.live, *hand.waiting])
         self._start(hand, [] if statuses is None else self._tell(hand.live))
         ids = {job.id for job in hand.live}
         if self.live - ids:
             trash.sweep(self.lab)
         self.live = ids
         self.executor.tend(ids | {job.id for job in hand.waiting})
-        return self.teller.look() or bool(hand.live or hand.waiting)
+        busy = [self.teller.look(), self.prober.tend()]
+        return any(busy) or bool(hand.live or hand.waiting)
 
     def _start(self, hand: queue.Hand, handed: list[Job]) -> None:
         """Start what may; `handed` waits in the engine's own queue, and comes back where its turn is later now."""

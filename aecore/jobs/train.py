@@ -169,4 +169,5 @@ def _figures(config: RunConfig, recorder: Recorder, prepared: training.Data) -> 
         "seconds": recorder.seconds,
         "steps": recorder.state.step,
         "images_per_second": recorder.mean_speed,
+        "peak_memory": devices.peak(recorder.state.device),
     }

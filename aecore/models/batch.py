@@ -44,5 +44,6 @@ Sums = tuple[dict[str, Tensor], ...]
 class Progress(NamedTuple):
     """How far the training is: for terms whose weight changes along the way."""
 
-    step: int
+    step: int | Tensor
+    """Steps done; a number on the device where the step is recorded and played again."""
     total: int

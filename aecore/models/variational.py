@@ -22,9 +22,11 @@ from aecore.models.noise import normal
 from aecore.models.objectives import Objective, Parts
 
 
-def ramp(step: int, steps: int) -> float:
+def ramp(step: int | Tensor, steps: int) -> float | Tensor:
     """0 to 1 along the first `steps` steps."""
-    return min(1.0, step / steps) if steps else 1.0
+    if not steps:
+        return 1.0
+    return (step / steps).clamp(max=1.0) if isinstance(step, Tensor) else min(1.0, step / steps)
 
 
 class Posterior(Objective):
@@ -34,7 +36,7 @@ class Posterior(Objective):
         super().__init__(config, facts)
         self.beta, self.kl_warmup = config.beta, config.kl_warmup
 
-    def weight(self, progress: Progress) -> float:
+    def weight(self, progress: Progress) -> float | Tensor:
         return self.beta * ramp(progress.step, self.kl_warmup)
 
     def drawn(self, output: Output, parts: Parts | None) -> Tensor:

@@ -1,8 +1,18 @@
 """Which device, said in words where it is not there."""
 
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
 import torch
 
 from aecore.config import ConfigError
+
+CONTEXT = 560e6
+"""Bytes of a GPU that a process takes before any model. Measured by `python -m benchmarks.memory`."""
+PRODUCTS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
 
 
 def choose(name: str) -> torch.device:
@@ -30,6 +40,23 @@ def describe(device: torch.device) -> str:
         return "Apple GPU"
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def set_products(kind: Literal["ieee", "tf32"]) -> None:
+    """How a GPU multiplies matrices and convolves in 32 bits: exactly, or with 10 of 23 bits of each factor. PyTorch's own default
+    is the one for matrices and the other for convolutions."""
+    for part in PRODUCTS:
+        part.fp32_precision = kind
+
+
+def peak(device: torch.device) -> int:
+    """The most bytes that this process has had so far: of the GPU, its context counted, or of the machine's memory."""
+    if device.type == "cuda":
+        return int(CONTEXT + torch.cuda.max_memory_allocated(device))
+    with suppress(OSError):  # Linux: of this program alone, where getrusage knows what its starter had, too
+        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+        return 1024 * int(line.split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _available(kind: str) -> bool:

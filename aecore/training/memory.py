@@ -19,7 +19,7 @@ from aecore.training.data import most_watched
 from aecore.training.optimiser import MOMENTS
 
 FLOAT = 4
-RUNTIME = {"cpu": 610e6, "cuda": 560e6, "mps": 610e6}
+RUNTIME = {"cpu": 610e6, "cuda": devices.CONTEXT, "mps": 610e6}
 """Bytes before any model: the interpreter with PyTorch, resident in a training process, and on a GPU its context.
 Measured by `python -m benchmarks.memory`."""
 

@@ -84,8 +84,8 @@ class Optimiser:
         parts = [slice(at, at + size) for at, size in zip(starts, sizes, strict=False)]
         return [(values[part], gradients[part]) for part in parts]
 
-    def step(self, learning_rate: float, skip: Tensor | None = None) -> None:
-        """One update. Where `skip` (a scalar on the device) is 1 nothing changes; the host need not know."""
+    def step(self, learning_rate: float | Tensor, skip: Tensor | None = None) -> None:
+        """One update; a learning rate on the device can be another one where the step is recorded. Where `skip` (a scalar on the device) is 1 nothing changes; the host need not know."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         assert len(gradients) == len(self.parameters), "every parameter belongs to the loss"
         with torch.no_grad():
@@ -106,7 +106,7 @@ class Optimiser:
         for name, tensor in self.tensors().items():
             tensor.copy_(tensors[name])
 
-    def _adam(self, gradients: list[Tensor], learning_rate: float, skip: Tensor | None) -> None:
+    def _adam(self, gradients: list[Tensor], learning_rate: float | Tensor, skip: Tensor | None) -> None:
         kernel = torch._fused_adamw_ if self.kind == "adamw" else torch._fused_adam_
         kernel(
             self.parameters,
@@ -125,7 +125,7 @@ class Optimiser:
             found_inf=skip,
         )
 
-    def _descend(self, gradients: list[Tensor], learning_rate: float, skip: Tensor | None) -> None:
+    def _descend(self, gradients: list[Tensor], learning_rate: float | Tensor, skip: Tensor | None) -> None:
         torch._fused_sgd_(
             self.parameters,
             gradients,

@@ -80,7 +80,7 @@ class TrainState:
 
     def autocast(self) -> AbstractContextManager[object]:
         """bfloat16 where the engine says so."""
-        if self.engine["precision"] == "fp32":
+        if self.engine["precision"] != "bf16":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
@@ -110,8 +110,9 @@ def assemble(model: Autoencoder, config: RunConfig, facts: Facts, engine: Engine
     """The state of a run at step 0 around a model, on the engine."""
     torch.set_num_threads(engine["threads"])
     device = torch.device(engine["device"])
-    if config.training.exact and device.type == "cuda":
-        torch.backends.cudnn.deterministic = True
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = config.training.exact
+        devices.set_products("tf32" if engine["precision"] == "tf32" else "ieee")
     model.to(device).to(memory_format=torch.channels_last).train()  # convolutions are up to 1.9 x faster this way
     return TrainState(
         model,

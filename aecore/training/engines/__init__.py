@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from aecore.config import RunConfig
+from aecore.config import ConfigError, RunConfig
 from aecore.models import Autoencoder, Progress
 from aecore.training.data import Data
 from aecore.training.engines.chain import chain
 from aecore.training.engines.eager import Eager
 from aecore.training.engines.flat import Flat
+from aecore.training.engines.recorded import CudaGraphs, Recorded
 
 if TYPE_CHECKING:
     from aecore.training.state import TrainState
@@ -33,12 +34,35 @@ class Step(Protocol):
 
 
 def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
-    """Name of the engine for a run that starts: 'flat' for chains of dense layers on the CPU, else 'eager'."""
+    """Name of the engine for a run that starts: 'flat' for chains of dense layers on the CPU, 'graphs' where it is asked for on
+    a GPU, else 'eager'.
+
+    Raises:
+        ConfigError: where graphs are asked for, and cannot be had.
+    """
     training = config.training
-    alone = training.processes == 1 and training.precision == "fp32" and device.type == "cpu"
+    if training.engine == "graphs":
+        _graphs(training.processes, device)
+        return "graphs"
+    alone = training.processes == 1 and training.precision != "bf16" and device.type == "cpu"
     return "flat" if training.engine == "auto" and alone and chain(model) else "eager"
+
+
+def _graphs(processes: int, device: torch.device) -> None:
+    why = (
+        f"the run goes to {'the CPU' if device.type == 'cpu' else device.type}, which has no CUDA graphs"
+        if device.type != "cuda"
+        else f"training.processes is {processes}: graphs are for one"
+    )
+    if device.type != "cuda" or processes > 1:
+        raise ConfigError({"training.engine": f"training.engine is 'graphs', but {why}. Use 'auto'."})
 
 
 def of(state: "TrainState", data: Data, config: RunConfig) -> Step:
     """The engine that the run was started with."""
-    return Flat(state, data, config) if state.engine["engine"] == "flat" else Eager(state, data, config)
+    match state.engine["engine"]:
+        case "flat":
+            return Flat(state, data, config)
+        case "graphs":
+            return Recorded(state, data, config, CudaGraphs(state.noise))
+    return Eager(state, data, config)

@@ -182,7 +182,7 @@ class Drawn(NamedTuple):
     log_var: Tensor
     deviation: Tensor
     noise: Tensor
-    weight: float = 1.0
+    weight: float | Tensor = 1.0
     """Of the KL, in the loss."""
 
     def gradient(self, of_z: Tensor) -> Tensor:

@@ -1,0 +1,46 @@
+// Asks a route for a stamp; where it is another than the page was made with, the page is made anew. Nothing is drawn.
+const EVERY = 2000;
+const hearts = new WeakMap();
+
+export default function (component) {
+  const { parentElement } = component;
+  if (!hearts.has(parentElement)) hearts.set(parentElement, new Heart());
+  const heart = hearts.get(parentElement);
+  heart.take(component);
+  return () => { heart.close(); hearts.delete(parentElement); };
+}
+
+class Heart {
+  constructor() {
+    this.woken = () => { if (!document.hidden) this.beat(); };
+    document.addEventListener("visibilitychange", this.woken);
+  }
+
+  take(component) {
+    this.component = component;
+    this.rest();
+  }
+
+  rest() {
+    clearTimeout(this.timer);
+    if (!this.closed) this.timer = setTimeout(() => this.beat(), EVERY);
+  }
+
+  async beat() {
+    clearTimeout(this.timer);
+    if (this.asking || this.closed || document.hidden) return;
+    this.asking = true;
+    const { path, stamp } = this.component.data;
+    const found = await fetch(address(path)).then((answer) => answer.json()).catch(() => ({})); // the server may be away for a moment
+    this.asking = false;
+    this.rest();
+    const { data, setTriggerValue } = this.component;
+    if (!this.closed && found.stamp && path === data.path && stamp === data.stamp && found.stamp !== stamp) setTriggerValue("changed", found.stamp);
+  }
+
+  close() {
+    this.closed = true;
+    clearTimeout(this.timer);
+    document.removeEventListener("visibilitychange", this.woken);
+  }
+}
