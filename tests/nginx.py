@@ -1,6 +1,7 @@
 """A real nginx with the configuration that is shipped, on a port of this machine, without encryption."""
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 WHOLE = """
 daemon off;
+{user}
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 events {{}}
@@ -42,7 +44,8 @@ def proxied(folder: Path, port: int, behind: int, people: str = "", secret: str 
         (folder / "people").write_text(people)
         server = server.replace("#proxy ", "").replace("/etc/nginx/lab.htpasswd", str(folder / "people"))
         server = server.replace("the value of AELAB_PROXY_SECRET", secret)
-    (folder / "nginx.conf").write_text(WHOLE.format(folder=folder, server=server))
+    user = "user root;" if os.geteuid() == 0 else ""  # else its workers cannot read the test's folder
+    (folder / "nginx.conf").write_text(WHOLE.format(folder=folder, server=server, user=user))
     process = subprocess.Popen([program, "-c", str(folder / "nginx.conf"), "-p", str(folder)], stderr=subprocess.PIPE)
     try:
         _answers(port, process)

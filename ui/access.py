@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 import httpx
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.auth_util import encode_provider_token
@@ -27,6 +27,7 @@ OPEN_PATHS = ("/login", "/logout", "/_stcore/health")
 PROVIDERS = ("/auth/login", "/auth/logout", "/oauth2callback")
 """Streamlit's own paths of a login, open where the way in is one."""
 FORMS = {name: Path(__file__).parent / f"assets/{name}.html" for name in ("login", "provider", "refused")}
+ENDED = "Your session has ended.\nCome in again in another tab: /login\nWhat you typed here is kept."
 PATIENCE = 5.0
 """Seconds that an identity provider may take to answer."""
 asking: ContextVar[HTTPConnection | None] = ContextVar("asking", default=None)
@@ -184,8 +185,10 @@ def _refusal(scope: Scope, lab: Lab) -> Response | None:
     if way == "proxy":
         sentence = "The proxy in front of this lab did not say who you are: come in through it, by its own address."
         return _page("refused", 401, problem=sentence) if is_page else PlainTextResponse(sentence, 401)
+    if path.startswith("/_stcore/"):
+        return JSONResponse(ENDED, 401)  # as JSON an open page shows it
     if not is_page:
-        return PlainTextResponse("Your session has ended, or you did not come in yet: open /login in another tab.", 401)
+        return PlainTextResponse(ENDED, 401)
     query = scope["query_string"].decode("latin-1")
     return RedirectResponse(f"{base()}/{LOGIN}?next=" + quote(path + "?" * bool(query) + query, safe="/"), 303)
 

@@ -29,7 +29,7 @@ def bar(form: Form, config: RunConfig | None, here: Lab, known: estimates.Data) 
         label = "Queue this run" if not _sent(named) else "Queued"
         icon = ":material/play_arrow:" if not _sent(named) else ":material/check:"
         may = named is not None and rights.allowed(here.viewer, Verb.SUBMIT)
-        click: dict[str, Any] = {"on_click": _submit, "args": [named], "disabled": not may}
+        click: dict[str, Any] = {"on_click": _submit, "args": [form, known], "disabled": not may}
         st.button(label, type="primary", icon=icon, key="queue-run", width="content", **click)
         sweep_form.popover(form, named, here)
         with st.popover("Save", icon=":material/bookmark:", key="keep"):
@@ -47,9 +47,13 @@ def bar(form: Form, config: RunConfig | None, here: Lab, known: estimates.Data) 
         frame.problem(failed)
 
 
-def _submit(config: RunConfig) -> None:
-    """One run for this nonce and config, however many clicks arrive. A callback, so that the page below already knows."""
+def _submit(form: Form, known: estimates.Data) -> None:
+    """One run for this nonce and config, however many clicks arrive. A callback, so that the page below already knows.
+
+    It takes what was typed last: the page may not have run since.
+    """
     try:
+        config = _named(form, form.draft.config(), known)
         said = announcement.said_of(config, lab())
         begin = None if said is None else lambda folder: announce.keep(folder, said)
         mine = {"nonce": st.session_state[start.NONCE], "private": private.chosen(), "begin": begin}
