@@ -24,6 +24,7 @@ from aecore.jobs.slurm import SlurmExecutor
 from aecore.jobs.squeue import Entry
 from aecore.jobs.supervisor import Supervisor, ensure_supervisor, running
 from aecore.runs import Lab, LabError, RunRow, events, run
+from aecore.runs.tables import WAITS
 from tests import postgresql
 from tests.conftest import close, tiny
 from tests.slurm import Cluster, started_cluster  # noqa: F401
@@ -181,7 +182,9 @@ def test_the_next_slot_goes_to_who_has_used_least_and_a_full_quota_is_said(engin
     until_trains(lab, first)
     second, third = (queue.submit(lab, long(), "ada") for _ in range(2))
     if engine.name == "slurm":
-        until(lambda: [job_of(lab, one).state for one in (second, third)] == ["starting"] * 2, "both to wait in Slurm")
+        until(
+            lambda: all(job_of(lab, one).reason.startswith(WAITS) for one in (second, third)), "both to wait in Slurm"
+        )
     with pytest.raises(LabError, match="ada has 2 runs waiting, and a person may have 2 here"):
         queue.submit(lab, long(), "ada")
     other = queue.submit(lab, long(), "bea")

@@ -208,7 +208,8 @@ class Supervisor:
         at_work = [job for job in hand.live if job.id not in there]
         at_once = self.lab.settings.per_person.at_once
         line = turns.line(at_work, [*hand.waiting, *handed], hand.used, time.time(), at_once)
-        may, held, back = line.may, line.held, self.executor.displaced(line.may)
+        may, held = line.may, line.held
+        back = self.executor.displaced(may) if handed else []
         if self.settings.drain != "off":  # what ends is analysed, but no run starts
             held = [(job, "the lab is being made ready for maintenance") for job in may if job.kind == "train"]
             may, back = [job for job in may if job.kind != "train"], [job for job in handed if job.kind == "train"]
