@@ -269,7 +269,7 @@ def test_a_run_trains_to_its_end_though_its_database_is_lost_meanwhile(
 
 
 def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not true():
         assert time.monotonic() < end
         time.sleep(0.05)
