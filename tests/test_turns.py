@@ -35,6 +35,7 @@ class Asked(NamedTuple):
     kind: str = "train"
     sweep: str | None = None
     at_once: int | None = None
+    reason_code: str = ""
 
 
 def asked(text: str, **values: Any) -> list[Asked]:
@@ -76,6 +77,14 @@ def test_what_runs_counts_from_its_start_and_for_ten_minutes_at_least() -> None:
 def test_one_persons_runs_start_by_priority_and_then_as_they_came() -> None:
     jobs = [Asked("a", 3), Asked("a", 1), Asked("a", 9, priority=1), Asked("a", 2)]
     assert [one.place for one in turns.line([], jobs, {"a": Used(1e9, NOW)}, NOW, None).may] == [9, 1, 2, 3]
+
+
+def test_what_lost_its_slot_goes_on_before_the_others_of_its_priority_whatever_its_owner_has_used() -> None:
+    killed, paused = Asked("a", 5, reason_code="signal"), Asked("a", 4, reason_code="user")
+    assert turns.line([], [*asked("bb"), paused, killed], {"a": Used(1e9, NOW)}, NOW, None).may[0] == killed
+    urgent = Asked("b", 6, priority=1)
+    found = turns.line([], [urgent, *asked("b"), killed], {"a": Used(1e9, NOW)}, NOW, None).may
+    assert found == [urgent, killed, *asked("b")]
 
 
 def test_where_nobody_has_used_more_the_first_come_first_and_slots_go_round() -> None:

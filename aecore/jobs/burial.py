@@ -50,7 +50,7 @@ def _crashed(lab: Lab, job: Job, ending: endings.Ending) -> None:
         _requeue(lab, job, ending.reason, ending.reason_code, **values)
 
 
-def _requeue(lab: Lab, job: Job, reason: str, code: str = "", **values: int) -> None:
+def _requeue(lab: Lab, job: Job, reason: str, code: str = "lost", **values: int) -> None:
     onward = f"It goes on from step {job.checkpoint_step:,}." if job.checkpoint_step else "It begins again."
     reason = f"{reason} {onward}" if job.kind == "train" else reason
     move(lab, job.id, "queued", by="supervisor", reason=reason, attempt=job.attempt, reason_code=code, **values)

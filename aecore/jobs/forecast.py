@@ -98,7 +98,7 @@ class _Stream(NamedTuple):
     """Waiting jobs that start one after the other: those of one person that are under the same limits."""
 
     pool: str
-    priority: int
+    rank: int
     owner: str
     limits: tuple[turns.Limit, ...]
 
@@ -116,7 +116,7 @@ class _Simulation:
             self._begin(job, self.limits.of(job), min(job.since or now, now), ends)
         self.streams: dict[_Stream, list[Open]] = {}
         for job in sorted(waiting, key=lambda job: -job.place):
-            stream = _Stream(room.pool(job), job.priority, job.owner, tuple(self.limits.of(job)))
+            stream = _Stream(room.pool(job), turns.rank(job), job.owner, tuple(self.limits.of(job)))
             self.streams.setdefault(stream, []).append(job)
         pools = {stream.pool for stream in self.streams}
         self.free = {pool: _free(room, pool, live, now) for pool in pools}
@@ -151,7 +151,7 @@ class _Simulation:
         return max((ended[-most] for ended, most in ends if len(ended) >= most), default=-inf)
 
     def _rank(self, stream: _Stream) -> tuple[float, float, int]:
-        return -stream.priority, self.shares.of(stream.owner, self.moment), self.streams[stream][-1].place
+        return -stream.rank, self.shares.of(stream.owner, self.moment), self.streams[stream][-1].place
 
     def _place(self, job: Open, stream: _Stream, position: int) -> Forecast:
         """Take the first places that are free, and note when they will be free again."""

@@ -1,4 +1,5 @@
-"""Whose turn it is when a slot is free: strict priority; then the person who has used least lately; then first come, first served.
+"""Whose turn it is when a slot is free: strict priority; then what was interrupted; then the person who has used least lately; then
+first come, first served.
 
 A person's own runs stay in their order. What somebody has used lately are seconds of slots, of which those of a day ago count
 half, those of two days ago a quarter. It is measured: a job's time is added when it leaves its slot (`runs.shares`). One that runs
@@ -30,6 +31,8 @@ class Asks(Protocol):
     def priority(self) -> int: ...
     @property
     def place(self) -> int: ...
+    @property
+    def reason_code(self) -> str: ...
     @property
     def slots(self) -> int: ...
     @property
@@ -131,13 +134,19 @@ def line(
     for job in waiting:
         if _handed(job):
             limits.take(job)
-    for priority in sorted({job.priority for job in waiting}, reverse=True):
-        _in_turn([job for job in waiting if job.priority == priority], shares, limits, found, now)
+    for urgency in sorted({rank(job) for job in waiting}, reverse=True):
+        _in_turn([job for job in waiting if rank(job) == urgency], shares, limits, found, now)
     return found
 
 
+def rank(job: Asks) -> int:
+    """What goes before everything else: the priority, and within one of them what lost its slot through no fault of its owner."""
+    interrupted = job.state == "queued" and job.reason_code not in ("", "user")
+    return 2 * job.priority + interrupted
+
+
 def _in_turn(jobs: Sequence[A], shares: Shares, limits: Limits, found: Line, now: float) -> None:
-    """One priority's jobs: again and again the first of the person with the smallest share, which grows with it."""
+    """Jobs of one rank: again and again the first of the person with the smallest share, which grows with it."""
     mine = by_owner(jobs)
     heap = [(shares.of(owner, now), own[-1].place, owner) for owner, own in mine.items()]
     heapq.heapify(heap)
