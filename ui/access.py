@@ -26,7 +26,7 @@ LOGIN, LOGOUT, WANTED = "login", "logout", "aelab_wanted"
 OPEN_PATHS = ("/login", "/logout", "/_stcore/health")
 PROVIDERS = ("/auth/login", "/auth/logout", "/oauth2callback")
 """Streamlit's own paths of a login, open where the way in is one."""
-FORMS = {name: Path(__file__).parent / f"assets/{name}.html" for name in ("login", "provider", "refused")}
+ASSETS = Path(__file__).parent / "assets"
 ENDED = "Your session has ended.\nCome in again in another tab: /login\nWhat you typed here is kept."
 PATIENCE = 5.0
 """Seconds that an identity provider may take to answer."""
@@ -133,9 +133,12 @@ def _form(problem: str, name: str, wanted: str) -> Response:
 
 
 def _page(form: str, status: int, **values: str) -> Response:
-    page = Template(FORMS[form].read_text(encoding="utf-8"))
-    filled = page.substitute({key: escaped(text) for key, text in values.items()})
-    return HTMLResponse(filled, status, {"Cache-Control": "no-store"})
+    filled = _template(form).substitute({key: escaped(text) for key, text in values.items()})
+    return HTMLResponse(_template("door").substitute(inside=filled), status, {"Cache-Control": "no-store"})
+
+
+def _template(name: str) -> Template:
+    return Template((ASSETS / f"{name}.html").read_text(encoding="utf-8"))
 
 
 def escaped(text: str) -> str:
