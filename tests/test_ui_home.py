@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from aecore.jobs import queue
 from aecore.runs import Lab, index
 from tests.conftest import TrainedRun, tiny
-from ui import demo
+from ui import demo, warm
 
 ROOT = Path(__file__).parents[1]
 Open = Callable[..., AppTest]
@@ -78,6 +78,11 @@ def test_the_first_pages_wait_for_no_library_that_they_do_not_need(lab: Lab) -> 
     shown = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.splitlines()[-1] == "[[], [], False, True]", "Train draws the network once the rest is there"
+
+
+def test_what_is_imported_beside_the_pages_is_nothing_of_ours() -> None:
+    ours = [module for module in warm.MODULES if module.split(".")[0] in ("aecore", "ui")]
+    assert ours == [], "a page that imports the same at the same time would find it half made"
 
 
 def test_five_clicks_make_one_pair_of_runs(home: Open, lab: Lab) -> None:

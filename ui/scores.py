@@ -163,7 +163,7 @@ def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
     head = "<th></th><th>Images</th>" + "".join(
         f'<th class="n" title="{escape(ALL[name].help)}">{escape(ALL[name].head)}</th>' for name in names
     )
-    best = {(line.group, name): _best(found, line.group, name) for line in found for name in names}
+    best = {(group, name): _best(found, group, name) for group in {line.group for line in found} for name in names}
     largest = max((line.figures.get("mse", 0.0) for line in found), default=1.0) or 1.0
     body = "".join(_html(line, names, best, largest) for line in found)
     return f'<div class="wide"><table class="scores"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -6,7 +6,8 @@ import sys
 import threading
 from importlib import import_module
 
-MODULES = ("numpy", "torch", "aecore.models", "aecore.training.memory", "pandas", "plotly.graph_objects")
+MODULES = ("numpy", "torch", "pandas", "plotly.graph_objects")
+"""Of others only: parts of our own packages ask for each other, and two threads that import them at once find them half made."""
 PATIENCE = 5
 """Seconds to wait for a first visitor: importing holds the interpreter, and his page would come later for it."""
 
