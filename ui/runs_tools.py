@@ -7,7 +7,7 @@ import streamlit as st
 
 from aecore.runs import RunRow, runs
 from aecore.runs.filters import FilterError, holds, parse
-from aecore.runs.values import Values, names, values
+from aecore.runs.values import Values, all_values, names
 from ui.lab import lab
 from ui.remembered import recall, remember
 
@@ -113,7 +113,7 @@ def read() -> tuple[list[RunRow], list[Values]]:
     """All runs, and what is known of each: config and results, so that every name of them can be chosen."""
     here = lab()
     rows = runs(here)
-    return rows, [values(here, row) for row in rows]
+    return rows, all_values(here, rows)
 
 
 def chosen_of(rows: Sequence[RunRow], found: Sequence[Values], now: View) -> tuple[list[RunRow], list[Values], str]:

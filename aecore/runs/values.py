@@ -48,10 +48,16 @@ def values(lab: Lab, row: RunRow) -> dict[str, Any]:
 
     A run whose files cannot be read has what its row says.
     """
-    folder = os.path.join(
-        lab.runs_folder, row.id
-    )  # a Path for each file of thousands of runs takes longer than the files do
-    return {**_config(folder), **_results(folder), **dict(zip(ROW, FIELDS(row), strict=True))}
+    return all_values(lab, [row])[0]
+
+
+def all_values(lab: Lab, rows: Sequence[RunRow]) -> list[dict[str, Any]]:
+    """The same of many: a Path for each file of thousands of runs takes longer than the files do."""
+    place, found = str(lab.runs_folder), []
+    for row in rows:
+        folder = f"{place}/{row.id}"
+        found.append({**_config(folder), **_results(folder), **dict(zip(ROW, FIELDS(row), strict=True))})
+    return found
 
 
 def config_values(lab: Lab, row: RunRow) -> Values:
@@ -107,7 +113,8 @@ def _json(path: Path) -> dict[str, Any]:
 
 def names(found: Sequence[Values]) -> list[str]:
     """Every name that some run has: the row's first, then results, then config fields, in their order."""
-    seen = dict.fromkeys(name for one in found for name in one)
+    kinds = dict.fromkeys(map(tuple, found))  # thousands of runs have a handful of sets of names
+    seen = dict.fromkeys(name for kind in kinds for name in kind)
     rest = [name for name in seen if name not in ROW]
     results = [name for name in rest if name.startswith(RESULTS)]
     return [*ROW, *sorted(results), *(name for name in rest if name not in results)]
