@@ -276,15 +276,3 @@ def test_a_browser_that_blocks_notifications_says_so(browser: Browser, address: 
     expect(tab.get_by_role("heading", name="evil.example")).to_be_visible()
     assert tab.locator("a[href*=evil]").count() == 0, "an address in a name is no link"
     tab.close()
-
-
-def test_a_long_curve_is_thinned_and_told_again_where_one_looks_closer(page: Page, address: str, trained: Lab) -> None:
-    run_id = queue.submit(trained, tiny(name="long"), "bea", engine="foreground")  # nobody trains it
-    trained.run(run_id).append_metrics([(s, 1 + (s - 1) // 100, "train", "loss", 1 / s) for s in range(1, 20_001)])
-    canvas = page.locator("[class*=st-key-curves-] canvas")
-    page.goto(f"{address}?run={run_id}")
-    expect(canvas).to_have_attribute("data-points", str(1600 + 200), timeout=PATIENCE)
-    page.goto(f"{address}?run={run_id}&zoom=501_900")
-    expect(canvas).to_have_attribute(
-        "data-points", str(400 + 200), timeout=PATIENCE
-    )  # steps there, means of all epochs
