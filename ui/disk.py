@@ -9,6 +9,7 @@ from aecore.jobs import trash
 from aecore.runs import LabError, rights, usage
 from aecore.runs.lab import Lab
 from aecore.runs.rights import Person
+from ui.frame import problem
 from ui.lab import lab, visitor, who
 from ui.words import size
 
@@ -50,7 +51,7 @@ def _deleted(run: trash.Deleted) -> None:
         try:
             trash.undelete(lab(), run.id, who())
         except LabError as error:
-            st.error(str(error))
+            problem(error)
         else:
             st.query_params["run"] = run.id
             st.rerun()
