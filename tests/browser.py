@@ -89,23 +89,26 @@ def wait_for_health(address: str, server: subprocess.Popen[bytes], seconds: floa
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
-    """A browser without a network. At its end no page of it has asked anybody but this machine, or broken its content policy."""
+def chromium(*theirs: str) -> Iterator[Browser]:
+    """A browser without a network. At its end no page of it has asked anybody but this machine, or broken its content policy.
+
+    `theirs` are addresses that pages of others ask for, such as those of a test's identity provider.
+    """
     assert CHROMIUM, HOW_TO_GET_ONE
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        wrong = watch(browser)
+        wrong = watch(browser, theirs)
         yield browser
         browser.close()
         assert not wrong, "\n".join(wrong)
 
 
-def watch(browser: Browser) -> list[str]:
+def watch(browser: Browser, theirs: tuple[str, ...] = ()) -> list[str]:
     """What the pages of a browser will have done wrong: requests to elsewhere, and violations of a content policy."""
     wrong: list[str] = []
 
     def asked(request: Request) -> None:
-        if not request.url.startswith(HERE):
+        if not request.url.startswith((*HERE, *theirs)):
             wrong.append(f"a request to {request.url}")
 
     def said(message: ConsoleMessage) -> None:
