@@ -5,7 +5,7 @@ import streamlit as st
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError
 from aecore.runs.database import OPEN
-from ui import bulk, disk, run_view, runs_tools
+from ui import bulk, disk, kiosk, run_view, runs_tools
 from ui.frame import empty, header, problem
 from ui.lab import lab
 from ui.pulse import pulse, table_stamp
@@ -29,7 +29,8 @@ def overview() -> None:
     table(*runs_tools.chosen_of(rows, found, now)[:2], expected, opened, now)
 
 
-header("Runs", "Everything that was trained in this lab, and what trains now.")
+every = "Everything that was trained in this lab, and what trains now."
+header("Runs", "What was trained, step by step." if kiosk.chosen() else every)
 if rows:
     now = runs_tools.view()
     runs_tools.tools(rows, now, found)

@@ -9,6 +9,7 @@ from aecore.jobs import trash
 from aecore.runs import LabError, rights, usage
 from aecore.runs.lab import Lab
 from aecore.runs.rights import Person
+from ui import kiosk
 from ui.lab import lab, visitor, who
 from ui.words import size
 
@@ -17,6 +18,8 @@ LARGEST = 5
 
 def panel() -> None:
     """Folded away at the end of the page: nobody needs it every day."""
+    if kiosk.chosen():
+        return
     found, gone = _usage(str(lab().path), visitor(), lab()), trash.deleted(lab())
     if not found:
         return
