@@ -78,7 +78,8 @@ def drained_and_restarted(lab: Lab, keeper: Page, hers: Page) -> None:
     """The keeper presses what there is to press; the other one reads it on a page that stays as it is."""
     expect(hers.locator(".aelab-notices")).to_have_count(0)
     hers.evaluate("window.untouched = true")
-    keeper.get_by_role("radio", name="Finish these").click()
+    finish = keeper.get_by_role("radio", name="Finish these").or_(keeper.get_by_role("button", name="Finish these"))
+    finish.first.click()
     expect(keeper.get_by_text("1 train now.")).to_be_visible()
     expect(hers.locator(".aelab-notices")).to_contain_text("No new runs start")
     keeper.get_by_role("textbox", name="Banner for all").fill(BANNER)

@@ -38,10 +38,9 @@ def shown(two_runs: TwoRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def at(page: str, **query: str) -> AppTest:
     test = AppTest.from_file("../ui/main.py", default_timeout=120)
+    test.run().switch_page(f"../pages/{page}.py")
     test.query_params.update(query)
     test.run()
-    if page != "tour":
-        test.switch_page(f"../pages/{page}.py").run()
     assert not test.exception
     return test
 
@@ -105,6 +104,16 @@ def test_the_first_page_is_the_tour_and_its_stops_lead_through_the_pages(shown: 
     ]
 
 
+@pytest.mark.parametrize(("page", "buttons"), [("runs", set()), ("compare", set()), ("latent", set())])
+def test_a_page_offers_nothing_that_would_be_refused(
+    shown: Lab, two_runs: TwoRuns, page: str, buttons: set[str]
+) -> None:
+    test = at(page, run=two_runs.ids[0], runs=",".join(two_runs.ids), colour="density")
+    assert {button.key for button in test.button} == buttons
+    assert {link.proto.page.rpartition("/")[2] for link in test.get("page_link")} <= set(kiosk.PAGES)
+    assert not test.error
+
+
 def test_a_run_that_becomes_private_or_is_deleted_leaves_the_kiosk(shown: Lab, two_runs: TwoRuns) -> None:
     owners.hide(shown, [two_runs.ids[0]], True, "ada")
     here = shown.seen_by(kiosk.guest())
@@ -137,13 +146,16 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
+SEEN = (".st-key-run-head", ".st-key-wall-0 [data-cells]", ".latent-map[data-state=ready]", ".st-key-tour-film canvas")
+"""At each stop of the tour."""
+
+
 def stop(page: Page, place: int, query: str) -> None:
     """The tour is at this stop: its bar, its address and what is to be seen there."""
     stop = kiosk.STOPS[place]
     expect(page.locator(".st-key-tour-bar")).to_contain_text(f"{place + 1} of 4 · {stop.title}")
     expect(page).to_have_url(re.compile(rf"/{stop.page if stop.page != 'tour' else ''}\?tour={place + 1}{query}"))
-    seen = (".st-key-run-head", ".wall img", ".latent-map canvas", ".st-key-tour-film img")[place]
-    expect(page.locator(seen).first).to_be_visible()
+    expect(page.locator(SEEN[place]).first).to_be_visible()
     settle(page)
 
 
