@@ -124,6 +124,7 @@ def _run(run: Compared, what: str, group: int) -> Line:
     known |= {"code_size": run.row.code_size, "bytes": run.row.code_size, "parameters": model.get("parameters")}
     known |= {"compression": prod(run.facts.shape) / max(1, run.row.code_size), "seconds": result.get("seconds")}
     where = f"{int(seen['n']):,} test" if "n" in seen else WHERE.get(seen.get("split", ""), "not finished")
+    where += f", target: {run.target}" * bool(run.target and not what)
     note = f"{known['likelihood']} likelihood" if "likelihood" in known else ""
     return Line(run.label, run.colour, what + where, _finite(known), group=group, note=note)
 

@@ -142,7 +142,7 @@ def _word(row: index.RunRow) -> str | None:
 @known_run
 def samples(request: Request) -> Response:
     """`?run=`: which samples there are, `[step, epoch, seconds]` each, the shape (C, H, W) and number of their images, and
-    whether the encoder sees something else than those (`seen`)."""
+    whether the encoder sees something else (`seen`), and what they are, in words, where they are not the images (`target`)."""
     run = request.query_params.get("run", "")
     ended = run in RECORDED or index.run(lab(), run).state not in OPEN
     folder = _folder(run)
@@ -152,6 +152,7 @@ def samples(request: Request) -> Response:
     taken = [caption for step in steps if (caption := _caption(folder, step))]
     content = {"samples": taken, "count": shape[0], "shape": shape[1:], "ended": ended}
     content["seen"] = inputs is not None and inputs.seen is not None
+    content["target"] = "" if run in RECORDED else folder.config().task.target
     return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
 
