@@ -31,7 +31,7 @@ def overview() -> None:
 
 every = "Everything that was trained in this lab, and what trains now."
 header("Runs", "What was trained, step by step." if kiosk.chosen() else every)
-if rows:
+if rows and kiosk.place() is None:  # the tour shows one run, and room is short
     now = runs_tools.view()
     runs_tools.tools(rows, now, found)
     shown, _, sentence = runs_tools.chosen_of(rows, found, now)
@@ -39,7 +39,7 @@ if rows:
         problem(sentence)
     overview()
     bulk.bar(shown, len(rows))
-else:
+elif not rows:
     empty("Nothing was trained here yet.", "train", "Set up the first run")
 newest = next((row.id for row in rows if row.archived is None), None)
 if chosen := opened or newest:

@@ -10,7 +10,7 @@ from ui.live import live_pictures, shown
 header(
     "Autoencoders",
     "An autoencoder squeezes an image through a code of a few numbers and draws it again from them alone. "
-    "These were trained before; look at all of it, nothing can be broken.",
+    "Nothing here can be broken.",
 )
 if sentence := kiosk.why_not(lab()):
     problem(sentence)

@@ -152,11 +152,10 @@ def steps(folder: RunFolder) -> list[int]:
 
 def test_a_real_run_saves_waits_and_goes_on_where_it_was(limited: Lab) -> None:
     lab = limited
-    old = large(lab, "ada", 1000)
-    run_id = queue.submit(lab, tiny(training__epochs=100_000), "ada")
+    old, run_id = large(lab, "ada"), queue.submit(lab, tiny(training__epochs=100_000), "ada")
     with supervised(lab):
         until(lab, run_id, lambda: run(lab, run_id).step > 50)
-        (lab.runs_folder / old / "weights").write_bytes(bytes(3 * BIG))
+        (lab.runs_folder / run_id / "grown").write_bytes(bytes(BIG))
         until(lab, run_id, lambda: words.needs_room(run(lab, run_id)))
         kept = run(lab, run_id).checkpoint_step
         assert kept is not None

@@ -93,7 +93,7 @@ def query(lab: Lab, place: int) -> dict[str, Any]:
 
 def place() -> int | None:
     """Which stop this is, counted from 0; None where nobody is on the tour."""
-    known = {str(number + 1): number for number in range(len(STOPS))}
+    known = {str(number + 1): number for number in range(len(STOPS))} if chosen() else {}
     return known.get(st.query_params.get(STEP, ""))
 
 
