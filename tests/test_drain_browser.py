@@ -42,7 +42,7 @@ def until(holds: Callable[[], bool]) -> None:
 def test_a_lab_is_drained_restarted_and_goes_on(lab: Lab, browser: Browser) -> None:
     (lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 1, "warm": 0, "access": {"admins": ["ada"]}}))
     lab.reread()
-    first = queue.submit(lab, tiny(name="first", training__epochs=300), "bea")
+    first = queue.submit(lab, tiny(name="first", training__epochs=100), "bea")
     second = queue.submit(lab, tiny(name="second"), "bea")
     with dashboard(lab.path, password="shared", AELAB_ADMIN_PASSWORD="the keeper's") as address:
         until(lambda: run(lab, first).step > 0)
