@@ -147,7 +147,7 @@ def until(lab: Lab, run_id: str, holds: Callable[[], bool]) -> None:
 
 
 def steps(folder: RunFolder) -> list[int]:
-    return [row.step for row in folder.metrics()[0] if row.name == "loss" and row.split == "train"]
+    return [step for step, _, split, name, _ in folder.metrics()[0] if (split, name) == ("train", "loss")]
 
 
 def test_a_real_run_saves_waits_and_goes_on_where_it_was(limited: Lab) -> None:
