@@ -225,7 +225,7 @@ def test_other_data_stands_below_at_its_own_size_and_that_is_said(
     at = open_page(two_runs.lab, monkeypatch, runs=f"{two_runs.ids[0]},{other}")
     assert not at.exception
     assert [one["shape"] for one in walls(at)] == [[1, 8, 8], [1, 10, 10]]
-    assert any("learnt different images" in note.value for note in at.info)
+    assert any("learnt to give different images" in note.value for note in at.info)
     assert "digits at 1×10×10, 297 test" in text(at)
 
 

@@ -12,7 +12,7 @@ from aecore.config import FieldAt, differences, walk
 from ui.columns import SIMPLE
 from ui.comparison import Compared
 from ui.draft import Draft
-from ui.stored import simple_figures
+from ui.stored import simple_figures, told
 from ui.wall import thousandths
 from ui.widgets import choices_of, say
 from ui.words import shown, span
@@ -112,7 +112,7 @@ def lines(groups: Sequence[Sequence[Compared]]) -> list[Line]:
 
 
 def _run(run: Compared, what: str, group: int) -> Line:
-    result, metrics, model = (f() or {} for f in (run.folder.result, run.folder.analysis_metrics, run.folder.model))
+    result, metrics, model = (told(run, name) for name in ("result.json", "analysis/metrics.json", "model.json"))
     seen = metrics.get("test") or result
     known = {
         **seen,
@@ -163,7 +163,7 @@ def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
     head = "<th></th><th>Images</th>" + "".join(
         f'<th class="n" title="{escape(ALL[name].help)}">{escape(ALL[name].head)}</th>' for name in names
     )
-    best = {(line.group, name): _best(found, line.group, name) for line in found for name in names}
+    best = {(group, name): _best(found, group, name) for group in {line.group for line in found} for name in names}
     largest = max((line.figures.get("mse", 0.0) for line in found), default=1.0) or 1.0
     body = "".join(_html(line, names, best, largest) for line in found)
     return f'<div class="wide"><table class="scores"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -226,10 +226,16 @@ class Change(NamedTuple):
 
 def changes(runs: Sequence[Compared]) -> list[Change]:
     """The fields in which the configurations differ; none where they agree in all of them."""
-    fields = {field.path: field for run in runs for field in walk(run.config)}
-    parts = {path: part for run in runs for path, part in Draft(run.config.model_dump(mode="json")).parts().items()}
     rows = {path: values for path, values in differences([run.config for run in runs]).items() if path != "name"}
-    titles = {path: (parts[path] if path in parts else fields[path]).info.title or path for path in rows}
+    fields: dict[str, FieldAt] = {}
+    titles: dict[str, str] = {}
+    for run in runs:
+        if rows.keys() <= titles.keys():
+            break  # the rest has no field that is not known
+        mine = {field.path: field for field in walk(run.config)}
+        parts = Draft(run.config.model_dump(mode="json")).parts()
+        fields |= mine
+        titles |= {path: (parts.get(path) or mine[path]).info.title or path for path in rows if path in mine}
     return [Change(titles[path], path, [_value(fields[path], v) for v in values]) for path, values in rows.items()]
 
 

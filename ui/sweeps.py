@@ -19,6 +19,7 @@ from ui.palette import RUNS
 from ui.plots import QUIET, Axis, Mark, Point, Series, plot
 from ui.queue import plain
 from ui.scores import as_csv
+from ui.stored import told as stored
 
 CODE_SIZE = "code size, numbers"
 
@@ -88,9 +89,9 @@ def trials(runs: Sequence[Compared]) -> tuple[str, list[Trial]]:
     title, places, lines = _varied(runs)
     found = []
     for run, x, line in zip(runs, places, lines, strict=True):
-        result = run.folder.result() or {}
+        result = stored(run, "result.json")
         chosen = result.get("mse") if result.get("split") == "val" else None
-        found.append(Trial(run, x, line, run.folder.analysis_metrics() or {}, chosen))
+        found.append(Trial(run, x, line, stored(run, "analysis/metrics.json"), chosen))
     return title, sorted(found, key=lambda trial: trial.x)
 
 

@@ -59,15 +59,14 @@ def extremes(request: Request) -> Response:
     shown, whole = _shown(folder, inputs, sample, label)
     made = [moments.kept_of(sample, one) for one in shown]
     images = np.full((2, len(shown), *inputs.images.shape[1:]), 128, np.uint8)
-    places = [one.place for one in shown]
-    images[0] = (
-        inputs.images[[one.kept for one in shown]] if whole is None else whole.images[moments.indices(inputs)[places]]
-    )
-    for column, x_hat in enumerate(made):
+    for column, (one, x_hat) in enumerate(zip(shown, made, strict=True)):
+        images[0, column] = (
+            inputs.images[one.kept] if whole is None else whole.images[moments.indices(inputs)[one.place]]
+        )
         if x_hat is not None:
             images[1, column] = x_hat
     missing = [column for column, x_hat in enumerate(made) if x_hat is None]
-    known = moments.labels(inputs)[[places[column] for column in missing]]
+    known = moments.labels(inputs)[[shown[column].place for column in missing]]
     if missing and (newest := _reconstructed(folder, images[0, missing], known)) is not None:
         images[1, missing] = newest
     if whole is not None and (facts := folder.facts()) is not None:
