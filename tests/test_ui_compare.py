@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import streamlit as st
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from aecore.analysis.bootstrap import Interval
@@ -22,6 +24,8 @@ from aecore.jobs.foreground import train_here
 from aecore.runs import Inputs, Lab, runs
 from tests.conftest import TrainedRun, TwoRuns, tiny
 from ui import columns, comparison, latent_selection, noise, ordering, plots, report, scores, selected, sweeps
+from ui.api import live
+from ui.api import moments as pictured
 from ui.wall import payload, thousandths
 
 ROOT = Path(__file__).parents[1]
@@ -143,6 +147,12 @@ def test_errors_are_against_what_the_decoder_should_give_and_the_page_says_so(
     coded = folder.analysis("test")
     assert coded is not None
     assert coded["errors"].mean() == pytest.approx(mean, rel=1e-5)
+
+    client = TestClient(Starlette(routes=[*live.ROUTES, *pictured.ROUTES]))
+    assert client.get(f"/api/samples?run={run_id}").json()["target"] == "the image made 2 times smaller"
+    last = folder.sample_steps()[-1]
+    strip = np.asarray(Image.open(BytesIO(client.get(f"/api/extremes/{run_id}/{last}.png").content)))
+    assert (strip[:8:2] == strip[1:8:2]).all(), "the best and worst stand below what should have come"
 
     other = found[0]._replace(config=tiny(), label="plain")
     assert [[run.label for run in group] for group in comparison.groups([*found, other])] == [["shrinker"], ["plain"]]

@@ -170,7 +170,7 @@ def samples(request: Request) -> Response:
     taken = [caption for step in steps if (caption := _caption(folder, step))]
     content = {"samples": taken, "count": shape[0], "shape": shape[1:], "ended": ended}
     content["seen"] = inputs is not None and inputs.seen is not None
-    content["target"] = "" if run in RECORDED else folder.config().task.target
+    content["target"] = inputs.target if inputs else ""
     return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
 
