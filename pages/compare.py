@@ -44,7 +44,8 @@ if not chosen:
 groups = comparison.groups(chosen)
 if len(groups) > 1:
     st.info(
-        "These runs learnt different images: each kind is compared on its own, at its own size.", icon=":material/info:"
+        "These runs learnt to give different images: each kind is compared on its own, at its own size.",
+        icon=":material/info:",
     )
 analyses.panel(chosen)
 found = scores.lines(groups)

@@ -15,7 +15,7 @@ from aecore.jobs import queue, steer, trash
 from aecore.jobs.foreground import train_here
 from aecore.runs import Lab, database, index
 from tests.conftest import TrainedRun, TwoRuns, tiny
-from ui import latent_selection, run_actions, words
+from ui import disk, latent_selection, run_actions, words
 from ui.words import plain
 
 Open = Callable[..., AppTest]
@@ -258,7 +258,10 @@ def test_a_deleted_run_is_brought_back_from_the_page_and_the_disk_is_told(page: 
     run_id = train_here(lab, tiny(training__epochs=1), "ada")
     trash.delete(lab, run_id, "ada")
     test = page(lab, who="bea")
-    assert re.match(r"Disk: \d+ MB in 0 runs, 1 deleted", test.expander[0].label)
+    assert not test.text, "nobody looks at all files before it is opened"
+    test.session_state[disk.KEY] = True
+    test.run()
+    assert re.search(r"\d+ MB in 0 runs, 1 deleted", shown(test))
     assert any(text.value.startswith(f"{run_id}, ada's") for text in test.text)
     test.button(key=f"undelete-{run_id}").click().run()
     assert not test.exception

@@ -307,7 +307,7 @@ RUN_ROUTES = [
     "/api/told?runs=RUN",
     "/api/pulse/RUN",
 ]
-OF_NO_RUN = {"devices"}
+OF_NO_RUN = {"devices", "notices"}
 TICKETED = {"checkpoint"}
 """See test_downloads."""
 NOT_THERE = ("{}", '{"stamp":"gone"}')
