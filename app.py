@@ -15,7 +15,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import LabError
-from ui import access, api, errors, warm, ways
+from ui import access, api, errors, kiosk, warm, ways
 from ui.lab import whole
 
 ROUTES = [*access.ROUTES, *api.ROUTES]
@@ -27,7 +27,7 @@ LOOK_EVERY = 5
 async def lifespan(_: st.App) -> AsyncIterator[None]:
     """While the dashboard is up: a supervisor for the lab; and what pages need is imported while the first visitor looks."""
     PagesManager.uses_pages_directory = False  # else a deep link may run pages/x.py without ui/main.py around it
-    supervised = asyncio.create_task(keep_supervised())
+    supervised = asyncio.create_task(keep_supervised() if not kiosk.chosen() else asyncio.sleep(0))
     gc.freeze()
     warm.start()
     yield

@@ -283,7 +283,7 @@ RUN_ROUTES = [
     "/api/told?runs=RUN",
     "/api/pulse/RUN",
 ]
-OF_NO_RUN = {"devices"}
+OF_NO_RUN = {"devices", "notices"}
 NOT_THERE = ("{}", '{"stamp":"gone"}')
 """What routes say of a run that is not there, where that is no error."""
 

@@ -9,6 +9,7 @@ from aecore.jobs import trash
 from aecore.runs import LabError, rights, usage
 from aecore.runs.lab import Lab
 from aecore.runs.rights import Person
+from ui import kiosk
 from ui.lab import lab, visitor, who
 from ui.words import size
 
@@ -20,6 +21,8 @@ KEY = "runs-disk"
 @st.fragment
 def panel() -> None:
     """Folded away at the end of the page: nobody needs it every day, and it looks at every file."""
+    if kiosk.chosen():
+        return
     with st.expander(
         "Disk, and runs that were deleted", icon=":material/hard_drive:", key=KEY, on_change="rerun"
     ) as box:

@@ -13,7 +13,7 @@ from aecore.runs import RunRow
 from ui.frame import page_link
 from ui.live import component
 from ui.palette import STATES
-from ui.words import size, soon, when
+from ui.words import needs_room, size, soon, when
 
 MOST = 5
 """Lines in a card."""
@@ -66,8 +66,8 @@ def queue_card(rows: Sequence[RunRow], expected: Mapping[str, Forecast]) -> None
 
 
 def _progress(row: RunRow, expected: Forecast | None) -> str:
-    if row.reason_code == "disk_full" and row.live:
-        return "the disk is full, it waits"
+    if needs_room(row):
+        return "the disk is full, it waits" if row.live else "the owner's share of the disk is full, it waits"
     if row.eta_seconds is not None and row.shown == "running":
         return f"{row.progress:.0%} · ends {when(time.time() + row.eta_seconds)}"
     if expected is not None:

@@ -10,6 +10,7 @@ from aecore.jobs import announce, marks
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunFolder, RunRow, events, rights, runs
 from aecore.runs import run as read_row
+from aecore.runs.database import WAITS
 from aecore.runs.history import history
 from aecore.runs.rights import Verb
 from ui import private, ways
@@ -22,7 +23,7 @@ from ui.palette import TONES
 from ui.pulse import pulse, run_stamp
 from ui.queue import badge, plain
 from ui.run_actions import PROBLEM, actions, button, clone, told_problem
-from ui.words import advice, figures, standing, what_is_kept, when
+from ui.words import advice, figures, needs_room, standing, what_is_kept, when
 from ui.words import shown as value_words
 
 KEPT = re.compile(r" The checkpoint of step [\d,]+ is kept\.$")
@@ -70,8 +71,9 @@ def standing_line(row: RunRow) -> None:
     """Where it stands and why, in words, and what it is."""
     expected = forecast(lab()).get(row.id) if row.shown == "queued" else None
     sentence = standing(row, expected)
-    if row.reason_code == "disk_full" and row.live:
-        st.warning(plain(row.reason), icon=":material/hard_drive:")
+    if needs_room(row):
+        why = row.reason.removeprefix(WAITS)
+        st.warning(plain(why[:1].upper() + why[1:]), icon=":material/hard_drive:")
         sentence = ""
     why = " ".join(filter(None, [expected.rule, expected.why])).removesuffix(".") if expected else ""
     quiet = f"{why} · {facts(row)}" if why else facts(row)

@@ -27,6 +27,7 @@ from streamlit.web.server.starlette import starlette_websocket as streamlit_cook
 from aecore.config.access import is_name
 from aecore.runs import Lab, rights
 from aecore.runs.rights import Person, Role
+from ui import kiosk
 
 COOKIE, SIGNED_IN = "aelab_visitor", "_streamlit_user"
 SECRET_HEADER = "X-Aelab-Secret"
@@ -46,6 +47,8 @@ class Connection(Protocol):
 
 def way(lab: Lab) -> str:
     """'password', 'login' or 'proxy'; '' where everyone is one user."""
+    if kiosk.chosen():
+        return ""  # whoever comes is a guest
     chosen = lab.settings.access.way
     return "" if chosen == "password" and not _env("AELAB_PASSWORD") else chosen
 
@@ -65,7 +68,7 @@ def problem(lab: Lab) -> str:
 
 def visitor(connection: Connection | None, lab: Lab) -> Person:
     """Who is there: by the way that the settings choose, and with the role that they give."""
-    return rights.person(lab.settings.access, name(connection, lab) or "")
+    return kiosk.guest() or rights.person(lab.settings.access, name(connection, lab) or "")
 
 
 def name(connection: Connection | None, lab: Lab) -> str | None:

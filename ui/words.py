@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from aecore.jobs import quota
 from aecore.jobs.forecast import Forecast, told
 from aecore.runs import RunRow
 from aecore.runs.times import ordinal, span, when
@@ -65,6 +66,11 @@ def standing(row: RunRow, expected: Forecast | None = None) -> str:
         return row.reason
     took = f" in {span(row.ended - row.started)}" if row.started and row.ended else ""
     return f"{row.shown.capitalize()}{took}."
+
+
+def needs_room(row: RunRow) -> bool:
+    """Whether it waits for room: on the disk, or in its owner's share of it."""
+    return (row.reason_code == "disk_full" and row.live) or row.reason.startswith(quota.FULL)
 
 
 def figures(seen: dict[str, Any], anomalies: dict[str, Any] | None = None) -> str:
