@@ -4,11 +4,14 @@ import gc
 import os
 import sys
 import threading
+import time
 from importlib import import_module
 
 MODULES = ("numpy", "pandas", "plotly.graph_objects", "torch", "aecore.models", "aecore.analysis")
 PATIENCE = 5
 """Seconds to wait for a first visitor: importing holds the interpreter, and his page would come later for it."""
+READING = 12
+"""Seconds from then on for the run that he may start with his first click: its process imports the same things."""
 
 _visited = threading.Event()
 
@@ -26,7 +29,8 @@ def visited() -> None:
 
 
 def _import() -> None:
-    _visited.wait(PATIENCE)
+    if _visited.wait(PATIENCE):
+        time.sleep(READING)
     if sys.platform == "linux":  # a thread's own priority: the trainers that wait for a click come first
         os.setpriority(os.PRIO_PROCESS, 0, 10)
     for module in MODULES:
