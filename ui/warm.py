@@ -10,7 +10,7 @@ from importlib import import_module
 MODULES = ("numpy", "pandas", "plotly.graph_objects", "torch", "aecore.models", "aecore.analysis")
 PATIENCE = 5
 """Seconds to wait for a first visitor: importing holds the interpreter, and his page would come later for it."""
-READING = 12
+READING = 35
 """Seconds from then on for the run that he may start with his first click: its process imports the same things."""
 
 _visited = threading.Event()

@@ -17,7 +17,7 @@ PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 to ten times slower where anything else runs (docs/LOG.md)."""
 REST = 6.0
 """Seconds after a start before the next child is warmed: what was just started needs the processor more."""
-FIRST, SPARE = 5, 15
+FIRST, SPARE = 0, 15
 """How far below everything else they get ready: those that the first click waits for, and those that are for later."""
 
 

@@ -172,17 +172,22 @@ def prepare(lab: Lab, ours: socket.socket, niceness: int) -> None:
 
     At low priority, in a thread of its own: on Linux a thread has one, and a process could not get its old one back.
     """
+    come = threading.Event()
 
     def gently() -> None:
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, 0, niceness)
         for step in preparations(lab, ours):
-            if select.select([ours], [], [], 0)[0]:
-                return  # the job is there: it imports what it needs itself, and not at low priority
+            if come.is_set():
+                return  # the rest is imported where it is needed, and not at low priority
             step()
 
+    process.set_group_priority(niceness)
     thread = threading.Thread(target=gently)
     thread.start()
+    select.select([ours], [], [])
+    come.set()
+    process.set_group_priority(0)
     thread.join()
 
 
