@@ -17,6 +17,7 @@ from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import LabError
 from ui import access, api, errors, warm, ways
 from ui.lab import whole
+from ui.serve import LOOPBACK
 
 ROUTES = [*access.ROUTES, *api.ROUTES]
 LOOK_EVERY = 5
@@ -30,6 +31,8 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     supervised = asyncio.create_task(keep_supervised())
     gc.freeze()
     warm.start()
+    if (address := st.get_option("server.address")) == LOOPBACK:  # on the network `ui.serve` has said another one
+        print(f"Autoencoder Lab: http://{address}:{st.get_option('server.port')}{ways.base()}", flush=True)
     yield
     supervised.cancel()
 

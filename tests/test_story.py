@@ -22,7 +22,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with dashboard(tmp_path_factory.mktemp("story") / "lab") as running:
+    place = tmp_path_factory.mktemp("story")
+    with dashboard(place / "lab") as running:
+        assert next(place.glob("dashboard-*.log")).read_text() == f"Autoencoder Lab: {running}\n"
         yield running
 
 
