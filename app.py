@@ -17,6 +17,7 @@ from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import LabError
 from ui import access, api, errors, warm, ways
 from ui.lab import whole
+from ui.scripts import Scripts
 
 ROUTES = [*access.ROUTES, *api.ROUTES]
 LOOK_EVERY = 5
@@ -60,5 +61,5 @@ app = st.App(
     on_script_error=errors.told,
     secrets=provider() or None,
     routes=[Route(ways.base() + route.path, route.endpoint, methods=route.methods) for route in ROUTES],
-    middleware=[Middleware(access.Shield), Middleware(access.Door)],
+    middleware=[Middleware(access.Shield), Middleware(access.Door), Middleware(Scripts)],
 )

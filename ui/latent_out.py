@@ -22,9 +22,11 @@ def table(view: View, indices: np.ndarray) -> str:
     size = min(codes.shape[1], 256)
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["index", "label", "name", "error", "x", "y", *(f"z{number + 1}" for number in range(size))])
+    places = latent_points.wide(found.places, view.dims)
+    axes = "xyz"[: view.dims]
+    writer.writerow(["index", "label", "name", "error", *axes, *(f"z{number + 1}" for number in range(size))])
     for at in np.flatnonzero(np.isin(found.indices, indices)):
-        label, place = int(found.labels[at]), [f"{value:.7g}" for value in (*found.places[at], np.nan)[:2]]
+        label, place = int(found.labels[at]), [f"{value:.7g}" for value in places[at]]
         name = names[label] if 0 <= label < len(names) else ""
         name = f"'{name}" if name[:1] in "=+-@" and name else name  # a spreadsheet would compute it
         code = (f"{value:.7g}" for value in codes[at, :size])

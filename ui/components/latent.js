@@ -60,7 +60,9 @@ class LatentMap {
     this.hand.offer(data);
     if (old) this.pins.refresh(old, data);
     if (old && old.plane !== data.plane) setTimeout(() => this.hand.forget());  // a place means another code now
-    if (old?.points === data.points) this.paint(); else this.load(data.points);
+    const looks = JSON.stringify([data.groups, data.colours, data.named, data.behind]), same = looks === this.looks;
+    this.looks = looks;
+    if (old?.points !== data.points) this.load(data.points); else if (same) this.redraw(false); else this.paint();
     if (old?.selected !== data.selected) this.recall(data.selected);
   }
 
@@ -69,7 +71,9 @@ class LatentMap {
     if (this.drawn && this.drawn !== this.data.drawn) return;
     const chosen = url ? new Set(new Int32Array(await (await answer(url)).arrayBuffer())) : null;
     if (url !== this.data.selected || (this.drawn && this.drawn !== this.data.drawn)) return;
-    this.chosen = chosen?.size ? chosen : null;
+    const before = this.chosen ?? new Set(), now = chosen ?? new Set();
+    if (before.size === now.size && [...now].every((index) => before.has(index))) return;  // it was drawn here
+    this.chosen = now.size ? now : null;
     this.paint();
   }
 
