@@ -29,7 +29,7 @@ def latent(monkeypatch: pytest.MonkeyPatch) -> Open:
         monkeypatch.setenv("AELAB_HOME", str(lab.path))
         test = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=120)
         test.query_params.update(query)
-        for key, value in (state or {}).items():
+        for key, value in ({latent_map.OPENED: True} | (state or {})).items():
             test.session_state[key] = value
         test.switch_page(str(ROOT / "pages/latent.py")).run()
         assert not test.exception
@@ -62,6 +62,15 @@ def test_a_run_opens_with_all_images_of_the_split_that_was_watched(latent: Open,
     assert test.selectbox(key="latent-n").value == "all"
     assert "The two axes are the code itself." in text(test)
     assert "Shift and drag" in text(test), "what can be done in the map"
+
+
+def test_what_lies_below_the_first_map_waits_until_it_is_drawn(latent: Open, trained_run: TrainedRun) -> None:
+    key, new = f"latent-map-{trained_run.id}-val", {latent_map.OPENED: False}
+    test = latent(trained_run.lab, new, run=trained_run.id)
+    assert "latent-below" not in test.session_state
+    test.session_state[key] = {"ready": True}
+    test.run()
+    assert test.segmented_control(key="latent-below").value == "traverse"
 
 
 def test_the_map_is_told_addresses_names_and_colours_and_no_point(trained_run: TrainedRun, monkeypatch: Any) -> None:

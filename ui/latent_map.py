@@ -19,6 +19,8 @@ SCRIPTS = (*(f"latent_{part}.js" for part in PARTS), "latent.js")
 
 GREY = "#8a8f98"
 AXES = ("Latent feature 1", "Latent feature 2", "Latent feature 3")
+OPENED = "latent-opened"
+"""Of the session: whether a map was drawn for this visitor. What lies below the first one comes after it."""
 Marks = Sequence[tuple[str, Sequence[float]]]
 """Words, each with its place in the map: what is no point of it."""
 
@@ -52,12 +54,19 @@ def latent_map(view: View, marks: Marks = ()) -> Chosen:
     nothing: Callable[[], None] = lambda: None
     result = map_component(
         key=key,
-        data=describe(view, marks) | {"selected": selection_address(view, name), "drawn": at},
+        data=describe(view, marks) | {"selected": selection_address(view, name), "drawn": at, "awaited": not opened()},
         on_selection_change=nothing,
         on_pins_change=nothing,
         on_path_change=nothing,
+        on_ready_change=nothing,
     )
+    st.session_state[OPENED] = opened() or bool(result.ready)
     return Chosen(name, _pairs(result.pins), _pairs(result.path))
+
+
+def opened() -> bool:
+    """Whether this visitor has seen a map."""
+    return bool(st.session_state.get(OPENED))
 
 
 def selected(view: View, drawn: Any) -> str:

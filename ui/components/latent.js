@@ -86,7 +86,7 @@ class LatentMap {
       this.receive(points);
     } catch (error) {
       this.find(".said").textContent = error.message;
-      if (!this.points) this.root.dataset.state = "failed";
+      if (!this.points) { this.root.dataset.state = "failed"; this.arrived(); }
     }
   }
 
@@ -119,8 +119,11 @@ class LatentMap {
     this.paint();
     if (same) return;
     if (points.n) this.card.pictures.find(this.pictureUrl(0), () => {}, () => {});  // so that images and model are at hand at the first hover
-    requestAnimationFrame(() => { this.root.dataset.state = "ready"; this.root.dataset.points = points.n; });
+    requestAnimationFrame(() => { this.root.dataset.state = "ready"; this.root.dataset.points = points.n; this.arrived(); });
   }
+
+  /** What lies below the first map waits for it. */
+  arrived() { if (this.data.awaited) this.tell("ready", true); }
 
   /** Put the points where these columns say, and those of other splits behind them. */
   put(raw) {
