@@ -220,3 +220,4 @@ def test_no_labels_equal_codes_and_very_long_ones_have_a_map(latent: Open, here:
         test = latent(here.lab, run=here.id, split="test", below="quality")
         assert test.get("bidi_component")
         assert not test.error
+        assert ("All 297 codes are the same" in text(test)) == ("codes" in change and change["codes"].max() == 1)

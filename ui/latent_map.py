@@ -190,6 +190,8 @@ def reading(view: View) -> str:
         notes += _why_no_weights(view)
     if (total := len(found.labels)) > (drawn := min(view.n or total, latent_points.DRAWN)) and not view.only:
         notes += f" {drawn:,} of {total:,} points are drawn: a sample that has each label in its share."
+    if equal(view):
+        return f"All {total:,} codes are the same: the model says of every image what it says of all.{notes}"
     if view.map:
         return f"{', '.join(axes(view)[: view.dims])} of a code of {found.code_size:,} numbers.{notes}"
     if found.pca is None:
@@ -202,9 +204,15 @@ def reading(view: View) -> str:
     return f"PCA of a code of {found.code_size:,} numbers. Latent {titles}.{notes}"
 
 
+def equal(view: View) -> bool:
+    """Whether all points lie in one place."""
+    places = latent_points.cloud(view).places
+    return len(places) > 1 and not np.ptp(places, axis=0).any()
+
+
 def trust_said(view: View) -> str:
-    """How far to trust the map, in a sentence; '' where the map is the code."""
-    found = latent_maps.trusted(view)
+    """How far to trust the map, in a sentence; '' where the map is the code, or one point."""
+    found = None if equal(view) else latent_maps.trusted(view)
     if found is None:
         return ""
     return (

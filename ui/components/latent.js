@@ -106,6 +106,7 @@ class LatentMap {
     this.points = points;
     this.find(".said").textContent = points.n ? "" : "There are no codes to show here.";
     this.hover = -1;
+    this.piled = points.n > 1 && points.raw.every((column) => column.every((value) => value === column[0]));  // all in one place
     const groups = this.data.groups.length, counts = (this.counts = new Uint32Array(groups + 1));
     for (const group of points.group) counts[Math.min(group, groups)]++;
     if (this.coloured !== this.data.view.colour) this.only.clear();
@@ -206,7 +207,7 @@ class LatentMap {
 
   /** Names in the map, each in the middle of its group. */
   names() {
-    if (this.counts.length > 27 || !this.data.named) return [];
+    if (this.counts.length > 27 || !this.data.named || this.piled) return [];
     this.middles ??= middles(this.points, this.shown, this.data.groups.length);
     return this.middles.map(({ group, x, y }) => ({ text: this.groupName(group), x, y }));
   }

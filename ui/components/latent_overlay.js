@@ -38,18 +38,19 @@ function drawNote(pen, { left, top, w, h }, note, { ink, font }) {
 }
 
 /** Of three dimensions the axes themselves, through the middle. */
-function drawDirections(pen, turn, toScreen, titles, { ink, font }) {
-  Object.assign(pen, { fillStyle: ink, strokeStyle: ink, lineWidth: 1.5, font: `600 14px ${font}`, textBaseline: "middle", textAlign: "center", globalAlpha: 0.55 });
+function drawDirections(pen, turn, toScreen, titles, { ink, font }, halo) {
+  Object.assign(pen, { font: `600 14px ${font}`, textBaseline: "middle", textAlign: "center" });
   titles.forEach((title, axis) => {
     const end = (side) => toScreen(...turn.flat(...turn.middle.map((value, k) => value + (k === axis ? side * 1.15 * turn.reach[k] : 0))));
     const [from, to] = [end(-1), end(1)];
+    Object.assign(pen, { strokeStyle: ink, lineWidth: 1.5, globalAlpha: 0.55 });
     pen.beginPath();
     pen.moveTo(...from);
     pen.lineTo(...to);
     pen.stroke();
-    pen.fillText(title, to[0], to[1] - 10);
+    pen.globalAlpha = 1;
+    halo(title, to[0], to[1] - 10);
   });
-  pen.globalAlpha = 1;
 }
 
 /** A place of the screen, at the edge of the field where it is outside. */
@@ -76,7 +77,7 @@ class Overlay {
     pen.beginPath();
     pen.rect(LEFT, TOP, w, h);
     pen.clip();
-    if (map.turn) drawDirections(pen, map.turn, (x, y) => map.toScreen(x, y), data.axes, look);
+    if (map.turn) drawDirections(pen, map.turn, (x, y) => map.toScreen(x, y), data.axes, look, (...place) => this.halo(...place));
     Object.assign(pen, { textAlign: "center", textBaseline: "middle", font: `700 17px ${font}` });
     const names = map.names().map(({ text, x, y }) => [text, ...map.toScreen(x, y), pen.measureText(text).width]);
     for (const [text, px, py] of apart(names)) this.halo(text, px, py);
