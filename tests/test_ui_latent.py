@@ -232,7 +232,7 @@ def test_a_run_without_weights_shows_its_codes_and_says_what_is_missing(latent: 
     shutil.rmtree(copy.folder.checkpoints)
     test = latent(copy.lab, run=copy.id)
     assert test.get("bidi_component")
-    assert "come with the first checkpoint" in text(test)
+    assert "Its weights are not there" in text(test)
 
 
 def test_codes_of_a_diverged_run_are_a_sentence(latent: Open, copy: TrainedRun) -> None:

@@ -48,7 +48,7 @@ def below(view: View) -> None:
         if chosen in WITHOUT_MODEL:
             WITHOUT_MODEL[str(chosen)](view)
         elif not weights_of(view):
-            st.caption("This comes with the model: only the newest one is kept.")
+            st.caption("This needs the model, and its weights are not there.")
         else:
             WITH_MODEL[str(chosen)](view)
     except (FileNotFoundError, ValueError) as error:

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 import numpy as np
 import streamlit as st
 
+from aecore.runs import run as read_run
 from ui import latent_colours, latent_exchange, latent_maps, latent_places, latent_points, latent_selection
 from ui.lab import lab, latest_stamp
 from ui.latent_points import View
@@ -191,7 +192,7 @@ def reading(view: View) -> str:
     if (total := len(found.labels)) > (drawn := min(view.n or total, latent_points.DRAWN)) and not view.only:
         notes += f" {drawn:,} of {total:,} points are drawn: a sample that has each label in its share."
     if equal(view):
-        return f"All {total:,} codes are the same: the model says of every image what it says of all.{notes}"
+        return f"All {total:,} codes are the same: this model tells no image from another.{notes}"
     if view.map:
         return f"{', '.join(axes(view)[: view.dims])} of a code of {found.code_size:,} numbers.{notes}"
     if found.pca is None:
@@ -226,4 +227,6 @@ def _why_no_weights(view: View) -> str:
         return (
             " Only the newest model is kept: reconstructions and the pictures of empty places come with the last step."
         )
-    return " Reconstructions and the pictures of empty places come with the first checkpoint: about a minute after the start."
+    if read_run(lab(), view.run).live:
+        return " Reconstructions and the pictures of empty places come with the first checkpoint: about a minute after the start."
+    return " Its weights are not there: reconstructions and the pictures of empty places need them."
