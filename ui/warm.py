@@ -6,18 +6,26 @@ import sys
 import threading
 from importlib import import_module
 
-MODULES = ("numpy", "pandas", "plotly.graph_objects", "torch", "aecore.models", "aecore.analysis")
+MODULES = ("numpy", "torch", "pandas", "plotly.graph_objects")
+"""Of others only: parts of our own packages ask for each other, and two threads that import them at once find them half made."""
 PATIENCE = 5
 """Seconds to wait for a first visitor: importing holds the interpreter, and his page would come later for it."""
 
 _visited = threading.Event()
+_threads: list[threading.Thread] = []
 
 
 def start() -> threading.Thread:
     """Wait for the first page in a thread, import there, and take it all out of the garbage collector's rounds."""
     thread = threading.Thread(target=_import, name="warm-up", daemon=True)
+    _threads.append(thread)
     thread.start()
     return thread
+
+
+def underway() -> bool:
+    """Whether the imports are being made right now: a page that needs them does better to say so than to stand still for them."""
+    return any(thread.is_alive() for thread in _threads)
 
 
 def visited() -> None:
