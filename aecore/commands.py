@@ -237,7 +237,9 @@ def evaluate(args: argparse.Namespace) -> Answer:
     rows += [[f"PCA, {simple['pca']['components']} components", f"{simple['pca']['mse']:.5f}", "", ""]]
     rows += [["mean image", f"{simple['mean_image']['mse']:.5f}", "", ""]]
     text = table([f"test split, {int(test['n']):,} images", "MSE per pixel", "PSNR dB", "SSIM"], rows)
-    return Answer({"run": args.run, **found}, "\n".join([text, *_beyond(found)]))
+    target = folder.config().task.target
+    said = [f"All errors are against the target: {target}."] * bool(target) + _beyond(found)
+    return Answer({"run": args.run, "target": target, **found}, "\n".join([text, *said]))
 
 
 def _beyond(found: dict[str, Any]) -> list[str]:

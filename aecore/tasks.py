@@ -1,4 +1,4 @@
-"""What is done to the input while the target stays clean; on the device, batch by batch."""
+"""What is done to the input while the target stays clean, and to the target where a task says so; on the device, batch by batch."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,12 +12,14 @@ from aecore.config.tasks import (
     ColouriseTask,
     DeblurTask,
     DenoiseTask,
-    IdentityTask,
+    DownSampleTask,
+    GreyTask,
     InpaintTask,
     MaskedPatchesTask,
     MaskingTask,
     SaltAndPepperTask,
     SuperResolveTask,
+    Task,
 )
 
 ValueRange = tuple[float, float]
@@ -34,7 +36,7 @@ class Seen(NamedTuple):
     """(B, 1, H, W) bool: the pixels that were taken away, in all channels. None for tasks that change all pixels or none."""
 
 
-def identity(config: IdentityTask, x: Tensor, value_range: ValueRange, generator: torch.Generator) -> Seen:
+def identity(config: Task, x: Tensor, value_range: ValueRange, generator: torch.Generator) -> Seen:
     return Seen(x)
 
 
@@ -63,14 +65,11 @@ def inpaint(config: InpaintTask, x: Tensor, value_range: ValueRange, generator: 
 
 
 def colourise(config: ColouriseTask, x: Tensor, value_range: ValueRange, generator: torch.Generator) -> Seen:
-    grey = sum((weight * x[:, i : i + 1] for i, weight in enumerate(LUMA)), torch.zeros_like(x[:, :1]))
-    return Seen(grey.clamp(*value_range).expand_as(x))
+    return Seen(in_grey(config, x, value_range))
 
 
 def super_resolve(config: SuperResolveTask, x: Tensor, value_range: ValueRange, generator: torch.Generator) -> Seen:
-    small = functional.avg_pool2d(x, config.factor)
-    large = functional.interpolate(small, scale_factor=config.factor, mode=config.enlarge)
-    return Seen(large.clamp(*value_range))
+    return Seen(made_small(config, x, value_range))
 
 
 def deblur(config: DeblurTask, x: Tensor, value_range: ValueRange, generator: torch.Generator) -> Seen:
@@ -86,6 +85,19 @@ def masked_patches(config: MaskedPatchesTask, x: Tensor, value_range: ValueRange
     hidden = (order < round(config.share * down * across)).view(n, 1, down, across)
     mask = hidden.repeat_interleave(side, 2).repeat_interleave(side, 3)[:, :, :height, :width]
     return Seen(x.masked_fill(mask, sum(value_range) / 2), mask)
+
+
+def in_grey(config: ColouriseTask | GreyTask, x: Tensor, value_range: ValueRange) -> Tensor:
+    """(B, 3, H, W) -> the same, with the luma of each pixel on all channels."""
+    grey = sum((weight * x[:, i : i + 1] for i, weight in enumerate(LUMA)), torch.zeros_like(x[:, :1]))
+    return grey.clamp(*value_range).expand_as(x)
+
+
+def made_small(config: SuperResolveTask | DownSampleTask, x: Tensor, value_range: ValueRange) -> Tensor:
+    """(B, C, H, W) made small by the mean of the pixels, and as large again."""
+    small = functional.avg_pool2d(x, config.factor)
+    large = functional.interpolate(small, scale_factor=config.factor, mode=config.enlarge)
+    return large.clamp(*value_range)
 
 
 def box(share: float, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -131,17 +143,28 @@ TASKS: dict[str, Callable[[Any, Tensor, ValueRange, torch.Generator], Seen]] = {
     "masking": masking,
     "inpaint": inpaint,
     "colourise": colourise,
+    "grey": identity,
     "super_resolve": super_resolve,
+    "down_sample": identity,
     "deblur": deblur,
     "masked_patches": masked_patches,
 }
 """kind -> function(config, x, value range, generator) -> what the encoder sees."""
+
+TARGETS: dict[str, Callable[[Any, Tensor, ValueRange], Tensor]] = {"grey": in_grey, "down_sample": made_small}
+"""kind -> function(config, x, value range) -> what the decoder should give, where that is not the clean image: `Task.target`
+says in words what."""
 
 
 def corrupt(config: AnyTask, x: Tensor, value_range: ValueRange, generator: torch.Generator) -> Seen:
     """What the encoder sees of clean images x (B, C, H, W), in model space and its value range; random numbers are drawn from
     `generator`, on x's device."""
     return TASKS[config.kind](config, x, value_range, generator)
+
+
+def wanted(config: AnyTask, x: Tensor, value_range: ValueRange) -> Tensor:
+    """What the decoder should give for clean images x (B, C, H, W), of the same shape: themselves, unless the task says else."""
+    return TARGETS[config.kind](config, x, value_range) if config.kind in TARGETS else x
 
 
 def even(size: tuple[int, ...], x: Tensor, generator: torch.Generator) -> Tensor:

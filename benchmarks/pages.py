@@ -1,9 +1,11 @@
 """Every page's script with many runs in the lab, what the first one imports, and the time from the start to the first picture.
 
     python -m benchmarks.pages [--runs 1000] [--rows 1000] [--rounds 40] [--keep LAB] [--write docs/benchmarks]
+                               [--part fill|imports|scripts|picture] [--only runs]
 
 The scripts run as Streamlit's own test harness runs them, which adds to them. Most runs are rows and folders as the queue makes
 them, with results, tags, notes and curves of `--rows` lines; two were really trained and analysed, and one counts as running.
+What a page imports is what its script waits for: what the dashboard imports beside it, for later, does not count.
 """
 
 import argparse
@@ -13,7 +15,9 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -121,13 +125,28 @@ def imported(page: str, query: dict[str, str]) -> dict[str, Any]:
 
 
 def first(page: str, query: dict[str, str]) -> dict[str, Any]:
-    before = set(sys.modules)
+    from ui import warm
+
+    before, noted = set(sys.modules), Noted()
+    sys.meta_path.insert(0, noted)
+    warm.start()  # as app.py does
     begin = time.perf_counter()
     script(page, query, 0)
-    mine = [name for name in HEAVY if name in sys.modules and name not in before]
-    harness = [name for name in HEAVY if name in before]
     took = time.perf_counter() - begin
+    harness = [name for name in HEAVY if name in before]
+    mine = [name for name in HEAVY if name in noted.names]
     return {"page": page, "imports": ", ".join(mine) or "-", "harness": ", ".join(harness) or "-", "first run, s": took}
+
+
+class Noted(MetaPathFinder):
+    """Finds nothing, and remembers what is looked for by anybody but the dashboard's own warm-up."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if threading.current_thread().name != "warm-up":
+            self.names.add(name)
 
 
 def first_picture(lab: Path, rounds: int = 3) -> list[dict[str, Any]]:
@@ -159,6 +178,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--keep", type=Path, help="a folder for the lab, which is made once and used again")
     parser.add_argument("--write", type=Path, help="folder for pages.json and pages.md")
+    parser.add_argument("--part", choices=["fill", *PARTS], help="one part alone; `fill` only makes the lab")
+    parser.add_argument("--only", default="", help="only the pages that begin so")
     parser.add_argument("--first", help=argparse.SUPPRESS)
     parser.add_argument("--query", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -170,21 +191,31 @@ def main() -> None:
         if not any((lab.path / "runs").iterdir()):
             fill(lab, asked.runs, asked.rows)
         os.environ["AELAB_HOME"] = str(lab.path)
-        shown = views(lab)
-        imports = [
-            imported(page, query) for page, query in {name.split(":")[0]: q for name, q in shown.items()}.items()
-        ]
-        for found in imports:
-            print(found, flush=True)
-        tables = {
-            f"The script of a page, {asked.runs:,} runs with {asked.rows:,} rows each": [
-                line(name, script(name.split(":")[0], query, asked.rounds)) for name, query in shown.items()
-            ],
-            "What the first run of a page imports": imports,
-            "From `streamlit run` to the first picture": first_picture(lab.path),
-        }
-        if asked.write:
-            save(asked.write, "pages", "The pages", tables, [])
+        shown = {name: query for name, query in views(lab).items() if name.startswith(asked.only)}
+        wanted = [asked.part] if asked.part else list(PARTS)
+        tables = {PARTS[part]: measured(part, lab, shown, asked.rounds) for part in wanted if part in PARTS}
+        if asked.write and tables:
+            title = f"The pages, {asked.runs:,} runs with {asked.rows:,} rows each"
+            save(asked.write, f"pages-{asked.part}" if asked.part else "pages", title, tables, [])
+
+
+PARTS = {
+    "imports": "What the first run of a page waits for",
+    "scripts": "The script of a page",
+    "picture": "From `streamlit run` to the first picture",
+}
+
+
+def measured(part: str, lab: Lab, shown: dict[str, dict[str, str]], rounds: int) -> list[dict[str, Any]]:
+    if part == "picture":
+        return first_picture(lab.path)
+    if part == "scripts":
+        return [line(name, script(name.split(":")[0], query, rounds)) for name, query in shown.items()]
+    found = []
+    for page, query in {name.split(":")[0]: query for name, query in shown.items()}.items():
+        found.append(imported(page, query))
+        print(found[-1], flush=True)
+    return found
 
 
 def views(lab: Lab) -> dict[str, dict[str, str]]:
@@ -193,6 +224,7 @@ def views(lab: Lab) -> dict[str, dict[str, str]]:
     return {
         "home": {},
         "train": {},
+        "server": {},
         "runs: all": {},
         "runs: one that trains": {"run": live},
         "runs: one that was analysed": {"run": one},

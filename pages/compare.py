@@ -10,7 +10,7 @@ from ui.comparison import Compared
 from ui.lab import lab
 from ui.live import live_curves, shown
 from ui.pick import pick_compared
-from ui.queue import plain
+from ui.words import plain
 
 here = lab()
 FOLLOW = 5
@@ -44,7 +44,8 @@ if not chosen:
 groups = comparison.groups(chosen)
 if len(groups) > 1:
     st.info(
-        "These runs learnt different images: each kind is compared on its own, at its own size.", icon=":material/info:"
+        "These runs learnt to give different images: each kind is compared on its own, at its own size.",
+        icon=":material/info:",
     )
 analyses.panel(chosen)
 found = scores.lines(groups)

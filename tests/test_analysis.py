@@ -13,7 +13,7 @@ from aecore.analysis import anomalies, baselines, evaluation, generation, latent
 from aecore.analysis.projection import fit_pca, largest_angle
 from aecore.analysis.reconstruction import mse, psnr, reconstruct, ssim
 from aecore.analysis.sampling import Sampler
-from aecore.analysis.seen import seen
+from aecore.analysis.seen import seen, wanted
 from aecore.config import ConfigError, Facts, RunConfig, parse, writes
 from aecore.manifest import Mark
 from aecore.models import build
@@ -288,6 +288,33 @@ def test_a_sample_of_a_task_is_made_from_what_the_encoder_saw(data):
     x_hat = reconstruct(trained, seen(config(**NOISY), watched, data.facts), data.facts)
     assert np.allclose(sample.errors, mse(watched, x_hat), atol=1e-3)
     assert Sampler(data, trained, config()).inputs.seen is None
+
+
+def test_what_the_decoder_should_give_is_what_errors_and_samples_are_against(data):
+    asked = config(task={"kind": "down_sample", "factor": 2})
+    watched = data.watch_images.numpy()
+    n, c, h, w = watched.shape
+    blocks = watched.reshape(n, c, h // 2, 2, w // 2, 2).mean(axis=(3, 5))
+    targets = wanted(asked, watched, data.facts)
+    assert targets.dtype == np.uint8
+    assert abs(targets - blocks.repeat(2, axis=2).repeat(2, axis=3)).max() <= 0.501
+    assert wanted(config(), watched, data.facts) is watched
+    assert seen(asked, watched, data.facts) is watched
+
+    trained = training.start(asked, data.facts, 1).model
+    sampler = Sampler(data, trained, asked)
+    inputs, sample = sampler.inputs, sampler.take(trained)
+    shown = watched[np.searchsorted(data.watch_indices, inputs.indices)]
+    assert np.array_equal(inputs.images, wanted(asked, shown, data.facts))
+    assert np.array_equal(inputs.seen, shown)
+    x_hat = reconstruct(trained, watched, data.facts)
+    assert np.allclose(sample.errors, mse(targets, x_hat), atol=1e-3)
+    assert abs(sample.errors - mse(watched, x_hat)).max() > 1e-3
+    held_out = [
+        row.value for row in training.loop.watch(training.start(asked, data.facts, 1), data, asked) if row.name == "mse"
+    ]
+    assert held_out == pytest.approx([sample.errors.mean()], rel=2e-3), "but for the rounding of a picture"
+    assert held_out != pytest.approx([mse(watched, x_hat).mean()], rel=2e-3)
 
 
 def test_strange_images_are_told_by_their_errors():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aecore.config import ConfigError, Facts, RunConfig, members, parse
-from aecore.tasks import TASKS, Seen, corrupt
+from aecore.tasks import TARGETS, TASKS, Seen, corrupt, identity, wanted
 from aecore.training import Data, start, train
 
 
@@ -23,6 +23,7 @@ OPTIONS = [{"kind": kind} for kind in TASK_KINDS] + [
     {"kind": "inpaint", "hole": "pixels"},
     {"kind": "super_resolve", "factor": 4, "enlarge": "nearest"},
     {"kind": "super_resolve", "enlarge": "bilinear"},
+    {"kind": "down_sample", "factor": 4, "enlarge": "bicubic"},
     {"kind": "masked_patches", "patch": 3, "share": 0.5},
 ]
 EACH = pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(map(str, options.values())))
@@ -43,6 +44,10 @@ def rand(*shape: int) -> Tensor:
 
 def test_every_kind_of_the_configuration_is_registered():
     assert set(TASKS) == set(TASK_KINDS)
+    assert set(TARGETS) == {kind for kind in TASK_KINDS if task(kind=kind).target}, "who has a target says so in words"
+    assert all(TASKS[kind] is identity for kind in TARGETS), (
+        "their encoder sees the images: the Compare page relies on it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,8 +67,12 @@ def test_shape_and_value_range_stay_and_the_seed_decides(options, shape, value_r
         assert (seen.mask.shape, seen.mask.dtype) == ((7, 1, *shape[1:]), torch.bool)
         assert torch.equal((seen.x != x).any(dim=1, keepdim=True), seen.mask), "nothing else is changed"
     other = corrupt(config, x, value_range, generator(1))
-    drawn = config.kind not in ("identity", "colourise", "super_resolve", "deblur")
+    drawn = config.kind not in ("identity", "colourise", "grey", "super_resolve", "down_sample", "deblur")
     assert torch.equal(seen.x, other.x) != drawn
+    target = wanted(config, x, value_range)
+    assert (target.shape, target.dtype) == (x.shape, x.dtype)
+    assert low <= target.min() <= target.max() <= high
+    assert (target is x) == (not config.target)
 
 
 def test_the_identity_is_the_image_itself():
@@ -153,6 +162,8 @@ def test_grey_is_the_luma_of_the_colours_on_all_channels():
     expected = 0.299 * x[:, 0] + 0.587 * x[:, 1] + 0.114 * x[:, 2]
     assert torch.allclose(grey, expected[:, None].expand_as(x), atol=1e-6)
     assert torch.allclose(see(x * 2 - 1, (-1, 1), kind="colourise").x, grey * 2 - 1, atol=1e-6)
+    assert torch.equal(wanted(task(kind="grey"), x, (0, 1)), grey), "one way is asked for what the other is given"
+    assert torch.equal(see(x, kind="grey").x, x)
 
 
 @pytest.mark.parametrize("factor", [2, 4])
@@ -164,8 +175,13 @@ def test_the_small_image_is_the_mean_of_the_pixels(factor):
     assert torch.equal(seen[:, :, ::factor, ::factor], seen[:, :, factor - 1 :: factor, factor - 1 :: factor])
     flat = torch.full((1, 1, 8, 8), 0.3)
     for enlarge in ("nearest", "bilinear", "bicubic"):
-        kept = see(flat, kind="super_resolve", factor=factor, enlarge=enlarge).x
-        assert torch.allclose(kept, flat, atol=1e-6)
+        options = {"factor": factor, "enlarge": enlarge}
+        assert torch.allclose(see(flat, kind="super_resolve", **options).x, flat, atol=1e-6)
+        small = wanted(task(kind="down_sample", **options), x, (0, 1))
+        assert torch.equal(small, see(x, kind="super_resolve", **options).x), (
+            "one way is asked for what the other is given"
+        )
+        assert torch.equal(see(x, kind="down_sample", **options).x, x)
 
 
 def test_a_blurred_point_is_a_gaussian_and_a_plane_stays_one_at_its_edges():
@@ -180,6 +196,12 @@ def test_a_blurred_point_is_a_gaussian_and_a_plane_stays_one_at_its_edges():
 
 REFUSED = [
     ({"kind": "colourise"}, (1, 8, 8), "these images have 1 channel: there is no colour to find"),
+    ({"kind": "grey"}, (1, 8, 8), "task.kind is 'grey', but these images have 1 channel: they are grey already"),
+    (
+        {"kind": "down_sample"},
+        (1, 8, 9),
+        "task.kind is 'down_sample' with factor 2, .* both sides must be multiples of 2",
+    ),
     ({"kind": "super_resolve"}, (1, 9, 8), "these images are 9x8 pixels: both sides must be multiples of 2"),
     ({"kind": "super_resolve", "factor": 4}, (3, 8, 10), "both sides must be multiples of 4"),
     ({"kind": "masked_patches", "patch": 8}, (1, 8, 8), "one patch would be all of it"),

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import streamlit as st
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from aecore.analysis.bootstrap import Interval
@@ -21,7 +23,21 @@ from aecore.jobs import queue, sweep, trash
 from aecore.jobs.foreground import train_here
 from aecore.runs import Inputs, Lab, runs
 from tests.conftest import TrainedRun, TwoRuns, tiny
-from ui import columns, comparison, latent_selection, noise, ordering, plots, report, scores, selected, sweeps
+from ui import (
+    columns,
+    comparison,
+    latent_selection,
+    noise,
+    ordering,
+    plots,
+    report,
+    scores,
+    selected,
+    spreadsheet,
+    sweeps,
+)
+from ui.api import live
+from ui.api import moments as pictured
 from ui.wall import payload, thousandths
 
 ROOT = Path(__file__).parents[1]
@@ -105,6 +121,55 @@ def test_what_a_denoiser_saw_is_a_column_and_its_gain_a_figure(
     assert labels(at)[:3] == ["Original", "Input", "denoiser"]
 
 
+def test_errors_are_against_what_the_decoder_should_give_and_the_page_says_so(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = train_here(lab, tiny(name="shrinker", task__kind="down_sample", model__bottleneck__latent_dim=4), "ada")
+    folder = lab.run(run_id)
+    at = open_page(lab, monkeypatch, runs=run_id)
+    assert not at.exception
+    (shown,) = walls(at)
+    assert labels(at)[:3] == ["Target", "Input", "shrinker"]
+    assert shown["columns"][0]["note"] == "the image made 2 times smaller"
+    assert "297 test, target: the image made 2 times smaller" in text(at)
+
+    kept, found = folder.analysis("shown-test"), gathered(lab, (run_id,), monkeypatch)
+    assert kept is not None
+    small = kept["images"]
+    assert (small[:, :, ::2, ::2] == small[:, :, 1::2, 1::2]).all()
+    assert not (kept["seen"][:, :, ::2] == kept["seen"][:, :, 1::2]).all(), "the encoder sees all of it"
+    first = columns.test_images(found, SIMPLE)
+    held = columns.held_out(found, None)
+    assert first is not None
+    assert held is not None
+    for wall in (first, held, columns.elsewhere(found, "shapes")):
+        assert (wall.originals[:, :, ::2] == wall.originals[:, :, 1::2]).all()
+        assert wall.target == "the image made 2 times smaller"
+        for column in wall.columns:
+            np.testing.assert_allclose(column.errors, columns.errors(wall.originals, column.images), rtol=1e-5)
+    figures = folder.analysis_metrics() or {}
+    mean = np.mean(folder.analysis("measures")["model.mse"])  # type: ignore[index]
+    assert figures["test"]["mse"] == pytest.approx(mean)
+    assert len(small) == 297
+    assert columns.errors(small, kept["model"]).mean() == pytest.approx(mean, rel=1e-5)
+    for name in ("pca", "mean", "bicubic"):
+        assert columns.errors(small, kept[name]).mean() == pytest.approx(figures["columns"][name]["mse"], rel=1e-5)
+    exact = figures["baselines"]["pca"]["mse"]
+    assert figures["columns"]["pca"]["mse"] == pytest.approx(exact, rel=0.1), "but for what is beyond black and white"
+    coded = folder.analysis("test")
+    assert coded is not None
+    assert coded["errors"].mean() == pytest.approx(mean, rel=1e-5)
+
+    client = TestClient(Starlette(routes=[*live.ROUTES, *pictured.ROUTES]))
+    assert client.get(f"/api/samples?run={run_id}").json()["target"] == "the image made 2 times smaller"
+    last = folder.sample_steps()[-1]
+    strip = np.asarray(Image.open(BytesIO(client.get(f"/api/extremes/{run_id}/{last}.png").content)))
+    assert (strip[:8:2] == strip[1:8:2]).all(), "the best and worst stand below what should have come"
+
+    other = found[0]._replace(config=tiny(), label="plain")
+    assert [[run.label for run in group] for group in comparison.groups([*found, other])] == [["shrinker"], ["plain"]]
+
+
 def test_the_worst_of_all_classes_can_be_looked_at(denoiser: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     at = open_page(denoiser.lab, monkeypatch, runs=denoiser.id)
     assert "Test images of all classes" in at.selectbox("images").options
@@ -182,7 +247,7 @@ def test_other_data_stands_below_at_its_own_size_and_that_is_said(
     at = open_page(two_runs.lab, monkeypatch, runs=f"{two_runs.ids[0]},{other}")
     assert not at.exception
     assert [one["shape"] for one in walls(at)] == [[1, 8, 8], [1, 10, 10]]
-    assert any("learnt different images" in note.value for note in at.info)
+    assert any("learnt to give different images" in note.value for note in at.info)
     assert "digits at 1×10×10, 297 test" in text(at)
 
 
@@ -367,7 +432,7 @@ def test_names_are_never_markup() -> None:
     for html in (scores.table([line]), svg, whole):
         assert "<script>alert" not in html
         assert "<i>x" not in html
-    assert scores.as_csv(["run"], [["=1+1"]]) == "run\n'=1+1\n"
+    assert spreadsheet.as_csv(["run"], [["=1+1"]]) == "run\n'=1+1\n"
 
 
 def test_places_are_found_by_the_pixels() -> None:

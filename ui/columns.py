@@ -22,12 +22,16 @@ SIMPLE = {"mean": "Mean image", "pca": "PCA", "bicubic": "Bicubic", "jpeg": "JPE
 """Simple methods as `aecore.analysis.columns` names them."""
 
 
+Images = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""What the decoders should give (n, C, H, W) uint8, labels (n,), places in the split (n,)."""
+
+
 class Column(NamedTuple):
     """What one model or method made of the originals: images (n, C, H, W) uint8 and MSE per pixel (n,), in [0,1] units."""
 
     label: str
     kind: str
-    """'model', 'input' (what the encoder saw, where the task makes that something else) or 'baseline'."""
+    """'model', 'input' (what the encoder saw, where that is not what the decoder should give) or 'baseline'."""
     images: np.ndarray
     errors: np.ndarray
     colour: str = ""
@@ -42,6 +46,7 @@ class Wall(NamedTuple):
     """The same originals (n, C, H, W) uint8 for every column."""
 
     originals: np.ndarray
+    """What the decoders should give."""
     labels: np.ndarray
     """(n,) int64."""
     indices: np.ndarray
@@ -50,6 +55,8 @@ class Wall(NamedTuple):
     split: str
     columns: list[Column]
     notes: list[str]
+    target: str = ""
+    """What the originals are, in words, where they are not the images themselves."""
 
     def name(self, row: int) -> str:
         """Its class in words."""
@@ -105,17 +112,11 @@ def test_images(runs: Sequence[Compared], beside: Sequence[str]) -> Wall | None:
         mine = stored[run.row.id]
         seen = mine["seen"][at] if "seen" in mine else originals
         columns += made(run, originals, seen, mine["model"][at], "the analysed model")
-    columns = each_once(
-        [
-            *columns,
-            *_beside(
-                ready, originals, beside, lambda run: (stored[run.row.id], [places[run.row.id][i] for i in common])
-            ),
-        ]
+    columns += _beside(
+        ready, originals, beside, lambda run: (stored[run.row.id], [places[run.row.id][i] for i in common])
     )
-    return _in_turns(
-        Wall(originals, first["labels"][common], first["indices"][common], ready[0].facts, "test", columns, notes)
-    )
+    images = originals, first["labels"][common], first["indices"][common]
+    return _in_turns(walled(ready[0], images, "test", columns, notes))
 
 
 def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] = ()) -> Wall | None:
@@ -142,8 +143,10 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
     elif len(common) < len(first.images):
         notes.append(f"The runs held out different images: these are the {len(common)} that all of them held out.")
     originals, columns = first.images[common], []
+    clean = first.seen[common] if runs[0].target and first.seen is not None else originals
     for run in runs:
-        column = _at(run, originals, first.labels[common], [places[run.row.id].get(i) for i in common], epoch, watched)
+        at = [places[run.row.id].get(i) for i in common]
+        column = _at(run, originals, clean, first.labels[common], at, epoch, watched)
         notes += [f"{run.label} has nothing to show: no pictures yet, and no checkpoint that can be read."] * (
             not column
         )
@@ -157,9 +160,8 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
         beside,
         lambda run: (shown(run, "shown-watched") or {}, [places[run.row.id][i] for i in common]),
     )
-    return Wall(
-        originals, first.labels[common], first.indices[common], runs[0].facts, first.split, each_once(columns), notes
-    )
+    images = originals, first.labels[common], first.indices[common]
+    return walled(runs[0], images, first.split, columns, notes)
 
 
 def elsewhere(runs: Sequence[Compared], name: str, count: int = POOL) -> Wall:
@@ -167,19 +169,23 @@ def elsewhere(runs: Sequence[Compared], name: str, count: int = POOL) -> Wall:
     config = converted(runs[0].config.data, runs[0].facts, name)
     found = split(config.model_dump_json(), "test")
     chosen = np.sort(np.random.default_rng(0).permutation(len(found.labels))[:count])
-    originals = found.images[chosen]
+    clean = originals = found.images[chosen]
     columns, notes = [], []
     for run in runs:
         try:
             stamp, key = latest_stamp(run.row.id), config.model_dump_json()
             labels = found.labels[chosen] if name == run.config.data.name else None  # others' labels are other things
-            columns += made(
-                run, originals, *run_through(run.row.id, stamp, key, count, originals, labels), "newest model"
-            )
+            originals, seen, x_hat = run_through(run.row.id, stamp, key, count, clean, labels)
+            columns += made(run, originals, seen, x_hat, "newest model")
         except ValueError as error:
             notes.append(f"{run.label}: {error}")
-    facts = runs[0].facts._replace(class_names=found.class_names)
-    return _in_turns(Wall(originals, found.labels[chosen], chosen, facts, "test", each_once(columns), notes))
+    first = runs[0]._replace(facts=runs[0].facts._replace(class_names=found.class_names))
+    return _in_turns(walled(first, (originals, found.labels[chosen], chosen), "test", columns, notes))
+
+
+def walled(first: Compared, images: Images, part: str, columns: list[Column], notes: list[str]) -> Wall:
+    """The wall of runs that are like the first."""
+    return Wall(*images, first.facts, part, each_once(columns), notes, first.target)
 
 
 def made(run: Compared, originals: np.ndarray, seen: np.ndarray, x_hat: np.ndarray, when: str) -> list[Column]:
@@ -230,6 +236,7 @@ def _far(found: SampleFile | None, run: Compared, epoch: int) -> bool:
 def _at(
     run: Compared,
     originals: np.ndarray,
+    clean: np.ndarray,
     labels: np.ndarray,
     places: list[int | None],
     epoch: int | None,
@@ -239,7 +246,7 @@ def _at(
     if None in places:
         try:
             model = trained(run.row.id, latest_stamp(run.row.id))
-            seen = model.see(originals)
+            seen = model.see(clean)
             return made(run, originals, seen, model.reconstruct(seen, labels), "newest model")
         except ValueError:
             return []
@@ -276,11 +283,11 @@ def _in_turns(found: Wall) -> Wall:
 @st.cache_resource(max_entries=64, show_spinner="Running the model on these images …")
 def run_through(
     run_id: str, stamp: str, config: str, count: int, _images: np.ndarray, _labels: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """What the encoder sees of the images, and what the model makes of it."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the decoder should give for the images, what the encoder sees of them, and what the model makes of that."""
     model = trained(run_id, stamp)
     seen = model.see(_images)
-    return seen, model.reconstruct(seen, _labels)
+    return model.wanted(_images), seen, model.reconstruct(seen, _labels)
 
 
 def _places(first: np.ndarray, other: np.ndarray) -> dict[int, int]:

@@ -29,14 +29,20 @@ class Compared(NamedTuple):
     colour: str
 
     @property
-    def kind(self) -> tuple[str, tuple[int, int, int]]:
-        """Data set and shape: runs that agree in both look at the same images."""
-        return self.config.data.name, self.facts.shape
+    def kind(self) -> tuple[str, tuple[int, int, int], str]:
+        """Data set, shape and target: runs that agree in them should give the same images."""
+        return self.config.data.name, self.facts.shape, self.target
 
     @property
     def what(self) -> str:
-        """Data set and shape in words."""
-        return f"{self.config.data.name} at {'×'.join(map(str, self.facts.shape))}"
+        """Data set, shape and target in words."""
+        target = f", target: {self.target}" if self.target else ""
+        return f"{self.config.data.name} at {'×'.join(map(str, self.facts.shape))}{target}"
+
+    @property
+    def target(self) -> str:
+        """What its decoder should give, in words; '' where that is the image itself."""
+        return self.config.task.target
 
 
 def gather(here: Lab, rows: Sequence[RunRow]) -> tuple[list[Compared], list[str]]:
@@ -82,8 +88,8 @@ def missing(here: Lab, wanted: Sequence[str], rows: Sequence[RunRow]) -> list[st
 
 
 def groups(runs: Sequence[Compared]) -> list[list[Compared]]:
-    """The runs that look at the same images together, in the order of the first of each."""
-    found: dict[tuple[str, tuple[int, int, int]], list[Compared]] = {}
+    """The runs that should give the same images together, in the order of the first of each."""
+    found: dict[tuple[str, tuple[int, int, int], str], list[Compared]] = {}
     for run in runs:
         found.setdefault(run.kind, []).append(run)
     return list(found.values())

@@ -245,6 +245,8 @@ DRAWINGS: dict[tuple[str, str], str] = {
     ("task", "masking"): _task(_disc(2, BLUE) + _scatter("#15181f", SPECKS, 3)),
     ("task", "inpaint"): _task(_disc(2, BLUE) + _solid(13, 13, 11, 13, "#8d96a6")),
     ("task", "colourise"): _task(_disc(2, "#8d96a6"), _disc(44, ORANGE) + _solid(48, 30.5, 18, 2, GREEN)),
+    ("task", "grey"): _task(_disc(2, ORANGE) + _solid(6, 30.5, 18, 2, GREEN), _disc(44, "#8d96a6")),
+    ("task", "down_sample"): _task(_disc(2, BLUE), "".join(_solid(44 + x, 9 + y, 6, 6, GREEN, 0.85 - 0.1 * (n % 3)) for n, (x, y) in enumerate(BLOCKS))),
     ("task", "super_resolve"): _task("".join(_solid(2 + x, 9 + y, 6, 6, BLUE, 0.85 - 0.1 * (n % 3)) for n, (x, y) in enumerate(BLOCKS))),
     ("task", "deblur"): _task("".join(f'<circle cx="15" cy="20" r="{r}" fill="{BLUE}" fill-opacity="0.22"/>' for r in (11, 9, 7, 5)) + _solid(4, 29, 22, 4, BLUE, 0.35)),
     ("task", "masked_patches"): _task(_disc(2, BLUE) + "".join(_solid(3 + 8 * c, 10 + 8 * r, 8, 8, "#8d96a6") for c in range(3) for r in range(3) if (c, r) not in ((0, 2), (1, 0), (2, 1)))),

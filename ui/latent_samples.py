@@ -73,6 +73,7 @@ def _made(view: View, stamp: str, weights: str, source: str, turn: int, name: st
         )
     images = latent_walk.decode(view, codes)
     train = split(lab().run(view.run).config().data.model_dump_json(), "train").images
+    train = model(view.run, weights).wanted(train)
     indices, away = generation.nearest_images(train, images)
     return images, train[indices], indices, away
 

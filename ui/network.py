@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from aecore.config import Facts, RunConfig
-from ui import estimates
+from ui import estimates, warm
 from ui.hourglass import Stage, show, stages
 
 if TYPE_CHECKING:
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 BEFORE = "network-stages"
 """Session key of what was drawn last, from which the drawing moves on."""
+SKELETON = 330
+"""Pixels that the drawing and its figures take."""
+ASKING = 0.5
+"""Seconds between looks while what counts the layers is imported."""
 
 
 def draw(config: RunConfig | None, known: estimates.Data) -> None:
@@ -23,6 +27,9 @@ def draw(config: RunConfig | None, known: estimates.Data) -> None:
     if config is None:
         if before:
             show(before, before, dim=True)
+        return
+    if warm.underway():
+        st.fragment(_wait, run_every=ASKING)()
         return
     facts = known.facts(config.data)
     found = estimates.summary(config, facts)
@@ -35,8 +42,17 @@ def draw(config: RunConfig | None, known: estimates.Data) -> None:
         st.html(f'<p class="field-problem heavy">{escape(warning)}</p>')
 
 
+def _wait() -> None:
+    """In the place of the drawing, for a few seconds after the dashboard has started: the form can be used meanwhile."""
+    if not warm.underway():
+        st.rerun()
+    st.skeleton(height=SKELETON)
+
+
 def table(config: RunConfig, known: estimates.Data) -> None:
-    """Every layer with its output and parameters."""
+    """Every layer with its output and parameters; nothing while the drawing waits."""
+    if warm.underway():
+        return
     found = estimates.summary(config, known.facts(config.data))
     st.html(_table(found.layers, found.parameters))
 

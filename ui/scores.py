@@ -1,7 +1,5 @@
 """The tables of the Compare page: figures beside the lines to beat, and the differences of the configurations."""
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from math import isfinite, prod
@@ -12,7 +10,8 @@ from aecore.config import FieldAt, differences, walk
 from ui.columns import SIMPLE
 from ui.comparison import Compared
 from ui.draft import Draft
-from ui.stored import simple_figures
+from ui.spreadsheet import as_csv
+from ui.stored import simple_figures, told
 from ui.wall import thousandths
 from ui.widgets import choices_of, say
 from ui.words import shown, span
@@ -112,7 +111,7 @@ def lines(groups: Sequence[Sequence[Compared]]) -> list[Line]:
 
 
 def _run(run: Compared, what: str, group: int) -> Line:
-    result, metrics, model = (f() or {} for f in (run.folder.result, run.folder.analysis_metrics, run.folder.model))
+    result, metrics, model = (told(run, name) for name in ("result.json", "analysis/metrics.json", "model.json"))
     seen = metrics.get("test") or result
     known = {
         **seen,
@@ -124,6 +123,7 @@ def _run(run: Compared, what: str, group: int) -> Line:
     known |= {"code_size": run.row.code_size, "bytes": run.row.code_size, "parameters": model.get("parameters")}
     known |= {"compression": prod(run.facts.shape) / max(1, run.row.code_size), "seconds": result.get("seconds")}
     where = f"{int(seen['n']):,} test" if "n" in seen else WHERE.get(seen.get("split", ""), "not finished")
+    where += f", target: {run.target}" * bool(run.target and not what)
     note = f"{known['likelihood']} likelihood" if "likelihood" in known else ""
     return Line(run.label, run.colour, what + where, _finite(known), group=group, note=note)
 
@@ -162,7 +162,7 @@ def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
     head = "<th></th><th>Images</th>" + "".join(
         f'<th class="n" title="{escape(ALL[name].help)}">{escape(ALL[name].head)}</th>' for name in names
     )
-    best = {(line.group, name): _best(found, line.group, name) for line in found for name in names}
+    best = {(group, name): _best(found, group, name) for group in {line.group for line in found} for name in names}
     largest = max((line.figures.get("mse", 0.0) for line in found), default=1.0) or 1.0
     body = "".join(_html(line, names, best, largest) for line in found)
     return f'<div class="wide"><table class="scores"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -194,18 +194,6 @@ def _html(line: Line, names: Sequence[str], best: dict[tuple[int, str], float | 
 QUIET = "#8a8f99"
 
 
-def as_csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table as a file. What a spreadsheet would take for a formula is kept as text."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerows([head, *([_cell(value) for value in row] for row in rows)])
-    return stream.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
-
-
 def lines_csv(found: Sequence[Line]) -> str:
     """All figures of all lines, in full precision."""
     names = columns_of(found)
@@ -225,10 +213,16 @@ class Change(NamedTuple):
 
 def changes(runs: Sequence[Compared]) -> list[Change]:
     """The fields in which the configurations differ; none where they agree in all of them."""
-    fields = {field.path: field for run in runs for field in walk(run.config)}
-    parts = {path: part for run in runs for path, part in Draft(run.config.model_dump(mode="json")).parts().items()}
     rows = {path: values for path, values in differences([run.config for run in runs]).items() if path != "name"}
-    titles = {path: (parts[path] if path in parts else fields[path]).info.title or path for path in rows}
+    fields: dict[str, FieldAt] = {}
+    titles: dict[str, str] = {}
+    for run in runs:
+        if rows.keys() <= titles.keys():
+            break  # the rest has no field that is not known
+        mine = {field.path: field for field in walk(run.config)}
+        parts = Draft(run.config.model_dump(mode="json")).parts()
+        fields |= mine
+        titles |= {path: (parts.get(path) or mine[path]).info.title or path for path in rows if path in mine}
     return [Change(titles[path], path, [_value(fields[path], v) for v in values]) for path, values in rows.items()]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ui.columns import POOL, Wall, each_once, made, run_through
+from ui.columns import POOL, Wall, made, run_through, walled
 from ui.comparison import Compared
 from ui.lab import latest_stamp, split
 from ui.latent_selection import kept, split_of
@@ -20,7 +20,8 @@ def wall_of(runs: Sequence[Compared], name: str) -> Wall | None:
     if not len(indices):
         return None
     found = split(first.config.data.model_dump_json(), part)  # type: ignore[arg-type]
-    originals, labels = found.images[indices], found.labels[indices]
+    clean, labels = found.images[indices], found.labels[indices]
+    originals = clean
     columns, notes = [], []
     for run in runs:
         stamp = latest_stamp(run.row.id)
@@ -29,6 +30,6 @@ def wall_of(runs: Sequence[Compared], name: str) -> Wall | None:
                 f"{run.label} has not these images, or no model yet." if stamp else f"{run.label} has no model yet."
             )
             continue
-        seen, x_hat = run_through(run.row.id, stamp, name, len(indices), originals, labels)
+        originals, seen, x_hat = run_through(run.row.id, stamp, name, len(indices), clean, labels)
         columns += made(run, originals, seen, x_hat, "newest model")
-    return Wall(originals, labels, indices, first.facts, part, each_once(columns), notes)
+    return walled(first, (originals, labels, indices), part, columns, notes)

@@ -1,11 +1,13 @@
 """What pages read of a run's folder to compare it, kept in memory for all viewers."""
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from aecore.runs import Inputs, SampleFile
+from aecore.runs import Inputs, SampleFile, files
 from ui.comparison import Compared
 from ui.lab import lab
 
@@ -26,8 +28,25 @@ def _read(run_id: str, name: str, written: int) -> dict[str, np.ndarray] | None:
 
 def simple_figures(run: Compared) -> dict[str, dict[str, Any]]:
     """What an analysis measured of the model and of simple methods, by the column's name; {} before, and of an older analysis."""
-    found: dict[str, dict[str, Any]] = (run.folder.analysis_metrics() or {}).get("columns", {})
+    found: dict[str, dict[str, Any]] = told(run, "analysis/metrics.json").get("columns", {})
     return found
+
+
+def told(run: Compared, name: str) -> dict[str, Any]:
+    """What a JSON file of a run's folder says, to be read only; {} where there is none, or it is damaged."""
+    path = run.folder.path / name
+    try:
+        return _told(path, path.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=4096)
+def _told(path: Path, written: int) -> dict[str, Any]:
+    try:
+        return files.read_json(path) or {}
+    except ValueError:
+        return {}
 
 
 def sample(run: Compared, epoch: int | None) -> SampleFile | None:

@@ -100,7 +100,7 @@ def _named(form: Form, config: RunConfig, known: estimates.Data) -> RunConfig:
     before = start.base()
     if not start.changes(form.draft) and (before.preset or before.config.name):
         return config.model_copy(update={"name": before.preset or before.config.name})
-    size = estimates.summary(config, known.facts(config.data)).code_size
+    size = config.model.code_size(known.facts(config.data).shape)
     return config.model_copy(update={"name": f"{config.data.name}-{config.model.backbone.kind}-{size}"})
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
+from math import inf
 
 import streamlit as st
 
@@ -11,6 +12,7 @@ from ui.compare_view import Choice
 from ui.comparison import MOST, Compared
 from ui.report import report
 from ui.scores import Line
+from ui.spreadsheet import as_csv
 from ui.stored import simple_figures
 from ui.wall import payload
 
@@ -36,7 +38,7 @@ def differences(groups: Sequence[Sequence[Compared]]) -> None:
     """The runs of each group against the best of it, with intervals over the test images, in sentences and as a table."""
     for place, runs in enumerate(groups):
         reference = best(runs)
-        found = noise.apart(reference, runs) if reference is not None else []
+        found = noise.apart(reference, nearest(runs)) if reference is not None else []
         if reference is None or not found:
             continue
         st.html(f'<ul class="verdicts">{"".join(f"<li>{escape(text)}</li>" for text in spoken(reference, found))}</ul>')
@@ -45,6 +47,8 @@ def differences(groups: Sequence[Sequence[Compared]]) -> None:
             icon=":material/compare_arrows:",
             key=f"apart-{place}",
         ):
+            if len(runs) > MOST:
+                st.markdown(f":gray[The {MOST} of {len(runs)} models with the smallest errors.]")
             st.html(noise.table(reference, found))
             csv("Differences as CSV", noise.csv_of(reference, found), f"differences-{place}")
 
@@ -57,10 +61,19 @@ def spoken(reference: Compared, found: Sequence[noise.Apart]) -> list[str]:
 
 def best(runs: Sequence[Compared]) -> Compared | None:
     """The run with the smallest error on its test images; None where none is analysed."""
-    errors = {
-        run.row.id: error for run in runs if (error := simple_figures(run).get("model", {}).get("mse")) is not None
-    }
-    return min((run for run in runs if run.row.id in errors), key=lambda run: errors[run.row.id], default=None)
+    return min((run for run in runs if _error(run) < inf), key=_error, default=None)
+
+
+def nearest(runs: Sequence[Compared]) -> list[Compared]:
+    """Those with the smallest errors, in their order: every difference takes thousands of resamplings."""
+    few = {run.row.id for run in sorted(runs, key=_error)[:MOST]}
+    return [run for run in runs if run.row.id in few]
+
+
+def _error(run: Compared) -> float:
+    """On its test images; infinite before it is analysed."""
+    found = simple_figures(run).get("model", {}).get("mse")
+    return inf if found is None else float(found)
 
 
 def curves(runs: Sequence[Compared]) -> None:
@@ -79,7 +92,7 @@ def configurations(runs: Sequence[Compared]) -> None:
         return
     st.html(scores.changes_table(runs, found))
     rows = [[change.path, *change.values] for change in found]
-    csv("Configurations as CSV", scores.as_csv(["field", *(run.label for run in runs)], rows), "configurations")
+    csv("Configurations as CSV", as_csv(["field", *(run.label for run in runs)], rows), "configurations")
 
 
 def report_button(
@@ -111,7 +124,7 @@ def whole(
         tables.append(("Codes", codes))
     for group in groups:
         reference = best(group)
-        if reference is not None and (apart := noise.apart(reference, group)):
+        if reference is not None and (apart := noise.apart(reference, nearest(group))):
             sentences += spoken(reference, apart)
             tables.append(("Paired differences, with 95 % bootstrap intervals", noise.table(reference, apart)))
     changes = scores.changes(runs) if len(runs) > 1 else []

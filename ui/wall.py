@@ -27,9 +27,9 @@ def payload(wall: Wall, mode: str, pair: tuple[str, str] | None = None) -> dict[
     best = _best(wall.columns)
     apart = gaps(wall, pair) if pair else None
     first = {
-        "label": "Original",
+        "label": "Target" if wall.target else "Original",
         "kind": "original",
-        "note": f"{SPLITS.get(wall.split, wall.split)} images",
+        "note": wall.target or f"{SPLITS.get(wall.split, wall.split)} images",
         "title": "What the decoder should give",
         "colour": "",
         "strip": _strip(wall.originals),

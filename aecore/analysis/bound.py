@@ -34,7 +34,7 @@ def bound(
     labels: np.ndarray | None = None,
     seed: int = 0,
 ) -> Bound | None:
-    """The bound on images (N, C, H, W) uint8, of which the encoder sees `seen`, and with `labels` (N,); None for a model
+    """The bound on images (N, C, H, W) uint8 that the decoder should give, where the encoder sees `seen`, and with `labels` (N,); None for a model
     without a posterior, or whose prior is another.
 
     Kingma & Welling 2014, equation 3, with one drawn code an image; the draws are the same again.

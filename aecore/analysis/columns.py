@@ -30,7 +30,8 @@ class Columns(NamedTuple):
     measures: Arrays
     """'indices' and 'labels' (N,) of the test images in the one order that all of it has; 'model.mse', 'pca.ssim', ..."""
     test: Arrays
-    """The first of them as pictures: 'images', 'model', 'pca', ... (K, C, H, W) uint8, 'jpeg.bytes' (K,)."""
+    """The first of them as pictures: 'images', which the decoder should give, 'seen' where the encoder sees others, 'model',
+    'pca', ... (K, C, H, W) uint8, 'jpeg.bytes' (K,)."""
     watched: Arrays
     """The same methods on the images that the run was watched on, without 'model'."""
     figures: dict[str, Any]
@@ -49,24 +50,25 @@ def columns(
     """Everything about one run that does not depend on what it is compared with.
 
     Args:
-        train: the images that it learnt from, (n, C, H, W) uint8; test: those that it is measured on.
+        train: what it should give for the images that it learnt from, (n, C, H, W) uint8.
+        test: the images that it is measured on.
         indices: (N,) place of each of `test` in its split.
         fitted: `fit_images(train, ...)`.
-        watched: images that its training was watched on, or None.
+        watched: what it should give for the images that its training was watched on, or None.
         step: called now and then; may raise.
     """
     order = np.random.default_rng(0).permutation(len(indices))
-    whole = trained.see(test.images)
-    images, seen = test.images[order], whole[order]
+    targets, whole = trained.wanted(test.images), trained.see(test.images)
+    images, seen = targets[order], whole[order]
     shown = min(SHOWN, max(16, PIXELS // images[0].size), len(images))
     kept: Arrays = {"indices": indices[order], "labels": test.labels[order]}
     pictures: Arrays = {"images": images[:shown], "labels": kept["labels"][:shown], "indices": kept["indices"][:shown]}
-    if whole is not test.images and not np.array_equal(seen[:shown], images[:shown]):
+    if whole is not targets and not np.array_equal(seen[:shown], images[:shown]):
         pictures["seen"] = seen[:shown]
     x_hat = trained.reconstruct(seen, kept["labels"])
     step()
     figures = {MODEL: _keep(kept, pictures, MODEL, images, Made(x_hat), shown) | _bound(trained, images, seen, kept)}
-    figures[MODEL] |= {} if whole is test.images else gain(images, seen, x_hat)
+    figures[MODEL] |= {} if whole is targets else gain(images, seen, x_hat)
     step()
     beside: Arrays = {}
     for method in simple_methods(train, int(np.prod(trained.model.code_shape)), fitted):

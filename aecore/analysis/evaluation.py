@@ -14,7 +14,8 @@ def evaluate(
     seen: np.ndarray | None = None,
     labels: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """{'mse', 'psnr', 'ssim', 'n'}: means over images (N, C, H, W) uint8, each against its reconstruction as a picture.
+    """{'mse', 'psnr', 'ssim', 'n'}: means over images (N, C, H, W) uint8 that the decoder should give, each against its
+    reconstruction as a picture.
 
     PSNR is the mean of the images' PSNR, in dB, not the PSNR of the mean error. With `seen`, what the encoder sees instead
     of the images, reconstructions are made from that, and {'psnr_seen', 'gain'} come on top: see `gain`. `labels` (N,) are

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aecore.analysis.passes import pictures
-from aecore.analysis.seen import seen_on
+from aecore.analysis.seen import seen_on, wanted_on
 from aecore.analysis.watched import Inputs, notable
 from aecore.config import RunConfig
 from aecore.data import normalise
@@ -42,9 +42,9 @@ class Sampler:
     """
 
     def __init__(self, data: Data, model: Autoencoder, config: RunConfig):
-        self.images, self.facts = data.watch_images, data.facts
-        self.labels = data.watch_labels
-        self.seen = seen_on(config, self.images, self.facts)
+        self.facts, self.labels = data.facts, data.watch_labels
+        self.images = wanted_on(config, data.watch_images, self.facts)
+        self.seen = seen_on(config, data.watch_images, self.facts)
         labels, indices = data.watch_labels.cpu().numpy(), data.watch_indices
         self.points = min(POINTS, max(1, LARGEST_CODES // prod(model.code_shape)))
         self.shown = _one_class_after_another(labels)[:PICTURES]
@@ -61,6 +61,7 @@ class Sampler:
             None if self.seen is self.images else self.seen_shown.cpu().numpy(),
             labels,
             indices,
+            config.task.target,
         )
 
     def take(self, model: Autoencoder) -> Sample:

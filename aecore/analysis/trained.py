@@ -7,7 +7,7 @@ import numpy as np
 
 from aecore import manifest
 from aecore.analysis import latent, reconstruction
-from aecore.analysis.seen import seen
+from aecore.analysis.seen import seen, wanted
 from aecore.config import ConfigError, Facts, RunConfig, reads
 from aecore.models import Autoencoder, Decoder, Encoder
 from aecore.training.checkpoints import kept_facts, load_model
@@ -41,6 +41,10 @@ class Trained(NamedTuple):
     def see(self, images: np.ndarray) -> np.ndarray:
         """What the encoder sees of uint8 images under the run's task, as uint8 images: themselves for the identity."""
         return seen(self.config, images, self.facts)
+
+    def wanted(self, images: np.ndarray) -> np.ndarray:
+        """What the decoder should give for uint8 images, as uint8 images: themselves, unless the run's task says else."""
+        return wanted(self.config, images, self.facts)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """uint8 images -> codes (N, numbers of one code) float32. Raises ValueError for images of another shape."""

@@ -29,7 +29,7 @@ class Inputs(NamedTuple):
     """The fixed, held-out subset that is watched during a run."""
 
     images: np.ndarray
-    """(n <= 64, C, H, W) uint8: the originals above every row of reconstructions."""
+    """(n <= 64, C, H, W) uint8: what the decoder should give, above every row of reconstructions."""
     labels: np.ndarray
     """(n,) int64."""
     indices: np.ndarray
@@ -41,8 +41,10 @@ class Inputs(NamedTuple):
     split: str
     """'val' or 'test'."""
     seen: np.ndarray | None = None
-    """(n, C, H, W) uint8: what the encoder sees of the images; None where that is the images themselves, and in older folders."""
+    """(n, C, H, W) uint8: what the encoder sees; None where that is what the decoder should give, and in older folders."""
     all_labels: np.ndarray | None = None
     """(N,) int64: label of every watched image, in the order of a sample's errors; None in older folders."""
     all_indices: np.ndarray | None = None
     """(N,) int64: place of every watched image in its split; None in older folders."""
+    target: str = ""
+    """What the decoder should give, in words, where that is not the images themselves."""

@@ -1,4 +1,4 @@
-"""What is done to the input while the target stays clean."""
+"""What is done to the input while the target stays clean; of two tasks, what is done to the target."""
 
 from typing import Any, Literal, Self
 
@@ -13,6 +13,11 @@ BASIC: dict[str, Any] = {"basic": True}
 
 class Task(Config):
     """What all tasks share."""
+
+    @property
+    def target(self) -> str:
+        """What the decoder should give, in words; '' where that is the image itself."""
+        return ""
 
     def refusal(self, shape: Shape) -> str:
         """Why images of `shape` (C, H, W) cannot have this task, in a sentence; '' where they can."""
@@ -127,18 +132,30 @@ class ColouriseTask(Task):
         return f"task.kind is 'colourise', but these images have {shape[0]} channel: there is no colour to find."
 
 
-class SuperResolveTask(Task):
-    """The encoder sees the image made small and large again, and the detail has to be found. Dong et al. 2014."""
+class GreyTask(Task):
+    """The encoder sees the colours, and the decoder should give the image in grey, on as many channels. ITU-R BT.601."""
 
-    kind: Literal["super_resolve"] = "super_resolve"
+    kind: Literal["grey"] = "grey"
+
+    @property
+    def target(self) -> str:
+        return "the image in grey"
+
+    def refusal(self, shape: Shape) -> str:
+        if shape[0] == 3:
+            return ""
+        return f"task.kind is 'grey', but these images have {shape[0]} channel: they are grey already."
+
+
+class Resampling(Task):
+    """What the tasks share in which the image is made small and large again."""
+
+    kind: str
     factor: Literal[2, 4] = Field(
         2,
         title="Factor",
         description="How many times smaller each side becomes, by the mean of the pixels.",
         json_schema_extra=BASIC,
-    )
-    enlarge: Literal["nearest", "bilinear", "bicubic"] = Field(
-        "bicubic", title="Enlarged by", description="How the small image is made large again: this is the line to beat."
     )
 
     def refusal(self, shape: Shape) -> str:
@@ -146,9 +163,31 @@ class SuperResolveTask(Task):
         if height % self.factor == 0 and width % self.factor == 0:
             return ""
         return (
-            f"task.kind is 'super_resolve' with factor {self.factor}, but these images are {height}x{width} pixels: "
+            f"task.kind is '{self.kind}' with factor {self.factor}, but these images are {height}x{width} pixels: "
             f"both sides must be multiples of {self.factor}."
         )
+
+
+class SuperResolveTask(Resampling):
+    """The encoder sees the image made small and large again, and the detail has to be found. Dong et al. 2014."""
+
+    kind: Literal["super_resolve"] = "super_resolve"
+    enlarge: Literal["nearest", "bilinear", "bicubic"] = Field(
+        "bicubic", title="Enlarged by", description="How the small image is made large again: this is the line to beat."
+    )
+
+
+class DownSampleTask(Resampling):
+    """The encoder sees all of the image, and the decoder should give it made small, at the size that it had."""
+
+    kind: Literal["down_sample"] = "down_sample"
+    enlarge: Literal["nearest", "bilinear", "bicubic"] = Field(
+        "nearest", title="Enlarged by", description="How the small image is made as large again as the decoder's are."
+    )
+
+    @property
+    def target(self) -> str:
+        return f"the image made {self.factor} times smaller"
 
 
 class DeblurTask(Task):
@@ -195,7 +234,9 @@ AnyTask = (
     | MaskingTask
     | InpaintTask
     | ColouriseTask
+    | GreyTask
     | SuperResolveTask
+    | DownSampleTask
     | DeblurTask
     | MaskedPatchesTask
 )

@@ -74,15 +74,16 @@ def figures(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     config = trained.config
     train = data.choose(data.load(config.data, "train", roots), config.training).images
     test = data.of_classes(data.load(config.data, "test", roots), config.training)
-    found = evaluate(trained.model, test.images, trained.facts, trained.see(test.images), test.labels)
-    compared = _compared(train, test.images, fit(train, int(np.prod(trained.model.code_shape))))
+    train, targets = trained.wanted(train), trained.wanted(test.images)
+    found = evaluate(trained.model, targets, trained.facts, trained.see(test.images), test.labels)
+    compared = _compared(train, targets, fit(train, int(np.prod(trained.model.code_shape))))
     return {"test": found, "baselines": compared} | _anomalies(trained, roots)
 
 
 def _test_images(trained: Trained, work: Work, step: Callable[[], None]) -> tuple[dict[str, Any], Columns]:
     """`figures`, and what the Compare page shows beside simple methods."""
     config, roots, inputs = trained.config, work.lab.data_roots, work.folder.inputs()
-    train = data.choose(data.load(config.data, "train", roots), config.training).images
+    train = trained.wanted(data.choose(data.load(config.data, "train", roots), config.training).images)
     whole = data.load(config.data, "test", roots)
     indices = np.flatnonzero(np.isin(whole.labels, _wanted(whole, config)))
     test, watched = whole.take(indices), None if inputs is None else inputs.images
@@ -90,7 +91,9 @@ def _test_images(trained: Trained, work: Work, step: Callable[[], None]) -> tupl
     step()
     made = columns(trained, train, test, indices, fitted, watched, step)
     of_model = {name: value for name, value in made.figures[MODEL].items() if name in OF_TEST}
-    return {"test": of_model, "baselines": _compared(train, test.images, fitted)} | _anomalies(trained, roots), made
+    return {"test": of_model, "baselines": _compared(train, trained.wanted(test.images), fitted)} | _anomalies(
+        trained, roots
+    ), made
 
 
 def code_quality(trained: Trained, splits: dict[str, dict[str, np.ndarray]], roots: data.Roots) -> quality.Judged:
@@ -157,10 +160,10 @@ def _compared(train: np.ndarray, test: np.ndarray, fitted: PCA) -> dict[str, Any
 
 
 def _measured(trained: Trained, split: data.Split, step: Callable[[], None]) -> dict[str, np.ndarray]:
-    codes, errors, seen = [], [], trained.see(split.images)
+    codes, errors, seen, targets = [], [], trained.see(split.images), trained.wanted(split.images)
     for begin in range(0, len(seen), CHUNK):
         part = slice(begin, begin + CHUNK)
         codes.append(trained.encode(seen[part]))
-        errors.append(reconstruction.mse(split.images[part], trained.decode(codes[-1], split.labels[part])))
+        errors.append(reconstruction.mse(targets[part], trained.decode(codes[-1], split.labels[part])))
         step()
     return {"codes": np.concatenate(codes), "errors": np.concatenate(errors).astype(np.float32)}

@@ -10,7 +10,7 @@ import torch
 
 from aecore import data, manifest, training
 from aecore.analysis.evaluation import evaluate
-from aecore.analysis.seen import seen
+from aecore.analysis.seen import seen, wanted
 from aecore.config import Facts, RunConfig, with_values
 from aecore.jobs import queue
 from aecore.jobs.recorder import Recorder
@@ -158,7 +158,8 @@ def _figures(config: RunConfig, recorder: Recorder, prepared: training.Data) -> 
     split = data.watch_split(config.data)
     images = prepared.watch_images.cpu().numpy()
     labels, facts = prepared.watch_labels.cpu().numpy(), prepared.facts
-    found = evaluate(recorder.state.model, images, facts, seen(config, images, facts), labels)
+    targets, inputs = wanted(config, images, facts), seen(config, images, facts)
+    found = evaluate(recorder.state.model, targets, facts, inputs, labels)
     model = recorder.folder.model() or {}
     return {
         "split": split,

@@ -176,7 +176,10 @@ class RunFolder:
     def inputs(self) -> Inputs | None:
         """The watched images; None before the first sample."""
         arrays = files.read_arrays(self.path / "samples" / "inputs.npz")
-        return None if arrays is None else Inputs(**(arrays | {"split": str(arrays["split"])}))  # type: ignore[arg-type]
+        if arrays is None:
+            return None
+        words: dict[str, Any] = {name: str(arrays[name]) for name in ("split", "target") if name in arrays}
+        return Inputs(**(arrays | words))
 
     def write_inputs(self, inputs: Any) -> None:
         """Keep the watched images: anything with the fields of `Inputs`."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from aecore.config import RunConfig
 from aecore.data import normalise
 from aecore.models import Autoencoder, Batch, Output, Progress
-from aecore.tasks import corrupt
+from aecore.tasks import corrupt, wanted
 from aecore.training import engines
 from aecore.training.codes import Codes
 from aecore.training.data import Data, order
@@ -111,8 +111,9 @@ def _evaluate_batch(
 ) -> tuple[dict[str, Tensor], Tensor, Output]:
     low, high = data.facts.value_range
     images, label = part
-    target = normalise(images, data.facts.value_range)  # (B, C, H, W)
-    x, mask = corrupt(config.task, target, data.facts.value_range, noise)
+    clean = normalise(images, data.facts.value_range)  # (B, C, H, W)
+    x, mask = corrupt(config.task, clean, data.facts.value_range, noise)
+    target = wanted(config.task, clean, data.facts.value_range)
     batch = Batch(x, target, label, mask)
     output = model(batch)
     mse = ((output.x_hat.clamp(low, high) - target) / (high - low)).square().mean()

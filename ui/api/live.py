@@ -18,6 +18,8 @@ from aecore.runs.folder import MetricRow, TimingRow
 from ui.lab import lab
 from ui.moments import inputs_of, sample_of
 from ui.pictures import wall
+from ui.thinning import Thinned, thin, thin_timing
+from ui.words import needs_room
 
 MOST = 64
 RECORDED = {path.name: path for path in sorted((Path(__file__).parents[1] / "assets/film").glob("recorded-*"))}
@@ -58,14 +60,31 @@ def must_see(request: Request) -> None:
 def metrics(request: Request) -> Response:
     """`?run=&after=`: the rows of metrics.csv after the place `after`, the `next` place, and where the run stands.
 
-    `whole` says that the rows are all of them, so that what was drawn before is void.
+    `whole` says that the rows are all of them, so that what was drawn before is void; long curves are thinned then, which
+    `stretches` and `epoch_means` (`ui.thinning`) make up for.
     """
     run = request.query_params.get("run", "")
     row = index.run(lab(), run)  # before the rows: what ended has all of them
     told = _rows(lab().run(run), row.attempt, request.query_params.get("after", ""))
-    content = {"rows": [[*head, finite(value)] for *head, value in told.rows], "whole": told.whole, "next": told.place}
-    content["timing"] = [[one if one is None else finite(one) for one in line] for line in told.timing]
+    found = thin(told.rows) if told.whole else Thinned(told.rows, {}, {}, False)
+    timing = thin_timing(told.timing) if told.whole else told.timing
+    content = _curves(found) | {"whole": told.whole, "next": told.place}
+    content["timing"] = [[one if one is None else finite(one) for one in line] for line in timing]
     return JSONResponse(content | standing(row), headers={"Cache-Control": "no-store"})
+
+
+@known_run
+def stretch(request: Request) -> Response:
+    """`?run=&first=&last=`: the rows between two steps, as fine as a screen can show these alone."""
+    first, last = (int(request.query_params.get(name, "0")) for name in ("first", "last"))
+    rows, _ = lab().run(request.query_params.get("run", "")).metrics()
+    found = thin([row for row in rows if first <= row[0] <= last])
+    return JSONResponse(_curves(found), headers={"Cache-Control": "no-store"})
+
+
+def _curves(found: Thinned) -> dict[str, Any]:
+    rows = [[*head, finite(value)] for *head, value in found.rows]
+    return found._asdict() | {"rows": rows}
 
 
 class Told(NamedTuple):
@@ -133,14 +152,15 @@ def told(request: Request) -> Response:
 
 
 def _word(row: index.RunRow) -> str | None:
-    waits = row.state == "running" and row.reason_code == "disk_full"
-    return news.WORDS[row.state] if waits or row.state in states.NEWS else None
+    if needs_room(row):
+        return news.WORDS["running"]
+    return news.WORDS[row.state] if row.state in states.NEWS else None
 
 
 @known_run
 def samples(request: Request) -> Response:
     """`?run=`: which samples there are, `[step, epoch, seconds]` each, the shape (C, H, W) and number of their images, and
-    whether the encoder sees something else than those (`seen`)."""
+    whether the encoder sees something else (`seen`), and what they are, in words, where they are not the images (`target`)."""
     run = request.query_params.get("run", "")
     ended = run in RECORDED or index.run(lab(), run).state not in OPEN
     folder = _folder(run)
@@ -150,6 +170,7 @@ def samples(request: Request) -> Response:
     taken = [caption for step in steps if (caption := _caption(folder, step))]
     content = {"samples": taken, "count": shape[0], "shape": shape[1:], "ended": ended}
     content["seen"] = inputs is not None and inputs.seen is not None
+    content["target"] = inputs.target if inputs else ""
     return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
 
@@ -208,6 +229,7 @@ def _strip(images: np.ndarray, request: Request) -> Response:
 
 ROUTES = [
     Route("/api/metrics", metrics),
+    Route("/api/metrics/stretch", stretch),
     Route("/api/told", told),
     Route("/api/samples", samples),
     Route("/api/sample/{run}/{step:int}.png", sample),

@@ -69,6 +69,8 @@ def extremes(request: Request) -> Response:
     known = moments.labels(inputs)[[shown[column].place for column in missing]]
     if missing and (newest := _reconstructed(folder, images[0, missing], known)) is not None:
         images[1, missing] = newest
+    if whole is not None and inputs.target:
+        images[0] = _wanted(folder, images[0])
     final = not missing or index.run(lab(), folder.id).state not in OPEN
     return Response(wall(images), media_type="image/png", headers=FOREVER if final else {"Cache-Control": "no-store"})
 
@@ -92,6 +94,14 @@ def _shown(
     if not found:
         raise LabError(f"None of the watched images of run {folder.id} is of class {label}.")
     return found, whole
+
+
+def _wanted(folder: RunFolder, images: np.ndarray) -> np.ndarray:
+    """What the decoder should give for images; themselves where it is not known any more."""
+    from aecore.analysis.seen import wanted  # torch: for the few runs that need it
+
+    facts = folder.facts()
+    return images if facts is None else wanted(folder.config(), images, facts)
 
 
 def _reconstructed(folder: RunFolder, images: np.ndarray, labels: np.ndarray) -> np.ndarray | None:

@@ -106,6 +106,7 @@ class Chart {
     if (this.closed || !open.length) return;
     this.write();
     this.draw();
+    this.closer();
     if ([...this.runs.values()].some((run) => !run.standing?.ended)) this.timer = setTimeout(() => this.poll(), fine.every(Boolean) ? EVERY : RETRY);
     if (open.some((run) => run.live && run.standing?.ended)) this.component.setTriggerValue("ended", Date.now());
   }
@@ -116,6 +117,18 @@ class Chart {
     if (!answer.ok) return answer.status === 404;
     run.take(await answer.json());
     return true;
+  }
+
+  // Curves that were thinned for the whole width are asked for again where a part of them is as wide.
+  closer() {
+    for (const run of this.runs.values()) {
+      const steps = this.view && run.standing && run.coarseIn(this.view.x.map((x) => x * this.unit), this.across);
+      if (run.near?.steps.join() === steps?.join()) continue;
+      const near = (run.near = steps && { steps });
+      if (near) fetch(address(`api/metrics/stretch?run=${encodeURIComponent(run.id)}&first=${steps[0]}&last=${steps[1]}`))
+        .then((answer) => answer.ok && answer.json())
+        .then((found) => { if (found && near === run.near) { fill((near.metrics = {}), found); this.draw(); } }, () => {});
+    }
   }
 
   // The words around the canvas: a line for each run, and the buttons.
@@ -165,14 +178,14 @@ class Chart {
   }
 
   curvesOf(run) {
-    const metric = run.metrics[this.term], { smooth } = this;
-    if (!metric) return [];
+    const whole = run.metrics[this.term], metric = run.near?.metrics?.[this.term] ?? whole, { smooth } = this;
+    if (!whole) return [];
     const good = (points) => points.filter(({ value }) => value != null && (!this.log || value > 0));
     if (metric.parts) return Object.entries(metric.parts).map(([part, points]) => ({ kind: `unit ${part}`, points: good(points), width: 1.6, alpha: 0.75, bundle: true }));
     const train = good(metric.train), kind = metric.kind ?? "train";
     return [
       { kind, points: train, width: metric.kind && !smooth ? 2 : 1.2, alpha: smooth ? 0.18 : metric.kind ? 0.9 : 0.38 },
-      smooth ? { kind: `${kind}, smoothed`, points: smoothed(train, smooth), width: 2.2 } : { kind: "train, mean", points: good(metric.means.length > 1 ? metric.means : []), width: 2, dash: [6, 5] },
+      smooth ? { kind: `${kind}, smoothed`, points: smoothed(good(whole.stretches ?? whole.train), smooth), width: 2.2 } : { kind: "train, mean", points: good(whole.means.length > 1 ? whole.means : []), width: 2, dash: [6, 5] },
       { kind: "held out", points: good(metric.watch), width: 3.2, dots: true },
     ];
   }
@@ -336,6 +349,7 @@ class Chart {
       else if (this.data.shared && this.drawn?.length) say("seek", { run: run.id, step: nearest(this.drawn[this.drawn.length - 1].points, this.under(ends[1])).step });
       this.store();
       this.draw();
+      this.closer();
     };
     canvas.onpointercancel = () => { this.drag = null; };
     canvas.ondblclick = () => { this.view = null; this.store(); this.draw(); };

@@ -5,30 +5,50 @@ const MEASURED = { images_per_second: [3, 1], device_memory: [4, 1e-9], device_l
 const WORDS = { mse: "MSE", kl: "KL", kl_dim: "KL by unit", images_per_second: "images/s", device_memory: "memory", device_load: "load" };
 const called = (name) => WORDS[name] ?? name.replaceAll("_", " ");
 
-// An exponential moving average that starts at the first value, as if there had been nothing before it.
+// An exponential moving average that starts at the first value, as if there had been nothing before it. A point can be the
+// mean of several values, and counts for as many.
 function smoothed(points, weight) {
   let sum = 0, share = 0;
   return points.map((point) => {
-    sum = weight * sum + (1 - weight) * point.value;
-    share = weight * share + (1 - weight);
+    const old = weight ** (point.count ?? 1);
+    sum = old * sum + (1 - old) * point.value;
+    share = old * share + (1 - old);
     return { ...point, value: sum / share };
   });
 }
 const span = (seconds) => seconds < 90 ? `${Math.ceil(seconds)} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+
+// Rows become points of curves. Of thinned curves the means of all rows are told beside those that are left.
+function fill(metrics, { rows, stretches, epoch_means }) {
+  for (const [step, epoch, split, name, value] of rows) {
+    const [, bundle, part] = /^(.+_dim)_(\d+)$/.exec(name) ?? [], point = { step, epoch, value };
+    if (bundle) { ((metrics[bundle] ??= { parts: {} }).parts[part] ??= []).push(point); continue; }
+    const metric = (metrics[name] ??= { train: [], watch: [], means: [] });
+    (split === "train" ? metric.train : metric.watch).push(point);
+    if (split !== "train" || name in stretches) continue;
+    metric.stretches?.push(point);
+    average(metric.means, point);
+  }
+  const means = (found) => found.map(([step, epoch, value, count]) => ({ step, epoch, value, count }));
+  for (const name of Object.keys(stretches)) Object.assign(metrics[name], { stretches: means(stretches[name]), means: means(epoch_means[name]) });
+}
+
+function average(means, { step, epoch, value }) {
+  if (value == null) return;
+  let last = means[means.length - 1];
+  if (!last || last.epoch !== epoch) means.push((last = { epoch, step, value: 0, count: 0 }));
+  last.count += 1;
+  last.value += (value - last.value) / last.count;
+  last.step = step;
+}
 
 // What one run has told so far: its rows by metric, and where it stands.
 class Run {
   constructor(info) { Object.assign(this, info, { next: "", metrics: {}, times: [], standing: null, live: false }); }
 
   take(answer) {
-    if (answer.whole) Object.assign(this, { metrics: {}, times: [] });
-    for (const [step, epoch, split, name, value] of answer.rows) {
-      const [, bundle, part] = /^(.+_dim)_(\d+)$/.exec(name) ?? [];
-      if (bundle) { ((this.metrics[bundle] ??= { parts: {} }).parts[part] ??= []).push({ step, epoch, value }); continue; }
-      const metric = (this.metrics[name] ??= { train: [], watch: [], means: [] });
-      (split === "train" ? metric.train : metric.watch).push({ step, epoch, value });
-      if (split === "train") this.average(metric.means, step, epoch, value);
-    }
+    if (answer.whole) Object.assign(this, { metrics: {}, times: [], near: null, coarse: answer.thinned ? answer.rows.at(-1)[0] : 0 });
+    fill(this.metrics, answer);
     for (const row of answer.timing) this.measure(row);
     this.next = answer.next;
     this.standing = answer;
@@ -56,13 +76,11 @@ class Run {
     return done ? done.step / done.epoch : (this.standing?.total || 1) / (this.standing?.epochs || 1);
   }
 
-  average(means, step, epoch, value) {
-    if (value == null) return;
-    let last = means[means.length - 1];
-    if (!last || last.epoch !== epoch) means.push((last = { epoch, step, value: 0, count: 0 }));
-    last.count += 1;
-    last.value += (value - last.value) / last.count;
-    last.step = step;
+  // The steps that lie in a part of an axis, where the curves are coarser there than they could be; null elsewhere.
+  coarseIn([from, to], kind) {
+    const at = { step: (x) => x, epoch: (x) => x * this.stepsOfAnEpoch(), time: (x) => (this.times.find((time) => time.seconds >= x) ?? this.times.at(-1) ?? { step: 0 }).step }[kind];
+    const [first, last] = [Math.floor(at(from)), Math.ceil(at(to))];
+    return this.coarse && (last <= this.coarse || this.standing.ended) ? [first, last] : null;
   }
 
   where() {

@@ -163,7 +163,7 @@ class View {
     return row;
   }
 
-  // The strip has all originals above all reconstructions; each tile is one pair of it.
+  // The strip has all targets above all reconstructions; each tile is one pair of it.
   drawImages({ extremes, pooled }, sample) {
     const strip = new Image(), key = this.path("extremes/*.png", sample);
     this.strip = key;
@@ -206,7 +206,7 @@ class View {
     element("figcaption", "", figure).textContent = `${thousandths(one.error)}${one.kept ? "" : "*"}`;
     figure.title = `${name}: number ${one.rank.toLocaleString("en")} from the best`;
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `${KINDS[one.kind]}: ${name}, error ${thousandths(one.error)} thousandths; above the original, below its reconstruction`);
+    canvas.setAttribute("aria-label", `${KINDS[one.kind]}: ${name}, error ${thousandths(one.error)} thousandths; above what should come, below what came`);
     return figure;
   }
 }

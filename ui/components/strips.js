@@ -167,9 +167,10 @@ class Wall {
         for (const kind of this.data.shared ? ["/sample/", "/error/"] : ["/sample/"]) picture(strip(run, each, Math.min(FETCHED, run.count)).replace("/sample/", kind), () => {});
   }
 
-  // The lines from top to bottom: the originals, then for each run what its encoder sees, unless that is the originals, and what it makes of it.
+  // The lines from top to bottom: what the decoder should give, then for each run what its encoder sees, unless that is the same, and what it makes of it.
   shown(runs, first) {
-    const lines = [{ title: "Original", caption: first.samples[0]?.[2] == null ? "recorded" : "held-out images", path: (n) => `api/inputs/${first.id}.png?n=${n}` }];
+    const [title, caption] = first.target ? ["Target", first.target] : ["Original", first.samples[0]?.[2] == null ? "recorded" : "held-out images"];
+    const lines = [{ title, caption, path: (n) => `api/inputs/${first.id}.png?n=${n}` }];
     for (const run of runs) {
       const sample = run.samples.filter(([step]) => step <= this.at).pop() ?? run.samples[0];
       if (run.seen) lines.push({ title: "Input", caption: runs.length > 1 ? run.label : "the encoder sees", path: (n) => `api/seen/${run.id}.png?n=${n}` });

@@ -158,6 +158,7 @@ class Wall {
 
   draw() {
     if (!this.cells) return;
+    cancelAnimationFrame(this.frame); // it would draw the same again
     const maps = this.data.mode === "differences" ? (this.maps ??= this.differences()) : null;
     for (const { canvas, row, place } of this.cells) this.paint(canvas, maps?.[place] ?? this.columns[place].canvas, row);
     this.scale(maps);

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from aecore.config import RunConfig
 from aecore.data import normalise
 from aecore.models import Batch, Progress, Sums
-from aecore.tasks import corrupt
+from aecore.tasks import corrupt, wanted
 from aecore.training.data import Data, augment
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ class Eager:
     def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
         state, training, value_range = self.state, self.config.training, self.data.facts.value_range
         images, label = self.data.take(chosen)
-        target = normalise(augment(images, training, state.noise), value_range)  # (B, C, H, W)
-        x, mask = corrupt(self.config.task, target, value_range, state.noise)
+        clean = normalise(augment(images, training, state.noise), value_range)  # (B, C, H, W)
+        x, mask = corrupt(self.config.task, clean, value_range, state.noise)
+        target = wanted(self.config.task, clean, value_range)
 
         batch, share = state.world.share(Batch(x, target, label, mask), state.noise)
         with state.autocast():

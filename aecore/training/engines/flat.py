@@ -18,7 +18,7 @@ from aecore.models import Progress
 from aecore.models.divergences import kl_to_standard_normal
 from aecore.models.noise import normal
 from aecore.models.variational import Elbo
-from aecore.tasks import corrupt
+from aecore.tasks import corrupt, wanted
 from aecore.training.data import Data, augment
 from aecore.training.engines.activations import ACTIVATIONS, Activation
 from aecore.training.engines.chain import Link, chain
@@ -134,9 +134,9 @@ class Flat:
     def _batch(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         noise, value_range = self.state.noise, self.data.facts.value_range
         images = self.data.train_images.index_select(0, chosen)
-        target = normalise(augment(images, self.config.training, noise), value_range)  # (B, C, H, W)
-        x = corrupt(self.config.task, target, value_range, noise).x
-        return x.flatten(1), target.flatten(1)
+        clean = normalise(augment(images, self.config.training, noise), value_range)  # (B, C, H, W)
+        x = corrupt(self.config.task, clean, value_range, noise).x
+        return x.flatten(1), wanted(self.config.task, clean, value_range).flatten(1)
 
     def _furnish(self, n: int) -> list[Room]:
         for layer in self.layers:
