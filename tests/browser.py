@@ -48,14 +48,16 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def dashboard(lab: Path, password: str = "", port: int = 0, base: str = "", **variables: str) -> Iterator[str]:
+def dashboard(
+    lab: Path, password: str = "", port: int = 0, base: str = "", app: str = "app.py", **variables: str
+) -> Iterator[str]:
     """The dashboard on a lab of its own, as `streamlit run app.py` starts it; yields its address.
 
-    `base` is the path below which it lies, as '/lab'; `variables` go into its environment.
+    `base` is the path below which it lies, as '/lab'; `variables` go into its environment; another `app` is for comparison.
     """
     port = port or free_port()
     environment = {**os.environ, "AELAB_HOME": str(lab), "AELAB_PASSWORD": password, **variables}
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    command = [sys.executable, "-m", "streamlit", "run", app, f"--server.port={port}"]
     command += [f"--server.baseUrlPath={base}"] if base else []
     log = (lab.parent / f"dashboard-{port}.log").open("w")
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)

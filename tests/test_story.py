@@ -30,7 +30,9 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, outside: Path) -> Iterator[str]:
-    with dashboard(tmp_path_factory.mktemp("story") / "lab", **offline(outside)) as running:
+    place = tmp_path_factory.mktemp("story")
+    with dashboard(place / "lab", **offline(outside)) as running:
+        assert next(place.glob("dashboard-*.log")).read_text() == f"Autoencoder Lab: {running}\n"
         yield running
 
 

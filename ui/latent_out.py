@@ -18,9 +18,11 @@ def table(view: View, indices: np.ndarray) -> str:
     facts = lab().run(view.run).facts()
     names = facts.class_names if facts else ()
     size = min(codes.shape[1], 256)
-    head, rows = ["index", "label", "name", "error", "x", "y", *(f"z{number + 1}" for number in range(size))], []
+    places = latent_points.wide(found.places, view.dims)
+    axes = "xyz"[: view.dims]
+    head, rows = ["index", "label", "name", "error", *axes, *(f"z{number + 1}" for number in range(size))], []
     for at in np.flatnonzero(np.isin(found.indices, indices)):
-        label, place = int(found.labels[at]), [_number(value) for value in (*found.places[at], np.nan)[:2]]
+        label, place = int(found.labels[at]), map(_number, places[at])
         name = names[label] if 0 <= label < len(names) else ""
         code = map(_number, codes[at, :size])
         rows.append([int(found.indices[at]), label, name, _number(found.errors[at]), *place, *code])
