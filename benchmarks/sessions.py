@@ -81,18 +81,16 @@ def main() -> None:
         run = began(lab)
         try:
             found = measured(lab, run, asked)
+            for line in found:
+                print(line, flush=True)
+            if asked.write:
+                title = f"{asked.sessions} sessions that stay, {asked.passers} that come and go, {asked.runs:,} runs in the lab"
+                save(asked.write, "sessions", title, {"": found}, [])
         finally:
             queue.stop(lab, run, "benchmark")
             while queue.live(lab):
                 time.sleep(0.2)
             stop_supervisor(lab)
-        for line in found:
-            print(line)
-        if asked.write:
-            title = (
-                f"{asked.sessions} sessions that stay, {asked.passers} that come and go, {asked.runs:,} runs in the lab"
-            )
-            save(asked.write, "sessions", title, {"": found}, [])
 
 
 class Size(NamedTuple):
