@@ -17,6 +17,9 @@ from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import LabError
 from ui import access, api, errors, kiosk, warm, ways
 from ui.lab import whole
+from ui.scripts import Scripts
+from ui.serve import LOOPBACK
+from ui.shield import Shield
 
 ROUTES = [*access.ROUTES, *api.ROUTES]
 LOOK_EVERY = 5
@@ -30,6 +33,8 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     supervised = asyncio.create_task(keep_supervised() if not kiosk.chosen() else asyncio.sleep(0))
     gc.freeze()
     warm.start()
+    if (address := st.get_option("server.address")) == LOOPBACK:  # on the network `ui.serve` has said another one
+        print(f"Autoencoder Lab: http://{address}:{st.get_option('server.port')}{ways.base()}", flush=True)
     yield
     supervised.cancel()
 
@@ -60,5 +65,5 @@ app = st.App(
     on_script_error=errors.told,
     secrets=provider() or None,
     routes=[Route(ways.base() + route.path, route.endpoint, methods=route.methods) for route in ROUTES],
-    middleware=[Middleware(access.Shield), Middleware(access.Door)],
+    middleware=[Middleware(Shield), Middleware(access.Door), Middleware(Scripts)],
 )

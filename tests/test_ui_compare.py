@@ -23,7 +23,19 @@ from aecore.jobs import queue, sweep, trash
 from aecore.jobs.foreground import train_here
 from aecore.runs import Inputs, Lab, runs
 from tests.conftest import TrainedRun, TwoRuns, tiny
-from ui import columns, comparison, latent_selection, noise, ordering, plots, report, scores, selected, sweeps
+from ui import (
+    columns,
+    comparison,
+    latent_selection,
+    noise,
+    ordering,
+    plots,
+    report,
+    scores,
+    selected,
+    spreadsheet,
+    sweeps,
+)
 from ui.api import live
 from ui.api import moments as pictured
 from ui.wall import payload, thousandths
@@ -420,7 +432,7 @@ def test_names_are_never_markup() -> None:
     for html in (scores.table([line]), svg, whole):
         assert "<script>alert" not in html
         assert "<i>x" not in html
-    assert scores.as_csv(["run"], [["=1+1"]]) == "run\n'=1+1\n"
+    assert spreadsheet.as_csv(["run"], [["=1+1"]]) == "run\n'=1+1\n"
 
 
 def test_places_are_found_by_the_pixels() -> None:

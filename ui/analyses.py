@@ -12,8 +12,8 @@ from aecore.runs.rights import Verb
 from ui.comparison import Compared
 from ui.frame import problem
 from ui.lab import lab, latest_stamp, visitor, who
-from ui.queue import plain
 from ui.stored import simple_figures
+from ui.words import plain
 
 MOST = 50
 """Runs that are looked after at once."""

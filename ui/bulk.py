@@ -12,9 +12,9 @@ from aecore.runs.rights import Verb
 from ui import ways
 from ui.frame import page_link
 from ui.lab import lab, visitor, who
-from ui.queue import plain
 from ui.run_actions import PROBLEM
 from ui.runs_table import TICKED
+from ui.words import plain
 
 
 class Bulk(NamedTuple):

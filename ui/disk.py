@@ -10,6 +10,7 @@ from aecore.runs import LabError, rights, usage
 from aecore.runs.lab import Lab
 from aecore.runs.rights import Person
 from ui import kiosk
+from ui.frame import problem
 from ui.lab import lab, visitor, who
 from ui.words import size
 
@@ -65,7 +66,7 @@ def _deleted(run: trash.Deleted) -> None:
         try:
             trash.undelete(lab(), run.id, who())
         except LabError as error:
-            st.error(str(error))
+            problem(error)
         else:
             st.query_params["run"] = run.id
             st.rerun()

@@ -11,6 +11,7 @@ from aecore.runs.rights import Role
 from ui import access, kiosk, ways
 from ui.lab import lab, who
 from ui.lab import visitor as lab_visitor
+from ui.words import plain
 
 FOLDER = Path(__file__).parents[1] / "pages"
 LOGO = Path(__file__).parent / "assets/logo.svg"
@@ -57,7 +58,7 @@ def problem(error: Exception | str) -> None:
     for line in str(error).splitlines() or [
         "Something failed, and left no message: the log of the dashboard has more."
     ]:
-        st.error(line, icon=":material/error:")
+        st.error(plain(line), icon=":material/error:")
 
 
 def page_link(page: str, label: str, icon: str | None = None, wide: bool = False, **query: Any) -> None:

@@ -63,7 +63,7 @@ def choose_count(row: RunRow, source: str) -> int | None:
     fitting = [name for name, count in COUNTS.items() if count is None or count < total]
     said: Callable[[str], str] = lambda name: _said(name, source, total, part)
     with bound("n", fitting, "all" if total <= 10_000 else "10000") as (key, changed):
-        chosen = st.selectbox("Points", fitting, format_func=said, key=key, on_change=changed, width=230)
+        chosen = st.selectbox("Points", fitting, format_func=said, key=key, on_change=changed, width=190)
     return COUNTS[chosen]
 
 

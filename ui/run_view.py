@@ -13,7 +13,7 @@ from aecore.runs import run as read_row
 from aecore.runs.database import WAITS
 from aecore.runs.history import history
 from aecore.runs.rights import Verb
-from ui import private, ways
+from ui import files, private, ways
 from ui.frame import page_link, problem
 from ui.healing import run_health
 from ui.lab import lab, visitor
@@ -21,9 +21,9 @@ from ui.latent_selection import NAME
 from ui.live import live_curves, live_moment, live_pictures, shown
 from ui.palette import TONES
 from ui.pulse import pulse, run_stamp
-from ui.queue import badge, plain
+from ui.queue import badge
 from ui.run_actions import PROBLEM, actions, button, clone, told_problem
-from ui.words import advice, figures, needs_room, standing, what_is_kept, when
+from ui.words import advice, figures, needs_room, plain, standing, what_is_kept, when
 from ui.words import shown as value_words
 
 KEPT = re.compile(r" The checkpoint of step [\d,]+ is kept\.$")
@@ -53,13 +53,15 @@ def show(folder: RunFolder) -> None:
         from ui import latent_chosen  # with all that the latent map needs
 
         latent_chosen.show(row)
-    past, config, log = st.tabs(["History", "Configuration", "Log"])
+    past, config, log, kept = st.tabs(["History", "Configuration", "Log", "Files"])
     with past:
         past_events(row)
     with config:
         configuration(folder)
     with log:
         printed(row)
+    with kept:
+        files.panel(row)
 
 
 def name(row: RunRow) -> None:
@@ -88,7 +90,7 @@ def marked(row: RunRow) -> None:
         if row.private:
             st.badge("private", icon=":material/visibility_off:", color="gray")
         for tag in row.tags:
-            st.badge(plain(tag), icon=":material/sell:", color="blue")
+            st.markdown(f":blue-badge[:material/sell: {plain(tag)}]", width="content")  # `st.badge` escapes once more
         if rights.allowed(visitor(), Verb.MARK, row.owner):
             with st.popover("Tags and note", icon=":material/edit_note:", key="run-mark", type="tertiary"):
                 _mark(row)

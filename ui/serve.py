@@ -92,8 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ.pop(
             "AELAB_PASSWORD", None
         )  # a password guards the network, and nobody but this machine's user is here
-    shown = network_address() if options.network else LOOPBACK
-    print(f"Autoencoder Lab: http://{shown}:{options.port}", flush=True)
+    if options.network:
+        print(f"Autoencoder Lab: http://{network_address()}:{options.port}{options.base}", flush=True)
     command = [sys.executable, "-m", "streamlit", "run", str(APP)]
     command += [f"--server.baseUrlPath={options.base}"] if options.base else []
     os.execv(sys.executable, [*command, f"--server.address={address}", f"--server.port={options.port}"])

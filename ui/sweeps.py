@@ -17,9 +17,9 @@ from ui.comparison import Compared
 from ui.frame import page_link
 from ui.palette import RUNS
 from ui.plots import QUIET, Axis, Mark, Point, Series, plot
-from ui.queue import plain
-from ui.scores import as_csv
+from ui.spreadsheet import as_csv
 from ui.stored import told as stored
+from ui.words import plain
 
 CODE_SIZE = "code size, numbers"
 

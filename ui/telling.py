@@ -9,8 +9,8 @@ from ui import kiosk
 from ui.frame import problem
 from ui.lab import lab, who
 from ui.live import component
-from ui.queue import plain
 from ui.remembered import remember
+from ui.words import plain
 
 _tell = component("tell")
 ALWAYS = "tell"

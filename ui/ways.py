@@ -66,6 +66,16 @@ def problem(lab: Lab) -> str:
     return ""
 
 
+def shut_out(lab: Lab, values: Mapping[str, Any]) -> str:
+    """Why a change of the lab's settings would keep every admin out, in a sentence; '' where it would not."""
+    if values.get("access.admins") and way(lab) == "password" and not _env("AELAB_ADMIN_PASSWORD"):
+        return (
+            "access.admins was not changed: admins come in with a password of their own, and the environment has no "
+            "AELAB_ADMIN_PASSWORD, so that none of them could. Start the dashboard with it first."
+        )
+    return ""
+
+
 def visitor(connection: Connection | None, lab: Lab) -> Person:
     """Who is there: by the way that the settings choose, and with the role that they give."""
     return kiosk.guest() or rights.person(lab.settings.access, name(connection, lab) or "")
@@ -115,8 +125,12 @@ def name_in(cookies: Mapping[str, str], lab: Lab) -> str | None:
 
 
 def _signature(content: str, name: str, lab: Lab) -> str:
-    key = secret(lab.path) + hashlib.sha256(password_of(name, lab).encode()).digest()
-    return hmac.new(key, content.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key(name, lab), content.encode(), hashlib.sha256).hexdigest()
+
+
+def key(name: str, lab: Lab) -> bytes:
+    """What is signed with for a person: only this lab knows it, and a new password changes it."""
+    return secret(lab.path) + hashlib.sha256(password_of(name, lab).encode()).digest()
 
 
 @lru_cache(maxsize=4)
