@@ -48,8 +48,8 @@ async def session(address: str, run: str, watches: bool, end: float) -> Session:
         seen.scripts.append(await script(stream, page, f"run={run}" if watches else ""))
         if watches:
             return await watch(stream, web, address, run, end, seen)
-        while time.perf_counter() < end:
-            await asyncio.sleep(THINKING * chance.uniform(0.5, 1.5))
+        while (left := end - time.perf_counter()) > 0:
+            await asyncio.sleep(min(THINKING * chance.uniform(0.5, 1.5), left))
             await web.get(f"{address}/api/notices")
             seen.scripts.append(await script(stream, chance.choice(PAGES), ""))
     return seen

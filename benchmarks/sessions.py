@@ -1,6 +1,6 @@
 """A crowd of browser sessions while a run trains: how long pages' scripts take, what the run loses, and what is left of it all.
 
-    python -m benchmarks.sessions [--sessions 100] [--passers 500] [--seconds 75] [--runs 1000] [--keep LAB] [--write docs/benchmarks]
+    python -m benchmarks.sessions [--sessions 100] [--passers 500] [--seconds 70] [--runs 1000] [--keep LAB] [--write docs/benchmarks]
 
 The trainer is pinned to the first processor; the dashboard and the sessions share the others. `--sessions` of them stay: a fifth
 watch the run that trains, the others open a page every twenty seconds. `--passers` come one after the other, open a page and close
@@ -65,8 +65,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=100)
     parser.add_argument("--passers", type=int, default=500)
-    parser.add_argument("--seconds", type=float, default=75)
-    parser.add_argument("--alone", type=float, default=12, help="seconds of training alone, before and after")
+    parser.add_argument("--seconds", type=float, default=70)
+    parser.add_argument("--alone", type=float, default=10, help="seconds of training alone, before and after")
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--keep", type=Path, help="a folder for the lab, as `benchmarks.pages` makes it")
@@ -81,18 +81,16 @@ def main() -> None:
         run = began(lab)
         try:
             found = measured(lab, run, asked)
+            for line in found:
+                print(line, flush=True)
+            if asked.write:
+                title = f"{asked.sessions} sessions that stay, {asked.passers} that come and go, {asked.runs:,} runs in the lab"
+                save(asked.write, "sessions", title, {"": found}, [])
         finally:
             queue.stop(lab, run, "benchmark")
             while queue.live(lab):
                 time.sleep(0.2)
             stop_supervisor(lab)
-        for line in found:
-            print(line)
-        if asked.write:
-            title = (
-                f"{asked.sessions} sessions that stay, {asked.passers} that come and go, {asked.runs:,} runs in the lab"
-            )
-            save(asked.write, "sessions", title, {"": found}, [])
 
 
 class Size(NamedTuple):

@@ -13,6 +13,7 @@ from aecore.jobs import queue, supervisor
 from aecore.runs import Lab, events, run
 from tests.browser import PATIENCE, chromium, dashboard, keep
 from tests.conftest import tiny
+from ui import notices
 
 BANNER = "Back at 14:00 <b>sharp</b>"
 
@@ -25,6 +26,7 @@ def browser() -> Iterator[Browser]:
 
 def known_as(browser: Browser, address: str, name: str, password: str) -> Page:
     page = browser.new_context(viewport={"width": 1280, "height": 720}).new_page()
+    page.clock.install()
     page.goto(address)
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(password)
@@ -69,9 +71,16 @@ def test_a_lab_is_drained_restarted_and_goes_on(lab: Lab, browser: Browser) -> N
             assert (row.state, row.started, row.reason) == ("queued", None, f"Waits: {supervisor.DRAINED}.")
         assert main(["drain", "off", "--lab", str(lab.path), "--user", "ada"]) == 0
         until(lambda: all(run(lab, waiting).state == "completed" for waiting in (second, third)))
+        looks_again(hers)
         expect(hers.locator(".aelab-notices p")).to_have_text([BANNER])
         assert main(["banner", "--text", "", "--lab", str(lab.path), "--user", "ada"]) == 0
+        looks_again(hers)
         expect(hers.locator(".aelab-notices")).to_have_count(0)
+
+
+def looks_again(page: Page) -> None:
+    """The time until an open page asks what is new passes at once."""
+    page.clock.fast_forward(1000 * notices.SECONDS)
 
 
 def drained_and_restarted(lab: Lab, keeper: Page, hers: Page) -> None:
@@ -81,9 +90,12 @@ def drained_and_restarted(lab: Lab, keeper: Page, hers: Page) -> None:
     finish = keeper.get_by_role("radio", name="Finish these").or_(keeper.get_by_role("button", name="Finish these"))
     finish.first.click()
     expect(keeper.get_by_text("1 train now.")).to_be_visible()
+    looks_again(hers)
     expect(hers.locator(".aelab-notices")).to_contain_text("No new runs start")
     keeper.get_by_role("textbox", name="Banner for all").fill(BANNER)
     keeper.keyboard.press("Enter")
+    expect(keeper.get_by_text("The banner is set.")).to_be_visible()
+    looks_again(hers)
     expect(hers.locator(".aelab-notices p").first).to_have_text(BANNER)
     keep(hers, "drained")
     keep(keeper, "drained-server")
