@@ -15,8 +15,11 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import LabError
-from ui import access, api, errors, warm, ways
+from ui import access, api, errors, kiosk, warm, ways
 from ui.lab import whole
+from ui.scripts import Scripts
+from ui.serve import LOOPBACK
+from ui.shield import Shield
 
 ROUTES = [*access.ROUTES, *api.ROUTES]
 LOOK_EVERY = 5
@@ -27,9 +30,11 @@ LOOK_EVERY = 5
 async def lifespan(_: st.App) -> AsyncIterator[None]:
     """While the dashboard is up: a supervisor for the lab; and what pages need is imported while the first visitor looks."""
     PagesManager.uses_pages_directory = False  # else a deep link may run pages/x.py without ui/main.py around it
-    supervised = asyncio.create_task(keep_supervised())
+    supervised = asyncio.create_task(keep_supervised() if not kiosk.chosen() else asyncio.sleep(0))
     gc.freeze()
     warm.start()
+    if (address := st.get_option("server.address")) == LOOPBACK:  # on the network `ui.serve` has said another one
+        print(f"Autoencoder Lab: http://{address}:{st.get_option('server.port')}{ways.base()}", flush=True)
     yield
     supervised.cancel()
 
@@ -60,5 +65,5 @@ app = st.App(
     on_script_error=errors.told,
     secrets=provider() or None,
     routes=[Route(ways.base() + route.path, route.endpoint, methods=route.methods) for route in ROUTES],
-    middleware=[Middleware(access.Shield), Middleware(access.Door)],
+    middleware=[Middleware(Shield), Middleware(access.Door), Middleware(Scripts)],
 )

@@ -40,6 +40,7 @@ from aecore.commands import LISTS, OF_A_CONFIG, OF_A_RUN, Refused, Verb, show_ru
 from aecore.config import ConfigError
 from aecore.data import DataError
 from aecore.runs import LabError
+from aecore.runs.text import shown
 
 
 class Parser(argparse.ArgumentParser):
@@ -110,13 +111,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         answer = args.do(args)
-        print(json.dumps(answer.data, indent=2) if args.json else answer.text, flush=True)
+        print(json.dumps(answer.data, indent=2) if args.json else shown(answer.text), flush=True)
         return int(answer.code)
     except (ConfigError, LabError, DataError) as error:
-        print(error, file=sys.stderr)
+        print(shown(str(error)), file=sys.stderr)
         return 3
     except Refused as error:
-        print(error, file=sys.stderr)
+        print(shown(str(error)), file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
         return 130

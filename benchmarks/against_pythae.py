@@ -2,10 +2,11 @@
 
     python -m benchmarks.against_pythae [--steps 400] [--batch 100] [--only ae vae vq_vae wae_mmd]
 
-For each model both begin with the same weights, see the same images once in batches of the same size, and use Adam with the same
-rate; losses and weights of their terms are the same. The error is the mean squared error per pixel in [0,1] over the test split,
-from the mean of the posterior where there is one. Time is the processor's, of this process on one thread, of the training alone:
-other work on the machine counts little. Images are found through AELAB_DATA.
+For each model both begin with the same weights (and the same code book: what the untrained encoder makes of some images), see
+the same images once in batches of the same size, and use Adam with the same rate; losses and weights of their terms are the same.
+The error is the mean squared error per pixel in [0,1] over the test split, from the mean of the posterior where there is one.
+Time is the processor's, of this process on one thread, of the training alone: other work on the machine counts little. Images are
+found through AELAB_DATA.
 """
 
 import argparse
@@ -89,6 +90,8 @@ def ours(config: RunConfig, train: Split, test: np.ndarray) -> tuple[float, floa
         torch.from_numpy(train.images), labels, torch.from_numpy(few), labels[:100], np.arange(100), "val", known
     )
     state = training.start(config, known, 1)
+    if isinstance(enter := state.model.encoder.bottleneck, EnterVq):
+        fill(first_vectors(state.model, train), enter.book.vectors, enter.book.sums, enter.book.counts)
     begin = time.process_time()
     for _ in training.train(state, data, config):
         pass
@@ -100,6 +103,9 @@ def theirs(name: str, config: RunConfig, train: Split, test: np.ndarray) -> tupl
     """The same of pythae, from the weights that ours begins with."""
     start = training.start(config, facts(config.data, []), 1).model
     model = of_pythae(name, Encoder(start), Decoder(start))
+    if isinstance(model, models.VQVAE):
+        book = model.quantizer
+        fill(first_vectors(start, train), book.embeddings, book.ema_embed, book.cluster_size)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
         setting = BaseTrainerConfig(
             output_dir=folder,
@@ -116,6 +122,22 @@ def theirs(name: str, config: RunConfig, train: Split, test: np.ndarray) -> tupl
         trainer.train()
         seconds = time.process_time() - begin
     return error(model.eval(), lambda x: rebuilt(model, x), test), seconds
+
+
+def first_vectors(model: Autoencoder, train: Split) -> Tensor:
+    """(codes, width): what the untrained encoder makes of places of the first images, drawn at random."""
+    enter = model.encoder.bottleneck
+    assert isinstance(enter, EnterVq)
+    with torch.inference_mode():
+        found, _ = enter.vectors(model.encoder.layers(torch.from_numpy(train.images[:100]).float() / 255))
+    return found[torch.randperm(len(found), generator=torch.Generator().manual_seed(0))[: enter.codes]].clone()
+
+
+def fill(start: Tensor, vectors: Tensor, sums: Tensor, counts: Tensor) -> None:
+    """A code book whose every vector was taken once."""
+    vectors.data.copy_(start)
+    sums.data.copy_(start)
+    counts.data.fill_(1.0)
 
 
 def of_pythae(name: str, encoder: Encoder, decoder: Decoder) -> Any:

@@ -4,7 +4,7 @@
 
 The codes are the first 16 principal components of MNIST's images, train and test. Each line has the processor's seconds of one
 thread and, in brackets, the clock's; in turn in one process. scikit-learn's t-SNE is measured at two smaller sizes and
-extrapolated as n log n. umap-learn must be installed by hand; its lines are left out where it is not.
+extrapolated as n log n (--sklearn 0 leaves it out). umap-learn must be installed by hand, and asked for.
 """
 
 import argparse
@@ -73,6 +73,8 @@ def theirs(codes: np.ndarray, few: int, with_umap: bool) -> None:
             lambda: umap.UMAP(random_state=0, n_jobs=1).fit_transform(codes),
             kept(codes),
         )
+    if not few:
+        return
     seconds = {}
     for n in (few, 2 * few):
         part = codes[:n]

@@ -10,7 +10,7 @@ from ui.comparison import Compared
 from ui.lab import lab
 from ui.live import live_curves, shown
 from ui.pick import pick_compared
-from ui.queue import plain
+from ui.words import plain
 
 here = lab()
 FOLLOW = 5

@@ -8,7 +8,7 @@ from ui.frame import empty, header, problem
 from ui.lab import lab
 from ui.latent_below import below
 from ui.latent_making import choose_colour, choose_map, offer, working
-from ui.latent_map import reading, trust_said
+from ui.latent_map import opened, reading, trust_said
 from ui.latent_panel import STYLE, map_and_panel
 from ui.latent_points import View, cloud
 from ui.latent_view import (
@@ -54,7 +54,10 @@ def page() -> None:
 
 
 def explore(row: RunRow, view: View) -> None:
-    """The map, and beside it what was selected in it. A click reruns this part alone; while a run trains it follows."""
+    """The map, and beside it what was selected in it; below it, once it is drawn, what else there is.
+
+    A click reruns this part alone; while a run trains it follows.
+    """
     if read_run(lab(), row.id).live != row.live:
         st.rerun()
     if row.live:
@@ -62,7 +65,7 @@ def explore(row: RunRow, view: View) -> None:
     try:
         map_and_panel(view)
         st.caption(f"{reading(view)} {trust_said(view)}")
-        if view.step is None:
+        if view.step is None and opened():
             below(view)
     except (LabError, FileNotFoundError, ValueError) as error:
         problem(error)

@@ -5,7 +5,7 @@ import streamlit as st
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError
 from aecore.runs.database import OPEN
-from ui import bulk, disk, run_view, runs_tools
+from ui import bulk, disk, kiosk, run_view, runs_tools
 from ui.frame import empty, header, problem
 from ui.lab import lab
 from ui.pulse import pulse, table_stamp
@@ -29,8 +29,9 @@ def overview() -> None:
     table(*runs_tools.chosen_of(rows, found, now)[:2], expected, opened, now)
 
 
-header("Runs", "Everything that was trained in this lab, and what trains now.")
-if rows:
+every = "Everything that was trained in this lab, and what trains now."
+header("Runs", "What was trained, step by step." if kiosk.chosen() else every)
+if rows and kiosk.place() is None:  # the tour shows one run, and room is short
     now = runs_tools.view()
     runs_tools.tools(rows, now, found)
     shown, _, sentence = runs_tools.chosen_of(rows, found, now)
@@ -38,7 +39,7 @@ if rows:
         problem(sentence)
     overview()
     bulk.bar(shown, len(rows))
-else:
+elif not rows:
     empty("Nothing was trained here yet.", "train", "Set up the first run")
 newest = next((row.id for row in rows if row.archived is None), None)
 if chosen := opened or newest:

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aecore.runs import Lab
 from ui import access, ways
+from ui.shield import Shield
 
 PASSWORD = "open sesame"
 PAGE = {"accept": "text/html,application/xhtml+xml"}
@@ -34,7 +35,7 @@ def visitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     monkeypatch.setenv("AELAB_HOME", str(tmp_path / "lab"))
     monkeypatch.setenv("AELAB_PASSWORD", PASSWORD)
     routes = [*access.ROUTES, WebSocketRoute("/_stcore/stream", socket), Route("/{rest:path}", name_of)]
-    app = Starlette(routes=routes, middleware=[Middleware(access.Shield), Middleware(access.Door)])
+    app = Starlette(routes=routes, middleware=[Middleware(Shield), Middleware(access.Door)])
     return TestClient(app, follow_redirects=False)
 
 
@@ -132,8 +133,9 @@ def test_who_leaves_must_come_in_again(visitor: TestClient) -> None:
 
 def test_without_a_password_there_is_no_door(visitor: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AELAB_PASSWORD")
-    assert visitor.get("/", headers=PAGE).text == "nobody"
-    assert visitor.get("/login", headers=PAGE).headers["location"] == "/"
+    here = PAGE | {"host": "localhost"}
+    assert visitor.get("/", headers=here).text == "nobody"
+    assert visitor.get("/login", headers=here).headers["location"] == "/"
 
 
 def test_a_lab_that_cannot_be_opened_is_one_sentence_here_too(

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,29 @@ def test_a_damaged_cache_is_made_anew(tmp_path, file, damage):
     path.write_bytes(damage(path.read_bytes()))
     assert equal(cached(tmp_path / "kept", a_split), a_split())
     assert equal(cached(tmp_path / "kept", lambda: pytest.fail("still damaged")), a_split())
+
+
+def test_of_two_that_need_the_images_at_once_one_makes_them(tmp_path):
+    begun, coming, made = threading.Event(), threading.Event(), []
+
+    def slowly() -> Split:
+        begun.set()
+        assert coming.wait(60)
+        second.join(0.2)  # it does not end before us
+        made.append(1)
+        return a_split()
+
+    first = threading.Thread(target=cached, args=(tmp_path / "kept", slowly))
+    second = threading.Thread(target=cached, args=(tmp_path / "kept", slowly))
+    first.start()
+    assert begun.wait(60)
+    second.start()
+    coming.set()
+    first.join()
+    second.join()
+    assert made == [1]
+    assert equal(cached(tmp_path / "kept", lambda: pytest.fail("made again")), a_split())
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
 def test_where_nothing_can_be_kept_the_images_come_all_the_same(tmp_path):

@@ -13,8 +13,8 @@ from aecore.config import ConfigError, DataConfig, Facts, RunConfig, TrainingCon
 from ui.draft import Draft
 from ui.drawings import DRAWINGS, drawing
 from ui.form import APART, _grown
-from ui.queue import plain
 from ui.widgets import Numeric, from_text, numeric, say
+from ui.words import plain
 
 VARIATIONAL = {"elbo", "tc", "dip", "info", "iwae", "vamp", "factor"}
 ALL = {"reconstruction", "wae", "aae", "sparse", "contractive", "rae"} | VARIATIONAL

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import aecore
-from aecore import data
+from aecore import data, training
 from aecore.analysis import latent, reconstruction
 from aecore.config import ConfigError, Facts, ModelConfig, parse
 from aecore.jobs import queue
@@ -101,3 +101,43 @@ def test_a_run_with_a_decoder_for_each_label_is_trained_analysed_and_loaded(tmp_
     assert metrics["test"]["mse"] == pytest.approx(reconstruction.mse(chosen.images, x_hat).mean(), rel=1e-5)
     exchanged = trained.decode(trained.encode(chosen.images), 11 - chosen.labels)
     assert not np.array_equal(exchanged, x_hat)
+
+
+def drawn(labels: np.ndarray, places: np.ndarray) -> torch.Tensor:
+    """(n, 1, 12, 12) uint8: a disc for label 0, a ring for 1, around places (n, 2) as y and x."""
+    at, (y, x) = np.arange(12), places.T[:, :, None, None]
+    far = np.hypot(at[:, None] - y, at - x)
+    ring = np.clip(1.6 - np.abs(far - 2.2), 0, 1) * np.clip(far - 0.6, 0, 1)
+    cover = np.where((labels == 0)[:, None, None], np.clip(3 - far, 0, 1), ring)
+    return torch.from_numpy(np.rint(255 * cover)[:, None].astype(np.uint8))
+
+
+def middles(images: torch.Tensor) -> torch.Tensor:
+    """(n, 2): where the light is, as y and x."""
+    light, at = images[:, 0] / images[:, 0].sum((1, 2), keepdim=True), torch.arange(12.0)
+    return torch.stack([light.sum(2) @ at, light.sum(1) @ at], 1)
+
+
+def test_a_swap_exchanges_the_form_and_keeps_the_place() -> None:
+    random, n = np.random.default_rng(0), 2000
+    labels = random.integers(2, size=n)
+    images, given = drawn(labels, random.uniform(3, 8, (n, 2))), torch.from_numpy(labels)
+    backbone = {"kind": "dense", "widths": [128], "output": "sigmoid"}
+    part = {"backbone": backbone, "bottleneck": {"kind": "vector", "latent_dim": 8}, "labels": "swap"}
+    train = {"epochs": 20, "batch_size": 100, "learning_rate": 0.005, "device": "cpu"}
+    config = parse({"model": part | {"objective": {"kind": "reconstruction", "loss": "bce"}}, "training": train})
+    facts = Facts((1, 12, 12), (0.0, 1.0), n, ("disc", "ring"))
+    held = training.Data(images, given, images[:50], given[:50], np.arange(50), "val", facts)
+    state = training.start(config, facts, 1)
+    for _ in training.train(state, held, config):
+        pass
+
+    places = random.uniform(3, 8, (300, 2))
+    real = [drawn(np.full(300, label), places) / 255 for label in (0, 1)]
+    for label, other in ((0, 1), (1, 0)):
+        with torch.inference_mode():
+            exchanged = state.model.eval().decode(state.model.encode(real[label]), torch.full((300,), other))
+        errors = [(exchanged - images).square().mean((1, 2, 3)) for images in real]
+        assert (errors[other] < errors[label]).float().mean() > 0.99, "no two of a place were ever shown together"
+        moved = middles(exchanged) - torch.from_numpy(places)
+        assert moved.abs().mean() < 0.6, "of five pixels: 0.3 were measured"

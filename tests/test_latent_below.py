@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -17,7 +16,6 @@ from aecore.analysis.neighbours import kept_neighbours
 from aecore.analysis.quality_words import FIGURES
 from aecore.data import DataError
 from aecore.runs import RunFolder
-from tests.browser import chromium, dashboard, keep, settle
 from tests.conftest import TrainedRun, TwoRuns
 from tests.test_api_latent import unpack
 from tests.test_latent_maps import here
@@ -62,7 +60,7 @@ def test_a_traversal_changes_one_number_and_the_rows_that_change_most_come_first
 def test_each_section_shows_itself(latent: Open, here: TrainedRun) -> None:
     said = text(latent(here.lab, run=here.id, split="test"))
     assert "What each number" not in said
-    assert said.count('<img class="latent-row"') == 3, "two numbers, and the picture of the sliders"
+    assert said.count('<img class="latent-row"') == 2, "two numbers"
     assert "from the mean of all codes" in said
     chosen = latent_selection.keep(here.id, "test", np.array([5]))
     assert "from test image 5." in text(latent(here.lab, run=here.id, split="test", selection=chosen))
@@ -78,7 +76,7 @@ def test_each_section_shows_itself(latent: Open, here: TrainedRun) -> None:
 
 
 def test_a_slider_for_each_number_draws_its_code(latent: Open, here: TrainedRun) -> None:
-    test = latent(here.lab, run=here.id, split="test")
+    test = latent(here.lab, {latent_below.HAND: True}, run=here.id, split="test")
     assert [slider.label for slider in test.slider] == ["Number 1", "Number 2"]
     before = text(test)
     test.slider[0].set_value(test.slider[0].max).run()
@@ -178,41 +176,6 @@ def test_no_other_model_is_a_sentence(latent: Open, here: TrainedRun, monkeypatc
     )
 
 
-def test_in_a_browser_the_linked_pair_shares_a_selection_and_glides(pair_lab: TwoRuns) -> None:
-    first, second = pair_lab.ids
-    with dashboard(pair_lab.lab.path) as address, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.goto(f"{address}/latent?run={first}&split=test&below=pair&beside={second}")
-        maps = page.locator(".latent-map[data-state=ready]")
-        expect(maps).to_have_count(3, timeout=90_000)
-        settle(page)
-        one, two = maps.nth(1), maps.nth(2)
-        one.scroll_into_view_if_needed()
-        one.evaluate(
-            "root => { const map = root.latentMap, { x, index } = map.points, middle = [...x].sort((a, b) => a - b)[x.length >> 1];"
-            " const polygon = [[-1e6, -1e6], [middle, -1e6], [middle, 1e6], [-1e6, 1e6]];"
-            " map.select({ kind: 'polygon', polygon }, new Set([...index].filter((_, i) => x[i] < middle))); }"
-        )
-        count = one.evaluate("root => root.latentMap.chosen.size")
-        expect(page.get_by_text(f"{count} of 297 selected")).to_be_visible(timeout=60_000)
-        settle(page)
-        for map_ in (two, maps.nth(0)):
-            map_.evaluate(
-                "(root, count) => new Promise((done) => { const look = () => root.latentMap.chosen?.size === count ? done() : setTimeout(look, 50); look(); })",
-                count,
-            )
-        keep(page, "latent-pair")
-        page.get_by_text("Gliding", exact=True).click()
-        glide = page.locator(".latent-map[data-state=ready]").nth(1)
-        expect(maps).to_have_count(2, timeout=60_000)
-        before = glide.evaluate("root => root.latentMap.points.x[0]")
-        page.get_by_text("second", exact=True).click()
-        glide.evaluate(
-            "(root, before) => new Promise((done) => { const look = () => root.latentMap.points.x[0] !== before ? done() : setTimeout(look, 50); look(); })",
-            before,
-        )
-
-
 def test_ones_own_image_lands_in_the_map_beside_its_nearest(latent: Open, here: TrainedRun) -> None:
     image = split(here.folder.config().data.model_dump_json(), "test").images[30, 0]
     content = io.BytesIO()
@@ -257,3 +220,4 @@ def test_no_labels_equal_codes_and_very_long_ones_have_a_map(latent: Open, here:
         test = latent(here.lab, run=here.id, split="test", below="quality")
         assert test.get("bidi_component")
         assert not test.error
+        assert ("All 297 codes are the same" in text(test)) == ("codes" in change and change["codes"].max() == 1)

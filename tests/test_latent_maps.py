@@ -212,6 +212,11 @@ def test_a_selection_leaves_as_a_table_and_as_a_picture(here: TrainedRun) -> Non
         assert [float(row["x"]), float(row["z2"])] == pytest.approx(code.tolist(), rel=1e-5)
         assert int(row["label"]) == kept["labels"][int(row["index"])]
     assert Image.open(io.BytesIO(latent_out.picture(view, chosen))).size == (2 * 9 * 7 - 7, 2 * 9 * 7 - 7)
+    widen(here)
+    deep = view._replace(dims=3)
+    (row,) = csv.DictReader(io.StringIO(latent_out.table(deep, np.array([200]))))
+    (place,) = latent_points.cloud(deep).places[latent_points.cloud(deep).indices == 200]
+    assert [float(row[axis]) for axis in "xyz"] == pytest.approx(place.tolist(), rel=1e-5)
 
 
 def test_a_place_becomes_a_code_by_each_map_and_a_code_lands_on_its_own_place(mapped: tuple[TrainedRun, str]) -> None:

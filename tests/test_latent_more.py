@@ -56,7 +56,8 @@ def trained(lab: Lab, **values: object) -> str:
 
 def test_every_number_of_a_longer_code_can_have_its_row_and_slider(latent: Open, kinds: Lab) -> None:
     run = trained(kinds, model__bottleneck__latent_dim=12)
-    few, every = (latent(kinds, run=run, split="test", rows=rows) for rows in ("some", "all"))
+    own = {latent_below.HAND: True}
+    few, every = (latent(kinds, own, run=run, split="test", rows=rows) for rows in ("some", "all"))
     assert [len(test.slider) for test in (few, every)] == [10, 12]
     assert [text(test).count("<tr><th>Number") for test in (few, every)] == [10, 12]
 
@@ -91,9 +92,10 @@ def test_a_grid_lies_at_the_quantiles_of_the_data_or_of_the_prior(latent: Open, 
     from scipy.stats import norm
 
     np.testing.assert_allclose(of_prior, np.stack([norm.ppf(shares)] * 2, 1), atol=0.06)
-    test = latent(kinds, run=run, split="test", quantiles="prior", across="3", up="1")
+    plane = {"latent-plane-False": True}
+    test = latent(kinds, plane, run=run, split="test", quantiles="prior", across="3", up="1")
     assert "at the quantiles of the prior, number 3 to the right, number 1 upwards" in text(test)
-    assert "two different numbers" in text(latent(kinds, run=run, split="test", across="2", up="2"))
+    assert "two different numbers" in text(latent(kinds, plane, run=run, split="test", across="2", up="2"))
 
 
 def test_the_divergence_of_each_unit_and_the_active_ones_stand_beside_their_picture(latent: Open, kinds: Lab) -> None:

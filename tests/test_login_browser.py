@@ -28,7 +28,7 @@ ACCOUNTS = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as found:
+    with chromium("https://cdn.jsdelivr.net/npm/@picocss/") as found:
         yield found
 
 

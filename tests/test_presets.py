@@ -55,7 +55,7 @@ PUBLISHED = {
     "aae": (GREY, "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28", 1_754_578, (16,)),
     "factor-vae": (GREY, "32x14x14 64x7x7 256 10 10 256 3136 32x14x14 1x28x28", 1_818_326, (10,)),
     "conditional-vae": (GREY, "32x14x14 64x7x7 256 16 16 256 256 3136 32x14x14 1x28x28", 1_688_801, (16,)),
-    "swap": (GREY, "32x14x14 64x7x7 256 16 256 3136 32x14x14 1x28x28", 2_527_794, (16,)),
+    "swap": (GREY, "32x14x14 64x7x7 256 8 256 3136 32x14x14 1x28x28", 2_521_642, (8,)),
     "lstm-rows": (GREY, "28x128 32 128 28x128 28x28", 224_956, (32,)),
     "lstm-waves": (WAVES, "48x64 16 64 48x64 48x16", 57_440, (16,)),
     "masked-autoencoder": (GREY, f"{'49x64 ' * 9}49x16 1x28x28", 206_544, (64, 7, 7)),
@@ -66,7 +66,7 @@ OF_THE_LOSS = {
     "vamp-prior": 200 * 784,
     "aae": 16 * 256 + 256 + 256 * 256 + 256 + 257,
     "factor-vae": 10 * 256 + 256 + 2 * (256 * 256 + 256) + 257,
-    "swap": 16 * 256 + 256 + 256 * 3136 + 3136 + 4 * 4 * (64 * 32 + 32 * 1) + 32 + 1,
+    "swap": 8 * 256 + 256 + 256 * 3136 + 3136 + 4 * 4 * (64 * 32 + 32 * 1) + 32 + 1,
 }
 """Parameters that belong to no layer that an image passes: a learnt noise level, learnt images, a discriminator, the decoder of
 the other of two labels."""

@@ -23,7 +23,7 @@ from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import Lab, database, run, runs
 from tests.conftest import tiny
 from tests.test_ui_train import open_page
-from ui.queue import plain
+from ui.words import plain
 
 NOW = 1_800_000_000.0
 DIGITS = 1350

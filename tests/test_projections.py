@@ -7,7 +7,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from aecore.analysis import layouts
-from aecore.analysis.neighbours import Nearest, agreement, nearest, placed, smallest
+from aecore.analysis.neighbours import Nearest, agreement, among, nearest, nearest_one, placed, smallest
 from aecore.analysis.strata import stratified
 from aecore.analysis.trust import trust
 from aecore.analysis.trust import trustworthiness as ours
@@ -54,6 +54,19 @@ def test_the_nearest_are_those_of_scikit_learn_and_nobody_is_its_own() -> None:
     np.testing.assert_allclose(few.distances, many.distances[:3], rtol=1e-4)
     with pytest.raises(ValueError, match="only 399 other codes"):
         nearest(codes, codes, 400, same=True)
+
+
+def test_the_nearest_of_one_code_are_exact_among_very_many_that_lie_close_together() -> None:
+    random = np.random.default_rng(0)
+    codes = np.concatenate([random.normal(50, 1e-3, (600, 4)), random.normal(0, 100, (200, 4))]).astype(np.float32)
+    known = among(np.concatenate([codes, codes[:300]]))
+    away = np.linalg.norm(codes.astype(float) - codes[7], axis=1)
+    own, others = nearest_one(known, codes[7], 2), nearest_one(known, codes[7], 40).distances[0, 2:]
+    assert sorted(own.indices[0]) == [7, 807]
+    np.testing.assert_array_equal(own.distances, 0)
+    np.testing.assert_allclose(others, np.sort(np.concatenate([away, away[:300]]))[2:40], atol=3e-5)
+    everyone = nearest_one(known, codes[7], len(known.codes))
+    assert sorted(everyone.indices[0]) == list(range(1100))
 
 
 def test_a_code_that_was_fitted_lands_on_its_own_place_and_a_new_one_beside_its_nearest() -> None:

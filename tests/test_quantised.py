@@ -8,7 +8,7 @@ import torch
 from aecore.config import Facts, ModelConfig
 from aecore.config.bottlenecks import FsqBottleneck, VqBottleneck
 from aecore.models import Autoencoder, Batch, Progress, build, use_of_codes
-from aecore.models.quantised import CodeBook, EnterFsq, EnterVq
+from aecore.models.quantised import AT_ONCE, CodeBook, EnterFsq, EnterVq
 from aecore.training import memory, start, train
 from aecore.training.data import Data
 from tests.conftest import tiny
@@ -38,6 +38,12 @@ def test_each_vector_is_replaced_by_the_nearest_and_its_gradient_passes_straight
     weights = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     (z * weights).sum().backward()
     assert torch.equal(x.grad, weights)
+
+
+def test_of_any_number_of_vectors_each_gets_its_nearest():
+    x = torch.randn(AT_ONCE + 5, 3, generator=torch.Generator().manual_seed(0))
+    book = book_of([[0.0, 0.0, 1.0], [1.0, 1.0, 0.0], [-1.0, 0.5, 0.0]])
+    assert torch.equal(book.nearest(x), torch.cdist(x.double(), book.vectors.double()).argmin(1))
 
 
 def test_commitment_is_the_weighted_mean_square_and_draws_only_the_encoder():

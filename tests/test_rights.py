@@ -1,5 +1,6 @@
 """Who may do what: every cell of the table in the docs, done for real; and a private run is nowhere for others."""
 
+import argparse
 import json
 import re
 from collections.abc import Callable
@@ -8,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from aecore.__main__ import main
+from aecore.__main__ import main, parser
 from aecore.config import RunConfig
 from aecore.config.access import AccessSettings
-from aecore.jobs import marks, news, owners, queue, states, steer, sweep, trash
+from aecore.jobs import foreground, marks, news, owners, queue, states, steer, supervisor, sweep, trash
 from aecore.jobs.forecast import forecast
 from aecore.runs import Lab, LabError, backup, events, rights, run, runs, usage
 from aecore.runs.rights import Forbidden, Person, Role, Verb
-from tests.conftest import tiny
+from tests.conftest import dump, tiny
 
 DOCS = Path(__file__).parents[1] / "docs/PEOPLE.md"
 PEOPLE = {
@@ -161,35 +162,78 @@ def test_to_others_a_private_run_is_not_there_whatever_they_try(lab: Lab, verb: 
     assert not isinstance(hidden.value, Forbidden)
 
 
-CLI: dict[Verb, tuple[str, ...]] = {
-    Verb.SEE: ("show", "RUN"),
-    Verb.SEE_PRIVATE: ("show", "RUN"),
-    Verb.PAUSE: ("pause", "RUN"),
-    Verb.STOP: ("stop", "RUN"),
-    Verb.MOVE: ("earlier", "RUN"),
-    Verb.MARK: ("tag", "RUN", "--add", "good"),
-    Verb.ARCHIVE: ("archive", "RUN"),
-    Verb.HIDE: ("hide", "RUN"),
-    Verb.HAND_OVER: ("give", "RUN", "--to", "dan"),
-    Verb.DELETE: ("delete", "RUN"),
-    Verb.UNDELETE: ("undelete", "RUN"),
+SEEN_BY_ALL = {"presets", "datasets", "models", "tasks", "doctor", "runs", "usage", "deleted"}
+"""Verbs of the command line that anybody may give: what is there, and of runs only what they see."""
+OF_THE_MACHINE = {"supervise", "restore"}
+"""Verbs that are about no lab that somebody looks at: being the supervisor, and a new lab from a backup."""
+DEMO = ("--preset", "demo", "--dataset", "digits", "--set", "training.epochs=1")
+CLI: dict[str, tuple[Verb, tuple[str, ...]]] = {
+    "show": (Verb.SEE, ("RUN",)),
+    "log": (Verb.SEE, ("RUN",)),
+    "evaluate": (Verb.SEE, ("RUN",)),
+    "train": (Verb.SUBMIT, DEMO),
+    "submit": (Verb.SUBMIT, DEMO),
+    "sweep": (Verb.SUBMIT, (*DEMO, "--over", "code_size=2,3")),
+    "extend": (Verb.EXTEND, ("RUN", "--epochs", "1")),
+    "pause": (Verb.PAUSE, ("RUN",)),
+    "resume": (Verb.RESUME, ("RUN",)),
+    "stop": (Verb.STOP, ("RUN",)),
+    "earlier": (Verb.MOVE, ("RUN",)),
+    "later": (Verb.MOVE, ("RUN",)),
+    "tag": (Verb.MARK, ("RUN", "--add", "good")),
+    "note": (Verb.MARK, ("RUN", "--text", "good")),
+    "tell": (Verb.TELL, ("RUN",)),
+    "archive": (Verb.ARCHIVE, ("RUN",)),
+    "unarchive": (Verb.ARCHIVE, ("RUN",)),
+    "hide": (Verb.HIDE, ("RUN",)),
+    "unhide": (Verb.HIDE, ("RUN",)),
+    "give": (Verb.HAND_OVER, ("RUN", "--to", "dan")),
+    "delete": (Verb.DELETE, ("RUN",)),
+    "undelete": (Verb.UNDELETE, ("RUN",)),
+    "backup": (Verb.BACK_UP, ("FILE",)),
+    "people": (Verb.SERVER, ()),
+    "settings": (Verb.SETTINGS, ("--set", "retries=VALUE")),
+    "drain": (Verb.DRAIN, ("finish",)),
+    "restart": (Verb.DRAIN, ()),
+    "banner": (Verb.ANNOUNCE, ("--text", "VALUE")),
+    "cleanup": (Verb.CLEAN_UP, ()),
 }
+"""Every other verb of the command line: which of the table it is, and what is typed behind it."""
 
 
-@pytest.mark.parametrize("column", ["owner", "other member", "guest", "admin", "nobody"])
-@pytest.mark.parametrize("verb", CLI)
+def test_every_verb_of_the_command_line_is_among_those_that_are_tried() -> None:
+    [verbs] = [action.choices for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    assert set(verbs) == {*CLI, *SEEN_BY_ALL, *OF_THE_MACHINE}
+
+
+@pytest.mark.parametrize("command", CLI)
 def test_the_command_line_answers_by_the_same_table(
-    lab: Lab, verb: Verb, column: str, capsys: pytest.CaptureFixture[str]
+    lab: Lab, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (lab.path / "settings.json").write_text(
-        json.dumps(
-            {"access": {"admins": ["cyd"], "members": ["ada", "bea", "dan"], "guests": ["gil"], "others": "nobody"}}
-        )
-    )
-    run_id, name = DONE[verb][0](lab), PEOPLE[column].name or "stranger"
-    words = [run_id if word == "RUN" else word for word in CLI[verb]]
-    code = main([*words, "--lab", str(lab.path), "--user", name, "--yes"])
-    assert code == (3 if CELLS[verb, column] == "no" else 0), capsys.readouterr().err
+    people = {"admins": ["cyd"], "members": ["ada", "bea", "dan"], "guests": ["gil"], "others": "nobody"}
+    (lab.path / "settings.json").write_text(json.dumps({"access": people}))
+    for start in ("ensure_supervisor", "stop_supervisor"):
+        monkeypatch.setattr(supervisor, start, lambda lab: False)
+    monkeypatch.setattr(foreground, "_do", lambda *job: None)
+    verb, typed = CLI[command]
+    before = DONE[verb][0] if verb in DONE else lambda lab: ""
+    for place, column in enumerate(["owner", "other member", "guest", "admin", "nobody"]):
+        cell = CELLS[verb, column]
+        words = {"RUN": before(lab), "FILE": str(lab.path.parent / f"{place}.tar"), "VALUE": str(place + 4)}
+        given = [words.get(text, text.replace("VALUE", words["VALUE"])) for text in typed]
+        given += ["--yes"] * (typed[:1] == ("RUN",))
+        known = dump(lab), (lab.path / "settings.json").read_text()
+        name = PEOPLE[column].name or "stranger"
+        code = main([command, *given, "--lab", str(lab.path), "--user", name])
+        said = capsys.readouterr().err
+        assert bool(REFUSED.search(said)) == (cell == "no") or cell == "–", f"{column}, {verb}: {cell}, but {said}"
+        if cell == "no":
+            assert (code, (dump(lab), (lab.path / "settings.json").read_text())) == (3, known)
+        elif not said:
+            assert code == 0
+
+
+REFUSED = re.compile(r"^Only |^Say who you are first|is a guest of this lab|^There is no (deleted )?run")
 
 
 def test_without_settings_everybody_may_do_everything_to_what_all_see(lab: Lab) -> None:

@@ -1,6 +1,7 @@
 """The server page: what it shows, and that what is changed there is checked, written and taken over."""
 
 import getpass
+import itertools
 import json
 from collections.abc import Callable
 from html import escape
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from aecore.jobs import local, queue, supervisor, trash
+from aecore.jobs import care, local, queue, supervisor, trash
 from aecore.jobs.settings import change
 from aecore.runs import Lab, diary
 from tests.conftest import tiny
@@ -71,6 +72,15 @@ def test_it_says_who_is_on_which_slot_who_waits_and_who_has_what(server: Open, l
     assert people[1].startswith("<td>&lt;b&gt;bea</td><td>1</td><td>0</td><td>1</td>")
 
 
+def test_a_job_that_goes_on_a_step_between_two_looks_is_shown_once(
+    server: Open, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, look, steps = starts(lab, queue.submit(lab, tiny(name="alone"), "ada")), care.at_work, itertools.count()
+    local.note_slots(lab, job.id, local.LocalExecutor(lab).slots[:1])
+    monkeypatch.setattr(care, "at_work", lambda lab: [one._replace(step=next(steps)) for one in look(lab)])
+    assert html(server()).count(">alone</a>") == 1
+
+
 def test_an_empty_lab_has_nothing_to_say_but_its_devices(server: Open) -> None:
     shown = html(server())
     assert "Nothing waits." in shown
@@ -121,7 +131,7 @@ def test_settings_are_saved_together_or_not_at_all(server: Open, lab: Lab) -> No
     test.number_input(key="setting:retries").set_value(9)
     test.number_input(key="setting:side_slots").set_value(0)
     ran(test.get("button")[-1].click())
-    assert [error.value for error in test.error] == ["side_slots is 0, but must be at least 1."]
+    assert [error.value.replace("\\", "") for error in test.error] == ["side_slots is 0, but must be at least 1."]
     assert "retries" not in (lab.path / "settings.json").read_text()
     assert test.number_input(key="setting:retries").value == 9  # what was typed is still there
 

@@ -3,11 +3,13 @@
 import contextlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import PATIENCE, chromium, dashboard, keep, settle
+from tests.browser import PATIENCE, chromium, dashboard, keep, offline, settle
 
 LAPTOP, PROJECTOR = {"width": 1280, "height": 720}, {"width": 1920, "height": 1080}
 DEMO_SECONDS = 600
@@ -21,8 +23,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with dashboard(tmp_path_factory.mktemp("story") / "lab") as running:
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the processes of the story note who want to talk to another machine."""
+    return tmp_path_factory.mktemp("outside") / "noted"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, outside: Path) -> Iterator[str]:
+    place = tmp_path_factory.mktemp("story")
+    with dashboard(place / "lab", **offline(outside)) as running:
+        assert next(place.glob("dashboard-*.log")).read_text() == f"Autoencoder Lab: {running}\n"
         yield running
 
 
@@ -155,3 +165,15 @@ def test_every_page_opens_by_itself_from_a_link_in_the_dark_on_a_projector(
     tab.wait_for_timeout(1500)  # for the picture only: what is fetched after the script is on the screen then
     keep(tab, f"{page or 'home'}-dark-projector")
     tab.close()
+
+
+def test_nobody_in_this_story_has_asked_another_machine_and_none_could_ask_us(
+    address: str, outside: Path, story: Page
+) -> None:
+    noted = outside.read_text(encoding="utf-8").splitlines()
+    for part in ("streamlit run", "aecore.jobs.supervisor", "aecore.jobs.trainer"):
+        assert any(part in line for line in noted if line.startswith("watched:")), f"{part} was not watched: {noted}"
+    assert [line for line in noted if not line.startswith("watched:")] == []
+    port = int(address.rpartition(":")[2])
+    listening = [one.laddr for one in psutil.net_connections("tcp") if one.status == "LISTEN"]
+    assert [place.ip for place in listening if place.port == port] == ["127.0.0.1"]

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import streamlit as st
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from aecore.analysis.bootstrap import Interval
@@ -21,7 +23,21 @@ from aecore.jobs import queue, sweep, trash
 from aecore.jobs.foreground import train_here
 from aecore.runs import Inputs, Lab, runs
 from tests.conftest import TrainedRun, TwoRuns, tiny
-from ui import columns, comparison, latent_selection, noise, ordering, plots, report, scores, selected, sweeps
+from ui import (
+    columns,
+    comparison,
+    latent_selection,
+    noise,
+    ordering,
+    plots,
+    report,
+    scores,
+    selected,
+    spreadsheet,
+    sweeps,
+)
+from ui.api import live
+from ui.api import moments as pictured
 from ui.wall import payload, thousandths
 
 ROOT = Path(__file__).parents[1]
@@ -144,6 +160,12 @@ def test_errors_are_against_what_the_decoder_should_give_and_the_page_says_so(
     assert coded is not None
     assert coded["errors"].mean() == pytest.approx(mean, rel=1e-5)
 
+    client = TestClient(Starlette(routes=[*live.ROUTES, *pictured.ROUTES]))
+    assert client.get(f"/api/samples?run={run_id}").json()["target"] == "the image made 2 times smaller"
+    last = folder.sample_steps()[-1]
+    strip = np.asarray(Image.open(BytesIO(client.get(f"/api/extremes/{run_id}/{last}.png").content)))
+    assert (strip[:8:2] == strip[1:8:2]).all(), "the best and worst stand below what should have come"
+
     other = found[0]._replace(config=tiny(), label="plain")
     assert [[run.label for run in group] for group in comparison.groups([*found, other])] == [["shrinker"], ["plain"]]
 
@@ -225,7 +247,7 @@ def test_other_data_stands_below_at_its_own_size_and_that_is_said(
     at = open_page(two_runs.lab, monkeypatch, runs=f"{two_runs.ids[0]},{other}")
     assert not at.exception
     assert [one["shape"] for one in walls(at)] == [[1, 8, 8], [1, 10, 10]]
-    assert any("learnt different images" in note.value for note in at.info)
+    assert any("learnt to give different images" in note.value for note in at.info)
     assert "digits at 1×10×10, 297 test" in text(at)
 
 
@@ -410,7 +432,7 @@ def test_names_are_never_markup() -> None:
     for html in (scores.table([line]), svg, whole):
         assert "<script>alert" not in html
         assert "<i>x" not in html
-    assert scores.as_csv(["run"], [["=1+1"]]) == "run\n'=1+1\n"
+    assert spreadsheet.as_csv(["run"], [["=1+1"]]) == "run\n'=1+1\n"
 
 
 def test_places_are_found_by_the_pixels() -> None:

@@ -150,4 +150,4 @@ def test_a_lab_that_cannot_be_opened_is_one_sentence(monkeypatch: pytest.MonkeyP
     test = AppTest.from_file("../ui/main.py", default_timeout=120).run()
     assert not test.exception
     assert len(test.error) == 1
-    assert test.error[0].value.startswith("The lab folder /dev/null/lab cannot be used: ")
+    assert test.error[0].value.replace("\\", "").startswith("The lab folder /dev/null/lab cannot be used: ")

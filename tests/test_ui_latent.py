@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page
 from streamlit.testing.v1 import AppTest
 
 from aecore.jobs import queue
 from aecore.runs import Lab
-from tests.browser import chromium, dashboard, keep, settle
 from tests.conftest import TrainedRun, TwoRuns
 from ui import latent_exchange, latent_map, latent_points
 from ui.latent_points import View
@@ -31,7 +29,7 @@ def latent(monkeypatch: pytest.MonkeyPatch) -> Open:
         monkeypatch.setenv("AELAB_HOME", str(lab.path))
         test = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=120)
         test.query_params.update(query)
-        for key, value in (state or {}).items():
+        for key, value in ({latent_map.OPENED: True} | (state or {})).items():
             test.session_state[key] = value
         test.switch_page(str(ROOT / "pages/latent.py")).run()
         assert not test.exception
@@ -64,6 +62,15 @@ def test_a_run_opens_with_all_images_of_the_split_that_was_watched(latent: Open,
     assert test.selectbox(key="latent-n").value == "all"
     assert "The two axes are the code itself." in text(test)
     assert "Shift and drag" in text(test), "what can be done in the map"
+
+
+def test_what_lies_below_the_first_map_waits_until_it_is_drawn(latent: Open, trained_run: TrainedRun) -> None:
+    key, new = f"latent-map-{trained_run.id}-val", {latent_map.OPENED: False}
+    test = latent(trained_run.lab, new, run=trained_run.id)
+    assert "latent-below" not in test.session_state
+    test.session_state[key] = {"ready": True}
+    test.run()
+    assert test.segmented_control(key="latent-below").value == "traverse"
 
 
 def test_the_map_is_told_addresses_names_and_colours_and_no_point(trained_run: TrainedRun, monkeypatch: Any) -> None:
@@ -225,7 +232,7 @@ def test_a_run_without_weights_shows_its_codes_and_says_what_is_missing(latent: 
     shutil.rmtree(copy.folder.checkpoints)
     test = latent(copy.lab, run=copy.id)
     assert test.get("bidi_component")
-    assert "come with the first checkpoint" in text(test)
+    assert "Its weights are not there" in text(test)
 
 
 def test_codes_of_a_diverged_run_are_a_sentence(latent: Open, copy: TrainedRun) -> None:
@@ -234,128 +241,3 @@ def test_codes_of_a_diverged_run_are_a_sentence(latent: Open, copy: TrainedRun) 
     assert "No code of the test images is a finite number: the training diverged." in text(
         latent(copy.lab, run=copy.id)
     )
-
-
-def place(page: Page, x: float, y: float) -> tuple[float, float]:
-    """A place of the map's field, 0 to 1 from its left and top, in pixels of the page."""
-    found = page.locator(".latent-map .field").bounding_box()
-    assert found
-    return found["x"] + found["width"] * x, found["y"] + found["height"] * y
-
-
-def lasso(page: Page, first: tuple[float, float], *others: tuple[float, float]) -> None:
-    """Draw around what lies between these places, and wait for its pictures."""
-    page.keyboard.down("Shift")
-    page.mouse.move(*place(page, *first))
-    page.mouse.down()
-    for corner in others:
-        page.mouse.move(*place(page, *corner), steps=4)
-    page.mouse.up()
-    page.keyboard.up("Shift")
-    page.wait_for_selector(".latent-tiles img")
-
-
-def on(map_: Locator, script: str) -> Any:
-    return map_.evaluate(f"root => {{ const map = root.latentMap; {script} }}")
-
-
-def test_in_a_browser_hovering_lasso_and_decoding_work_together(copy: TrainedRun) -> None:
-    with dashboard(copy.lab.path) as address, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.goto(f"{address}/latent?run={copy.id}&split=test")
-        page.wait_for_selector(".latent-map[data-state=ready]", timeout=60_000)
-        settle(page)
-        map_, card = page.locator(".latent-map"), page.locator(".latent-map .card")
-        keep(page, "latent")
-
-        x, y, index = on(
-            map_, "const [x, y] = map.toScreen(map.points.x[5], map.points.y[5]); return [x, y, map.points.index[5]]"
-        )
-        corner = page.locator(".latent-map .over").bounding_box()
-        page.mouse.move(corner["x"] + x, corner["y"] + y)
-        card.get_by_text(f"test image {index}").wait_for()
-        card.get_by_text("reconstruction").wait_for()
-        keep(page, "latent-hover")
-
-        page.mouse.move(*place(page, 0.99, 0.01))
-        card.get_by_text("The decoder draws").wait_for()
-        page.mouse.click(*place(page, 0.985, 0.02))
-        page.get_by_text("Pinned places").wait_for()
-
-        lasso(page, (0.02, 0.02), (0.6, 0.02), (0.6, 0.98), (0.02, 0.98))
-        chosen = on(map_, "return map.chosen.size")
-        assert 0 < chosen < len(copy.folder.analysis("test")["labels"])
-        assert page.get_by_text(f"{chosen} of ").first.is_visible(), "both sides count alike"
-        keep(page, "latent-selection")
-
-        page.keyboard.press("Escape")
-        page.wait_for_selector(".latent-tiles", state="detached")
-        page.locator("[class*=st-key-latent-draw] button").first.click()
-        board = page.get_by_label("Draw here").bounding_box()
-        page.mouse.move(board["x"] + 90, board["y"] + 60)
-        page.mouse.down()
-        page.mouse.move(board["x"] + 90, board["y"] + 220, steps=5)
-        page.mouse.up()
-        page.get_by_text("Your drawing").wait_for()
-        assert on(map_, "return map.data.marks[0][0]") == "your drawing"
-        keep(page, "latent-drawing")
-        page.keyboard.press("Escape")
-
-        page.locator(".latent-map .legend button").nth(1).click()
-        assert on(map_, "return map.shown.reduce((a, b) => a + b, 0)") == on(map_, "return map.counts[1]")
-
-
-def deepened(run: TrainedRun, points: int) -> int:
-    """Codes of three numbers, so many of the training images; returns how many images the other splits have."""
-    random = np.random.default_rng(0)
-    splits = {split: run.folder.analysis(split) or {} for split in ("train", "val", "test")}
-    again = np.arange(points) % len(splits["train"]["codes"])
-    splits["train"] = {name: array[again] for name, array in splits["train"].items()}
-    for kept in splits.values():
-        n = len(kept["codes"])
-        kept["codes"] = np.hstack([kept["codes"], np.zeros((n, 1), np.float32)]) + random.normal(0, 0.3, (n, 3))
-        kept["codes"] = kept["codes"].astype(np.float32)
-    run.folder.write_analysis(splits, {})
-    return sum(len(splits[split]["codes"]) for split in ("val", "test"))
-
-
-def test_in_a_browser_70_000_points_in_three_dimensions_turn_and_answer(copy: TrainedRun) -> None:
-    others = deepened(copy, 70_000)
-    with dashboard(copy.lab.path) as address, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.goto(f"{address}/latent?run={copy.id}&split=train&n=all&dims=3")
-        page.wait_for_selector(".latent-map[data-state=ready]", timeout=60_000)
-        settle(page)
-        map_, card = page.locator(".latent-map"), page.locator(".latent-map .card")
-        assert on(map_, "return map.points.n") == 70_000
-
-        before = on(map_, "return map.turn.yaw")
-        page.mouse.move(*place(page, 0.4, 0.5))
-        page.mouse.down()
-        page.mouse.move(*place(page, 0.6, 0.45), steps=5)
-        page.mouse.up()
-        assert on(map_, "return map.turn.yaw") > before + 0.5
-        keep(page, "latent-3d")
-
-        last = "const [x, y] = map.toScreen(map.points.x[69999], map.points.y[69999]);"
-        x, y = on(map_, f"{last} return [x, y]")
-        corner = page.locator(".latent-map .over").bounding_box()
-        page.mouse.move(corner["x"] + x, corner["y"] + y)
-        card.get_by_text("train image").wait_for()
-        apart = "const [a, b] = map.toScreen(map.points.x[map.hover], map.points.y[map.hover]); return Math.hypot(a - x, b - y)"
-        assert on(map_, f"{last} {apart}") < 1.5
-        index = on(map_, "return map.points.index[map.hover]")
-        assert f"train image {index:,}" in card.inner_text()
-
-        lasso(page, (0.35, 0.3), (0.6, 0.3), (0.6, 0.7), (0.35, 0.7))
-        images, shown = on(
-            map_, "return [map.chosen.size, [...map.points.index].filter((i) => map.chosen.has(i)).length]"
-        )
-        assert 0 < images < shown < 70_000
-        assert page.get_by_text(f"{shown:,} of 70,000 selected").is_visible(), "both sides count alike from that side"
-
-        page.locator(".latent-map .legend .behind").click()
-        there = "new Promise((done) => { const look = () => map.backdrop ? done() : setTimeout(look, 50); look(); })"
-        on(map_, f"return {there}")
-        assert on(map_, "return map.backdrop[0].length") == others
-        assert page.locator(".latent-map .legend .behind").inner_text().endswith(f"{others:,}")

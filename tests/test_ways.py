@@ -25,6 +25,7 @@ from tests.browser import free_port
 from tests.conftest import tiny
 from ui import access, api, ways
 from ui.lab import visitor
+from ui.shield import Shield
 
 SECRET = "nobody guesses this one"
 PAGE = {"accept": "text/html"}
@@ -59,7 +60,7 @@ def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Browser:
             monkeypatch.setenv(name, value)
         routes = [*access.ROUTES, *api.ROUTES, WebSocketRoute("/_stcore/stream", socket)]
         routes += [Route("/{rest:path}", name_of)]
-        app = Starlette(routes=routes, middleware=[Middleware(access.Shield), Middleware(access.Door)])
+        app = Starlette(routes=routes, middleware=[Middleware(Shield), Middleware(access.Door)])
         return TestClient(app, follow_redirects=False)
 
     return comes
@@ -206,6 +207,29 @@ def test_without_an_admins_password_nobody_comes_in_as_an_admin(browser: Browser
         assert "AELAB_ADMIN_PASSWORD" in client.post("/login", data={"name": "ada", "password": password}).text
 
 
+def test_naming_admins_whom_nothing_could_let_in_is_refused(browser: Browser) -> None:
+    first = {"access.admins": ["ada"]}
+    browser({}, AELAB_PASSWORD="all know this")
+    assert "the environment has no AELAB_ADMIN_PASSWORD, so that none of them could" in ways.shut_out(
+        access._lab(), first
+    )
+    assert ways.shut_out(access._lab(), {"access.admins": [], "banner": "hello"}) == ""
+    browser({}, AELAB_PASSWORD="all know this", AELAB_ADMIN_PASSWORD="few know this")
+    assert ways.shut_out(access._lab(), first) == ""
+    browser({"way": "proxy"}, AELAB_PROXY_SECRET=SECRET)
+    assert ways.shut_out(access._lab(), first) == ""
+
+
+def test_who_comes_in_gets_a_session_that_nobody_chose_for_them(browser: Browser) -> None:
+    client = browser({}, AELAB_PASSWORD="all know this")
+    planted = ways.token("eve", access._lab())
+    client.cookies.set(ways.COOKIE, planted)
+    answer = client.post("/login", data={"name": "ada", "password": "all know this"})
+    given = answer.cookies[ways.COOKIE]
+    assert given != planted
+    assert ways.name_in({ways.COOKIE: given}, access._lab()) == "ada"
+
+
 def test_who_becomes_an_admin_must_come_in_again(browser: Browser) -> None:
     client = browser({}, AELAB_PASSWORD="all know this")
     client.post("/login", data={"name": "ada", "password": "all know this"})
@@ -283,14 +307,16 @@ RUN_ROUTES = [
     "/api/told?runs=RUN",
     "/api/pulse/RUN",
 ]
-OF_NO_RUN = {"devices"}
+OF_NO_RUN = {"devices", "notices"}
+TICKETED = {"checkpoint"}
+"""See test_downloads."""
 NOT_THERE = ("{}", '{"stamp":"gone"}')
 """What routes say of a run that is not there, where that is no error."""
 
 
 def test_every_route_of_a_run_is_among_those_that_are_tried() -> None:
     names = {route.path.split("/")[2] for route in api.ROUTES}
-    assert names - OF_NO_RUN == {path.split("/")[2].partition("?")[0] for path in RUN_ROUTES}
+    assert names - OF_NO_RUN - TICKETED == {path.split("/")[2].partition("?")[0] for path in RUN_ROUTES}
 
 
 @pytest.mark.parametrize("address", RUN_ROUTES)
@@ -307,3 +333,35 @@ def test_no_route_knows_a_private_run_for_others(browser: Browser, address: str)
     assert said("bea", secret) == said("bea", "never-2-was2")
     assert said("bea", secret)[0] == 404 or said("bea", secret)[1] in NOT_THERE
     assert said("bea", secret) not in (said("ada", secret), said("cyd", secret))
+
+
+def cookies(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """{what is wrong with it: cookie} of ada's."""
+    good = ways.token("ada", lab)
+    content, _, signature = good.partition(".")
+    now = time.time()
+    with monkeypatch.context() as then:
+        then.setattr(ways.time, "time", lambda: now - ways.MONTH - 1)
+        old = ways.token("ada", lab)
+    other = ways.token("bea", lab).partition(".")[0]
+    return {
+        "none": "",
+        "wrong": "guess",
+        "old": old,
+        "tampered": f"{other}.{signature}",
+        "cut": f"{content}.{signature[:-1]}",
+    }
+
+
+@pytest.mark.parametrize("address", RUN_ROUTES)
+def test_no_route_answers_to_a_cookie_that_is_wrong_old_or_tampered(
+    browser: Browser, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = browser({}, AELAB_PASSWORD="all know this")
+    lab = access._lab()
+    run_id = queue.submit(lab, tiny(), "ada")
+    path = address.replace("RUN", run_id).replace("OPEN", run_id)
+    for what, cookie in cookies(lab, monkeypatch).items():
+        answer = client.get(path, cookies={ways.COOKIE: cookie})
+        assert answer.status_code == 401, what
+        assert run_id not in answer.text

@@ -5,7 +5,6 @@ import hmac
 from contextvars import ContextVar
 from pathlib import Path
 from string import Template
-from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import httpx
@@ -24,6 +23,8 @@ from ui.ways import COOKIE, MONTH, SIGNED_IN, base
 
 LOGIN, LOGOUT, WANTED = "login", "logout", "aelab_wanted"
 OPEN_PATHS = ("/login", "/logout", "/_stcore/health")
+TICKETED = "/api/checkpoint/"
+"""Asks for a ticket itself, so that a program without a cookie can go on with a download."""
 PROVIDERS = ("/auth/login", "/auth/logout", "/oauth2callback")
 """Streamlit's own paths of a login, open where the way in is one."""
 ASSETS = Path(__file__).parent / "assets"
@@ -174,7 +175,7 @@ class Door:
 def _refusal(scope: Scope, lab: Lab) -> Response | None:
     """What a visitor gets who may not pass; None where the way is free."""
     way, path = ways.way(lab), _path(scope)
-    if not way or path in OPEN_PATHS or (way == "login" and path in PROVIDERS):
+    if not way or path in OPEN_PATHS or path.startswith(TICKETED) or (way == "login" and path in PROVIDERS):
         return None
     if problem := ways.problem(lab):
         return PlainTextResponse(problem, 503)
@@ -225,29 +226,3 @@ def _watched(scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]
     if scope["type"] == "websocket":
         return receive_while_known, send
     return receive, send_where_wanted if _path(scope) == "/oauth2callback" else send
-
-
-class Shield:
-    """ASGI middleware: the headers that keep a page from loading or being shown by anything but ourselves."""
-
-    HEADERS = (
-        (
-            b"content-security-policy",
-            b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-            b"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
-            b"frame-ancestors 'self'",
-        ),
-        (b"x-content-type-options", b"nosniff"),
-        (b"referrer-policy", b"same-origin"),
-    )
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *self.HEADERS]
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)

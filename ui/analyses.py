@@ -6,13 +6,14 @@ from functools import partial
 import streamlit as st
 
 from aecore.jobs import queue
-from aecore.runs import LabError
+from aecore.runs import LabError, rights
 from aecore.runs.database import OPEN
+from aecore.runs.rights import Verb
 from ui.comparison import Compared
 from ui.frame import problem
-from ui.lab import lab, latest_stamp, who
-from ui.queue import plain
+from ui.lab import lab, latest_stamp, visitor, who
 from ui.stored import simple_figures
+from ui.words import plain
 
 MOST = 50
 """Runs that are looked after at once."""
@@ -27,7 +28,8 @@ def panel(runs: Sequence[Compared]) -> None:
     going = [run for run in missing if (job := jobs[run.row.id]) is not None and job.state in OPEN]
     st.fragment(partial(_standing, missing, [run.row.id for run in going]), run_every=2 if going else None)()
     _failed([(run, job) for run in missing if (job := jobs[run.row.id]) is not None and job.state == "failed"])
-    ready = [run for run in missing if run not in going and latest_stamp(run.row.id)]
+    may = [run for run in missing if rights.allowed(visitor(), Verb.ANALYSE, run.row.owner)]
+    ready = [run for run in may if run not in going and latest_stamp(run.row.id)]
     if ready:
         label = f"Analyse {len(ready)} run{'s' * (len(ready) > 1)}"
         st.button(

@@ -12,9 +12,9 @@ from aecore.runs.rights import Verb
 from ui import ways
 from ui.frame import page_link
 from ui.lab import lab, visitor, who
-from ui.queue import plain
 from ui.run_actions import PROBLEM
 from ui.runs_table import TICKED
+from ui.words import plain
 
 
 class Bulk(NamedTuple):
@@ -61,7 +61,8 @@ def bar(rows: Sequence[RunRow], count: int) -> None:
     with st.container(key="runs-bulk", horizontal=True, vertical_alignment="center", gap="small"):
         if not chosen:
             some = f"{len(rows):,} of {count:,} runs. " if len(rows) < count else ""
-            st.markdown(f":gray[{some}Click a run to open it; tick several to compare, tag, archive or stop them.]")
+            what = "compare, tag, archive or stop" if rights.allowed(visitor(), Verb.SUBMIT) else "compare"
+            st.markdown(f":gray[{some}Click a run to open it; tick several to {what} them.]")
             return
         st.markdown(f"**{len(chosen)} ticked**", width="content")
         if any(row.step for row in chosen):

@@ -22,6 +22,10 @@ SIMPLE = {"mean": "Mean image", "pca": "PCA", "bicubic": "Bicubic", "jpeg": "JPE
 """Simple methods as `aecore.analysis.columns` names them."""
 
 
+Images = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""What the decoders should give (n, C, H, W) uint8, labels (n,), places in the split (n,)."""
+
+
 class Column(NamedTuple):
     """What one model or method made of the originals: images (n, C, H, W) uint8 and MSE per pixel (n,), in [0,1] units."""
 
@@ -108,26 +112,11 @@ def test_images(runs: Sequence[Compared], beside: Sequence[str]) -> Wall | None:
         mine = stored[run.row.id]
         seen = mine["seen"][at] if "seen" in mine else originals
         columns += made(run, originals, seen, mine["model"][at], "the analysed model")
-    columns = each_once(
-        [
-            *columns,
-            *_beside(
-                ready, originals, beside, lambda run: (stored[run.row.id], [places[run.row.id][i] for i in common])
-            ),
-        ]
+    columns += _beside(
+        ready, originals, beside, lambda run: (stored[run.row.id], [places[run.row.id][i] for i in common])
     )
-    return _in_turns(
-        Wall(
-            originals,
-            first["labels"][common],
-            first["indices"][common],
-            ready[0].facts,
-            "test",
-            columns,
-            notes,
-            ready[0].target,
-        )
-    )
+    images = originals, first["labels"][common], first["indices"][common]
+    return _in_turns(walled(ready[0], images, "test", columns, notes))
 
 
 def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] = ()) -> Wall | None:
@@ -171,16 +160,8 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
         beside,
         lambda run: (shown(run, "shown-watched") or {}, [places[run.row.id][i] for i in common]),
     )
-    return Wall(
-        originals,
-        first.labels[common],
-        first.indices[common],
-        runs[0].facts,
-        first.split,
-        each_once(columns),
-        notes,
-        runs[0].target,
-    )
+    images = originals, first.labels[common], first.indices[common]
+    return walled(runs[0], images, first.split, columns, notes)
 
 
 def elsewhere(runs: Sequence[Compared], name: str, count: int = POOL) -> Wall:
@@ -198,10 +179,13 @@ def elsewhere(runs: Sequence[Compared], name: str, count: int = POOL) -> Wall:
             columns += made(run, originals, seen, x_hat, "newest model")
         except ValueError as error:
             notes.append(f"{run.label}: {error}")
-    facts = runs[0].facts._replace(class_names=found.class_names)
-    return _in_turns(
-        Wall(originals, found.labels[chosen], chosen, facts, "test", each_once(columns), notes, runs[0].target)
-    )
+    first = runs[0]._replace(facts=runs[0].facts._replace(class_names=found.class_names))
+    return _in_turns(walled(first, (originals, found.labels[chosen], chosen), "test", columns, notes))
+
+
+def walled(first: Compared, images: Images, part: str, columns: list[Column], notes: list[str]) -> Wall:
+    """The wall of runs that are like the first."""
+    return Wall(*images, first.facts, part, each_once(columns), notes, first.target)
 
 
 def made(run: Compared, originals: np.ndarray, seen: np.ndarray, x_hat: np.ndarray, when: str) -> list[Column]:

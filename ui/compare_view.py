@@ -13,8 +13,8 @@ from ui.columns import SIMPLE, Wall
 from ui.comparison import MOST, Compared
 from ui.lab import lab
 from ui.latent_selection import NAME, kept, split_of
-from ui.queue import plain
 from ui.stored import shown
+from ui.words import plain
 
 COUNTS = [12, 20, 48]
 TEST, VALIDATION = "test", "validation"
@@ -178,7 +178,7 @@ def show(groups: Sequence[Sequence[Compared]], choice: Choice) -> list[tuple[str
         try:
             made, notes = build(runs, choice)
         except (DataError, ValueError) as error:
-            frame.problem(plain(str(error)))
+            frame.problem(error)
             continue
         for note in notes:
             st.info(plain(note), icon=":material/info:")

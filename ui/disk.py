@@ -9,6 +9,8 @@ from aecore.jobs import trash
 from aecore.runs import LabError, rights, usage
 from aecore.runs.lab import Lab
 from aecore.runs.rights import Person
+from ui import kiosk
+from ui.frame import problem
 from ui.lab import lab, visitor, who
 from ui.words import size
 
@@ -20,6 +22,8 @@ KEY = "runs-disk"
 @st.fragment
 def panel() -> None:
     """Folded away at the end of the page: nobody needs it every day, and it looks at every file."""
+    if kiosk.chosen():
+        return
     with st.expander(
         "Disk, and runs that were deleted", icon=":material/hard_drive:", key=KEY, on_change="rerun"
     ) as box:
@@ -62,7 +66,7 @@ def _deleted(run: trash.Deleted) -> None:
         try:
             trash.undelete(lab(), run.id, who())
         except LabError as error:
-            st.error(str(error))
+            problem(error)
         else:
             st.query_params["run"] = run.id
             st.rerun()

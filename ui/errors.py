@@ -1,4 +1,4 @@
-"""What nobody expected in a page's script: the log has the traceback under a number, and the visitor reads the number alone."""
+"""What nobody expected, in a page's script or a route: the log has the traceback under a number, and the visitor reads that alone."""
 
 import logging
 import secrets
@@ -9,12 +9,21 @@ log = logging.getLogger("aelab")
 
 
 def told(error: Exception) -> bool:
-    """Log an error and show its number; True says to Streamlit that nothing else need be shown."""
+    """Log a page's error and show its number; True says to Streamlit that nothing else need be shown."""
+    st.error(sentence(noted(error)), icon=":material/error:")
+    return True
+
+
+def noted(error: Exception) -> str:
+    """Log an error; the number under which it stands there."""
     number = secrets.token_hex(4)
     log.error("Error %s", number, exc_info=error)
-    st.error(
+    return number
+
+
+def sentence(number: str) -> str:
+    """What the visitor reads."""
+    return (
         f"Something failed here that was not foreseen; runs go on, and nothing of them is lost. Its number is {number}: "
-        "the dashboard's log says more under it.",
-        icon=":material/error:",
+        "the dashboard's log says more under it."
     )
-    return True

@@ -8,13 +8,14 @@ from zlib import crc32
 import streamlit as st
 
 from aecore.runs.rights import Role
-from ui import access, ways
+from ui import access, kiosk, ways
 from ui.lab import lab, who
 from ui.lab import visitor as lab_visitor
+from ui.words import plain
 
 FOLDER = Path(__file__).parents[1] / "pages"
 LOGO = Path(__file__).parent / "assets/logo.svg"
-PAGES = {name: FOLDER / f"{name}.py" for name in ("home", "train", "runs", "compare", "latent", "server")}
+PAGES = {name: FOLDER / f"{name}.py" for name in ("home", "train", "runs", "compare", "latent", "server", "tour")}
 
 
 def header(title: str, subtitle: str | None = None) -> None:
@@ -57,11 +58,13 @@ def problem(error: Exception | str) -> None:
     for line in str(error).splitlines() or [
         "Something failed, and left no message: the log of the dashboard has more."
     ]:
-        st.error(line, icon=":material/error:")
+        st.error(plain(line), icon=":material/error:")
 
 
 def page_link(page: str, label: str, icon: str | None = None, wide: bool = False, **query: Any) -> None:
-    """A link to one of PAGES with this query, e.g. `page_link("compare", "Compare", runs="a,b")`."""
+    """A link to one of PAGES with this query, e.g. `page_link("compare", "Compare", runs="a,b")`; none to what a kiosk lacks."""
+    if kiosk.chosen() and page not in kiosk.PAGES:
+        return
     words = {name: str(value) for name, value in query.items()}
     st.page_link(PAGES[page], label=label, icon=icon, width="stretch" if wide else "content", query_params=words)
 

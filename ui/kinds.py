@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from ui.queue import plain
 from ui.widgets import say
+from ui.words import plain
 
 
 class Kinds(NamedTuple):

@@ -6,7 +6,16 @@ import numpy as np
 import streamlit as st
 
 from aecore.analysis import walks
-from ui import latent_beside, latent_grid, latent_points, latent_quality, latent_samples, latent_selection, latent_walk
+from ui import (
+    latent_beside,
+    latent_grid,
+    latent_places,
+    latent_points,
+    latent_quality,
+    latent_samples,
+    latent_selection,
+    latent_walk,
+)
 from ui.frame import problem
 from ui.latent_map import weights_of
 from ui.latent_panel import class_names, name
@@ -23,6 +32,8 @@ SECTIONS = {
 }
 ROWS, STEPS, LOOKED = 10, 9, 64
 """Rows and columns of the traversals, and numbers of the code among which those that change most are looked for."""
+HAND = "latent-hand"
+"""Key of what opens to set the numbers oneself."""
 WAYS = {"straight": "Straight", "spherical": "Spherical", "data": "Along the data"}
 
 
@@ -37,7 +48,7 @@ def below(view: View) -> None:
         if chosen in WITHOUT_MODEL:
             WITHOUT_MODEL[str(chosen)](view)
         elif not weights_of(view):
-            st.caption("This comes with the model: only the newest one is kept.")
+            st.caption("This needs the model, and its weights are not there.")
         else:
             WITH_MODEL[str(chosen)](view)
     except (FileNotFoundError, ValueError) as error:
@@ -66,8 +77,10 @@ def traversals(view: View) -> None:
     ]
     st.html(f'<table class="latent-walks">{"".join(parts)}</table>')
     latent_grid.show(plain(view), code_of(view, start), order, said)
-    with st.expander("Set the numbers yourself"):
-        by_hand(view, order, start)
+    own = st.expander("Set the numbers yourself", key=HAND, on_change="rerun")
+    if own.open:
+        with own:
+            by_hand(view, order, start)
 
 
 def how_many(size: int) -> int:
@@ -203,7 +216,7 @@ def means(view: View) -> dict[str, np.ndarray]:
         chosen = np.isin(everyone.indices, indices)
         if chosen.any():
             found = {title: codes[chosen].mean(0)} | found
-    return {"all images": codes.mean(0)} | found
+    return {"all images": latent_places.mean(view)} | found
 
 
 def selection(view: View) -> np.ndarray:
@@ -213,15 +226,14 @@ def selection(view: View) -> np.ndarray:
 
 def code_of(view: View, index: int) -> np.ndarray:
     """The code (D,) of an image; the mean of all for -1. Raises ValueError with a sentence where it has none."""
-    codes = latent_points.codes(view)
     if index < 0:
-        return np.asarray(codes.mean(0), np.float32)
+        return latent_places.mean(view)
     found = np.flatnonzero(latent_points.cloud(view).indices == index)
     if not len(found):
         raise ValueError(
             f"There is no code of {view.split} image {index:,}: it was not analysed, or is no finite number."
         )
-    return codes[found[0]]
+    return latent_points.codes(view)[found[0]]
 
 
 WITHOUT_MODEL = {"quality": latent_quality.show, "pair": latent_beside.show}

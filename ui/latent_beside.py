@@ -15,6 +15,7 @@ from ui.latent_panel import class_names, name
 from ui.latent_points import View
 from ui.latent_view import bound
 from ui.pick import told_apart
+from ui.words import plain
 
 EPOCHS = "epochs"
 STARTS = {FIRST: "the first map", OWN: "its own principal components"}
@@ -58,7 +59,7 @@ def show(view: View) -> None:
     else:
         for column, place in zip(st.columns(2, gap="medium"), (0, 1), strict=True):
             with column:
-                st.markdown(f"**{escape_markdown(title(two[place]))}**")
+                st.markdown(f"**{plain(title(two[place]))}**")
                 draw(two, place, str(place), found)
     second = "moment" if other == EPOCHS else "model"
     st.caption(
@@ -173,8 +174,3 @@ def title(view: View) -> str:
         return f"Step {view.step:,}"
     row = next(row for row in runs(lab()) if row.id == view.run)
     return f"{row.name}, code {row.code_size}"
-
-
-def escape_markdown(text: str) -> str:
-    """A name as it was given, never as Markdown."""
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()#+-.!|<>$:~" else letter for letter in text)

@@ -12,6 +12,7 @@ from ui.latent_model import model
 from ui.latent_points import View
 from ui.latent_view import bound
 from ui.pictures import data_url, wall
+from ui.words import plain
 
 GRID, DRAWN, NUMBERS = 14, 20_000, 1 << 24
 """Pictures along a side; codes of the prior that its quantiles are taken from, and numbers in them at most."""
@@ -23,22 +24,31 @@ def show(view: View, code: np.ndarray, order: np.ndarray, said: str) -> None:
     size = len(code)
     if size < 2:
         return
-    with st.expander("All over the plane of two numbers", expanded=size == 2):
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            across, up = _numbers(size, order)
-            of = _of(view)
-        try:
-            images = _images(view, latent_points.stamp(view), weights_of(view), code.tobytes(), (across, up), of)
-        except ValueError as error:
-            st.caption(str(error))
-            return
-        address = data_url(wall(images.reshape(GRID, GRID, *images.shape[1:]), max(1, 56 // images.shape[-1])))
-        st.html(f'<img class="latent-grid" src="{address}" alt="A grid of decoded pictures">')
-        rest = "" if size == 2 else f" The other numbers are those of {said}."
-        st.caption(
-            f"Every picture is a place: {GRID} x {GRID} of them, at the quantiles of {OF[of]}, number {across + 1} to the right, "
-            f"number {up + 1} upwards.{rest}"
-        )
+    plane = st.expander(
+        "All over the plane of two numbers", size == 2, key=f"latent-plane-{size == 2}", on_change="rerun"
+    )
+    if plane.open:
+        with plane:
+            _grid(view, code, order, said)
+
+
+def _grid(view: View, code: np.ndarray, order: np.ndarray, said: str) -> None:
+    size = len(code)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        across, up = _numbers(size, order)
+        of = _of(view)
+    try:
+        images = _images(view, latent_points.stamp(view), weights_of(view), code.tobytes(), (across, up), of)
+    except ValueError as error:
+        st.caption(plain(str(error)))
+        return
+    address = data_url(wall(images.reshape(GRID, GRID, *images.shape[1:]), max(1, 56 // images.shape[-1])))
+    st.html(f'<img class="latent-grid" src="{address}" alt="A grid of decoded pictures">')
+    rest = "" if size == 2 else f" The other numbers are those of {plain(said)}."
+    st.caption(
+        f"Every picture is a place: {GRID} x {GRID} of them, at the quantiles of {OF[of]}, number {across + 1} to the right, "
+        f"number {up + 1} upwards.{rest}"
+    )
 
 
 def _numbers(size: int, order: np.ndarray) -> tuple[int, int]:

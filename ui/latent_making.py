@@ -18,7 +18,7 @@ from ui import latent_colours, latent_maps
 from ui.frame import problem
 from ui.lab import lab, who
 from ui.latent_points import View
-from ui.latent_view import bound
+from ui.latent_view import bound, may_analyse
 from ui.widgets import Ask, choice, choices_of, number, numeric
 
 DIMS = "dims"
@@ -46,12 +46,14 @@ def choose_map(view: View, size: int) -> tuple[View, str]:
 
 def choose_colour(view: View) -> tuple[View, str]:
     """The view in the colour that the visitor wants, and 'surroundings' where that is to be made first."""
-    options = latent_colours.colours(view)
+    options, around = latent_colours.colours(view), _done(view.run, latent_colours.surroundings_key())
+    if not around and not may_analyse(view.run):
+        options = {key: title for key, title in options.items() if key not in latent_colours.AROUND}
     with bound("colour", list(options), "label") as (key, changed):
         chosen = st.selectbox(
             "Colour", list(options), format_func=options.__getitem__, key=key, on_change=changed, width=150
         )
-    if chosen in latent_colours.AROUND and not _done(view.run, latent_colours.surroundings_key()):
+    if chosen in latent_colours.AROUND and not around:
         return view, "surroundings"
     return view._replace(colour=chosen), ""
 
@@ -65,7 +67,7 @@ def _options(view: View, size: int) -> dict[str, str]:
     made = latent_maps.maps(lab().run(view.run), view.dims)
     found |= {key: one.title for key, one in made.items() if latent_maps.done(one.known)}
     missing = {kind: f"{name} …" for kind, name in latent_maps.NAMES.items()}
-    return found | (missing if size > 2 else {})
+    return found | (missing if size > 2 and may_analyse(view.run) else {})
 
 
 def _choose_numbers(size: int, dims: int) -> str:
@@ -108,12 +110,13 @@ def _offer(run: str, kind: str, said: str, choose: Callable[[], AnyProjection | 
         if job is not None and job.state in OPEN and waiting:
             _progress(job, waiting[-1])
             return
-        if waiting and job is not None and job.state == "completed":
+        may = may_analyse(run)
+        if waiting and job is not None and job.state == "completed" and may:
             _submit(run)  # it was asked for in the moment in which the job left
         if _made_meanwhile(run, kind):
             st.rerun()
         _refusals(run, kind, job)
-        config = choose()
+        config = choose() if may else None
         st.markdown(said, width="content")
         if config and st.button("Compute", icon=":material/scatter_plot:", key=f"latent-compute-{run}", type="primary"):
             _begin(run, config)
@@ -148,7 +151,7 @@ def _progress(job: queue.Job, known: projections.Projection) -> None:
         left = (time.time() - job.started) * (1 - share) / share
         said += f", done at about {time.strftime('%H:%M:%S', time.localtime(time.time() + left))}"
     st.progress(share, text=said)
-    if st.button("Stop", icon=":material/stop:", key=f"latent-making-stop-{job.run_id}"):
+    if may_analyse(job.run_id) and st.button("Stop", icon=":material/stop:", key=f"latent-making-stop-{job.run_id}"):
         try:
             queue.stop_job(lab(), job.id, who())
             projections.forget(lab().run(job.run_id), known.key)

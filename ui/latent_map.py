@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 import numpy as np
 import streamlit as st
 
+from aecore.runs import run as read_run
 from ui import latent_colours, latent_exchange, latent_maps, latent_places, latent_points, latent_selection
 from ui.lab import lab, latest_stamp
 from ui.latent_points import View
@@ -19,6 +20,8 @@ SCRIPTS = (*(f"latent_{part}.js" for part in PARTS), "latent.js")
 
 GREY = "#8a8f98"
 AXES = ("Latent feature 1", "Latent feature 2", "Latent feature 3")
+OPENED = "latent-opened"
+"""Of the session: whether a map was drawn for this visitor. What lies below the first one comes after it."""
 Marks = Sequence[tuple[str, Sequence[float]]]
 """Words, each with its place in the map: what is no point of it."""
 
@@ -52,12 +55,19 @@ def latent_map(view: View, marks: Marks = ()) -> Chosen:
     nothing: Callable[[], None] = lambda: None
     result = map_component(
         key=key,
-        data=describe(view, marks) | {"selected": selection_address(view, name), "drawn": at},
+        data=describe(view, marks) | {"selected": selection_address(view, name), "drawn": at, "awaited": not opened()},
         on_selection_change=nothing,
         on_pins_change=nothing,
         on_path_change=nothing,
+        on_ready_change=nothing,
     )
+    st.session_state[OPENED] = opened() or bool(result.ready)
     return Chosen(name, _pairs(result.pins), _pairs(result.path))
+
+
+def opened() -> bool:
+    """Whether this visitor has seen a map."""
+    return bool(st.session_state.get(OPENED))
 
 
 def selected(view: View, drawn: Any) -> str:
@@ -181,6 +191,8 @@ def reading(view: View) -> str:
         notes += _why_no_weights(view)
     if (total := len(found.labels)) > (drawn := min(view.n or total, latent_points.DRAWN)) and not view.only:
         notes += f" {drawn:,} of {total:,} points are drawn: a sample that has each label in its share."
+    if equal(view):
+        return f"All {total:,} codes are the same: this model tells no image from another.{notes}"
     if view.map:
         return f"{', '.join(axes(view)[: view.dims])} of a code of {found.code_size:,} numbers.{notes}"
     if found.pca is None:
@@ -193,9 +205,15 @@ def reading(view: View) -> str:
     return f"PCA of a code of {found.code_size:,} numbers. Latent {titles}.{notes}"
 
 
+def equal(view: View) -> bool:
+    """Whether all points lie in one place."""
+    places = latent_points.cloud(view).places
+    return len(places) > 1 and not np.ptp(places, axis=0).any()
+
+
 def trust_said(view: View) -> str:
-    """How far to trust the map, in a sentence; '' where the map is the code."""
-    found = latent_maps.trusted(view)
+    """How far to trust the map, in a sentence; '' where the map is the code, or one point."""
+    found = None if equal(view) else latent_maps.trusted(view)
     if found is None:
         return ""
     return (
@@ -209,4 +227,6 @@ def _why_no_weights(view: View) -> str:
         return (
             " Only the newest model is kept: reconstructions and the pictures of empty places come with the last step."
         )
-    return " Reconstructions and the pictures of empty places come with the first checkpoint: about a minute after the start."
+    if read_run(lab(), view.run).live:
+        return " Reconstructions and the pictures of empty places come with the first checkpoint: about a minute after the start."
+    return " Its weights are not there: reconstructions and the pictures of empty places need them."

@@ -21,7 +21,7 @@ def model(run: str, weights: str) -> "Trained":
     return trained(run, weights)
 
 
-def computed(run: str, weights: str, verb: str, *values: np.ndarray) -> np.ndarray:
+def computed(run: str, weights: str, verb: str, *values: np.ndarray | None) -> np.ndarray:
     """What the model of a run makes of values: 'encode' of images, 'decode' and 'reconstruct' also of labels.
 
     Raises FileNotFoundError without weights.

@@ -1,14 +1,12 @@
 """A selection that leaves the dashboard: as a table and as a picture."""
 
-import csv
-import io
-
 import numpy as np
 
 from ui import latent_points
 from ui.lab import lab, split
 from ui.latent_points import View
 from ui.pictures import wall
+from ui.spreadsheet import as_csv
 
 MOST = 400
 """Images in a picture; of more, every so many-th."""
@@ -20,16 +18,20 @@ def table(view: View, indices: np.ndarray) -> str:
     facts = lab().run(view.run).facts()
     names = facts.class_names if facts else ()
     size = min(codes.shape[1], 256)
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["index", "label", "name", "error", "x", "y", *(f"z{number + 1}" for number in range(size))])
+    places = latent_points.wide(found.places, view.dims)
+    axes = "xyz"[: view.dims]
+    head, rows = ["index", "label", "name", "error", *axes, *(f"z{number + 1}" for number in range(size))], []
     for at in np.flatnonzero(np.isin(found.indices, indices)):
-        label, place = int(found.labels[at]), [f"{value:.7g}" for value in (*found.places[at], np.nan)[:2]]
+        label, place = int(found.labels[at]), map(_number, places[at])
         name = names[label] if 0 <= label < len(names) else ""
-        name = f"'{name}" if name[:1] in "=+-@" and name else name  # a spreadsheet would compute it
-        code = (f"{value:.7g}" for value in codes[at, :size])
-        writer.writerow([int(found.indices[at]), label, name, f"{found.errors[at]:.7g}", *place, *code])
-    return text.getvalue()
+        code = map(_number, codes[at, :size])
+        rows.append([int(found.indices[at]), label, name, _number(found.errors[at]), *place, *code])
+    return as_csv(head, rows)
+
+
+def _number(value: float) -> float:
+    """With seven digits: more are noise in 32 bits."""
+    return float(f"{value:.7g}")
 
 
 def picture(view: View, indices: np.ndarray) -> bytes:

@@ -78,7 +78,7 @@ def show(view: View) -> None:
     if image is None or found is None:
         return
     weights = weights_of(view)
-    label = latent_places.labels(view, found)
+    label = latent_places.labels(view, found, weights)
     st.markdown("#### Your drawing" if _drawn() else "#### Your image")
     st.html(
         f'<div class="latent-own">{row(np.concatenate([image, computed(view.run, weights, "decode", found, label)]))}</div>'

@@ -83,7 +83,7 @@ def find(view: View) -> None:
         "Find",
         key=key,
         on_change=changed,
-        placeholder="Find a label, or a number of an image as #12",
+        placeholder="Find a label, or image #12",
         label_visibility="collapsed",
     )
     if said := st.session_state.get(f"{key}-said"):

@@ -1,5 +1,6 @@
 """The pictures beside the figures of a code: (title, how to read it, plot) each, None where there is nothing to draw."""
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -173,7 +174,8 @@ def _most(codes: np.ndarray) -> np.ndarray:
 
 
 def _name(names: tuple[str, ...], label: int) -> str:
-    return names[label] if 0 <= label < len(names) else str(label)
+    """Escaped: plotly takes a text for HTML."""
+    return escape(names[label], quote=False) if 0 <= label < len(names) else str(label)
 
 
 def _small(figure: "Figure") -> "Figure":

@@ -4,14 +4,17 @@ from functools import lru_cache
 
 import numpy as np
 
-from aecore.analysis.neighbours import Nearest, nearest, placed
+from aecore.analysis.neighbours import Among, Nearest, among, nearest, nearest_one, placed
 from ui import latent_points
+from ui.latent_model import model
 from ui.latent_points import View
 
 ASKED = 5
 """Nearest points that say what is at a place of a map that has no inverse."""
 NUMBERS = 20_000_000
 """Numbers in the codes among which the nearest are looked for at once; of more, a sample."""
+SAMPLE = 100
+"""Codes of which the distance to the nearest other one is measured, to know what is usual."""
 
 
 def lift(view: View, x: float, y: float) -> np.ndarray:
@@ -19,20 +22,23 @@ def lift(view: View, x: float, y: float) -> np.ndarray:
     found = latent_points.cloud(view)
     if found.pca is not None:
         place = np.zeros((1, found.places.shape[1]), np.float32)
-        place[0, :2] = x, y
+        place[0, :2] = (x, y)[: place.shape[1]]
         return found.pca.lift(place).astype(np.float32)
     codes = latent_points.codes(view)
     if view.map.startswith("dims-") or not view.map:
-        code = codes.mean(0, keepdims=True) if view.map else np.zeros((1, found.code_size), np.float32)
+        code = mean(view)[None].copy()
         columns = [int(word) for word in view.map.split("-")[1:3]] or [0, 1]
         for column, value in zip(columns, (x, y), strict=True):
             if column < found.code_size:
                 code[0, column] = value
-        return code.astype(np.float32)
-    away = np.hypot(found.places[:, 0] - x, found.places[:, 1] - y)
-    near = np.argpartition(away, min(ASKED, len(away)) - 1)[:ASKED]
-    order = near[np.argsort(away[near])]
-    return placed(codes, Nearest(order[None], away[order][None]))
+        return code
+    return placed(codes, at(view, x, y, min(ASKED, len(codes))))
+
+
+def at(view: View, x: float, y: float, k: int) -> Nearest:
+    """The k points nearest to a place in the plane: positions in the cloud, and distances."""
+    places = _places(*_key(view, view.map))
+    return nearest_one(places, np.array([x, y][: places.codes.shape[1]]), k)
 
 
 def lifted(view: View) -> str:
@@ -40,7 +46,7 @@ def lifted(view: View) -> str:
     found = latent_points.cloud(view)
     if found.pca is not None:
         return "exact, through the inverse of PCA"
-    if view.map.startswith("dims-"):
+    if view.map.startswith("dims-") or (found.code_size > 2 and not view.map):
         return "the other numbers of the code at their mean"
     return "a mixture of the nearest points' codes" if view.map else ""
 
@@ -60,32 +66,66 @@ def place(view: View, codes: np.ndarray) -> np.ndarray:
 
 def around(view: View, code: np.ndarray, k: int) -> Nearest:
     """The k nearest of a view's codes to a code (D,), in the full code: positions in the cloud, and distances."""
-    known = _searched(view, latent_points.stamp(view))
-    return nearest(known, code[None], min(k, len(known)))
+    known = _searched(*_key(view))
+    return nearest_one(known, code, min(k, len(known.codes)))
 
 
-def labels(view: View, codes: np.ndarray) -> np.ndarray:
-    """(n,) the labels of the codes nearest to codes (n, D), for decoders that ask for one."""
-    known = _searched(view, latent_points.stamp(view))
+def labels(view: View, codes: np.ndarray, weights: str) -> np.ndarray | None:
+    """(n,) the labels of the codes nearest to codes (n, D); None where the decoder asks for none."""
+    if not model(view.run, weights).model.labels:
+        return None
+    known = latent_points.codes(view)[: _most(view)]
     return latent_points.cloud(view).labels[nearest(known, codes, 1).indices[:, 0]]
+
+
+def label_at(view: View, x: float, y: float, weights: str) -> np.ndarray | None:
+    """(1,) the label of the point nearest to a place in the plane; None where the decoder asks for none."""
+    if not model(view.run, weights).model.labels:
+        return None
+    return latent_points.cloud(view).labels[at(view, x, y, 1).indices[0]]
 
 
 def away(view: View, code: np.ndarray) -> float:
     """How far a code (D,) is from real ones: the distance to the nearest, in units of what is usual between real ones."""
-    usual = _usual(view._replace(n=None, map="", colour="label", only="", dims=2), latent_points.stamp(view))
+    usual = _usual(*_key(view))
     distance = float(around(view, code, 1).distances[0, 0])
     return distance / usual if usual else float(distance > 0)
 
 
-def _searched(view: View, stamp: str) -> np.ndarray:
-    codes = latent_points.codes(view)
-    return codes[: max(1_000, NUMBERS // codes.shape[1])]
+def _key(view: View, map_: str = "") -> tuple[View, str]:
+    """What the prepared codes of a view depend on."""
+    return View(view.run, view.split, view.step, map=map_), latent_points.stamp(view)
+
+
+def _most(view: View) -> int:
+    return max(1_000, NUMBERS // latent_points.codes(view).shape[1])
+
+
+@lru_cache(maxsize=3)
+def _searched(view: View, stamp: str) -> Among:
+    return among(latent_points.codes(view)[: _most(view)])
+
+
+@lru_cache(maxsize=3)
+def _places(view: View, stamp: str) -> Among:
+    return among(latent_points.cloud(view).places[:, :2])
+
+
+def mean(view: View) -> np.ndarray:
+    """(D,) float32: the mean of all codes."""
+    return _mean(*_key(view))
+
+
+@lru_cache(maxsize=16)
+def _mean(view: View, stamp: str) -> np.ndarray:
+    return np.asarray(latent_points.codes(view).mean(0), np.float32)
 
 
 @lru_cache(maxsize=16)
 def _usual(view: View, stamp: str) -> float:
     """The median distance from a code to the nearest other one."""
-    codes = _searched(view, stamp)
-    if len(codes) < 2:
+    known = _searched(view, stamp)
+    if len(known.codes) < 2:
         return 0.0
-    return float(np.median(nearest(codes, codes[:300], 2).distances[:, 1]))
+    asked = known.codes[:SAMPLE] + known.middle
+    return float(np.median([nearest_one(known, one, 2).distances[0, 1] for one in asked]))

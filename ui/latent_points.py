@@ -118,7 +118,7 @@ def points(view: View) -> Points:
     """The first n points of the cloud, which are a sample of it: 512 of them are among the 2,000."""
     found, chosen = cloud(view), drawn(view)
     arrays = (found.labels, found.errors, found.indices)
-    return Points(_as_wide(found.places[chosen], view.dims), *(array[chosen] for array in arrays))
+    return Points(wide(found.places[chosen], view.dims), *(array[chosen] for array in arrays))
 
 
 def drawn(view: View) -> np.ndarray | slice:
@@ -140,19 +140,12 @@ def behind(view: View) -> np.ndarray:
     clouds = [cloud(View(view.run, split, map=view.map)) for split in others(view)]
     total = sum(len(found.places) for found in clouds)
     shares = [len(found.places) * min(1.0, BEHIND / max(1, total)) for found in clouds]
-    parts = [_as_wide(found.places[: int(share)], view.dims) for found, share in zip(clouds, shares, strict=True)]
+    parts = [wide(found.places[: int(share)], view.dims) for found, share in zip(clouds, shares, strict=True)]
     return np.concatenate([np.empty((0, view.dims), np.float32), *parts])
 
 
 def _file(view: View) -> tuple[str, str, int | None, str]:
     return str(lab().run(view.run).path), view.split, view.step, stamp(view)
-
-
-def nearest_label(view: View, x: float, y: float) -> np.ndarray:
-    """(1,) the label of the point that is nearest to a place in the plane."""
-    found = cloud(view)
-    away = np.square(found.places[:, :2] - np.array([x, y][: found.places.shape[1]])).sum(1)
-    return found.labels[[away.argmin()]]
 
 
 def read(folder: RunFolder, split: str, step: int | None) -> Codes:
@@ -241,7 +234,7 @@ def _turned(pca: PCA, codes: np.ndarray, labels: np.ndarray) -> PCA:
     return PCA(pca.mean.astype(np.float32), components.astype(np.float32), pca.explained)
 
 
-def _as_wide(places: np.ndarray, dims: int) -> np.ndarray:
+def wide(places: np.ndarray, dims: int) -> np.ndarray:
     """Places (n, dims); codes of one number get a second axis: chance, the same each time, a quarter as wide as the codes."""
     if places.shape[1] < dims:
         chance = np.random.default_rng(1).random((len(places), 1), np.float32) - 0.5

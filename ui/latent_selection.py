@@ -11,6 +11,7 @@ import streamlit as st
 
 from aecore.config import DataConfig
 from aecore.runs import files
+from ui import kiosk
 from ui.lab import lab
 
 NAME = "selection"
@@ -25,9 +26,9 @@ def keep(run: str, split: str, indices: np.ndarray) -> str:
         return ""
     indices, images = np.unique(indices).astype(np.int64), images_of(run, split)
     name = hashlib.sha256(images.encode() + indices.tobytes()).hexdigest()[:16]
-    folder = lab().path / "selections"
+    folder = kiosk.scratch(lab()) / "selections"
     if not (folder / f"{name}.npz").exists():
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         files.write_arrays(folder / f"{name}.npz", images=np.array(images), indices=indices)
         for old in sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime_ns)[:-MOST]:
             old.unlink(missing_ok=True)
@@ -60,20 +61,20 @@ def split_of(name: str) -> str:
     """The split of a selection's images; '' where it is unknown."""
     if not name.isalnum() or len(name) != 16:
         return ""
-    return _kept(str(lab().path), name)[0].partition("\n")[0]
+    return _kept(str(kiosk.scratch(lab())), name)[0].partition("\n")[0]
 
 
 def kept(run: str, split: str, name: str) -> np.ndarray:
     """The places (n,) int64, ascending, of a selection's images; none where it is unknown, or of other images than the run's."""
     if not name.isalnum() or len(name) != 16:
         return np.empty(0, np.int64)
-    images, indices = _kept(str(lab().path), name)
+    images, indices = _kept(str(kiosk.scratch(lab())), name)
     return indices if images == images_of(run, split) else indices[:0]
 
 
 @lru_cache(maxsize=32)
-def _kept(lab_path: str, name: str) -> tuple[str, np.ndarray]:
-    found = files.read_arrays(Path(lab_path) / "selections" / f"{name}.npz")
+def _kept(place: str, name: str) -> tuple[str, np.ndarray]:
+    found = files.read_arrays(Path(place) / "selections" / f"{name}.npz")
     return ("", np.empty(0, np.int64)) if found is None else (str(found["images"]), found["indices"])
 
 

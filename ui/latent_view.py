@@ -6,11 +6,12 @@ from contextlib import contextmanager
 import streamlit as st
 
 from aecore.jobs import queue
-from aecore.runs import LabError, RunRow
+from aecore.runs import LabError, RunRow, rights
 from aecore.runs import run as read_run
 from aecore.runs.database import OPEN
+from aecore.runs.rights import Verb
 from ui.frame import empty, problem
-from ui.lab import lab, who
+from ui.lab import lab, visitor, who
 from ui.latent_maps import dims_of
 from ui.latent_points import View, analysed, cloud
 from ui.pick import pick_run
@@ -62,7 +63,7 @@ def choose_count(row: RunRow, source: str) -> int | None:
     fitting = [name for name, count in COUNTS.items() if count is None or count < total]
     said: Callable[[str], str] = lambda name: _said(name, source, total, part)
     with bound("n", fitting, "all" if total <= 10_000 else "10000") as (key, changed):
-        chosen = st.selectbox("Points", fitting, format_func=said, key=key, on_change=changed, width=230)
+        chosen = st.selectbox("Points", fitting, format_func=said, key=key, on_change=changed, width=190)
     return COUNTS[chosen]
 
 
@@ -147,12 +148,19 @@ def _offer(run: str) -> None:
         if job is not None and job.state == "failed":
             problem(f"The codes of all images could not be computed: {job.reason}")
         st.markdown("These are 2,000 watched images.", width="content")
-        if st.button("Compute the codes of all images", icon=":material/scatter_plot:", key="analyse"):
+        if may_analyse(run) and st.button(
+            "Compute the codes of all images", icon=":material/scatter_plot:", key="analyse"
+        ):
             try:
                 queue.submit_job(lab(), run, "analyse", who())
                 st.rerun()
             except LabError as error:
                 problem(error)
+
+
+def may_analyse(run: str) -> bool:
+    """Whether this visitor may have something computed for a run."""
+    return rights.allowed(visitor(), Verb.ANALYSE, read_run(lab(), run).owner)
 
 
 def _analysis(run: str) -> queue.Job | None:

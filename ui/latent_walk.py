@@ -18,8 +18,8 @@ FRAMES = 24
 
 def decode(view: View, codes: np.ndarray) -> np.ndarray:
     """Codes (n, D) as images (n, C, H, W) uint8, by the run's newest model, one viewer at a time."""
-    codes = np.asarray(codes, np.float32)
-    return computed(view.run, latest_stamp(view.run), "decode", codes, latent_places.labels(view, codes))
+    codes, weights = np.asarray(codes, np.float32), latest_stamp(view.run)
+    return computed(view.run, weights, "decode", codes, latent_places.labels(view, codes, weights))
 
 
 def along(view: View, path: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from aecore.runs import LabError
-from ui import telling, warm
+from ui import kiosk, telling, tour, warm
 from ui.frame import PAGES, problem, visitor
 from ui.lab import lab
 from ui.notices import keeper, notices
@@ -18,17 +18,18 @@ TITLES = {
     "compare": ("Compare", ":material/compare:"),
     "latent": ("Latent space", ":material/scatter_plot:"),
     "server": ("Server", ":material/dns:"),
+    "tour": ("Tour", ":material/tour:"),
 }
 
 st.set_page_config("Autoencoder Lab", page_icon=str(HERE / "assets/icon.png"), layout="wide")
 st.logo(str(HERE / "assets/logo.svg"), size="large")
 st.html(HERE / "assets/style.css")
 
+names = kiosk.PAGES if kiosk.chosen() else [name for name in PAGES if name != "tour" and (name != "server" or keeper())]
 page = st.navigation(
     [
-        st.Page(path, title=TITLES[name][0], icon=TITLES[name][1], url_path=name, default=name == "home")
-        for name, path in PAGES.items()
-        if path.exists() and (name != "server" or keeper())
+        st.Page(PAGES[name], title=TITLES[name][0], icon=TITLES[name][1], url_path=name, default=name == names[0])
+        for name in names
     ],
     position="top",
 )
@@ -37,8 +38,11 @@ try:
 except LabError as error:
     problem(error)
 else:
-    visitor()
-    telling.listen()
+    if kiosk.chosen():
+        tour.bar()
+    else:
+        visitor()
+        telling.listen()
     notices()
     page.run()
     warm.visited()

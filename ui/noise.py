@@ -10,7 +10,8 @@ import streamlit as st
 from aecore.analysis.bootstrap import Interval, intervals
 from ui.comparison import Compared
 from ui.lab import lab
-from ui.scores import FIGURES, as_csv
+from ui.scores import FIGURES
+from ui.spreadsheet import as_csv
 from ui.wall import thousandths
 
 SMALLEST = 1 / (12 * 255**2)

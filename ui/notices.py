@@ -6,7 +6,12 @@ import streamlit as st
 
 from aecore.jobs.care import DRAINING
 from aecore.runs import LabError, rights
+from ui import kiosk
 from ui.lab import lab, visitor
+from ui.pulse import pulse, stamp_of
+
+SECONDS = 10
+"""Until a page that is open says what is new."""
 
 
 def keeper() -> bool:
@@ -17,11 +22,22 @@ def keeper() -> bool:
         return False  # the lab cannot be opened: each page says so
 
 
+@st.fragment
 def notices() -> None:
     """Nothing where there is nothing to say."""
-    settings = lab().settings
-    said = [settings.banner] if settings.banner else []
-    said += [DRAINING[settings.drain]] if settings.drain != "off" else []
-    if said:
+    if said := _said():
         lines = "".join(f'<p role="status">{escape(text)}</p>' for text in said)
         st.html(f'<div class="aelab-notices">{lines}</div>')
+    with st.container(key="notices-pulse"):
+        pulse("api/notices", stamp(), key="notices", seconds=SECONDS)
+
+
+def _said() -> list[str]:
+    """A kiosk starts nothing, so that only the banner concerns it."""
+    settings = lab().settings
+    drained = settings.drain != "off" and not kiosk.chosen()
+    return [settings.banner] * bool(settings.banner) + ([DRAINING[settings.drain]] if drained else [])
+
+
+def stamp() -> str:
+    return stamp_of(_said())

@@ -7,7 +7,7 @@ import streamlit as st
 
 from aecore.runs import Lab, RunRow, runs
 from ui import comparison, sweeps
-from ui.words import when
+from ui.words import plain, when
 
 Keep = Callable[[RunRow], bool]
 
@@ -42,7 +42,7 @@ def pick_run(
         return None
     wanted, widget = st.query_params.get(key), f"pick-{key}"
     if wanted and wanted not in found:
-        st.info(f"The run {wanted} cannot be shown here: this is the newest one.", icon=":material/info:")
+        st.info(f"The run {plain(wanted)} cannot be shown here: this is the newest one.", icon=":material/info:")
     st.session_state[widget] = wanted if wanted in found else next(iter(found))
 
     def chosen() -> None:

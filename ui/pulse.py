@@ -22,9 +22,9 @@ PARTS = 10
 _pulse = component("pulse")
 
 
-def pulse(path: str, stamp: str, key: str) -> None:
-    """Rerun what this stands in (the page, or the fragment) as soon as the route at `path` gives another stamp than this."""
-    _pulse(data={"path": path, "stamp": stamp}, key=key, on_changed_change=lambda: None)
+def pulse(path: str, stamp: str, key: str, seconds: float = 2) -> None:
+    """Rerun what this stands in (the page, or the fragment) when the route at `path` gives another stamp than this; asked so often."""
+    _pulse(data={"path": path, "stamp": stamp, "every": 1000 * seconds}, key=key, on_changed_change=lambda: None)
 
 
 def run_stamp(row: RunRow) -> str:
@@ -32,7 +32,7 @@ def run_stamp(row: RunRow) -> str:
     folder = lab().run(row.id)
     expected = forecast(lab()).get(row.id) if row.shown == "queued" else None
     written = [_written(folder.path / name) for name in ("log.txt", "result.json", "analysis/metrics.json")]
-    return _stamp(
+    return stamp_of(
         (row.shown, row.reason, row.note, row.tags, row.archived, row.device, bool(row.step)),
         (told(expected) if expected else "", written, len(events(lab(), row.id))),
         _findings(row.id, row.shown, int(time.time() / FINDINGS) if row.state in OPEN else 0),
@@ -41,7 +41,7 @@ def run_stamp(row: RunRow) -> str:
 
 def table_stamp(rows: Sequence[RunRow], expected: Mapping[str, Forecast]) -> str:
     """Of the table of runs: which there are, their states, and roughly how far they are and when they start."""
-    return _stamp(
+    return stamp_of(
         [(r.id, r.shown, r.tags, r.note, r.archived, int(PARTS * r.progress), r.eta_seconds is None) for r in rows],
         [(run, one.position, one.starts and one.starts // 60) for run, one in expected.items()],
     )
@@ -75,5 +75,5 @@ def _written(path: Path) -> int:
         return 0
 
 
-def _stamp(*parts: object) -> str:
+def stamp_of(*parts: object) -> str:
     return f"{zlib.crc32(repr(parts).encode()):08x}"

@@ -1,6 +1,5 @@
 """Cards of what the machine is and does: its devices, what runs and waits, the latest runs."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -13,13 +12,10 @@ from aecore.runs import RunRow
 from ui.frame import page_link
 from ui.live import component
 from ui.palette import STATES
-from ui.words import size, soon, when
+from ui.words import needs_room, plain, size, soon, when
 
 MOST = 5
 """Lines in a card."""
-LINKED = re.compile(r"://|www(?=\.)|(?<=\w)@(?=\w)")
-JOINER = "\u2060"
-"""It has no width; behind these signs it keeps an address from being taken for one, which a backslash does not."""
 
 
 def badge(row: RunRow) -> str:
@@ -66,8 +62,8 @@ def queue_card(rows: Sequence[RunRow], expected: Mapping[str, Forecast]) -> None
 
 
 def _progress(row: RunRow, expected: Forecast | None) -> str:
-    if row.reason_code == "disk_full" and row.live:
-        return "the disk is full, it waits"
+    if needs_room(row):
+        return "the disk is full, it waits" if row.live else "the owner's share of the disk is full, it waits"
     if row.eta_seconds is not None and row.shown == "running":
         return f"{row.progress:.0%} · ends {when(time.time() + row.eta_seconds)}"
     if expected is not None:
@@ -89,9 +85,3 @@ def _line(row: RunRow, told: str) -> None:
     page_link(
         "runs", f":{colour}[:material/{icon}:]&ensp;**{plain(row.name)}**&ensp;:gray[{told}]", wide=True, run=row.id
     )
-
-
-def plain(text: str) -> str:
-    """Text that somebody typed, safe inside Streamlit's markdown: no sign is markup, and no address becomes a link."""
-    whole = "".join(f"\\{letter}" if letter in "\\`*_[]<>#|~:$&" else letter for letter in text)
-    return LINKED.sub(f"\\g<0>{JOINER}", whole)

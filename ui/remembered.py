@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from aecore.runs import files
+from ui import kiosk
 from ui.lab import lab, who
 
 
@@ -15,7 +16,9 @@ def recall(name: str, otherwise: Any) -> Any:
 
 
 def remember(name: str, value: Any) -> None:
-    """Keep a choice of this visitor's. Where the disk is full, it is forgotten."""
+    """Keep a choice of this visitor's. Where the disk is full, it is forgotten; and in a kiosk, whose visitors are many."""
+    if kiosk.chosen():
+        return
     file = _file()
     with contextlib.suppress(OSError):
         file.parent.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ from aecore.runs.rights import Verb
 from ui import telling
 from ui.frame import page_link, problem
 from ui.lab import lab, visitor, who
-from ui.queue import plain
+from ui.words import plain
 
 PROBLEM = "run-problem"
 """Session key: why the last click did nothing."""

@@ -10,9 +10,10 @@ from aecore.jobs import announce, marks
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunFolder, RunRow, events, rights, runs
 from aecore.runs import run as read_row
+from aecore.runs.database import WAITS
 from aecore.runs.history import history
 from aecore.runs.rights import Verb
-from ui import private, ways
+from ui import files, private, ways
 from ui.frame import page_link, problem
 from ui.healing import run_health
 from ui.lab import lab, visitor
@@ -20,9 +21,9 @@ from ui.latent_selection import NAME
 from ui.live import live_curves, live_moment, live_pictures, shown
 from ui.palette import TONES
 from ui.pulse import pulse, run_stamp
-from ui.queue import badge, plain
+from ui.queue import badge
 from ui.run_actions import PROBLEM, actions, button, clone, told_problem
-from ui.words import advice, figures, standing, what_is_kept, when
+from ui.words import advice, figures, needs_room, plain, standing, what_is_kept, when
 from ui.words import shown as value_words
 
 KEPT = re.compile(r" The checkpoint of step [\d,]+ is kept\.$")
@@ -52,13 +53,15 @@ def show(folder: RunFolder) -> None:
         from ui import latent_chosen  # with all that the latent map needs
 
         latent_chosen.show(row)
-    past, config, log = st.tabs(["History", "Configuration", "Log"])
+    past, config, log, kept = st.tabs(["History", "Configuration", "Log", "Files"])
     with past:
         past_events(row)
     with config:
         configuration(folder)
     with log:
         printed(row)
+    with kept:
+        files.panel(row)
 
 
 def name(row: RunRow) -> None:
@@ -70,8 +73,9 @@ def standing_line(row: RunRow) -> None:
     """Where it stands and why, in words, and what it is."""
     expected = forecast(lab()).get(row.id) if row.shown == "queued" else None
     sentence = standing(row, expected)
-    if row.reason_code == "disk_full" and row.live:
-        st.warning(plain(row.reason), icon=":material/hard_drive:")
+    if needs_room(row):
+        why = row.reason.removeprefix(WAITS)
+        st.warning(plain(why[:1].upper() + why[1:]), icon=":material/hard_drive:")
         sentence = ""
     why = " ".join(filter(None, [expected.rule, expected.why])).removesuffix(".") if expected else ""
     quiet = f"{why} · {facts(row)}" if why else facts(row)
@@ -86,7 +90,7 @@ def marked(row: RunRow) -> None:
         if row.private:
             st.badge("private", icon=":material/visibility_off:", color="gray")
         for tag in row.tags:
-            st.badge(plain(tag), icon=":material/sell:", color="blue")
+            st.markdown(f":blue-badge[:material/sell: {plain(tag)}]", width="content")  # `st.badge` escapes once more
         if rights.allowed(visitor(), Verb.MARK, row.owner):
             with st.popover("Tags and note", icon=":material/edit_note:", key="run-mark", type="tertiary"):
                 _mark(row)

@@ -1,7 +1,5 @@
 """The tables of the Compare page: figures beside the lines to beat, and the differences of the configurations."""
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from math import isfinite, prod
@@ -12,6 +10,7 @@ from aecore.config import FieldAt, differences, walk
 from ui.columns import SIMPLE
 from ui.comparison import Compared
 from ui.draft import Draft
+from ui.spreadsheet import as_csv
 from ui.stored import simple_figures, told
 from ui.wall import thousandths
 from ui.widgets import choices_of, say
@@ -193,18 +192,6 @@ def _html(line: Line, names: Sequence[str], best: dict[tuple[int, str], float | 
 
 
 QUIET = "#8a8f99"
-
-
-def as_csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table as a file. What a spreadsheet would take for a formula is kept as text."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerows([head, *([_cell(value) for value in row] for row in rows)])
-    return stream.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 
 def lines_csv(found: Sequence[Line]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ui.columns import POOL, Wall, each_once, made, run_through
+from ui.columns import POOL, Wall, made, run_through, walled
 from ui.comparison import Compared
 from ui.lab import latest_stamp, split
 from ui.latent_selection import kept, split_of
@@ -32,4 +32,4 @@ def wall_of(runs: Sequence[Compared], name: str) -> Wall | None:
             continue
         originals, seen, x_hat = run_through(run.row.id, stamp, name, len(indices), clean, labels)
         columns += made(run, originals, seen, x_hat, "newest model")
-    return Wall(originals, labels, indices, first.facts, part, each_once(columns), notes, first.target)
+    return walled(first, (originals, labels, indices), part, columns, notes)

@@ -57,24 +57,43 @@ def network_address() -> str:
     return LOOPBACK
 
 
+def _kiosk(runs: str) -> str:
+    """Make this a kiosk of these runs. Returns why it cannot be one, '' where it can."""
+    from aecore.runs import Lab, LabError
+    from ui import kiosk
+
+    try:
+        sentence = kiosk.problem(Lab.open(), runs)
+    except LabError as error:
+        return str(error)
+    os.environ[kiosk.VARIABLE] = runs
+    return sentence
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ui.serve", description="Start the dashboard.")
     parser.add_argument("--port", type=int, default=8501)
     parser.add_argument("--base", default="", metavar="PATH", help="the path below which a proxy shows it, as /lab")
     parser.add_argument("--network", action="store_true", help="listen on the network; needs AELAB_PASSWORD")
+    parser.add_argument("--kiosk", metavar="RUN,RUN", help="only these runs, to be looked at by whoever comes")
     options = parser.parse_args(arguments)
+    if options.kiosk is not None and (refusal := _kiosk(options.kiosk)):
+        print(refusal, file=sys.stderr)
+        return 1
     address = EVERYWHERE if options.network else LOOPBACK
     way, missing = way_in()
     password = os.environ.get("AELAB_PASSWORD", "")
-    if sentence := missing or problem(address, options.port, password, known=way != "password"):
+    if sentence := missing or problem(
+        address, options.port, password, known=way != "password" or options.kiosk is not None
+    ):
         print(sentence, file=sys.stderr)
         return 1
     if not options.network and not options.base and way == "password":
         os.environ.pop(
             "AELAB_PASSWORD", None
         )  # a password guards the network, and nobody but this machine's user is here
-    shown = network_address() if options.network else LOOPBACK
-    print(f"Autoencoder Lab: http://{shown}:{options.port}", flush=True)
+    if options.network:
+        print(f"Autoencoder Lab: http://{network_address()}:{options.port}{options.base}", flush=True)
     command = [sys.executable, "-m", "streamlit", "run", str(APP)]
     command += [f"--server.baseUrlPath={options.base}"] if options.base else []
     os.execv(sys.executable, [*command, f"--server.address={address}", f"--server.port={options.port}"])

@@ -10,10 +10,10 @@ from aecore.config.fields import FieldAt, walk
 from aecore.jobs import care, cleanup, doctor
 from aecore.jobs.settings import BY_HAND, by_hand, change
 from aecore.runs import Lab, LabError, usage
-from ui import server_now, widgets
+from ui import server_now, ways, widgets
 from ui.frame import problem
 from ui.lab import lab, who
-from ui.words import size
+from ui.words import plain, size
 
 SAID = "server-said"
 """Session key: what the last click did."""
@@ -28,11 +28,13 @@ def told() -> None:
     if kind == "problem":
         problem(text)
     elif kind:
-        st.success(text.replace("$", "\\$"), icon=":material/check:")
+        st.success(plain(text), icon=":material/check:")
 
 
 def _change(values: dict[str, Any], said: str) -> None:
     try:
+        if problem := ways.shut_out(lab(), values):
+            raise ConfigError({"access.admins": problem})
         changed = change(lab(), values, who())
         st.session_state[SAID] = ("done", said) if changed else ("done", "Nothing was changed.")
     except (ConfigError, LabError) as error:

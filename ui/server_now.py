@@ -38,7 +38,8 @@ def run_link(run_id: str, name: str) -> str:
 def machine() -> None:
     """Each device with its bars, and below it its slots and who has them."""
     there = care.places(lab())
-    others = [job for job in care.at_work(lab()) if not any(place.by == job for place in there)]
+    names = {place.name for place in there}  # a job may have gone on a step between two looks
+    others = [job for job in care.at_work(lab()) if not names.intersection(job.where.split(", "))]
     parts = []
     for device in devices():
         mine = [place for place in there if place.device == device.uuid]

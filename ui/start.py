@@ -14,6 +14,7 @@ from aecore.runs.lab import Lab, LabError
 from ui import estimates, frame
 from ui.draft import Draft
 from ui.form import Form
+from ui.words import plain
 
 DRAFT, BASE, APPLIED, NONCE, SENT, BOX, UPLOAD = (
     f"draft{part}" for part in ("", "-base", "-applied", "-nonce", "-sent", "-preset", "-upload")
@@ -106,7 +107,7 @@ def lesson(lab: Lab) -> str:
     """What the preset teaches that the form shows, else what the page is for."""
     found = known_presets(lab).get(base().preset)
     shown = found and not changes(st.session_state[DRAFT])
-    return found.help if found and shown else "Shape an autoencoder, and see what it will cost before it runs."
+    return plain(found.help) if found and shown else "Shape an autoencoder, and see what it will cost before it runs."
 
 
 def notes(form: Form, lab: Lab, known: estimates.Data) -> None:
@@ -125,7 +126,7 @@ def _flaw(found: Preset, known: dict[str, Preset]) -> None:
             if found.twin:
                 other = known[found.twin]
                 twin = Base(other.title, found.twin, other.config)
-                st.button(f"Take “{other.title}”", key="twin", on_click=_switch, args=[twin])
+                st.button(f"Take “{plain(other.title)}”", key="twin", on_click=_switch, args=[twin])
 
 
 def _download(form: Form, name: str, size: float, stand_in: str) -> None:

@@ -11,15 +11,15 @@ from aecore.analysis.elbow import elbow
 from aecore.config import flat
 from aecore.runs import Lab, RunRow, runs
 from aecore.runs.database import OPEN
-from ui import comparison
+from ui import comparison, kiosk
 from ui.charts import figure
 from ui.comparison import Compared
 from ui.frame import page_link
 from ui.palette import RUNS
 from ui.plots import QUIET, Axis, Mark, Point, Series, plot
-from ui.queue import plain
-from ui.scores import as_csv
+from ui.spreadsheet import as_csv
 from ui.stored import told as stored
+from ui.words import plain
 
 CODE_SIZE = "code size, numbers"
 
@@ -228,6 +228,8 @@ def show(name: str, rows: Sequence[RunRow], compared: Sequence[Compared]) -> Non
 
 def offer(run: Compared) -> None:
     """The way to a sweep that begins with this run's configuration."""
+    if kiosk.chosen():
+        return
     with st.container(key="sweep-offer", horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(":gray[Which code size is enough?]", width="content")
         label = f"Sweep it, from {plain(run.label)}"

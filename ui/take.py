@@ -12,6 +12,7 @@ from ui.compare_view import Choice
 from ui.comparison import MOST, Compared
 from ui.report import report
 from ui.scores import Line
+from ui.spreadsheet import as_csv
 from ui.stored import simple_figures
 from ui.wall import payload
 
@@ -91,7 +92,7 @@ def configurations(runs: Sequence[Compared]) -> None:
         return
     st.html(scores.changes_table(runs, found))
     rows = [[change.path, *change.values] for change in found]
-    csv("Configurations as CSV", scores.as_csv(["field", *(run.label for run in runs)], rows), "configurations")
+    csv("Configurations as CSV", as_csv(["field", *(run.label for run in runs)], rows), "configurations")
 
 
 def report_button(

@@ -5,11 +5,12 @@ import streamlit as st
 from aecore.jobs import channels, news
 from aecore.runs import LabError, RunRow, owned_by
 from aecore.runs.database import OPEN
+from ui import kiosk
 from ui.frame import problem
 from ui.lab import lab, who
 from ui.live import component
-from ui.queue import plain
 from ui.remembered import remember
+from ui.words import plain
 
 _tell = component("tell")
 ALWAYS = "tell"
@@ -24,7 +25,7 @@ def listen() -> None:
 
 def box(row: RunRow, always: bool = False) -> None:
     """The choice for one run that has not ended. `always`: new runs of this person begin with it."""
-    if row.state not in OPEN:
+    if row.state not in OPEN or kiosk.chosen():
         return
     icon = ":material/notifications_active:" if row.tell else ":material/notifications:"
     with st.popover("Tell me", icon=icon, key="tell-box"):

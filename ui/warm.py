@@ -10,8 +10,10 @@ MODULES = ("numpy", "torch", "pandas", "plotly.graph_objects")
 """Of others only: parts of our own packages ask for each other, and two threads that import them at once find them half made."""
 PATIENCE = 5
 """Seconds to wait for a first visitor: importing holds the interpreter, and his page would come later for it."""
+READING = 35
+"""Seconds from then on for the run that he may start with his first click: its process imports the same things."""
 
-_visited = threading.Event()
+_visited, _needed = threading.Event(), threading.Event()
 _threads: list[threading.Thread] = []
 
 
@@ -24,7 +26,9 @@ def start() -> threading.Thread:
 
 
 def underway() -> bool:
-    """Whether the imports are being made right now: a page that needs them does better to say so than to stand still for them."""
+    """Whether the imports are still to be made, at once from now on: a page that needs them does better to say so than to stand
+    still for them."""
+    _needed.set()
     return any(thread.is_alive() for thread in _threads)
 
 
@@ -34,7 +38,8 @@ def visited() -> None:
 
 
 def _import() -> None:
-    _visited.wait(PATIENCE)
+    if _visited.wait(PATIENCE):
+        _needed.wait(READING)
     if sys.platform == "linux":  # a thread's own priority: the trainers that wait for a click come first
         os.setpriority(os.PRIO_PROCESS, 0, 10)
     for module in MODULES:

@@ -27,6 +27,7 @@ from streamlit.web.server.starlette import starlette_websocket as streamlit_cook
 from aecore.config.access import is_name
 from aecore.runs import Lab, rights
 from aecore.runs.rights import Person, Role
+from ui import kiosk
 
 COOKIE, SIGNED_IN = "aelab_visitor", "_streamlit_user"
 SECRET_HEADER = "X-Aelab-Secret"
@@ -46,6 +47,8 @@ class Connection(Protocol):
 
 def way(lab: Lab) -> str:
     """'password', 'login' or 'proxy'; '' where everyone is one user."""
+    if kiosk.chosen():
+        return ""  # whoever comes is a guest
     chosen = lab.settings.access.way
     return "" if chosen == "password" and not _env("AELAB_PASSWORD") else chosen
 
@@ -63,9 +66,19 @@ def problem(lab: Lab) -> str:
     return ""
 
 
+def shut_out(lab: Lab, values: Mapping[str, Any]) -> str:
+    """Why a change of the lab's settings would keep every admin out, in a sentence; '' where it would not."""
+    if values.get("access.admins") and way(lab) == "password" and not _env("AELAB_ADMIN_PASSWORD"):
+        return (
+            "access.admins was not changed: admins come in with a password of their own, and the environment has no "
+            "AELAB_ADMIN_PASSWORD, so that none of them could. Start the dashboard with it first."
+        )
+    return ""
+
+
 def visitor(connection: Connection | None, lab: Lab) -> Person:
     """Who is there: by the way that the settings choose, and with the role that they give."""
-    return rights.person(lab.settings.access, name(connection, lab) or "")
+    return kiosk.guest() or rights.person(lab.settings.access, name(connection, lab) or "")
 
 
 def name(connection: Connection | None, lab: Lab) -> str | None:
@@ -112,8 +125,12 @@ def name_in(cookies: Mapping[str, str], lab: Lab) -> str | None:
 
 
 def _signature(content: str, name: str, lab: Lab) -> str:
-    key = secret(lab.path) + hashlib.sha256(password_of(name, lab).encode()).digest()
-    return hmac.new(key, content.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key(name, lab), content.encode(), hashlib.sha256).hexdigest()
+
+
+def key(name: str, lab: Lab) -> bytes:
+    """What is signed with for a person: only this lab knows it, and a new password changes it."""
+    return secret(lab.path) + hashlib.sha256(password_of(name, lab).encode()).digest()
 
 
 @lru_cache(maxsize=4)

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 import streamlit as st
 from pydantic.fields import FieldInfo
 
+from ui.words import plain as as_typed
+
 WORDS = {
     "mse": "MSE", "l1": "L1", "l2": "L2", "bce": "BCE", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "elbo": "ELBO", "kl": "KL",
     "tc": "Beta-TC", "dip": "DIP", "info": "InfoVAE", "iwae": "IWAE", "wae": "WAE", "aae": "AAE", "vamp": "VampPrior", "factor": "FactorVAE", "rae": "RAE", "imq": "IMQ", "rbf": "RBF",
@@ -100,7 +102,12 @@ def choice(
 
     if refused:
         ask = ask._replace(
-            help="\n\n".join([ask.help, *(f"**{text(o)}** is not possible here: {s}" for o, s in refused.items())])
+            help="\n\n".join(
+                [
+                    ask.help,
+                    *(f"**{as_typed(text(o))}** is not possible here: {as_typed(s)}" for o, s in refused.items()),
+                ]
+            )
         )
     if len(options) <= 3 and sum(len(text(option)) for option in options) <= 28:
         shown = {option: f":gray[~~{text(option)}~~]" if option in refused else text(option) for option in options}

@@ -1,11 +1,35 @@
 """Times, sizes and where a run stands, in the words of the pages."""
 
+import re
 import time
 from typing import Any
 
+from aecore.jobs import quota
 from aecore.jobs.forecast import Forecast, told
 from aecore.runs import RunRow
 from aecore.runs.times import ordinal, span, when
+
+MEANT = re.compile(
+    r"://|www(?=\.)|@(?=\w)"  # addresses, which become links
+    r"|:(?=[\w+/-]+:)"  # names of pictures, as :smile: and :material/home:
+    r"|(?<!\S)(?:<->|<-|->|--|>=|<=|~=)(?!\S)",  # arrows and dashes
+    re.IGNORECASE,
+)
+"""What Streamlit finds in the text after all markup was read, so that no backslash keeps it from that."""
+JOINER = "\u2060"
+"""It has no width; behind these signs it keeps them what they are."""
+
+
+def plain(text: str) -> str:
+    """Text that somebody typed, safe in Streamlit's markdown: one line, in which no sign means anything but itself."""
+    line = MEANT.sub(rf"\g<0>{JOINER}", " ".join(text.split()))
+    line = "".join(f"\\{letter}" if letter in "\\`*_[]<>#|~:$&" else letter for letter in line)
+    return re.sub(r"^([-+=]|\d+(?=[.)]))", lambda found: _begun(found[0]), line)
+
+
+def _begun(start: str) -> str:
+    """The start of a line that would be a list's."""
+    return f"{start}{JOINER}" if start[0].isdigit() else f"\\{start}"
 
 
 def size(count: float) -> str:
@@ -65,6 +89,11 @@ def standing(row: RunRow, expected: Forecast | None = None) -> str:
         return row.reason
     took = f" in {span(row.ended - row.started)}" if row.started and row.ended else ""
     return f"{row.shown.capitalize()}{took}."
+
+
+def needs_room(row: RunRow) -> bool:
+    """Whether it waits for room: on the disk, or in its owner's share of it."""
+    return (row.reason_code == "disk_full" and row.live) or row.reason.startswith(quota.FULL)
 
 
 def figures(seen: dict[str, Any], anomalies: dict[str, Any] | None = None) -> str:

@@ -20,6 +20,36 @@ class Nearest(NamedTuple):
     """(n, k) float32, Euclidean."""
 
 
+class Among(NamedTuple):
+    """Codes among which the nearest of one are looked for again and again, as under a cursor."""
+
+    codes: np.ndarray
+    """(N, D) float32, from `middle`: far from the origin, squares lose what the differences have."""
+    squares: np.ndarray
+    """(N,) float32."""
+    middle: np.ndarray
+    """(D,)."""
+
+
+def among(codes: np.ndarray) -> Among:
+    """Prepared for `nearest_one`."""
+    middle = codes.mean(0)
+    centred = codes - middle
+    return Among(centred, np.einsum("nd,nd->n", centred, centred), middle)
+
+
+def nearest_one(known: Among, one: np.ndarray, k: int) -> Nearest:
+    """The k nearest to one code (D,): indices and distances (1, k). A product finds who can be among them; these are measured."""
+    asked = (one - known.middle).astype(np.float32)
+    away = known.squares - 2 * (known.codes @ asked)
+    least = smallest(away[None], k)[0]
+    unsure = 4 * np.finfo(np.float32).eps * len(asked) ** 0.5 * (known.squares[least].max() + asked @ asked)
+    near = np.flatnonzero(away <= away[least].max() + unsure)
+    distances = np.sqrt(np.square(known.codes[near] - asked).sum(1))
+    order = np.argsort(distances, kind="stable")[:k]
+    return Nearest(near[order][None].astype(np.int32), distances[order][None])
+
+
 def nearest(
     codes: np.ndarray, asked: np.ndarray, k: int, step: Callable[[float], None] = lambda share: None, same: bool = False
 ) -> Nearest:
@@ -36,7 +66,8 @@ def nearest(
         raise ValueError(f"{k} neighbours were asked for, but there are only {most:,} other codes: ask for fewer.")
     codes, asked = (np.ascontiguousarray(part, np.float32) for part in (codes, asked))
     if len(asked) <= ONE_BY_ONE and not same:
-        return _one_by_one(codes, asked, k)
+        known = among(codes)
+        return Nearest(*map(np.concatenate, zip(*(nearest_one(known, one, k) for one in asked), strict=True)))
     middle = codes.mean(0)  # far from the origin, squares lose what the differences have
     codes, asked = codes - middle, asked - middle
     rows = max(1, BLOCK // len(codes))
@@ -53,18 +84,6 @@ def nearest(
         order = np.argsort(between, axis=1, kind="stable")
         indices[part], distances[part] = (np.take_along_axis(array, order, 1) for array in (indices[part], between))
         step(part.stop / len(asked))
-    return Nearest(indices, distances)
-
-
-def _one_by_one(codes: np.ndarray, asked: np.ndarray, k: int) -> Nearest:
-    """The same for a few, such as the place under a cursor: without preparing all codes for a product."""
-    indices, distances = np.empty((len(asked), k), np.int32), np.empty((len(asked), k), np.float32)
-    for row, one in enumerate(asked):
-        difference = codes - one
-        away = np.einsum("nd,nd->n", difference, difference)
-        found = np.argpartition(away, k - 1)[:k]
-        indices[row] = found[np.argsort(away[found], kind="stable")]
-        distances[row] = np.sqrt(away[indices[row]])
     return Nearest(indices, distances)
 
 

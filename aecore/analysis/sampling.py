@@ -61,6 +61,7 @@ class Sampler:
             None if self.seen is self.images else self.seen_shown.cpu().numpy(),
             labels,
             indices,
+            config.task.target,
         )
 
     def take(self, model: Autoencoder) -> Sample:

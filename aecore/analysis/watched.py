@@ -46,3 +46,5 @@ class Inputs(NamedTuple):
     """(N,) int64: label of every watched image, in the order of a sample's errors; None in older folders."""
     all_indices: np.ndarray | None = None
     """(N,) int64: place of every watched image in its split; None in older folders."""
+    target: str = ""
+    """What the decoder should give, in words, where that is not the images themselves."""

@@ -22,5 +22,5 @@ class PersonLimits(Config):
         gt=0,
         le=1_000_000,
         title="Gigabytes",
-        description="Disk that the runs of a person may take before no new one is queued; deleted ones do not count.",
+        description="Disk that the runs of a person may take: then none is queued, and those that train save and wait. Deleted ones do not count.",
     )

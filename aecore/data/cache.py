@@ -6,11 +6,12 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
 
+from aecore.data.alone import alone
 from aecore.data.base import Roots, Split
 
 
@@ -22,10 +23,25 @@ def generated(roots: Roots, name: str) -> Path:
 def cached(folder: Path, make: Callable[[], Split]) -> Split:
     """What lies in `folder`; where nothing or something damaged lies there, `make()`, which is then kept.
 
-    A folder that cannot be written costs only the keeping: the images are returned all the same.
+    Of several processes that need it at once, one makes it and the others wait. A folder that cannot be written costs
+    only the keeping: the images are returned all the same.
     """
+    if found := _found(folder):
+        return found
+    with ExitStack() as stack:
+        with suppress(OSError):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(alone(folder.with_name(f".{folder.name}.lock")))
+        return _found(folder) or _made(folder, make)
+
+
+def _found(folder: Path) -> Split | None:
     with suppress(OSError, EOFError, ValueError, KeyError, TypeError):
         return _read(folder)
+    return None
+
+
+def _made(folder: Path, make: Callable[[], Split]) -> Split:
     split = make()
     with suppress(OSError):
         _keep(folder, split)
@@ -48,7 +64,6 @@ def _array(path: Path, crc: int) -> np.ndarray:
 
 def _keep(folder: Path, split: Split) -> None:
     """Write beside, then rename: a reader sees all of it or nothing. Who comes second finds the first one's and leaves."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         _write(beside, split)

@@ -12,10 +12,10 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal, NamedTuple
 
+from aecore.data.alone import alone
 from aecore.data.base import DataError, Progress, Roots
 
 TIMEOUT = 30  # seconds without a byte
@@ -64,7 +64,7 @@ def fetch(files: Files, resources: list[Resource], size: int, root: Path, progre
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _alone(root / f".{PurePosixPath(files.title).name}.lock"):
+        with alone(root / f".{PurePosixPath(files.title).name}.lock"):
             if files.home([root]) is None:  # else somebody else fetched it while we waited
                 _fetch(files, resources, size, root, progress)
     except FAILURES as error:
@@ -183,28 +183,3 @@ def _place(files: Files, beside: Path, root: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in files.names:
         os.replace(beside / name, target / name)
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """One download of a data set at a time, also between processes; the lock goes with the process that holds it."""
-    import fcntl
-
-    while True:
-        with lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if not _still(lock, file.fileno()):
-                continue  # whoever held it took it away while we waited
-            try:
-                yield
-            finally:
-                lock.unlink()
-            return
-
-
-def _still(path: Path, descriptor: int) -> bool:
-    """Whether this open file is what the path names."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False

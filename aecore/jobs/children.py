@@ -15,19 +15,22 @@ from aecore.config.lab import cores
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """A process's threads sleep while they wait for each other: spinning, they take the processors from everything else and are two
 to ten times slower where anything else runs (docs/LOG.md)."""
-REST = 4.0
+REST = 6.0
 """Seconds after a start before the next child is warmed: what was just started needs the processor more."""
+FIRST, SPARE = 0, 15
+"""How far below everything else they get ready: those that the first click waits for, and those that are for later."""
 
 
 class Child:
     """One trainer process that waits at the other end of a socket for its job."""
 
-    def __init__(self, output: Path, threads: int, warm: bool, data_root: str, lab: Path):
+    def __init__(self, output: Path, threads: int, warm: int | None, data_root: str, lab: Path):
+        """`warm`: get ready at this niceness and wait; None is for one whose job is there."""
         ours, theirs = socket.socketpair()
-        mode = "--wait" if warm else "--now"
+        mode = ["--now"] if warm is None else ["--wait", str(warm)]
         with output.open("ab") as log, theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "aecore.jobs.trainer", mode, str(theirs.fileno()), str(lab)],
+                [sys.executable, "-m", "aecore.jobs.trainer", *mode, str(theirs.fileno()), str(lab)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,  # a file, never a pipe: whoever reads a pipe can go away, and then the run stands still
                 stderr=subprocess.STDOUT,
@@ -91,13 +94,13 @@ class Nursery:
             return
         if self.not_before == 0.0:
             self.not_before = time.monotonic()
-            self._warm(min(missing, cores()))
+            self._warm(min(missing, cores()), FIRST)
         elif all(child.ready for child in self.children):
-            self._warm(1)
+            self._warm(1, SPARE)
 
-    def _warm(self, count: int) -> None:
+    def _warm(self, count: int, niceness: int) -> None:
         output = self.lab / "supervisor.log"
-        self.children += [Child(output, self.threads, True, self.data_root, self.lab) for _ in range(count)]
+        self.children += [Child(output, self.threads, niceness, self.data_root, self.lab) for _ in range(count)]
 
     def _forget_dead(self) -> None:
         dead = [child for child in self.children if child.process.poll() is not None]

@@ -9,7 +9,7 @@ from math import inf
 from typing import NamedTuple
 
 from aecore.config import RunConfig
-from aecore.jobs import speeds, turns
+from aecore.jobs import quota, speeds, turns
 from aecore.jobs.slots import wish
 from aecore.jobs.speeds import Open, Room
 from aecore.runs import Lab, database, shares
@@ -19,6 +19,7 @@ from aecore.runs.times import ordinal, span, when
 SOON = 5.0
 """Seconds from now that are told as 'in a moment'."""
 DRAINED = "The lab is being made ready for maintenance: it starts afterwards."
+ROOM = "It starts when there is room for it on the disk."
 SCHEDULED = "The cluster's scheduler decides when it starts."
 Used = Mapping[str, shares.Used]
 
@@ -156,6 +157,8 @@ class _Simulation:
     def _place(self, job: Open, stream: _Stream, position: int) -> Forecast:
         """Take the first places that are free, and note when they will be free again."""
         places = self.free[stream.pool]
+        if job.reason.startswith(quota.FULL):
+            return Forecast(position, None, None, ROOM)
         if job.slots > len(places):
             return Forecast(position, None, None, "It asks for more places than this lab has.")
         starts, before = max(heapq.heappop(places) for _ in range(job.slots))

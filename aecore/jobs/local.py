@@ -83,7 +83,7 @@ class LocalExecutor:
 
     def _cold(self, job: Job, slot: Slot) -> Child:
         log = self.lab.runs_folder / job.run_id / "log.txt"
-        return Child(log, slot.threads, False, job.data_root or "", self.lab.path)
+        return Child(log, slot.threads, None, job.data_root or "", self.lab.path)
 
     def _places(self, job: Job) -> list[Slot]:
         pool = pool_of(job.pool, self.has_gpus)

@@ -6,12 +6,14 @@ import os
 import signal
 import socket
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
 import psutil
 
 PR_SET_PDEATHSIG = 1
+TRIES = 20
 
 
 @cache
@@ -69,3 +71,14 @@ def die_with_parent() -> None:
     """End this process when its parent ends, however that ends. Linux only; elsewhere it finds its partners gone."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def set_group_priority(niceness: int) -> None:
+    """Put this process's session this far below the others, or back at 0. Linux, where it weighs sessions against each other
+    (sched(7), autogroup): there a process's own niceness counts only within its session, and a trainer's is its own."""
+    with contextlib.suppress(OSError):
+        for _ in range(TRIES):
+            with contextlib.suppress(BlockingIOError):  # one change every tenth of a second on the whole machine
+                Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii")
+                return
+            time.sleep(0.1)

@@ -2,14 +2,12 @@
 
 import contextlib
 import dataclasses
-from pathlib import Path
 
 import torch
 
 from aecore import training
 from aecore.analysis.sampling import Sampler
-from aecore.config import RunConfig, preset, with_values
-from aecore.jobs import locks
+from aecore.config import preset, with_values
 from aecore.runs import Lab
 
 
@@ -20,7 +18,7 @@ def rehearse(lab: Lab) -> None:
     """
     with contextlib.suppress(Exception):
         config = with_values(preset("demo").config, {"training.device": "cpu", "training.max_steps": 2})
-        whole = _prepared_by_one(lab.path / "locks" / "rehearsal.lock", config, lab)
+        whole = training.prepare(config, lab.data_roots, torch.device("cpu"))
         few = {name: getattr(whole, name)[:64] for name in ("watch_images", "watch_labels", "watch_indices")}
         data = dataclasses.replace(whole, **few)
         state = training.start(config, data.facts, torch.get_num_threads())
@@ -28,14 +26,3 @@ def rehearse(lab: Lab) -> None:
         for _ in training.train(state, data, config):
             pass
         sampler.take(state.model)
-
-
-def _prepared_by_one(path: Path, config: RunConfig, lab: Lab) -> training.Data:
-    """The demo's images; of several processes that wait for them, one draws and the others leave it alone."""
-    held = locks.acquire(path)
-    if held is None:
-        raise BlockingIOError("another process draws them")
-    try:
-        return training.prepare(config, lab.data_roots, torch.device("cpu"))
-    finally:
-        locks.release(held)

@@ -71,7 +71,7 @@ def imagined(owner: str, pool: str, slots: int, seconds: float) -> Open:
 
 def sees(viewer: Person | None, job: Open) -> bool:
     """Whether a job's run is there at all for somebody."""
-    return rights.sees(viewer, job.owner, job.private)
+    return rights.there(viewer, job.run_id) and rights.sees(viewer, job.owner, job.private)
 
 
 class Measured(NamedTuple):

@@ -152,10 +152,11 @@ def beat(lab: Lab, job_id: int, attempt: int, **values: Any) -> str:
     return want
 
 
-def say(lab: Lab, job_id: int, run_id: str, text: str, urgent: bool = False) -> None:
-    """Add a sentence to a running job's history; its owner hears of an urgent one."""
+def say(lab: Lab, job_id: int, run_id: str, text: str, urgent: bool = False, by: str = "trainer") -> None:
+    """Add a sentence to a running job's history, where it still runs; its owner hears of an urgent one."""
     with database.writing(lab.engine) as connection:
-        note(connection, job_id, run_id, "running", "running", "trainer", text, urgent)
+        if connection.execute(select(jobs.c.state).where(jobs.c.id == job_id)).scalar_one() == "running":
+            note(connection, job_id, run_id, "running", "running", by, text, urgent)
 
 
 def stopper(lab: Lab, job_id: int) -> str:

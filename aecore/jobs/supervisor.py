@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from aecore.jobs import locks, queue, quota, trash, turns
+from aecore.jobs import locks, queue, quota, states, trash, turns
 from aecore.jobs.burial import bury
 from aecore.jobs.dispatch import dispatch, explain, note_reference, take_back
 from aecore.jobs.executor import Busy, Executor, Status
@@ -33,6 +33,7 @@ from aecore.runs import Lab, LabError
 
 TICK, REST = 0.2, 1.0
 """Seconds between looks when nobody wakes it: while there is work, and while there is none."""
+DRAINED = "the lab is being made ready for maintenance"
 EXECUTORS: dict[str, Callable[[Lab], Executor]] = {"local": LocalExecutor, "slurm": SlurmExecutor}
 
 _started: list[
@@ -141,11 +142,13 @@ class Supervisor:
         self.executor = executor
         self.prober = Prober(lab)
         self.teller = Teller(lab)
+        self.scale = quota.Scale(lab)
         self.settings = lab.settings
         self.told_to_leave = False
         self.live: set[int] = set()
         self.asked: dict[int, float] = {}  # job id -> when it was asked to stop
         self.killed: set[int] = set()
+        self.told: set[tuple[int, int]] = set()  # job ids and attempts that were told to make room
 
     def leave(self, *_: object) -> None:
         self.told_to_leave = True
@@ -182,9 +185,11 @@ class Supervisor:
     def tick(self) -> bool:
         """Look once at everything. Returns whether anything is running, waiting or still to be told."""
         if self.lab.settings is not self.settings:
-            self.settings = self.lab.settings
+            self.settings, self.scale.due = self.lab.settings, 0.0
             self.executor.fit()
         hand = queue.at_hand(self.lab)
+        trains = [job for job in (*hand.live, *hand.waiting) if job.kind == "train"]
+        self.scale.look({job.owner for job in trains}, {job.run_id for job in hand.live})
         self._forget({job.id for job in hand.live})
         statuses = self.executor.poll(hand.live)
         if statuses is not None:  # an engine that does not answer changes nothing
@@ -208,23 +213,27 @@ class Supervisor:
         at_work = [job for job in hand.live if job.id not in there]
         at_once = self.lab.settings.per_person.at_once
         line = turns.line(at_work, [*hand.waiting, *handed], hand.used, time.time(), at_once)
-        may, held = line.may, line.held
-        back = self.executor.displaced(may) if handed else []
-        if self.settings.drain != "off":  # what ends is analysed, but no run starts
-            held = [(job, "the lab is being made ready for maintenance") for job in may if job.kind == "train"]
-            may, back = [job for job in may if job.kind != "train"], [job for job in handed if job.kind == "train"]
-        take_back(self.lab, self.executor, back)
+        back = self.executor.displaced(line.may) if handed else []
+        barred = {job.id: why for job in (*line.may, *(job for job, _ in line.held)) if (why := self._barred(job))}
+        may = [job for job in line.may if job.id not in barred]
+        take_back(self.lab, self.executor, [job for job in handed if job in back or job.id in barred])
         dispatch(self.lab, self.executor, [job for job in may if job.id not in there])
-        for job, why in held:
+        for job, why in [*line.held, *((job, "") for job in line.may if job.id in barred)]:
             if job.id not in there:
-                explain(self.lab, job, why)
+                explain(self.lab, job, barred.get(job.id, why))
+
+    def _barred(self, job: Job) -> str:
+        """Why a run may not start, whoever's turn it is; '' where it may. What has ended is analysed all the same."""
+        if job.kind != "train":
+            return ""
+        return DRAINED if self.settings.drain != "off" else self.scale.full(job.owner)
 
     def _look_at(self, job: Job, status: Status) -> None:
         if status.gone:
             bury(self.lab, job, status)
         elif job.want != "run":
             self._stop(job)
-        elif self.settings.drain == "save" and job.kind == "train" and job.state == "running":
+        elif job.kind == "train" and job.state == "running" and (self.settings.drain == "save" or self._grown(job)):
             self._stop(job)  # it saves, and waits in the queue for its place
         elif self._overdue(job):
             queue.stop_job(self.lab, job.id, f"the limit of {self.lab.settings.per_person.hours:g} h")
@@ -236,6 +245,14 @@ class Supervisor:
         left = quota.left(self.lab.settings.per_person, job.busy)
         started = job.kind == "train" and job.since is not None
         return started and left is not None and time.time() - (job.since or 0) > left
+
+    def _grown(self, job: Job) -> bool:
+        """Whether a run must leave because its owner's share of the disk is full; its history says so, and its owner hears of it."""
+        why = self.scale.full(job.owner, quota.MARGIN)
+        if why and job.engine == self.executor.name and (job.id, job.attempt) not in self.told:
+            self.told.add((job.id, job.attempt))
+            states.say(self.lab, job.id, job.run_id, f"{why[0].upper()}{why[1:]}.", urgent=True, by="supervisor")
+        return bool(why)
 
     def _tell(self, live: list[Job]) -> list[Job]:
         """Write what the engine says of jobs that wait there. Returns those that are still wanted."""

@@ -6,6 +6,7 @@ is imported before, at low priority, so that a run starts without the two second
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import select
@@ -18,6 +19,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from aecore.jobs import endings, locks, process, queue, states
@@ -36,8 +38,18 @@ KINDS = ("train", "analyse", "project")
 def task_of(kind: str) -> Callable[[Work], None]:
     """What a kind of job does: the function of that name in the module of that name. Imports torch, and no other kind's needs."""
     assert kind in KINDS, kind
-    task: Callable[[Work], None] = getattr(import_module(f"aecore.jobs.{kind}"), kind)
+    task: Callable[[Work], None] = getattr(_imported(f"aecore.jobs.{kind}"), kind)
     return task
+
+
+def _imported(name: str) -> ModuleType:
+    """Import without rounds of the garbage collector: each would look at all that was imported, and all of it stays."""
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def perform(work: Work) -> int:
@@ -124,12 +136,12 @@ def work_on(
     return perform(Work(lab, queue.job(lab, job_id), attempt, threads, stop, show))
 
 
-def wait(descriptor: int, lab_path: str, warm: bool) -> int:
-    """Wait at the socket for a job, do it, leave. Returns an exit code."""
+def wait(descriptor: int, lab_path: str, niceness: int | None) -> int:
+    """Get ready at that niceness, unless it is None; wait at the socket for a job, do it, leave. Returns an exit code."""
     with socket.socket(fileno=descriptor) as ours:
         stop = Stop()
-        if warm:
-            prepare(Lab.open(lab_path), ours)
+        if niceness is not None:
+            prepare(Lab.open(lab_path), ours, niceness)
         message, held, _, _ = socket.recv_fds(ours, 65536, 8)
     if not message:
         return endings.COMPLETED
@@ -155,30 +167,35 @@ def _settle(run: Path, job: dict[str, Any]) -> None:
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
-def prepare(lab: Lab, ours: socket.socket) -> None:
+def prepare(lab: Lab, ours: socket.socket, niceness: int) -> None:
     """Import what follows a click and do once what is slow the first time, until the job comes. It opens no GPU.
 
     At low priority, in a thread of its own: on Linux a thread has one, and a process could not get its old one back.
     """
+    come = threading.Event()
 
     def gently() -> None:
         if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, 0, 5)
+            os.setpriority(os.PRIO_PROCESS, 0, niceness)
         for step in preparations(lab, ours):
-            if select.select([ours], [], [], 0)[0]:
-                return  # the job is there: it imports what it needs itself, and not at low priority
+            if come.is_set():
+                return  # the rest is imported where it is needed, and not at low priority
             step()
 
+    process.set_group_priority(niceness)
     thread = threading.Thread(target=gently)
     thread.start()
+    select.select([ours], [], [])
+    come.set()
+    process.set_group_priority(0)
     thread.join()
 
 
 def preparations(lab: Lab, ours: socket.socket) -> Iterator[Callable[[], object]]:
     """What a waiting process does, in the order in which a visitor needs it; maps are asked for rarely."""
-    yield lambda: import_module("torch")
+    yield lambda: _imported("torch")
     yield lambda: task_of("train")
-    yield lambda: import_module("aecore.jobs.rehearsal").rehearse(lab)
+    yield lambda: _imported("aecore.jobs.rehearsal").rehearse(lab)
     with contextlib.suppress(OSError):  # nobody needs us any more
         ours.send(READY)
     yield lambda: task_of("analyse")
@@ -221,8 +238,11 @@ def _follow(lab: Lab, run: Path) -> int:
 
 def main(arguments: list[str]) -> int:
     """The process's entry."""
-    if arguments[:1] in (["--wait"], ["--now"]):
-        return wait(int(arguments[1]), arguments[2], warm=arguments[0] == "--wait")
+    match arguments:
+        case ["--wait", niceness, descriptor, lab]:
+            return wait(int(descriptor), lab, int(niceness))
+        case ["--now", descriptor, lab]:
+            return wait(int(descriptor), lab, None)
     parser = argparse.ArgumentParser(prog="python -m aecore.jobs.trainer", description="Do a job of a run.")
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("--job", type=int, help="the job's number; the first that is open when left out")

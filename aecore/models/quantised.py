@@ -9,6 +9,8 @@ from aecore.config.bottlenecks import FsqBottleneck, Quantised, VqBottleneck
 from aecore.models.bottlenecks import Bottleneck, Code, Ends, Enter, leave
 
 SMOOTHING = 1e-5
+AT_ONCE = 8192
+"""Vectors whose distances to the whole code book are in memory at a time: an evaluation has fifty thousand of them."""
 
 
 class CodeBook(nn.Module):
@@ -27,12 +29,13 @@ class CodeBook(nn.Module):
         vectors = torch.empty(config.codes, config.dimension).uniform_(-1 / config.codes, 1 / config.codes)
         self.register_buffer("vectors", vectors)
         self.register_buffer("counts", torch.zeros(config.codes))  # moving average of how often each vector is taken
-        self.register_buffer("sums", torch.zeros_like(vectors))  # and of the sum of what takes it
+        self.register_buffer("sums", torch.zeros(vectors.shape))  # and of the sum of what takes it
 
     def nearest(self, x: Tensor) -> Tensor:
         """(N,) int64: place of the vector next to each of x (N, width)."""
-        distances = self.vectors.square().sum(1) - 2 * x @ self.vectors.T  # but for |x|^2, which is the same for all
-        return distances.argmin(1)
+        lengths = self.vectors.square().sum(1)
+        distances = lambda part: lengths - 2 * part @ self.vectors.T  # but for |x|^2, which is the same for all
+        return torch.cat([distances(part).argmin(1) for part in x.split(AT_ONCE)])
 
     @torch.no_grad()
     def follow(self, x: Tensor, taken: Tensor, generator: torch.Generator | None) -> None:

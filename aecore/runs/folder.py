@@ -176,7 +176,8 @@ class RunFolder:
     def inputs(self) -> Inputs | None:
         """The watched images; None before the first sample."""
         arrays = files.read_arrays(self.path / "samples" / "inputs.npz")
-        return None if arrays is None else Inputs(**(arrays | {"split": str(arrays["split"])}))  # type: ignore[arg-type]
+        words = {name: str(arrays[name]) for name in ("split", "target") if arrays and name in arrays}
+        return None if arrays is None else Inputs(**(arrays | words))  # type: ignore[arg-type]
 
     def write_inputs(self, inputs: Any) -> None:
         """Keep the watched images: anything with the fields of `Inputs`."""

@@ -137,7 +137,7 @@ QUERY = _query()
 
 def _row(lab: Lab, values: tuple[Any, ...], now: float) -> RunRow:
     *fields, speed, heartbeat, owner, hidden = values
-    if hidden and not rights.sees(lab.viewer, owner, private=True):
+    if not rights.there(lab.viewer, fields[9]) or (hidden and not rights.sees(lab.viewer, owner, private=True)):
         fields[9] = None  # its parent
     state, want, step, total = fields[10:14]
     eta, waits = None, fields[20] == "disk_full"

@@ -125,6 +125,8 @@ class Lab:
 
     def _shows(self, folder: Path) -> bool:
         """Whether the viewer sees a run. The database is asked only where the folder says that it may be private."""
+        if not rights.there(self.viewer, folder.name):
+            return False
         if rights.sees(self.viewer, "", private=mirror.hidden_by(folder) is not None):
             return True
         with database.reading(self.engine) as connection:

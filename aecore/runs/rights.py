@@ -26,6 +26,8 @@ class Person(NamedTuple):
 
     name: str
     role: Role
+    only: frozenset[str] | None = None
+    """The runs that are there for them at all; None for every run."""
 
 
 class Verb(StrEnum):
@@ -138,8 +140,15 @@ def sees(viewer: Person | None, owner: str, private: bool) -> bool:
     return allowed(viewer, Verb.SEE_PRIVATE if private else Verb.SEE, owner)
 
 
+def there(viewer: Person | None, run_id: str) -> bool:
+    """Whether a run is among those that are there for somebody at all."""
+    return viewer is None or viewer.only is None or run_id in viewer.only
+
+
 def seen(viewer: Person | None) -> ColumnElement[bool]:
-    """`sees` as a condition on the table of runs."""
+    """`sees` and `there` as a condition on the table of runs."""
+    if viewer is not None and viewer.only is not None:
+        return runs.c.id.in_(sorted(viewer.only)) & seen(viewer._replace(only=None))
     if sees(viewer, "", private=True):
         return true()
     if viewer is None or not sees(viewer, "", private=False):

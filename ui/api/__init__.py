@@ -2,6 +2,6 @@
 
 from starlette.routing import Route
 
-from ui.api import latent, live, moments, pulse
+from ui.api import files, latent, live, moments, pulse
 
-ROUTES: list[Route] = [*live.ROUTES, *latent.ROUTES, *moments.ROUTES, *pulse.ROUTES]
+ROUTES: list[Route] = [*live.ROUTES, *latent.ROUTES, *moments.ROUTES, *pulse.ROUTES, *files.ROUTES]

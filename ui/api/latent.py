@@ -91,8 +91,8 @@ def decode(request: Request) -> Response:
     the nearest point, where it asks for a label."""
     view = view_of(request)
     weights = latest_stamp(view.run)
-    place = [_number(request.query_params.get(axis, "")) for axis in "xy"]
-    code, label = latent_places.lift(view, *place), latent_points.nearest_label(view, *place)
+    x, y = (_number(request.query_params.get(axis, "")) for axis in "xy")
+    code, label = latent_places.lift(view, x, y), latent_places.label_at(view, x, y, weights)
     picture = png(computed(view.run, weights, "decode", code, label)[0])
     away = {AWAY: f"{latent_places.away(view, code[0]):.2f}"}
     return Response(picture, media_type="image/png", headers=_kept(request, weights) | away)

@@ -19,6 +19,7 @@ from ui.lab import lab
 from ui.moments import inputs_of, sample_of
 from ui.pictures import wall
 from ui.thinning import Thinned, thin, thin_timing
+from ui.words import needs_room
 
 MOST = 64
 RECORDED = {path.name: path for path in sorted((Path(__file__).parents[1] / "assets/film").glob("recorded-*"))}
@@ -151,8 +152,9 @@ def told(request: Request) -> Response:
 
 
 def _word(row: index.RunRow) -> str | None:
-    waits = row.state == "running" and row.reason_code == "disk_full"
-    return news.WORDS[row.state] if waits or row.state in states.NEWS else None
+    if needs_room(row):
+        return news.WORDS["running"]
+    return news.WORDS[row.state] if row.state in states.NEWS else None
 
 
 @known_run
@@ -168,7 +170,7 @@ def samples(request: Request) -> Response:
     taken = [caption for step in steps if (caption := _caption(folder, step))]
     content = {"samples": taken, "count": shape[0], "shape": shape[1:], "ended": ended}
     content["seen"] = inputs is not None and inputs.seen is not None
-    content["target"] = "" if run in RECORDED else folder.config().task.target
+    content["target"] = inputs.target if inputs else ""
     return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
 

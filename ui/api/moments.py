@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from aecore.config import ConfigError, Facts, RunConfig
+from aecore.config import ConfigError
 from aecore.data import DataError, Split
 from aecore.runs import Inputs, LabError, RunFolder, SampleFile, index
 from aecore.runs.database import OPEN
@@ -59,19 +59,18 @@ def extremes(request: Request) -> Response:
     shown, whole = _shown(folder, inputs, sample, label)
     made = [moments.kept_of(sample, one) for one in shown]
     images = np.full((2, len(shown), *inputs.images.shape[1:]), 128, np.uint8)
-    places = [one.place for one in shown]
-    images[0] = (
-        inputs.images[[one.kept for one in shown]] if whole is None else whole.images[moments.indices(inputs)[places]]
-    )
-    for column, x_hat in enumerate(made):
+    for column, (one, x_hat) in enumerate(zip(shown, made, strict=True)):
+        images[0, column] = (
+            inputs.images[one.kept] if whole is None else whole.images[moments.indices(inputs)[one.place]]
+        )
         if x_hat is not None:
             images[1, column] = x_hat
     missing = [column for column, x_hat in enumerate(made) if x_hat is None]
-    known = moments.labels(inputs)[[places[column] for column in missing]]
+    known = moments.labels(inputs)[[shown[column].place for column in missing]]
     if missing and (newest := _reconstructed(folder, images[0, missing], known)) is not None:
         images[1, missing] = newest
-    if whole is not None and (facts := folder.facts()) is not None:
-        images[0] = _wanted(folder.config(), images[0], facts)
+    if whole is not None and inputs.target:
+        images[0] = _wanted(folder, images[0])
     final = not missing or index.run(lab(), folder.id).state not in OPEN
     return Response(wall(images), media_type="image/png", headers=FOREVER if final else {"Cache-Control": "no-store"})
 
@@ -97,13 +96,12 @@ def _shown(
     return found, whole
 
 
-def _wanted(config: RunConfig, images: np.ndarray, facts: Facts) -> np.ndarray:
-    """What the decoder should give for images."""
-    if not config.task.target:
-        return images
+def _wanted(folder: RunFolder, images: np.ndarray) -> np.ndarray:
+    """What the decoder should give for images; themselves where it is not known any more."""
     from aecore.analysis.seen import wanted  # torch: for the few runs that need it
 
-    return wanted(config, images, facts)
+    facts = folder.facts()
+    return images if facts is None else wanted(folder.config(), images, facts)
 
 
 def _reconstructed(folder: RunFolder, images: np.ndarray, labels: np.ndarray) -> np.ndarray | None:

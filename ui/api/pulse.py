@@ -5,7 +5,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from aecore.runs import LabError
-from ui import pulse
+from ui import notices, pulse
 from ui.queue import devices_html
 
 NEVER = {"Cache-Control": "no-store"}
@@ -27,9 +27,19 @@ def of_table(_: Request) -> Response:
     return JSONResponse({"stamp": pulse.table_stamp_now()}, headers=NEVER)
 
 
+def of_notices(_: Request) -> Response:
+    """`/api/notices`: {'stamp'} of what everybody reads at the top of a page."""
+    return JSONResponse({"stamp": notices.stamp()}, headers=NEVER)
+
+
 def devices(_: Request) -> Response:
     """`/api/devices`: {'html'} of the card of devices."""
     return JSONResponse({"html": devices_html()}, headers=NEVER)
 
 
-ROUTES = [Route("/api/devices", devices), Route("/api/pulse/{run}", of_run), Route("/api/pulse", of_table)]
+ROUTES = [
+    Route("/api/devices", devices),
+    Route("/api/notices", of_notices),
+    Route("/api/pulse/{run}", of_run),
+    Route("/api/pulse", of_table),
+]

@@ -60,7 +60,9 @@ class LatentMap {
     this.hand.offer(data);
     if (old) this.pins.refresh(old, data);
     if (old && old.plane !== data.plane) setTimeout(() => this.hand.forget());  // a place means another code now
-    if (old?.points === data.points) this.paint(); else this.load(data.points);
+    const looks = JSON.stringify([data.groups, data.colours, data.named, data.behind]), same = looks === this.looks;
+    this.looks = looks;
+    if (old?.points !== data.points) this.load(data.points); else if (same) this.redraw(false); else this.paint();
     if (old?.selected !== data.selected) this.recall(data.selected);
   }
 
@@ -69,7 +71,9 @@ class LatentMap {
     if (this.drawn && this.drawn !== this.data.drawn) return;
     const chosen = url ? new Set(new Int32Array(await (await answer(url)).arrayBuffer())) : null;
     if (url !== this.data.selected || (this.drawn && this.drawn !== this.data.drawn)) return;
-    this.chosen = chosen?.size ? chosen : null;
+    const before = this.chosen ?? new Set(), now = chosen ?? new Set();
+    if (before.size === now.size && [...now].every((index) => before.has(index))) return;  // it was drawn here
+    this.chosen = now.size ? now : null;
     this.paint();
   }
 
@@ -82,7 +86,7 @@ class LatentMap {
       this.receive(points);
     } catch (error) {
       this.find(".said").textContent = error.message;
-      if (!this.points) this.root.dataset.state = "failed";
+      if (!this.points) { this.root.dataset.state = "failed"; this.arrived(); }
     }
   }
 
@@ -102,6 +106,7 @@ class LatentMap {
     this.points = points;
     this.find(".said").textContent = points.n ? "" : "There are no codes to show here.";
     this.hover = -1;
+    this.piled = points.n > 1 && points.raw.every((column) => column.every((value) => value === column[0]));  // all in one place
     const groups = this.data.groups.length, counts = (this.counts = new Uint32Array(groups + 1));
     for (const group of points.group) counts[Math.min(group, groups)]++;
     if (this.coloured !== this.data.view.colour) this.only.clear();
@@ -115,8 +120,11 @@ class LatentMap {
     this.paint();
     if (same) return;
     if (points.n) this.card.pictures.find(this.pictureUrl(0), () => {}, () => {});  // so that images and model are at hand at the first hover
-    requestAnimationFrame(() => { this.root.dataset.state = "ready"; this.root.dataset.points = points.n; });
+    requestAnimationFrame(() => { this.root.dataset.state = "ready"; this.root.dataset.points = points.n; this.arrived(); });
   }
+
+  /** What lies below the first map waits for it. */
+  arrived() { if (this.data.awaited) this.tell("ready", true); }
 
   /** Put the points where these columns say, and those of other splits behind them. */
   put(raw) {
@@ -199,7 +207,7 @@ class LatentMap {
 
   /** Names in the map, each in the middle of its group. */
   names() {
-    if (this.counts.length > 27 || !this.data.named) return [];
+    if (this.counts.length > 27 || !this.data.named || this.piled) return [];
     this.middles ??= middles(this.points, this.shown, this.data.groups.length);
     return this.middles.map(({ group, x, y }) => ({ text: this.groupName(group), x, y }));
   }

@@ -38,23 +38,24 @@ function drawNote(pen, { left, top, w, h }, note, { ink, font }) {
 }
 
 /** Of three dimensions the axes themselves, through the middle. */
-function drawDirections(pen, turn, toScreen, titles, { ink, font }) {
-  Object.assign(pen, { fillStyle: ink, strokeStyle: ink, lineWidth: 1.5, font: `600 14px ${font}`, textBaseline: "middle", textAlign: "center", globalAlpha: 0.55 });
+function drawDirections(pen, turn, toScreen, titles, { ink, font }, field, halo) {
+  Object.assign(pen, { font: `600 14px ${font}`, textBaseline: "middle", textAlign: "center" });
   titles.forEach((title, axis) => {
     const end = (side) => toScreen(...turn.flat(...turn.middle.map((value, k) => value + (k === axis ? side * 1.15 * turn.reach[k] : 0))));
     const [from, to] = [end(-1), end(1)];
+    Object.assign(pen, { strokeStyle: ink, lineWidth: 1.5, globalAlpha: 0.55 });
     pen.beginPath();
     pen.moveTo(...from);
     pen.lineTo(...to);
     pen.stroke();
-    pen.fillText(title, to[0], to[1] - 10);
+    pen.globalAlpha = 1;
+    halo(title, ...inward([to[0], to[1] - 10], field, 52, 12));
   });
-  pen.globalAlpha = 1;
 }
 
 /** A place of the screen, at the edge of the field where it is outside. */
-function inward([px, py], { left, top, w, h }) {
-  return [Math.min(left + w - 14, Math.max(left + 14, px)), Math.min(top + h - 14, Math.max(top + 30, py))];
+function inward([px, py], { left, top, w, h }, wide = 14, high = 30) {
+  return [Math.min(left + w - wide, Math.max(left + wide, px)), Math.min(top + h - 14, Math.max(top + high, py))];
 }
 
 /** All that stands over the points of a map, on a canvas of its own. */
@@ -67,7 +68,7 @@ class Overlay {
 
   draw() {
     const { map, pen } = this, { w, h, ratio, points, data } = map, font = getComputedStyle(map.root).fontFamily;
-    const look = { ink: map.ink, font }, field = { left: LEFT, top: TOP, w, h }, note = `${whole(points.n)} points`;
+    const look = { ink: map.ink, font }, field = { left: LEFT, top: TOP, w, h }, note = `${whole(points.n)} ${points.n === 1 ? "point" : "points"}`;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
     if (map.turn) drawNote(pen, field, `${note} · drag to turn`, look); else drawAxes(pen, map.view, field, data.axes, note, look);
@@ -76,7 +77,7 @@ class Overlay {
     pen.beginPath();
     pen.rect(LEFT, TOP, w, h);
     pen.clip();
-    if (map.turn) drawDirections(pen, map.turn, (x, y) => map.toScreen(x, y), data.axes, look);
+    if (map.turn) drawDirections(pen, map.turn, (x, y) => map.toScreen(x, y), data.axes, look, field, (...place) => this.halo(...place));
     Object.assign(pen, { textAlign: "center", textBaseline: "middle", font: `700 17px ${font}` });
     const names = map.names().map(({ text, x, y }) => [text, ...map.toScreen(x, y), pen.measureText(text).width]);
     for (const [text, px, py] of apart(names)) this.halo(text, px, py);

@@ -133,7 +133,7 @@ class Turn {
 
   /** The view that shows all from every side, `zoom` times as large. */
   view(w, h, zoom = 1) {
-    const [x, y] = this.flat(...this.middle), scale = (zoom * Math.min(w, h)) / (1.45 * this.radius);
+    const [x, y] = this.flat(...this.middle), scale = (zoom * Math.min(w, h)) / (1.3 * this.radius);
     return { x, y, sx: scale, sy: scale };
   }
 

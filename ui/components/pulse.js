@@ -1,5 +1,4 @@
 // Asks a route for a stamp; where it is another than the page was made with, the page is made anew. Nothing is drawn.
-const EVERY = 2000;
 const hearts = new WeakMap();
 
 export default function (component) {
@@ -23,7 +22,7 @@ class Heart {
 
   rest() {
     clearTimeout(this.timer);
-    if (!this.closed) this.timer = setTimeout(() => this.beat(), EVERY);
+    if (!this.closed) this.timer = setTimeout(() => this.beat(), this.component.data.every);
   }
 
   async beat() {

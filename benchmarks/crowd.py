@@ -1,0 +1,176 @@
+"""Visitors of a dashboard, as a benchmark sends them: those who stay and read or watch, those who pass, and hostile ones.
+
+A session is a websocket client that speaks Streamlit's protocol and polls the routes as the components do.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import httpx
+import websockets
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+EVERY, THINKING = 0.5, 20.0
+"""Seconds between polls of a component that follows a run, and between two pages of somebody who reads."""
+ARRIVING = 10.0
+"""Seconds in which those who stay arrive."""
+WATCHER, HOSTILE = 5, 25
+"""Of those who stay every fifth watches the run that trains; of those who pass every 25th is hostile."""
+PAGES = ("train", "runs", "compare", "latent", "")
+
+
+class Session(NamedTuple):
+    """What one session saw."""
+
+    scripts: list[float]
+    """Seconds from asking for a run of the script to its end."""
+    unasked: int
+    """Messages that came later without being asked for."""
+    polls: list[float]
+
+
+def connected(address: str, **options: Any) -> Any:
+    """A socket as a page has it."""
+    stream = address.replace("http", "ws") + "/_stcore/stream"
+    return websockets.connect(stream, max_size=None, subprotocols=["streamlit"], open_timeout=60, **options)  # type: ignore[list-item]
+
+
+async def session(address: str, run: str, watches: bool, end: float) -> Session:
+    """One that stays until the end."""
+    chance, seen = random.Random(id(asyncio.current_task())), Session([], 0, [])
+    async with connected(address) as stream, httpx.AsyncClient(timeout=60) as web:
+        page = "runs" if watches else chance.choice(PAGES)
+        seen.scripts.append(await script(stream, page, f"run={run}" if watches else ""))
+        if watches:
+            return await watch(stream, web, address, run, end, seen)
+        while (left := end - time.perf_counter()) > 0:
+            await asyncio.sleep(min(THINKING * chance.uniform(0.5, 1.5), left))
+            await web.get(f"{address}/api/notices")
+            seen.scripts.append(await script(stream, chance.choice(PAGES), ""))
+    return seen
+
+
+async def passer(address: str, place: int) -> Session:
+    """One that opens a page and closes it."""
+    async with connected(address) as stream:
+        return Session([await script(stream, PAGES[place % len(PAGES)], "")], 0, [])
+
+
+async def slow_reader(address: str, end: float) -> None:
+    """Asks for the largest pages again and again, and reads nothing."""
+    with suppress(websockets.ConnectionClosed, OSError):  # the dashboard may well close it
+        async with connected(address, max_queue=1, ping_interval=None, close_timeout=1) as stream:
+            while time.perf_counter() < end:
+                await stream.send(asks("runs", ""))
+                await asyncio.sleep(2)
+
+
+async def uploader(address: str, end: float) -> None:
+    """Sends files to sessions that are not there."""
+    async with httpx.AsyncClient(timeout=60) as web:
+        for number in range(5):
+            answer = await web.put(
+                f"{address}/_stcore/upload_file/invented-{number}/{number}", files={"file": ("a.png", bytes(5_000_000))}
+            )
+            assert answer.status_code in (400, 403, 404), answer.status_code
+
+
+async def liar(address: str, end: float) -> None:
+    """Makes up ids: of runs, of media, of pages, of fragments and widgets; and sends what is no message at all."""
+    invented = (
+        "api/metrics?run=../../etc/passwd",
+        "api/points/none?split=test",
+        "api/sample/none/1.png",
+        "media/none.png",
+    )
+    async with httpx.AsyncClient(timeout=60) as web:
+        for path in invented:
+            answer = await web.get(f"{address}/{path}")
+            assert 400 <= answer.status_code < 500, (path, answer.status_code)
+    message = BackMsg()
+    message.rerun_script.page_script_hash, message.rerun_script.fragment_id = "f" * 32, "none"
+    message.rerun_script.widget_states.widgets.add(id="none", string_value="x" * 100_000)
+    for content in (message.SerializeToString(), bytes(1000), b"\xff" * 1000):
+        with suppress(websockets.ConnectionClosed, OSError):
+            async with connected(address) as stream:
+                await stream.send(content)
+                await asyncio.wait_for(stream.recv(), 60)
+
+
+ENEMIES: tuple[Callable[[str, float], Awaitable[None]], ...] = (slow_reader, uploader, liar)
+
+
+async def script(stream: Any, page: str, query: str) -> float:
+    """Ask for a run of a page's script, and wait for its end."""
+    begin = time.perf_counter()
+    await stream.send(asks(page, query))
+    async for received in stream:
+        answer = ForwardMsg()
+        answer.ParseFromString(received)
+        if (
+            answer.WhichOneof("type") == "script_finished"
+            and answer.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
+        ):
+            return time.perf_counter() - begin
+    raise ConnectionError("the dashboard closed the session")
+
+
+def asks(page: str, query: str) -> bytes:
+    """The message that asks for a run of a page's script."""
+    message = BackMsg()
+    message.rerun_script.page_name = page
+    message.rerun_script.query_string = query
+    return message.SerializeToString()
+
+
+async def watch(stream: Any, web: httpx.AsyncClient, address: str, run: str, end: float, seen: Session) -> Session:
+    """Poll as the components of a run's page do, and count what comes through the socket meanwhile."""
+    unasked, place, number = 0, "", 0
+    while time.perf_counter() < end:
+        begin = time.perf_counter()
+        answer = await web.get(f"{address}/api/metrics", params={"run": run, "after": place})
+        place = answer.json()["next"]
+        seen.polls.append(time.perf_counter() - begin)
+        await web.get(f"{address}/api/samples", params={"run": run})
+        if number % 4 == 0:
+            await web.get(f"{address}/api/pulse/{run}")
+            await web.get(f"{address}/api/pulse")
+        if number % 20 == 0:
+            await web.get(f"{address}/api/notices")
+        number += 1
+        try:
+            while True:
+                await asyncio.wait_for(stream.recv(), max(0.001, EVERY - (time.perf_counter() - begin)))
+                unasked += 1
+        except TimeoutError:
+            pass
+    return seen._replace(unasked=unasked)
+
+
+async def crowd(address: str, run: str, staying: int, passing: int, seconds: float) -> list[Session]:
+    """All of them; those who pass come evenly once the others are there."""
+    end = time.perf_counter() + seconds
+
+    async def stays(place: int) -> Session:
+        await asyncio.sleep(ARRIVING * place / staying)
+        return await session(address, run, place % WATCHER == 0, end)
+
+    async def passes(place: int) -> Session:
+        await asyncio.sleep(ARRIVING + (seconds - ARRIVING) * place / passing)
+        if place % HOSTILE:
+            return await passer(address, place)
+        await ENEMIES[place // HOSTILE % len(ENEMIES)](address, end)
+        return Session([], 0, [])
+
+    return await asyncio.gather(*map(stays, range(staying)), *map(passes, range(passing)))
+
+
+async def opened_once(address: str) -> None:
+    """Every page, so that what is imported and cached once is there."""
+    for place in range(len(PAGES)):
+        await passer(address, place)

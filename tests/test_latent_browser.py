@@ -1,0 +1,187 @@
+"""The latent map in a real browser: hovering, lasso, decoding, 70,000 points that turn, and a linked pair."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from aecore.runs import Lab, RunFolder
+from tests.browser import chromium, dashboard, keep, settle
+from tests.conftest import TwoRuns, close
+
+
+class Place(NamedTuple):
+    """A dashboard on a lab of this file's own, with the two runs of the session, and a browser."""
+
+    lab: Lab
+    ids: tuple[str, str]
+    address: str
+    browser: Browser
+
+    def open(self, **query: str) -> Page:
+        """The Latent page, once its map is there and its script has run."""
+        page = self.browser.new_page(viewport={"width": 1280, "height": 720})
+        page.goto(f"{self.address}/latent?" + "&".join(f"{name}={value}" for name, value in query.items()))
+        page.wait_for_selector(".latent-map[data-state=ready]", timeout=60_000)
+        settle(page)
+        return page
+
+
+@pytest.fixture(scope="module")
+def here(two_runs: TwoRuns, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    path = tmp_path_factory.mktemp("latent") / "lab"
+    shutil.copytree(two_runs.lab.path, path, ignore=shutil.ignore_patterns("locks", "*.lock"))
+    own = Lab.open(path)
+    with dashboard(path) as address, chromium() as browser:
+        yield Place(own, two_runs.ids, address, browser)
+    close(own)
+
+
+def place(page: Page, x: float, y: float) -> tuple[float, float]:
+    """A place of the map's field, 0 to 1 from its left and top, in pixels of the page."""
+    found = page.locator(".latent-map .field").bounding_box()
+    assert found
+    return found["x"] + found["width"] * x, found["y"] + found["height"] * y
+
+
+def lasso(page: Page, first: tuple[float, float], *others: tuple[float, float]) -> None:
+    """Draw around what lies between these places, and wait for its pictures."""
+    page.keyboard.down("Shift")
+    page.mouse.move(*place(page, *first))
+    page.mouse.down()
+    for corner in others:
+        page.mouse.move(*place(page, *corner), steps=4)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    page.wait_for_selector(".latent-tiles img")
+
+
+def on(map_: Locator, script: str) -> Any:
+    return map_.evaluate(f"root => {{ const map = root.latentMap; {script} }}")
+
+
+def test_hovering_lasso_decoding_and_drawing_work_together(here: Place) -> None:
+    page = here.open(run=here.ids[0], split="test")
+    map_, card = page.locator(".latent-map"), page.locator(".latent-map .card")
+    keep(page, "latent")
+
+    x, y, index = on(
+        map_, "const [x, y] = map.toScreen(map.points.x[5], map.points.y[5]); return [x, y, map.points.index[5]]"
+    )
+    corner = page.locator(".latent-map .over").bounding_box()
+    page.mouse.move(corner["x"] + x, corner["y"] + y)
+    card.get_by_text(f"test image {index}").wait_for()
+    card.get_by_text("reconstruction").wait_for()
+    keep(page, "latent-hover")
+
+    page.mouse.move(*place(page, 0.99, 0.01))
+    card.get_by_text("The decoder draws").wait_for()
+    page.mouse.click(*place(page, 0.985, 0.02))
+    page.get_by_text("Pinned places").wait_for()
+
+    lasso(page, (0.02, 0.02), (0.6, 0.02), (0.6, 0.98), (0.02, 0.98))
+    chosen = on(map_, "return map.chosen.size")
+    assert 0 < chosen < len(here.lab.run(here.ids[0]).analysis("test")["labels"])
+    assert page.get_by_text(f"{chosen} of ").first.is_visible(), "both sides count alike"
+    keep(page, "latent-selection")
+
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".latent-tiles", state="detached")
+    page.locator("[class*=st-key-latent-draw] button").first.click()
+    board = page.get_by_label("Draw here").bounding_box()
+    page.mouse.move(board["x"] + 90, board["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(board["x"] + 90, board["y"] + 220, steps=5)
+    page.mouse.up()
+    page.get_by_text("Your drawing").wait_for()
+    assert on(map_, "return map.data.marks[0][0]") == "your drawing"
+    keep(page, "latent-drawing")
+    page.keyboard.press("Escape")
+
+    page.locator(".latent-map .legend button").nth(1).click()
+    assert on(map_, "return map.shown.reduce((a, b) => a + b, 0)") == on(map_, "return map.counts[1]")
+
+
+def repeated(folder: RunFolder, points: int) -> int:
+    """So many codes of the training images, each a little aside; returns how many images the other splits have."""
+    splits = {split: folder.analysis(split) or {} for split in ("train", "val", "test")}
+    again = np.arange(points) % len(splits["train"]["codes"])
+    splits["train"] = {name: array[again] for name, array in splits["train"].items()}
+    aside = np.random.default_rng(0).normal(0, 0.3, splits["train"]["codes"].shape)
+    splits["train"]["codes"] = (splits["train"]["codes"] + aside).astype(np.float32)
+    folder.write_analysis(splits, {})
+    return sum(len(splits[split]["codes"]) for split in ("val", "test"))
+
+
+def test_70_000_points_in_three_dimensions_turn_and_answer(here: Place) -> None:
+    others = repeated(here.lab.run(here.ids[1]), 70_000)
+    page = here.open(run=here.ids[1], split="train", n="all", dims="3")
+    map_, card = page.locator(".latent-map"), page.locator(".latent-map .card")
+    assert on(map_, "return map.points.n") == 70_000
+
+    before = on(map_, "return map.turn.yaw")
+    page.mouse.move(*place(page, 0.4, 0.5))
+    page.mouse.down()
+    page.mouse.move(*place(page, 0.6, 0.45), steps=5)
+    page.mouse.up()
+    assert on(map_, "return map.turn.yaw") > before + 0.5
+    keep(page, "latent-3d")
+
+    last = "const [x, y] = map.toScreen(map.points.x[69999], map.points.y[69999]);"
+    x, y = on(map_, f"{last} return [x, y]")
+    corner = page.locator(".latent-map .over").bounding_box()
+    page.mouse.move(corner["x"] + x, corner["y"] + y)
+    card.get_by_text("train image").wait_for()
+    apart = (
+        "const [a, b] = map.toScreen(map.points.x[map.hover], map.points.y[map.hover]); return Math.hypot(a - x, b - y)"
+    )
+    assert on(map_, f"{last} {apart}") < 1.5
+    index = on(map_, "return map.points.index[map.hover]")
+    assert f"train image {index:,}" in card.inner_text()
+
+    lasso(page, (0.35, 0.3), (0.6, 0.3), (0.6, 0.7), (0.35, 0.7))
+    images, shown = on(map_, "return [map.chosen.size, [...map.points.index].filter((i) => map.chosen.has(i)).length]")
+    assert 0 < images < shown < 70_000
+    assert page.get_by_text(f"{shown:,} of 70,000 selected").is_visible(), "both sides count alike from that side"
+
+    page.locator(".latent-map .legend .behind").click()
+    there = "new Promise((done) => { const look = () => map.backdrop ? done() : setTimeout(look, 50); look(); })"
+    on(map_, f"return {there}")
+    assert on(map_, "return map.backdrop[0].length") == others
+    assert page.locator(".latent-map .legend .behind").inner_text().endswith(f"{others:,}")
+
+
+def test_the_linked_pair_shares_a_selection_and_glides(here: Place) -> None:
+    first, second = here.ids
+    page = here.open(run=first, split="test", below="pair", beside=second)
+    maps = page.locator(".latent-map[data-state=ready]")
+    expect(maps).to_have_count(3, timeout=90_000)
+    settle(page)
+    one, two = maps.nth(1), maps.nth(2)
+    one.scroll_into_view_if_needed()
+    one.evaluate(
+        "root => { const map = root.latentMap, { x, index } = map.points, middle = [...x].sort((a, b) => a - b)[x.length >> 1];"
+        " const polygon = [[-1e6, -1e6], [middle, -1e6], [middle, 1e6], [-1e6, 1e6]];"
+        " map.select({ kind: 'polygon', polygon }, new Set([...index].filter((_, i) => x[i] < middle))); }"
+    )
+    count = one.evaluate("root => root.latentMap.chosen.size")
+    expect(page.get_by_text(f"{count} of 297 selected")).to_be_visible(timeout=60_000)
+    settle(page)
+    for map_ in (two, maps.nth(0)):
+        map_.evaluate(
+            "(root, count) => new Promise((done) => { const look = () => root.latentMap.chosen?.size === count ? done() : setTimeout(look, 50); look(); })",
+            count,
+        )
+    keep(page, "latent-pair")
+    page.get_by_text("Gliding", exact=True).click()
+    glide = page.locator(".latent-map[data-state=ready]").nth(1)
+    expect(maps).to_have_count(2, timeout=60_000)
+    before = glide.evaluate("root => root.latentMap.points.x[0]")
+    page.get_by_text("second", exact=True).click()
+    glide.evaluate(
+        "(root, before) => new Promise((done) => { const look = () => root.latentMap.points.x[0] !== before ? done() : setTimeout(look, 50); look(); })",
+        before,
+    )
