@@ -51,9 +51,10 @@ def values(lab: Lab, row: RunRow) -> dict[str, Any]:
     return all_values(lab, [row])[0]
 
 
-def all_values(lab: Lab, rows: Sequence[RunRow]) -> list[dict[str, Any]]:
+def all_values(lab: Lab, rows: Sequence[RunRow]) -> list[Values]:
     """The same of many: a Path for each file of thousands of runs takes longer than the files do."""
-    place, found = str(lab.runs_folder), []
+    place = str(lab.runs_folder)
+    found: list[Values] = []
     for row in rows:
         folder = f"{place}/{row.id}"
         found.append({**_config(folder), **_results(folder), **dict(zip(ROW, FIELDS(row), strict=True))})
