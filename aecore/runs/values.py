@@ -42,7 +42,7 @@ RESULTS = ("result.", "test.", "quality.", "factors.")
 Values = Mapping[str, Any]
 
 
-def values(lab: Lab, row: RunRow) -> dict[str, Any]:
+def values(lab: Lab, row: RunRow) -> Values:
     """{name: value} of the row, `flat` config fields by their paths, and results as `result.mse`, `test.psnr`,
     `quality.knn_accuracy` and `factors.mig`.
 
