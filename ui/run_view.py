@@ -13,7 +13,7 @@ from aecore.runs import run as read_row
 from aecore.runs.database import WAITS
 from aecore.runs.history import history
 from aecore.runs.rights import Verb
-from ui import files, private, ways
+from ui import files, kiosk, private, ways
 from ui.frame import page_link, problem
 from ui.healing import run_health
 from ui.lab import lab, visitor
@@ -53,15 +53,16 @@ def show(folder: RunFolder) -> None:
         from ui import latent_chosen  # with all that the latent map needs
 
         latent_chosen.show(row)
-    past, config, log, kept = st.tabs(["History", "Configuration", "Log", "Files"])
-    with past:
-        past_events(row)
-    with config:
-        configuration(folder)
-    with log:
-        printed(row)
-    with kept:
-        files.panel(row)
+    parts = {
+        "History": lambda: past_events(row),
+        "Configuration": lambda: configuration(folder),
+        "Log": lambda: printed(row),
+    }
+    if not kiosk.chosen():  # what stands there is to be looked at, not to be taken along
+        parts["Files"] = lambda: files.panel(row)
+    for tab, part in zip(st.tabs(list(parts)), parts.values(), strict=True):
+        with tab:
+            part()
 
 
 def name(row: RunRow) -> None:
