@@ -244,7 +244,7 @@ def test_a_new_supervisor_adopts_what_runs_and_what_waits(engine: Local | Slurm,
 
 def test_a_second_copy_is_refused_and_the_end_is_never_overwritten(engine: Local | Slurm, lab: Lab) -> None:
     lab = engine.lab(lab)
-    run_id = queue.submit(lab, tiny(training__epochs=40), "ada")
+    run_id = queue.submit(lab, tiny(training__epochs=400), "ada")
     ensure_supervisor(lab)
     until_trains(lab, run_id)
     copy = [sys.executable, "-m", "aecore.jobs.trainer", str(lab.runs_folder / run_id)]
