@@ -1,8 +1,6 @@
 """Imports that take seconds, made once for all visitors, in the background and after the first page has been shown."""
 
 import gc
-import os
-import sys
 import threading
 from importlib import import_module
 
@@ -40,8 +38,6 @@ def visited() -> None:
 def _import() -> None:
     if _visited.wait(PATIENCE):
         _needed.wait(READING)
-    if sys.platform == "linux":  # a thread's own priority: the trainers that wait for a click come first
-        os.setpriority(os.PRIO_PROCESS, 0, 10)
     for module in MODULES:
         import_module(module)
     gc.collect()
