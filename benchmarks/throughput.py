@@ -108,7 +108,10 @@ GPU_HOLD: dict[tuple[bool, str], tuple[float, float | None]] = {
 
 
 def settle(threads: int) -> None:
-    """As many threads for every library as one slot has; before any of them is imported."""
+    """As many threads for every library as one slot has, on as many cores: JAX's own setting does not keep it to them. Before
+    any of them is imported."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["TQDM_DISABLE"] = "1"  # pythae's bar

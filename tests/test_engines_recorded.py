@@ -72,7 +72,8 @@ class Taped(Again):
 
     def record(self, call: Call) -> Call:
         self.recorded += 1
-        touched = [*self.state.model.state_dict().values(), *(p.grad for p in self.state.model.parameters())]
+        touched = [*self.state.model.state_dict().values()]
+        touched += [parameter.grad for one in self.state.optimisers for parameter in one.parameters]
         touched += chain.from_iterable(optimiser.tensors().values() for optimiser in self.state.optimisers)
         before, noise = [tensor.detach().clone() for tensor in touched], self.state.noise.get_state()
         with Tape() as tape:
@@ -95,7 +96,9 @@ def recorded(config: RunConfig, monkeypatch: pytest.MonkeyPatch, make: Callable[
 
 def same(config: RunConfig, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Again]) -> Again:
     rows, recorder = recorded(config, monkeypatch, make)
-    assert rows == [row for row in run(with_values(config, {"training.engine": "eager"})) if row is not None]
+    expected = [row for row in run(config) if row is not None]
+    assert [row[:4] for row in rows] == [row[:4] for row in expected]
+    assert [row.value for row in rows] == pytest.approx([row.value for row in expected], rel=1e-6)
     return recorder
 
 

@@ -44,8 +44,12 @@ def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
     if training.engine == "graphs":
         _graphs(training.processes, device)
         return "graphs"
-    alone = training.processes == 1 and training.precision != "bf16" and device.type == "cpu"
-    return "flat" if training.engine == "auto" and alone and chain(model) else "eager"
+    return "flat" if training.engine == "auto" and device.type == "cpu" and _by_hand(config, model) else "eager"
+
+
+def _by_hand(config: RunConfig, model: Autoencoder) -> bool:
+    """Whether `Flat` can take a step of the model."""
+    return config.training.processes == 1 and config.training.precision != "bf16" and bool(chain(model))
 
 
 def _graphs(processes: int, device: torch.device) -> None:
@@ -64,5 +68,6 @@ def of(state: "TrainState", data: Data, config: RunConfig) -> Step:
         case "flat":
             return Flat(state, data, config)
         case "graphs":
-            return Recorded(state, data, config, CudaGraphs(state.noise))
+            inner = Flat(state, data, config) if _by_hand(config, state.model) else Eager(state, data, config)
+            return Recorded(inner, state, CudaGraphs(state.noise))
     return Eager(state, data, config)

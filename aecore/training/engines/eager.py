@@ -40,12 +40,13 @@ class Eager:
             for optimiser in state.optimisers:
                 nn.utils.clip_grad_norm_(optimiser.parameters, training.clip_norm)
         terms = {name: term for terms in sums for name, term in terms.items()}
-        self.names, self.loss = ("loss", *terms), total_of(sums).detach()
-        return torch.stack([total_of(sums[:1]), *terms.values()]).detach()
+        self.names = ("loss", *terms)
+        self.losses = torch.stack([total_of(sums[:1]), *terms.values()]).detach()
+        return self.losses
 
     def update(self, learning_rate: float) -> None:
         for optimiser in self.state.optimisers:
-            optimiser.step(learning_rate, skip=not_finite(self.loss))
+            optimiser.step(learning_rate, skip=not_finite(self.losses))
         self.state.model.zero_grad(set_to_none=True)  # here, so that the next forward pass has their memory
 
 
@@ -55,7 +56,7 @@ def total_of(sums: Sums, share: float = 1.0) -> Tensor:
     return loss if share == 1.0 else share * loss
 
 
-def not_finite(loss: Tensor) -> Tensor | None:
-    """1 on the device where the loss is not finite: the optimiser skips the step and no host waits. None on the CPU,
-    where the loss has been looked at already."""
-    return None if loss.device.type == "cpu" else 1 - torch.isfinite(loss).float()
+def not_finite(losses: Tensor) -> Tensor | None:
+    """1 on the device where one of `losses` (1 + terms,) is not finite: the optimiser skips the step and no host waits. None on
+    the CPU, where they have been looked at already."""
+    return None if losses.device.type == "cpu" else 1 - torch.isfinite(losses.sum()).float()

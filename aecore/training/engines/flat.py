@@ -141,9 +141,9 @@ class Flat:
     def _furnish(self, n: int) -> list[Room]:
         for layer in self.layers:
             size = len(layer.bias)
-            before = torch.empty(n, size)
-            after = torch.empty(n, size) if layer.activation and layer.activation.of_input else before
-            self.rooms[n].append(Room(before, after, torch.empty(n, size // 2 if layer.draws else size)))
+            before = layer.bias.new_empty(n, size)
+            after = torch.empty_like(before) if layer.activation and layer.activation.of_input else before
+            self.rooms[n].append(Room(before, after, before.new_empty(n, size // 2 if layer.draws else size)))
         return self.rooms[n]
 
     def _forward(self, x: Tensor, rooms: list[Room]) -> tuple[list[Tensor], "Drawn | None"]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from aecore.config import ConfigError, RunConfig
+from aecore.config import ConfigError
 from aecore.models import Progress
-from aecore.training.data import Data
 from aecore.training.engines.eager import Eager, not_finite
+from aecore.training.engines.flat import Flat
 
 if TYPE_CHECKING:
     from aecore.training.state import TrainState
@@ -68,26 +68,26 @@ class Place:
     def __init__(self, chosen: Tensor):
         self.chosen = chosen.clone()
         self.taken = 0
-        self.losses = self.loss = torch.empty(0)
+        self.losses = torch.empty(0)
         self.gradients: Call | None = None
         self.update: Call | None = None
 
 
 class Recorded:
-    """The steps of `Eager`, recorded: one recording for each size of batch, the last, smaller one among them."""
+    """The steps of another engine, recorded: one recording for each size of batch, the last, smaller one among them."""
 
     names: tuple[str, ...] = ()
 
-    def __init__(self, state: "TrainState", data: Data, config: RunConfig, recorder: Recorder):
-        self.eager, self.state, self.recorder = Eager(state, data, config), state, recorder
+    def __init__(self, inner: Eager | Flat, state: "TrainState", recorder: Recorder):
+        self.inner, self.state, self.recorder = inner, state, recorder
         device = state.device
         self.step = torch.zeros((), device=device)
         # CUDA's kernels read a learning rate of 32 bits; the CPU's take one of 64, as Python has it
         self.rate = torch.zeros((), device=device, dtype=torch.float64 if device.type == "cpu" else torch.float32)
-        self.held = list(state.model.parameters())
-        self.kept: list[Tensor] = []
-        for parameter in self.held:
-            parameter.grad = torch.zeros_like(parameter)
+        self.kept: list[Tensor] = []  # gradients, which automatic differentiation adds to
+        for parameter in (parameter for optimiser in state.optimisers for parameter in optimiser.parameters):
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
             self.kept.append(parameter.grad)
         self.places: dict[int, Place] = {}
         self.place = Place(torch.empty(0))
@@ -117,9 +117,9 @@ class Recorded:
 
     def _gradients(self, place: Place, progress: Progress) -> None:
         torch._foreach_zero_(self.kept)
-        place.losses = self.eager.gradients(place.chosen, progress)
-        place.loss, self.names = self.eager.loss, self.eager.names
+        place.losses = self.inner.gradients(place.chosen, progress)
+        self.names = self.inner.names
 
     def _update(self, place: Place) -> None:
         for optimiser in self.state.optimisers:
-            optimiser.step(self.rate, skip=not_finite(place.loss))
+            optimiser.step(self.rate, skip=not_finite(place.losses))
