@@ -80,7 +80,7 @@ def measure(name: str, device: str, steps: int) -> dict[str, float]:
     state = training.start(config, known)
     sampler = Sampler(images, state.model, config)
     for row in training.train(state, images, config):
-        if row.name == "mse":
+        if row is not None and row.name == "mse":
             sampler.take(state.model)
     reserved = torch.cuda.memory_reserved() if device == "cuda" else 0
     measured = _peak(device) + (context if device == "cuda" else 0)

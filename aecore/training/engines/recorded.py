@@ -51,7 +51,7 @@ class CudaGraphs:
     def record(self, call: Call) -> Call:
         graph = torch.cuda.CUDAGraph()
         for generator in self.generators:
-            graph.register_generator_state(generator)
+            graph.register_generator_state(generator.graphsafe_get_state())  # the same state, under torch's own class
         try:
             with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
                 call()
