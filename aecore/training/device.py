@@ -10,7 +10,7 @@ import torch
 
 from aecore.config import ConfigError
 
-CONTEXT = 560e6
+CONTEXT = 720e6
 """Bytes of a GPU that a process takes before any model. Measured by `python -m benchmarks.memory`."""
 PRODUCTS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
 

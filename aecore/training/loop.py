@@ -37,9 +37,9 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | No
         for chosen in order(data, training, state.epoch, state.position):
             if state.step == total:
                 break
-            losses = step.gradients(chosen, Progress(state.step, total))
+            losses = step.begin(chosen, Progress(state.step, total), learning_rate(training, state.step, total))
             rows = state.losses.add(state.step + 1, state.epoch + 1, step.names, losses)  # raises Diverged
-            step.update(learning_rate(training, state.step, total))
+            step.finish()
             state.step, state.position = state.step + 1, state.position + 1
             yield from state.hand_out(rows)
             if not rows and state.step < total:
