@@ -118,7 +118,7 @@ def test_a_loss_that_is_not_finite_changes_no_weight() -> None:
         assert was.shape == p.shape
 
 
-def test_what_cannot_be_recorded_goes_on_eagerly_or_is_refused() -> None:
+def test_what_cannot_be_recorded_is_refused_in_a_sentence() -> None:
     config, data = on_gpu("conv-16", training__engine="graphs")
     state = start(config, data.facts, 1)
     step = engines.of(state, data, config)
@@ -128,11 +128,11 @@ def test_what_cannot_be_recorded_goes_on_eagerly_or_is_refused() -> None:
         inner(chosen, progress) * float(inner(chosen, progress)[0].item() > -1)
     )  # type: ignore[method-assign]
     chosen = torch.arange(32, device="cuda")
+    for number in range(3):
+        step.begin(chosen, Progress(number, 9), 1e-3)
     with pytest.raises(ConfigError, match="cannot be recorded"):
-        for number in range(6):
-            step.begin(chosen, Progress(number, 9), 1e-3)
-    assert torch.ones(3, device="cuda").sum().item() == 3, "the device answers afterwards"
-    print(rows_of(eager(config), data)[-1])
+        step.begin(chosen, Progress(3, 9), 1e-3)
+    assert rows_of(config, data)[-1].value < 1, "the device works on"
 
 
 def test_images_that_do_not_fit_are_read_from_the_hosts_memory_with_the_same_rows(

@@ -197,6 +197,6 @@ def checkpoint_bytes(state: training.TrainState) -> int:
 
 def memory(state: Any) -> int:
     """Bytes in use: the most on the GPU since the start, or this process's resident set on the CPU."""
-    if next(state.model.parameters()).device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated())
+    if state.device.type == "cuda":
+        return training.device.peak(state.device)
     return int(psutil.Process().memory_info().rss)
