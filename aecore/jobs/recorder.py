@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 import psutil
-import torch
 
 from aecore import manifest, training
 from aecore.analysis.sampling import Sampler
