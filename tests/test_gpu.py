@@ -175,7 +175,7 @@ def test_runs_of_the_queue_take_the_gpu_and_share_it_once_one_was_measured(tmp_p
         assert 5e8 < (done.memory or 0) < 2e9
         longer = with_values(config, {"training.epochs": 3000})
         both = [queue.submit(lab, longer, "ada") for _ in range(2)]
-        until(lambda: {job.slot for job in queue.live(lab) if job.kind == "train"} == {"gpu-0", "gpu-0-2"})
+        until(lambda: {job.slot for job in queue.live(lab) if job.device} == {"gpu-0", "gpu-0-2"})
         for each in both:
             queue.stop(lab, each, "ada")
         until(lambda: all(run(lab, each).state == "cancelled" for each in both))

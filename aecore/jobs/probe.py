@@ -47,7 +47,7 @@ def measure(config: RunConfig, lab: Lab, threads: int) -> Measure:
     refuse_too_large(train.needed(config, prepared, device), device)
     config = with_values(config, ENDLESS | {"training.max_steps": None})
     state = training.start(config, prepared.facts, threads)
-    few = _few(prepared, state.model.evaluation_batch)
+    few = _few(prepared, training.device.at_once(state.model, device))
     rows = training.train(state, few, config)
     started = time.perf_counter() - begin
     recorded = state.engine["engine"] == "graphs"

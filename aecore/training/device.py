@@ -9,9 +9,11 @@ from typing import Any, Literal
 import torch
 
 from aecore.config import ConfigError
+from aecore.models import Autoencoder
 
 CONTEXT = 720e6
 """Bytes of a GPU that a process takes before any model: of an H100 with CUDA 13, by `python -m benchmarks.memory`."""
+GPU_BATCHES = 8
 PRODUCTS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
 
 
@@ -59,6 +61,11 @@ def peak(device: torch.device) -> int:
         line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
         return 1024 * int(line.split()[1])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def at_once(model: Autoencoder, device: torch.device) -> int:
+    """Images that are evaluated together: on a GPU more, for there a small batch costs as much as its launches."""
+    return model.evaluation_batch * (GPU_BATCHES if device.type == "cuda" else 1)
 
 
 def _available(kind: str) -> bool:

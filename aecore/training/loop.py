@@ -10,6 +10,7 @@ from aecore.config import RunConfig
 from aecore.data import normalise
 from aecore.models import Autoencoder, Batch, Output, Progress
 from aecore.tasks import corrupt, wanted
+from aecore.training import device as devices
 from aecore.training import engines
 from aecore.training.codes import Codes
 from aecore.training.data import Data, order
@@ -89,7 +90,7 @@ def evaluate(model: Autoencoder, data: Data, config: RunConfig, progress: Progre
     names: tuple[str, ...] = ()
     codes = Codes(model.objective.standard_prior)
     with model.evaluating():
-        size = model.evaluation_batch
+        size = devices.at_once(model, data.watch_images.device)
         for part in zip(data.watch_images.split(size), data.watch_labels.split(size), strict=True):
             terms, mse, output = _evaluate_batch(model, part, data, config, progress, noise)
             codes.add(output)

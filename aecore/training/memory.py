@@ -48,6 +48,7 @@ def estimate(config: RunConfig, facts: Facts, streamed: bool = False) -> Memory:
     Raises:
         ConfigError: where the layers do not fit the images, or for a device that is not there.
     """
+    device = devices.choose(config.training.device)
     with torch.device("meta"):
         model = build(config.model, facts)
         steps = trace(model, facts)
@@ -55,9 +56,9 @@ def estimate(config: RunConfig, facts: Facts, streamed: bool = False) -> Memory:
     buffers = FLOAT * sum(buffer.numel() for buffer in model.buffers())
     moments = len(MOMENTS[config.training.optimiser]) * parameters
     images = min(facts.n_train, config.training.subset or facts.n_train)
-    working = max(_training(config, facts, model, steps, images), _evaluating(model, facts, steps))
+    working = max(_training(config, facts, model, steps, images), _evaluating(model, facts, steps, device))
     data = (most_watched(images) + (0 if streamed else images)) * prod(facts.shape)
-    runtime = int(RUNTIME[devices.choose(config.training.device).type])
+    runtime = int(RUNTIME[device.type])
     # the optimiser's step needs no activations, the forward pass no gradients: they are freed after each step
     peak = 2 * parameters + buffers + moments + working + data + runtime
     checkpoint = parameters + buffers + moments
@@ -119,7 +120,7 @@ def _scratch(model: Autoencoder, steps: list[Traced]) -> int:
     return max(model.encoder.bottleneck.scratch, *attention, 0)
 
 
-def _evaluating(model: Autoencoder, facts: Facts, steps: list[Traced]) -> int:
+def _evaluating(model: Autoencoder, facts: Facts, steps: list[Traced], device: torch.device) -> int:
     """Bytes of one evaluated batch: the input and output of the largest layer, and the images that are compared."""
     largest = max(*(prod(step.inputs) + prod(step.output) for step in steps), _scratch(model, steps))
-    return FLOAT * model.evaluation_batch * (largest + 4 * prod(facts.shape))
+    return FLOAT * devices.at_once(model, device) * (largest + 4 * prod(facts.shape))

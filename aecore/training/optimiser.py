@@ -18,7 +18,8 @@ OPPONENT_BETAS = (0.5, 0.9)
 """What it plays against moves: it must forget sooner. Kim & Mnih 2018, appendix A."""
 LINE = 16
 """Numbers in a cache line: in a shared buffer every layer starts at one."""
-PIECES = 64
+PIECES = 36
+"""Tensors that one call of a GPU's kernel takes."""
 MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "adamw": ("exp_avg", "exp_avg_sq"), "sgd": ()}
 
 
@@ -86,8 +87,8 @@ class Optimiser:
         return [(values[part], gradients[part]) for part in parts]
 
     def cut(self) -> None:
-        """Cut everything into like pieces, as many as a GPU's kernel takes in two calls: of one tensor it gives 65,536 numbers to
-        each multiprocessor, and most would have none. Gradients are there and stay where they lie from here on."""
+        """Cut everything into like pieces, as many as a GPU's kernel takes: of one tensor it gives 65,536 numbers to each
+        multiprocessor, and most would have none. Gradients are there and stay where they lie from here on."""
         most = max(2048, -(-sum(p.numel() for p in self.parameters) // PIECES))
         pieces = lambda tensors: [piece for tensor in tensors for piece in _line(tensor).split(most)]
         gradients = pieces(p.grad for p in self.parameters)

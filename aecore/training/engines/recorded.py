@@ -89,12 +89,12 @@ class Recorded:
             state.step,
             0.0,
         )  # what the host knows of these two: each word to the device costs as much as a recording
-        self.kept: list[Tensor] = []  # gradients, which automatic differentiation adds to
+        self.kept: list[Tensor] = []  # gradients that automatic differentiation adds to
         for optimiser in state.optimisers:
             for parameter in optimiser.parameters:
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
-                self.kept.append(parameter.grad)
+                    self.kept.append(parameter.grad)
             optimiser.cut()
         self.places: dict[int, Place] = {}
 
@@ -122,7 +122,8 @@ class Recorded:
         self.told = (step + 1, learning_rate)
 
     def _step(self, place: Place, total: int) -> None:
-        torch._foreach_zero_(self.kept)
+        if self.kept:
+            torch._foreach_zero_(self.kept)
         place.losses = self.inner.gradients(place.chosen, Progress(self.step, total))
         self.names = self.inner.names
         for optimiser in self.state.optimisers:
