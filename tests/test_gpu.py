@@ -114,7 +114,9 @@ def test_what_cannot_be_recorded_goes_on_eagerly_or_is_refused() -> None:
     step = engines.of(state, data, config)
     assert isinstance(step, Recorded)
     inner = step.inner.gradients
-    step.inner.gradients = lambda chosen, progress: inner(chosen, progress) * float(inner(chosen, progress)[0].item() > -1)  # type: ignore[method-assign]
+    step.inner.gradients = lambda chosen, progress: (
+        inner(chosen, progress) * float(inner(chosen, progress)[0].item() > -1)
+    )  # type: ignore[method-assign]
     from aecore.config import ConfigError
     from aecore.models import Progress
 
