@@ -40,6 +40,7 @@ from ui import (
 from ui.api import live
 from ui.api import moments as pictured
 from ui.wall import payload, thousandths
+from ui.words import plain
 
 ROOT = Path(__file__).parents[1]
 SIMPLE = tuple(columns.SIMPLE)
@@ -510,7 +511,8 @@ def test_a_sweep_over_what_is_to_be_given_is_no_contest_of_errors(
     assert list(sweeps.pictures("run", found)) == ["knn"], "the codes stand for the same images"
     assert list(sweeps.pictures("run", [trial._replace(metrics=metrics) for trial in found])) == []
     words = sweeps.told(sweeps.CODE_SIZE, found)
-    assert "(digits at 1×8×8; digits at 1×8×8, target: the image made 2 times smaller)" in words
+    assert f"({plain(one.what)}; {plain(other.what)})" in words
+    assert other.what.endswith("target: the image made 2 times smaller")
     assert "their errors are no contest" in words
     assert "elbow" not in words
     assert "beat PCA" not in words
