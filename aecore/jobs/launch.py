@@ -34,8 +34,8 @@ def launch(lab: Path, data_root: str) -> None:
 def early(checkout: Path) -> None:
     """Start one for the lab of the environment where there is none. What is wrong with the lab is said by who opens it later."""
     lab = Path(os.environ.get("AELAB_HOME") or checkout / "lab").expanduser().absolute()
-    if not locks.held(lock(lab)):
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        if not locks.held(lock(lab)):
             lab.mkdir(parents=True, exist_ok=True)
             launch(lab, os.environ.get("AELAB_DATA", ""))
 
