@@ -57,7 +57,8 @@ def case(name: str, device: str, threads: int, steps: int | None = None, **chang
         }
         | {key.replace("__", "."): value for key, value in changes.items()},
     )
-    steps = steps or (120 if config.model.backbone.kind == "dense" else 6)
+    few = 6 if device == "cpu" else 60
+    steps = steps or (120 if config.model.backbone.kind == "dense" else few)
     known: Facts = facts(config.data, [])._replace(n_train=steps * config.training.batch_size)
     torch.manual_seed(0)
     return Case(name, config, random_data(config, known, device), steps, torch.device(device), threads)

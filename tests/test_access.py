@@ -127,7 +127,39 @@ def test_the_secret_is_readable_by_its_owner_only(visitor: TestClient, tmp_path:
 
 def test_who_leaves_must_come_in_again(visitor: TestClient) -> None:
     come_in(visitor, "ada")
-    assert visitor.get("/logout").headers["location"] == "/login"
+    assert visitor.get("/logout", headers={"sec-fetch-site": "same-origin"}).headers["location"] == "/login"
+    assert visitor.get("/", headers=PAGE).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("headers", "leaves"),
+    [
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "none"}, True),  # typed
+        ({"sec-fetch-site": "cross-site"}, False),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"sec-fetch-site": "cross-site", "referer": "http://testserver/"}, False),
+        ({"referer": "http://testserver/runs?run=x"}, True),  # without https a browser says no more
+        ({"referer": "http://testserver.evil.example/"}, False),
+        ({"referer": "http://evil.example/testserver"}, False),
+        ({}, False),
+    ],
+)
+def test_only_our_own_page_or_the_visitor_leaves_at_once(
+    visitor: TestClient, headers: dict[str, str], leaves: bool
+) -> None:
+    come_in(visitor, "ada")
+    answer = visitor.get("/logout", headers=headers)
+    assert answer.status_code == (303 if leaves else 403)
+    assert visitor.get("/", headers=PAGE).status_code == (303 if leaves else 200)
+    assert leaves or '<form method="post" action="/logout">' in answer.text
+
+
+def test_who_comes_from_elsewhere_leaves_by_the_button_and_no_other_site_presses_it(visitor: TestClient) -> None:
+    come_in(visitor, "ada")
+    assert visitor.post("/logout", headers={"origin": "https://evil.example"}).status_code == 403
+    assert visitor.get("/", headers=PAGE).text == "ada"
+    assert visitor.post("/logout", headers={"origin": "http://testserver"}).headers["location"] == "/login"
     assert visitor.get("/", headers=PAGE).status_code == 303
 
 

@@ -184,7 +184,7 @@ def test_numbers_too_small_for_the_processor_are_flushed_in_the_fast_engine_only
     next(rows)
     state.optimiser.moments["exp_avg"][0].fill_(1e-40)
     state.optimiser.parameters[0].grad.zero_()
-    engines.Flat.update(type("Step", (), {"state": state})(), 1e-3)  # type: ignore[arg-type]
+    engines.Flat.finish(type("Step", (), {"state": state, "learning_rate": 1e-3})())  # type: ignore[arg-type]
     assert not state.optimiser.moments["exp_avg"][0].any()
     assert torch.full((8,), 1e-40).mul(0.9).any(), "not elsewhere"
 

@@ -1,19 +1,23 @@
-"""What only a GPU can show: recorded steps against eager ones, checkpoints of them, memory that was announced, the queue."""
+"""What only a GPU can show: recorded steps against eager ones, checkpoints of them, images that stay with the host, the queue."""
 
 import dataclasses
-import os
-import subprocess
-import sys
+import gc
+import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from aecore.config import RunConfig, preset, presets, with_values
+from aecore.config import ConfigError, RunConfig, parse, preset, presets, with_values
 from aecore.data import facts
-from aecore.jobs import devices
+from aecore.jobs import devices, queue
+from aecore.jobs.supervisor import ensure_supervisor, stop_supervisor
 from aecore.manifest import Mark
-from aecore.training import Row, TrainState, commit, engines, restore, start, train
+from aecore.models import Progress
+from aecore.runs import Lab, run
+from aecore.training import Row, TrainState, commit, engines, memory, prepare, restore, start, streamed, train
 from aecore.training.data import Data
 from aecore.training.engines.recorded import Recorded
 from benchmarks.memory import random_data
@@ -57,12 +61,20 @@ def by_name(rows: list[Row]) -> dict[tuple[int, str, str], float]:
 @pytest.mark.parametrize("name", [name for name in presets() if name not in HEAVY[1:]])
 def test_recorded_steps_are_those_of_eager(name: str) -> None:
     config, data = on_gpu(name)
-    state = start(with_values(config, {"training.engine": "graphs"}), data.facts, 1)
+    state = start(config, data.facts, 1)
     found, expected = by_name(rows_of(config, data, state)), by_name(rows_of(eager(config), data))
-    assert state.engine["engine"] == "graphs"
+    assert state.engine["engine"] == ("eager" if name == "swap" else "graphs")
     assert found.keys() == expected.keys()
     first = {key: value for key, value in found.items() if key[0] <= 6 and "active" not in key[2]}
-    assert first == pytest.approx({key: expected[key] for key in first}, rel=2e-4, abs=1e-6)
+    assert first == pytest.approx({key: expected[key] for key in first}, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+@pytest.mark.parametrize("name", ["compress-32", "vae-2", "conv-16"])
+def test_recorded_steps_of_less_precision_learn_as_eager_ones_do(name: str, precision: str) -> None:
+    config, data = on_gpu(name, training__precision=precision)
+    found, expected = by_name(rows_of(config, data)), by_name(rows_of(eager(config), data))
+    assert found == pytest.approx(expected, rel=0.05, abs=0.05)
 
 
 def eager(config: RunConfig) -> RunConfig:
@@ -91,24 +103,22 @@ def test_a_loss_that_is_not_finite_changes_no_weight() -> None:
     config, data = on_gpu("compress-32", training__engine="graphs")
     state = start(config, data.facts, 1)
     step = engines.of(state, data, config)
-    from aecore.models import Progress
-
     chosen = torch.arange(32, device="cuda")
     for number in range(6):
-        step.gradients(chosen, Progress(number, 9))
-        step.update(1e-3)
+        step.begin(chosen, Progress(number, 9), 1e-3)
+        step.finish()
     before = [p.detach().clone() for p in state.model.parameters()]
     with torch.no_grad():
         next(state.model.decoder.parameters()).fill_(float("nan"))
         spoilt = [p.detach().clone() for p in state.model.parameters()]
-    step.gradients(chosen, Progress(6, 9))
-    step.update(1e-3)
+    step.begin(chosen, Progress(6, 9), 1e-3)
+    step.finish()
     for p, was, spoiled in zip(state.model.parameters(), before, spoilt, strict=True):
         assert torch.equal(p.nan_to_num(7.0), spoiled.nan_to_num(7.0))
         assert was.shape == p.shape
 
 
-def test_what_cannot_be_recorded_goes_on_eagerly_or_is_refused() -> None:
+def test_what_cannot_be_recorded_is_refused_in_a_sentence() -> None:
     config, data = on_gpu("conv-16", training__engine="graphs")
     state = start(config, data.facts, 1)
     step = engines.of(state, data, config)
@@ -117,57 +127,64 @@ def test_what_cannot_be_recorded_goes_on_eagerly_or_is_refused() -> None:
     step.inner.gradients = lambda chosen, progress: (
         inner(chosen, progress) * float(inner(chosen, progress)[0].item() > -1)
     )  # type: ignore[method-assign]
-    from aecore.config import ConfigError
-    from aecore.models import Progress
-
     chosen = torch.arange(32, device="cuda")
+    for number in range(3):
+        step.begin(chosen, Progress(number, 9), 1e-3)
     with pytest.raises(ConfigError, match="cannot be recorded"):
-        for number in range(6):
-            step.gradients(chosen, Progress(number, 9))
-            step.update(1e-3)
-    assert torch.ones(3, device="cuda").sum().item() == 3, "the device answers afterwards"
-    print(rows_of(eager(config), data)[-1])
+        step.begin(chosen, Progress(3, 9), 1e-3)
+    assert rows_of(config, data)[-1].value < 1, "the device works on"
 
 
-def test_pinned_memory_is_gathered_from_where_it_lies() -> None:
-    class Pinned:
-        def __init__(self, tensor: torch.Tensor):
-            self.tensor = tensor
-            self.__cuda_array_interface__ = {
-                "shape": tuple(tensor.shape),
-                "typestr": "|u1",
-                "data": (tensor.data_ptr(), False),
-                "version": 3,
-                "strides": None,
-            }
-
-    host = torch.randint(0, 256, (200_000, 3, 32, 32), dtype=torch.uint8).pin_memory()
-    seen = torch.as_tensor(Pinned(host), device="cuda")
-    assert seen.is_cuda and seen.data_ptr() == host.data_ptr()
-    resident = host.cuda()
-    chosen = torch.randint(0, 200_000, (128,), device="cuda")
-    assert torch.equal(seen.index_select(0, chosen), resident.index_select(0, chosen))
-    for what, images in (("pinned", seen), ("resident", resident)):
-        for size in (128, 4096):
-            chosen = torch.randint(0, 200_000, (size,), device="cuda")
-            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            images.index_select(0, chosen)
-            begin.record()
-            for _ in range(50):
-                images.index_select(0, chosen)
-            end.record()
-            torch.cuda.synchronize()
-            print(what, size, f"{1e3 * begin.elapsed_time(end) / 50:.1f} us")
+def test_images_that_do_not_fit_are_read_from_the_hosts_memory_with_the_same_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = tiny(**{"training.device": "cuda"})
+    resident = prepare(config, [], torch.device("cuda"))
+    monkeypatch.setattr(streamed, "SHARE", 0.0)
+    away = prepare(config, [], torch.device("cuda"))
+    assert (resident.streamed, away.streamed) == (False, True)
+    chosen = torch.tensor([5, 0, 1000], device="cuda")
+    assert away.train_images.is_cuda
+    assert torch.equal(away.take(chosen)[0], resident.take(chosen)[0])
+    assert rows_of(config, away) == rows_of(config, resident)
+    needs = [memory.estimate(config, resident.facts, data.streamed).total for data in (resident, away)]
+    assert needs[0] - needs[1] == resident.train_images.nbytes
+    del away, resident
+    gc.collect()
 
 
-def test_a_run_in_the_queue_takes_the_gpu(tmp_path: Path) -> None:
-    assert [card.kind for card in devices.gpus()] == ["cuda"]
-    assert devices.gpus()[0].memory_total > 1e9
-    lab = tmp_path / "lab"
-    command = [sys.executable, "-m", "aecore", "--lab", str(lab)]
-    done = subprocess.run(
-        [*command, "train", "--preset", "demo", "--set", "training.epochs=2"],
-        capture_output=True, text=True, env=os.environ | {"CUDA_MODULE_LOADING": "LAZY"}, check=False, timeout=120,
-    )  # fmt: skip
-    print(done.stdout[-1500:], done.stderr[-1500:])
-    assert done.returncode == 0
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.02)
+
+
+def test_runs_of_the_queue_take_the_gpu_and_share_it_once_one_was_measured(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps({"runs_per_gpu": 2}))
+    lab = Lab.open(tmp_path)
+    (card,) = devices.gpus()
+    assert devices.where("auto", lab) == f"GPU 0 ({card.name}), free"
+    config = tiny(**{"training.epochs": 20, "training.device": "auto"})
+    first = queue.submit(lab, config, "ada")
+    try:
+        ensure_supervisor(lab)
+        until(lambda: run(lab, first).state == "completed")
+        (done, *_) = queue.jobs(lab, first)
+        assert done.device == card.name
+        assert 5e8 < (done.memory or 0) < 2e9
+        longer = with_values(config, {"training.epochs": 3000})
+        both = [queue.submit(lab, longer, "ada") for _ in range(2)]
+        until(lambda: {job.slot for job in queue.live(lab) if job.device} == {"gpu-0", "gpu-0-2"})
+        for each in both:
+            queue.stop(lab, each, "ada")
+        until(lambda: all(run(lab, each).state == "cancelled" for each in both))
+        assert all(job.device == card.name for each in both for job in queue.jobs(lab, each) if job.kind == "train")
+    finally:
+        stop_supervisor(lab)
+
+
+def tiny(**values: object) -> RunConfig:
+    backbone = {"kind": "dense", "widths": [32]}
+    base = {"data": {"name": "digits"}, "model": {"backbone": backbone}, "training": {"epochs": 3, "device": "cuda"}}
+    return with_values(parse(base), values)

@@ -175,6 +175,20 @@ def test_who_is_signed_in_but_on_no_list_is_told_so(browser: Browser, signed: Ca
     assert signed(email="cyd@lab.org") == "cyd@lab.org admin"
 
 
+def test_another_sites_page_signs_nobody_out_at_the_providers_path_either(
+    browser: Browser, signed: Callable[..., str]
+) -> None:
+    client = browser({"way": "login", "login": LOGIN}, AELAB_CLIENT_SECRET="s")
+    for headers in ({"sec-fetch-site": "cross-site"}, {"referer": "https://evil.example/"}, {}):
+        for path in ("/logout", "/auth/logout"):
+            answer = client.get(path, headers=headers)
+            assert answer.status_code == 403
+            assert 'action="/logout"' in answer.text
+    here = {"sec-fetch-site": "same-origin"}
+    assert client.get("/logout", headers=here).headers["location"] == "/auth/logout"
+    assert client.get("/auth/logout", headers=here).text == " nobody"  # Streamlit's own route, which is not here
+
+
 def test_an_identity_provider_that_is_down_says_so(browser: Browser) -> None:
     provider = f"http://127.0.0.1:{free_port()}/.well-known/openid-configuration"
     client = browser({"way": "login", "login": LOGIN | {"provider": provider}}, AELAB_CLIENT_SECRET="s")

@@ -12,13 +12,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from streamlit.auth_util import encode_provider_token
 
 from aecore.config.access import LONGEST_NAME, is_name
 from aecore.runs import Lab, LabError, rights
 from aecore.runs.rights import Role
 from ui import ways
+from ui.asgi import Layer, refuse
 from ui.ways import COOKIE, MONTH, SIGNED_IN, base
 
 LOGIN, LOGOUT, WANTED = "login", "logout", "aelab_wanted"
@@ -120,12 +121,29 @@ async def _down(lab: Lab) -> str:
 
 
 async def logout(request: Request) -> Response:
-    """Forget the visitor."""
+    """Forget the visitor, whom one of our own pages led here; who comes from elsewhere is asked first."""
+    if request.method == "GET" and not from_here(request.headers):
+        return _leave()
     if ways.way(_lab()) == "login":
         return RedirectResponse(f"{base()}/auth/logout", 303)
     answer = RedirectResponse(f"{base()}/{LOGIN}", 303)
     answer.delete_cookie(COOKIE)
     return answer
+
+
+def from_here(headers: Headers) -> bool:
+    """Whether a page of ours led here, or the visitor's own hand: another site's page may send nobody away.
+
+    A browser says so in Sec-Fetch-Site, but not on an address without https; there a page of ours is the Referer.
+    """
+    if site := headers.get("sec-fetch-site"):
+        return site in ("same-origin", "none")
+    return urlsplit(headers.get("referer", "")).netloc == headers.get("host")
+
+
+def _leave() -> Response:
+    """The question, whose answer is a POST: with one a browser names the page that it comes from, and `ui.shield` reads it."""
+    return _page("leave", 403, action=f"{base()}/{LOGOUT}")
 
 
 def _form(problem: str, name: str, wanted: str) -> Response:
@@ -146,19 +164,13 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
 
 
-ROUTES = [Route("/login", login, methods=["GET", "POST"]), Route("/logout", logout)]
+ROUTES = [Route("/login", login, methods=["GET", "POST"]), Route("/logout", logout, methods=["GET", "POST"])]
 
 
-class Door:
+class Door(Layer):
     """ASGI middleware: without a name a page leads to the form, and everything else, websockets too, is refused."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             answer = _refusal(scope, _lab())
         except LabError as error:  # its settings or its secret cannot be read, so nobody can be known
@@ -166,15 +178,15 @@ class Door:
         if answer is None:
             asking.set(HTTPConnection(scope))
             await self.app(scope, *_watched(scope, receive, send))
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
         else:
-            await answer(scope, receive, send)
+            await refuse(scope, receive, send, answer)
 
 
 def _refusal(scope: Scope, lab: Lab) -> Response | None:
     """What a visitor gets who may not pass; None where the way is free."""
     way, path = ways.way(lab), _path(scope)
+    if way == "login" and path == "/auth/logout" and not from_here(Headers(scope=scope)):
+        return _leave()
     if not way or path in OPEN_PATHS or path.startswith(TICKETED) or (way == "login" and path in PROVIDERS):
         return None
     if problem := ways.problem(lab):

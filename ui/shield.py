@@ -2,17 +2,17 @@
 
 import ipaddress
 import socket
-from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from streamlit import config
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from aecore.runs import LabError
 from ui import errors, ways
+from ui.asgi import Layer, refuse
 from ui.lab import whole
 
 POLICY = (
@@ -28,21 +28,15 @@ HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
 )
 """A page loads from ourselves only, nobody else shows or loads what is ours, and links that lead away say nothing."""
+OTHERS = "Another site's page asked for this, and it has no say here."
 
 
-class Shield:
+class Shield(Layer):
     """ASGI middleware, the outermost."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if refused := _refused(Headers(scope=scope)):
-            status, sentence = refused
-            await _refuse(scope, receive, _covered(send), status, sentence)
+            await refuse(scope, receive, _covered(send), refused)
             return
         begun = False
 
@@ -56,7 +50,7 @@ class Shield:
         except Exception as error:
             sentence = errors.sentence(errors.noted(error))
             if not begun:  # else the connection breaks off, and the log says why
-                await _refuse(scope, receive, _covered(send), HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+                await refuse(scope, receive, _covered(send), PlainTextResponse(sentence, 500))
 
 
 def _covered(send: Send) -> Send:
@@ -70,21 +64,14 @@ def _covered(send: Send) -> Send:
     return covered
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, sentence: str) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})
-    else:
-        await PlainTextResponse(sentence, status)(scope, receive, send)
-
-
-def _refused(headers: Headers) -> tuple[HTTPStatus, str] | None:
+def _refused(headers: Headers) -> PlainTextResponse | None:
     """Why nobody is asked further, whoever it is: the name by which we were called, or the site whose page asks."""
     host, origin = headers.get("host", ""), headers.get("origin")
     if not is_own(host):
         sentence = f"This dashboard is not called {host[:200]!r}: set server.allowedHosts where it should be."
-        return HTTPStatus.MISDIRECTED_REQUEST, sentence
+        return PlainTextResponse(sentence, 421)
     if origin is not None and urlsplit(origin).netloc != host:
-        return HTTPStatus.FORBIDDEN, "Another site's page asked for this, and it has no say here."
+        return PlainTextResponse(OTHERS, 403)
     return None
 
 

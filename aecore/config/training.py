@@ -89,7 +89,7 @@ class TrainingConfig(Config):
         "auto",
         title="Engine",
         description="How a step is computed; auto takes the fastest tested way, eager PyTorch's own operations, graphs "
-        "records steps as CUDA graphs (one GPU; not tried on any yet).",
+        "records steps as CUDA graphs (one GPU).",
     )
     exact: bool = Field(
         True,

@@ -44,13 +44,14 @@ def measure(config: RunConfig, lab: Lab, threads: int) -> Measure:
     begin = time.perf_counter()
     device = training.device.choose(config.training.device)
     prepared = training.prepare(config, lab.data_roots, device)
-    refuse_too_large(train.needed(config, prepared.facts, device), device)
+    refuse_too_large(train.needed(config, prepared, device), device)
     config = with_values(config, ENDLESS | {"training.max_steps": None})
     state = training.start(config, prepared.facts, threads)
-    few = _few(prepared, state.model.evaluation_batch)
+    few = _few(prepared, training.device.at_once(state.model, device))
     rows = training.train(state, few, config)
     started = time.perf_counter() - begin
-    _timed(lambda: _advance(rows, state), device, WARM)
+    recorded = state.engine["engine"] == "graphs"
+    _timed(lambda: _advance(rows, state), device, training.engines.recorded.WARM + 1 if recorded else WARM)
     step = _timed(lambda: _advance(rows, state), device)
     look = _timed(lambda: training.loop.watch(state, few, config), device, 1)
     Sampler(few, state.model, config).take(state.model)

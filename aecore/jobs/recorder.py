@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 import psutil
-import torch
 
 from aecore import manifest, training
 from aecore.analysis.sampling import Sampler
@@ -197,6 +196,6 @@ def checkpoint_bytes(state: training.TrainState) -> int:
 
 def memory(state: Any) -> int:
     """Bytes in use: the most on the GPU since the start, or this process's resident set on the CPU."""
-    if next(state.model.parameters()).device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated())
+    if state.device.type == "cuda":
+        return training.device.peak(state.device)
     return int(psutil.Process().memory_info().rss)

@@ -39,7 +39,7 @@ def train(work: Work) -> None:
     if path is not None:
         work.say(f"Goes on from step {state.step:,}.")
         work.beat(step=state.step, checkpoint_step=state.step)
-    model = described(prepared.facts, state) | needed(config, prepared.facts, state.device)
+    model = described(prepared.facts, state) | needed(config, prepared, state.device)
     work.patiently(lambda: work.folder.write_model(model), state.step)
     recorder = Recorder(work, state, prepared, mark)
     work.beat(total_steps=recorder.total_steps, device=devices.describe(state.device), reason="")
@@ -123,11 +123,13 @@ def described(facts: Facts, state: training.TrainState) -> dict[str, Any]:
     }
 
 
-def needed(config: RunConfig, facts: Facts, device: torch.device) -> dict[str, Any]:
+def needed(config: RunConfig, prepared: training.Data, device: torch.device) -> dict[str, Any]:
     """Bytes that the run is expected to take, and that its GPU has: where they do not suffice, a batch that fits is named."""
     batch = config.training.batch_size
     of_batch, of_one = (
-        training.memory.estimate(with_values(config, {"training.batch_size": size}), facts).total
+        training.memory.estimate(
+            with_values(config, {"training.batch_size": size}), prepared.facts, prepared.streamed
+        ).total
         for size in (batch, config.training.processes)
     )
     total = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None

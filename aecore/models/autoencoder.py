@@ -54,6 +54,8 @@ class Decoder(nn.Module):
 
     labels = 0
     """How many labels it asks for; 0 where it asks for none."""
+    recordable = True
+    """Whether no number on a GPU decides what it does, so that a step can be recorded there."""
 
     def logits(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """(B, C, H, W) before the last non-linearity."""

@@ -36,6 +36,8 @@ class ConditionalDecoder(Decoder):
 class SwapDecoder(Decoder):
     """A decoder for each label. The encoder is shared, so that a code can be decoded as the image of any label."""
 
+    recordable = False  # how many images each decoder has, only the labels say
+
     def __init__(self, decoders: list[Decoder]):
         super().__init__(nn.Identity(), nn.Identity(), decoders[0].output)
         self.labels = len(decoders)

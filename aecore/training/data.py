@@ -11,10 +11,12 @@ from torch import Tensor
 from aecore.config import Facts, RunConfig, TrainingConfig
 from aecore.data import choose, facts, load, of_classes, watch_split
 from aecore.data.base import Split
+from aecore.training import streamed
 from aecore.training.augmentation import AUGMENTATIONS
 from aecore.training.seeds import seeded
 
-FEWEST_WATCHED = 1000
+FEWEST_WATCHED, WATCHED = 1000, 12
+"""Images that are watched: one of so many training images, which costs less than a twentieth of an epoch, but not fewer."""
 
 
 @dataclass
@@ -34,6 +36,8 @@ class Data:
     watch_split: str
     """'val' or 'test'."""
     facts: Facts
+    streamed: bool = False
+    """Whether the training images are read from the host's memory, batch by batch."""
 
     def take(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """(images (B, C, H, W) uint8, labels (B,)) of the training images at places `chosen` (B,)."""
@@ -42,7 +46,8 @@ class Data:
 
 
 def prepare(config: RunConfig, roots: Sequence[Path], device: torch.device) -> Data:
-    """Load a run's images and move them to its device. Nothing is downloaded.
+    """Load a run's images and move them to its device, or let training images that it has no room for be read from there.
+    Nothing is downloaded.
 
     Raises:
         DataError: where images are missing or cannot be read.
@@ -52,24 +57,26 @@ def prepare(config: RunConfig, roots: Sequence[Path], device: torch.device) -> D
     train = choose(load(config.data, "train", roots), config.training)
     config.divides(len(train.labels))
     watched, indices = _watched(config, roots, len(train.labels))
+    stays = streamed.too_large(train.images.nbytes, device)
     return Data(
-        _tensor(train.images, device),
+        streamed.on_host(train.images, device) if stays else _tensor(train.images, device),
         _tensor(train.labels, device),
         _tensor(watched.images, device),
         _tensor(watched.labels, device),
         indices,
         watch_split(config.data),
         known,
+        stays,
     )
 
 
 def most_watched(n_train: int) -> int:
     """Images that are watched at most, beside `n_train` training images."""
-    return max(FEWEST_WATCHED, n_train // 5)
+    return max(FEWEST_WATCHED, n_train // WATCHED)
 
 
 def _watched(config: RunConfig, roots: Sequence[Path], n_train: int) -> tuple[Split, np.ndarray]:
-    """Images of the watched split, at most a fifth of the training images (or 1,000), so that watching costs little.
+    """Images of the watched split, at most a twelfth of the training images (or 1,000), so that watching costs little.
 
     Chosen by the data's seed, so that runs on the same data watch the same images.
     """

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from aecore.config import ConfigError
+from aecore.models import Autoencoder
 
-CONTEXT = 560e6
-"""Bytes of a GPU that a process takes before any model. Measured by `python -m benchmarks.memory`."""
+CONTEXT = 720e6
+"""Bytes of a GPU that a process takes before any model: of an H100 with CUDA 13, by `python -m benchmarks.memory`."""
+GPU_BATCHES = 20
 PRODUCTS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
 
 
@@ -52,11 +55,20 @@ def set_products(kind: Literal["ieee", "tf32"]) -> None:
 def peak(device: torch.device) -> int:
     """The most bytes that this process has had so far: of the GPU, its context counted, or of the machine's memory."""
     if device.type == "cuda":
-        return int(CONTEXT + torch.cuda.max_memory_allocated(device))
+        return int(
+            CONTEXT + torch.cuda.max_memory_reserved(device)
+        )  # what others cannot have, whether a tensor has it or none
     with suppress(OSError):  # Linux: of this program alone, where getrusage knows what its starter had, too
         line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
         return 1024 * int(line.split()[1])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def at_once(model: Autoencoder, device: torch.device) -> int:
+    """Images that are evaluated together: of a network without convolutions and recurrent layers more on a GPU, for there a batch
+    costs as much as its launches. What cuDNN works in grows with the batch, so that the others would take more than training."""
+    light = not any(isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.RNNBase)) for layer in model.modules())
+    return model.evaluation_batch * (GPU_BATCHES if device.type == "cuda" and light else 1)
 
 
 def _available(kind: str) -> bool:

@@ -10,6 +10,7 @@ from aecore.config import RunConfig
 from aecore.data import normalise
 from aecore.models import Autoencoder, Batch, Output, Progress
 from aecore.tasks import corrupt, wanted
+from aecore.training import device as devices
 from aecore.training import engines
 from aecore.training.codes import Codes
 from aecore.training.data import Data, order
@@ -37,9 +38,9 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | No
         for chosen in order(data, training, state.epoch, state.position):
             if state.step == total:
                 break
-            losses = step.gradients(chosen, Progress(state.step, total))
+            losses = step.begin(chosen, Progress(state.step, total), learning_rate(training, state.step, total))
             rows = state.losses.add(state.step + 1, state.epoch + 1, step.names, losses)  # raises Diverged
-            step.update(learning_rate(training, state.step, total))
+            step.finish()
             state.step, state.position = state.step + 1, state.position + 1
             yield from state.hand_out(rows)
             if not rows and state.step < total:
@@ -89,7 +90,7 @@ def evaluate(model: Autoencoder, data: Data, config: RunConfig, progress: Progre
     names: tuple[str, ...] = ()
     codes = Codes(model.objective.standard_prior)
     with model.evaluating():
-        size = model.evaluation_batch
+        size = devices.at_once(model, data.watch_images.device)
         for part in zip(data.watch_images.split(size), data.watch_labels.split(size), strict=True):
             terms, mse, output = _evaluate_batch(model, part, data, config, progress, noise)
             codes.add(output)

@@ -19,8 +19,9 @@ from aecore.training.data import most_watched
 from aecore.training.optimiser import MOMENTS
 
 FLOAT = 4
-RUNTIME = {"cpu": 610e6, "cuda": devices.CONTEXT, "mps": 610e6}
-"""Bytes before any model: the interpreter with PyTorch, resident in a training process, and on a GPU its context.
+RUNTIME = {"cpu": 610e6, "cuda": devices.CONTEXT + 68e6, "mps": 610e6}
+"""Bytes before any model: the interpreter with PyTorch, resident in a training process, and on a GPU its context and what
+cuBLAS works in.
 Measured by `python -m benchmarks.memory`."""
 
 
@@ -41,12 +42,13 @@ class Memory(NamedTuple):
     """On the disk, for each checkpoint."""
 
 
-def estimate(config: RunConfig, facts: Facts) -> Memory:
-    """Memory of a run on images of `facts`, on the device that it would go to.
+def estimate(config: RunConfig, facts: Facts, streamed: bool = False) -> Memory:
+    """Memory of a run on images of `facts`, on the device that it would go to; the training images are elsewhere if `streamed`.
 
     Raises:
         ConfigError: where the layers do not fit the images, or for a device that is not there.
     """
+    device = devices.choose(config.training.device)
     with torch.device("meta"):
         model = build(config.model, facts)
         steps = trace(model, facts)
@@ -54,9 +56,9 @@ def estimate(config: RunConfig, facts: Facts) -> Memory:
     buffers = FLOAT * sum(buffer.numel() for buffer in model.buffers())
     moments = len(MOMENTS[config.training.optimiser]) * parameters
     images = min(facts.n_train, config.training.subset or facts.n_train)
-    working = max(_training(config, facts, model, steps, images), _evaluating(model, facts, steps))
-    data = (images + most_watched(images)) * prod(facts.shape)
-    runtime = int(RUNTIME[devices.choose(config.training.device).type])
+    working = max(_training(config, facts, model, steps, images), _evaluating(model, facts, steps, device))
+    data = (most_watched(images) + (0 if streamed else images)) * prod(facts.shape)
+    runtime = int(RUNTIME[device.type])
     # the optimiser's step needs no activations, the forward pass no gradients: they are freed after each step
     peak = 2 * parameters + buffers + moments + working + data + runtime
     checkpoint = parameters + buffers + moments
@@ -118,7 +120,7 @@ def _scratch(model: Autoencoder, steps: list[Traced]) -> int:
     return max(model.encoder.bottleneck.scratch, *attention, 0)
 
 
-def _evaluating(model: Autoencoder, facts: Facts, steps: list[Traced]) -> int:
+def _evaluating(model: Autoencoder, facts: Facts, steps: list[Traced], device: torch.device) -> int:
     """Bytes of one evaluated batch: the input and output of the largest layer, and the images that are compared."""
     largest = max(*(prod(step.inputs) + prod(step.output) for step in steps), _scratch(model, steps))
-    return FLOAT * model.evaluation_batch * (largest + 4 * prod(facts.shape))
+    return FLOAT * devices.at_once(model, device) * (largest + 4 * prod(facts.shape))

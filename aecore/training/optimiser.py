@@ -18,6 +18,8 @@ OPPONENT_BETAS = (0.5, 0.9)
 """What it plays against moves: it must forget sooner. Kim & Mnih 2018, appendix A."""
 LINE = 16
 """Numbers in a cache line: in a shared buffer every layer starts at one."""
+PIECES = 36
+"""Tensors that one call of a GPU's kernel takes."""
 MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "adamw": ("exp_avg", "exp_avg_sq"), "sgd": ()}
 
 
@@ -84,6 +86,17 @@ class Optimiser:
         parts = [slice(at, at + size) for at, size in zip(starts, sizes, strict=False)]
         return [(values[part], gradients[part]) for part in parts]
 
+    def cut(self) -> None:
+        """Cut everything into like pieces, as many as a GPU's kernel takes: of one tensor it gives 65,536 numbers to each
+        multiprocessor, and most would have none. Gradients are there and stay where they lie from here on."""
+        most = max(2048, -(-sum(p.numel() for p in self.parameters) // PIECES))
+        pieces = lambda tensors: [piece for tensor in tensors for piece in _line(tensor).split(most)]
+        gradients = pieces(p.grad for p in self.parameters)
+        self.moments = {name: pieces(moments) for name, moments in self.moments.items()}
+        self.parameters = pieces(self.parameters)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+
     def step(self, learning_rate: float | Tensor, skip: Tensor | None = None) -> None:
         """One update; a learning rate on the device can be another one where the step is recorded. Where `skip` (a scalar on the device) is 1 nothing changes; the host need not know."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
@@ -139,6 +152,11 @@ class Optimiser:
             is_first_step=False,
             found_inf=skip,
         )
+
+
+def _line(tensor: Tensor) -> Tensor:
+    """All numbers of a tensor without gaps in the order in which they lie."""
+    return tensor.detach().as_strided((tensor.numel(),), (1,), tensor.storage_offset())
 
 
 def _view(buffer: Tensor, parameter: Tensor, turned: bool) -> Tensor:

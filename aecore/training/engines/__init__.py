@@ -1,6 +1,6 @@
 """What makes a training step: PyTorch as it is, or a faster way to the same numbers where one is known.
 
-`choose` says which, once, at step 0; `of` makes it. The loop asks for gradients, notes the losses, and asks for the update.
+`choose` says which, once, at step 0; `of` makes it. The loop begins a step, notes the losses, and lets it finish.
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -26,25 +26,28 @@ class Step(Protocol):
     names: tuple[str, ...]
     """'loss' and the terms, in the order of their values; known after the first gradients."""
 
-    def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
+    def begin(self, chosen: Tensor, progress: Progress, learning_rate: float) -> Tensor:
         """Forward and backward pass over the training images `chosen` (B,) int64; (1 + terms,): the loss and its terms."""
 
-    def update(self, learning_rate: float) -> None:
-        """Move the weights."""
+    def finish(self) -> None:
+        """Move the weights, unless `begin` has done so on the device already."""
 
 
 def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
-    """Name of the engine for a run that starts: 'flat' for chains of dense layers on the CPU, 'graphs' where it is asked for on
-    a GPU, else 'eager'.
+    """Name of the engine for a run that starts: 'flat' for chains of dense layers on the CPU, 'graphs' on a GPU, else 'eager'.
 
     Raises:
         ConfigError: where graphs are asked for, and cannot be had.
     """
-    training = config.training
-    if training.engine == "graphs":
-        _graphs(training.processes, device)
-        return "graphs"
-    return "flat" if training.engine == "auto" and device.type == "cpu" and _by_hand(config, model) else "eager"
+    why_not = _no_graphs(config.training.processes, model, device)
+    match config.training.engine:
+        case "eager":
+            return "eager"
+        case "graphs" if why_not:
+            raise ConfigError({"training.engine": f"training.engine is 'graphs', but {why_not}. Use 'auto'."})
+        case _ if not why_not:
+            return "graphs"
+    return "flat" if device.type == "cpu" and _by_hand(config, model) else "eager"
 
 
 def _by_hand(config: RunConfig, model: Autoencoder) -> bool:
@@ -52,14 +55,13 @@ def _by_hand(config: RunConfig, model: Autoencoder) -> bool:
     return config.training.processes == 1 and config.training.precision != "bf16" and bool(chain(model))
 
 
-def _graphs(processes: int, device: torch.device) -> None:
-    why = (
-        f"the run goes to {'the CPU' if device.type == 'cpu' else device.type}, which has no CUDA graphs"
-        if device.type != "cuda"
-        else f"training.processes is {processes}: graphs are for one"
-    )
-    if device.type != "cuda" or processes > 1:
-        raise ConfigError({"training.engine": f"training.engine is 'graphs', but {why}. Use 'auto'."})
+def _no_graphs(processes: int, model: Autoencoder, device: torch.device) -> str:
+    """Why a step cannot be recorded as a CUDA graph; '' where it can."""
+    if device.type != "cuda":
+        return f"the run goes to {'the CPU' if device.type == 'cpu' else device.type}, which has no CUDA graphs"
+    if processes > 1:
+        return f"training.processes is {processes}: graphs are for one"
+    return "" if model.decoder.recordable else "this model's decoder makes the processor wait for the GPU in each step"
 
 
 def of(state: "TrainState", data: Data, config: RunConfig) -> Step:

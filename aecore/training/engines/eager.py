@@ -23,7 +23,12 @@ class Eager:
     def __init__(self, state: "TrainState", data: Data, config: RunConfig):
         self.state, self.data, self.config = state, data, config
 
+    def begin(self, chosen: Tensor, progress: Progress, learning_rate: float) -> Tensor:
+        self.learning_rate = learning_rate
+        return self.gradients(chosen, progress)
+
     def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
+        """Forward and backward pass."""
         state, training, value_range = self.state, self.config.training, self.data.facts.value_range
         images, label = self.data.take(chosen)
         clean = normalise(augment(images, training, state.noise), value_range)  # (B, C, H, W)
@@ -44,9 +49,9 @@ class Eager:
         self.losses = torch.stack([total_of(sums[:1]), *terms.values()]).detach()
         return self.losses
 
-    def update(self, learning_rate: float) -> None:
+    def finish(self) -> None:
         for optimiser in self.state.optimisers:
-            optimiser.step(learning_rate, skip=not_finite(self.losses))
+            optimiser.step(self.learning_rate, skip=not_finite(self.losses))
         self.state.model.zero_grad(set_to_none=True)  # here, so that the next forward pass has their memory
 
 

@@ -5,7 +5,7 @@ All weights lie in one buffer, all gradients in another, and every matrix produc
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -91,6 +91,30 @@ class Room(NamedTuple):
     """(B, out): of what goes on to the next layer; (B, latent_dim) where that is drawn."""
 
 
+class Inline:
+    """What is started is done at once."""
+
+    def started(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def joined(self) -> None:
+        """It is done already."""
+
+
+class Beside(Inline):
+    """A stream of a GPU beside the current one: small products of weights' gradients go on while the next layer is gone through."""
+
+    def __init__(self) -> None:
+        self.stream = torch.cuda.Stream()
+
+    def started(self) -> AbstractContextManager[object]:
+        self.stream.wait_stream(torch.cuda.current_stream())
+        return torch.cuda.stream(self.stream)
+
+    def joined(self) -> None:
+        torch.cuda.current_stream().wait_stream(self.stream)
+
+
 class Flat:
     """Forward and backward pass, buffer by buffer."""
 
@@ -104,14 +128,20 @@ class Flat:
         drawn = any(layer.draws for layer in self.layers)
         self.names: tuple[str, ...] = ("loss", "reconstruction", *(["kl"] if drawn else []))
         self.rooms: dict[int, list[Room]] = {}
+        self.beside = Beside() if state.device.type == "cuda" else Inline()
+
+    def begin(self, chosen: Tensor, progress: Progress, learning_rate: float) -> Tensor:
+        self.learning_rate = learning_rate
+        return self.gradients(chosen, progress)
 
     def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
+        """Forward and backward pass."""
         with torch.no_grad(), without_denormals():
             return self._gradients(chosen, progress)
 
-    def update(self, learning_rate: float) -> None:
+    def finish(self) -> None:
         with without_denormals():
-            self.state.optimiser.step(learning_rate)
+            self.state.optimiser.step(self.learning_rate)
 
     def _gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
         n = len(chosen)
@@ -168,10 +198,12 @@ class Flat:
                 layer.activation.backward(layer.module, gradient, kept)
             elif layer.draws and code is not None:
                 gradient = code.gradient(gradient)
-            torch.mm(gradient.t(), inputs[number], out=layer.weight_gradient)
-            torch.sum(gradient, 0, out=layer.bias_gradient)
+            with self.beside.started():
+                torch.mm(gradient.t(), inputs[number], out=layer.weight_gradient)
+                torch.sum(gradient, 0, out=layer.bias_gradient)
             if number > 0:
                 torch.mm(gradient, layer.weight, out=rooms[number - 1].gradient)
+        self.beside.joined()
 
 
 class Drawn(NamedTuple):

@@ -1,8 +1,8 @@
 """Steps that are recorded once and played again, for a GPU on which a small network's kernels wait for their launches.
 
 Everything that a step reads and writes lies in buffers that stay: the chosen places, the number of the step, the learning
-rate, the gradients. `CudaGraphs` records a step as two CUDA graphs, one for each half; the tests record it otherwise, for no
-test machine has a GPU (README, "What never ran on a GPU").
+rate, the gradients. `CudaGraphs` records a step as a CUDA graph (`tests/test_gpu.py`); the other tests record it otherwise, so
+that they need no GPU.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Recorder(Protocol):
 
 
 class CudaGraphs:
-    """Recordings are CUDA graphs that share their memory. Never ran: there was no GPU."""
+    """Recordings are CUDA graphs that share their memory."""
 
     def __init__(self, *generators: torch.Generator):
         self.generators = generators
@@ -57,20 +57,21 @@ class CudaGraphs:
                 call()
         except RuntimeError as error:
             why = str(error).splitlines()[0]
-            sentence = f"training.engine is 'graphs', but a step of this model cannot be recorded: {why} Use 'auto'."
+            sentence = f"A step of this model cannot be recorded: {why} Set training.engine to 'eager'."
             raise ConfigError({"training.engine": sentence}) from None
+        # what recording itself wrote into the generator's place must not come after what playing writes there
+        torch.cuda.current_stream().wait_stream(self.stream)
         return graph.replay
 
 
 class Place:
-    """The buffers and recordings of one size of batch."""
+    """The buffers and the recording of one size of batch."""
 
     def __init__(self, chosen: Tensor):
         self.chosen = chosen.clone()
         self.taken = 0
         self.losses = torch.empty(0)
-        self.gradients: Call | None = None
-        self.update: Call | None = None
+        self.played: Call | None = None
 
 
 class Recorded:
@@ -81,45 +82,50 @@ class Recorded:
     def __init__(self, inner: Eager | Flat, state: "TrainState", recorder: Recorder):
         self.inner, self.state, self.recorder = inner, state, recorder
         device = state.device
-        self.step = torch.zeros((), device=device)
+        self.step = torch.full((), float(state.step), device=device)
         # CUDA's kernels read a learning rate of 32 bits; the CPU's take one of 64, as Python has it
         self.rate = torch.zeros((), device=device, dtype=torch.float64 if device.type == "cpu" else torch.float32)
-        self.kept: list[Tensor] = []  # gradients, which automatic differentiation adds to
-        for parameter in (parameter for optimiser in state.optimisers for parameter in optimiser.parameters):
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            self.kept.append(parameter.grad)
+        self.told = (
+            state.step,
+            0.0,
+        )  # what the host knows of these two: each word to the device costs as much as a recording
+        self.kept: list[Tensor] = []  # gradients that automatic differentiation adds to
+        for optimiser in state.optimisers:
+            for parameter in optimiser.parameters:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                    self.kept.append(parameter.grad)
+            optimiser.cut()
         self.places: dict[int, Place] = {}
-        self.place = Place(torch.empty(0))
 
-    def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
-        place = self.place = self.places.setdefault(len(chosen), Place(chosen))
+    def begin(self, chosen: Tensor, progress: Progress, learning_rate: float) -> Tensor:
+        place = self.places.setdefault(len(chosen), Place(chosen))
         place.chosen.copy_(chosen)
-        self.step.fill_(progress.step)
-        call = lambda: self._gradients(place, Progress(self.step, progress.total))
+        self._tell(int(progress.step), learning_rate)
+        call = lambda: self._step(place, progress.total)
         if place.taken < WARM:
             self.recorder.warm(call)
         else:
-            place.gradients = place.gradients or self.recorder.record(call)
-            place.gradients()
+            place.played = place.played or self.recorder.record(call)
+            place.played()
+        place.taken += 1
         return place.losses.clone()  # the next step writes its own into the same place
 
-    def update(self, learning_rate: float) -> None:
-        place = self.place
-        self.rate.fill_(learning_rate)
-        call = lambda: self._update(place)
-        if place.taken < WARM:
-            self.recorder.warm(call)
-        else:
-            place.update = place.update or self.recorder.record(call)
-            place.update()
-        place.taken += 1
+    def finish(self) -> None:
+        """It was done with the rest: a step whose loss is not finite moved nothing."""
 
-    def _gradients(self, place: Place, progress: Progress) -> None:
-        torch._foreach_zero_(self.kept)
-        place.losses = self.inner.gradients(place.chosen, progress)
+    def _tell(self, step: int, learning_rate: float) -> None:
+        if step != self.told[0]:
+            self.step.fill_(step)
+        if learning_rate != self.told[1]:
+            self.rate.fill_(learning_rate)
+        self.told = (step + 1, learning_rate)
+
+    def _step(self, place: Place, total: int) -> None:
+        if self.kept:
+            torch._foreach_zero_(self.kept)
+        place.losses = self.inner.gradients(place.chosen, Progress(self.step, total))
         self.names = self.inner.names
-
-    def _update(self, place: Place) -> None:
         for optimiser in self.state.optimisers:
             optimiser.step(self.rate, skip=not_finite(place.losses))
+        self.step += 1
