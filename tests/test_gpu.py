@@ -66,7 +66,7 @@ def test_recorded_steps_are_those_of_eager(name: str) -> None:
     assert state.engine["engine"] == ("eager" if name == "swap" else "graphs")
     assert found.keys() == expected.keys()
     first = {key: value for key, value in found.items() if key[0] <= 6 and "active" not in key[2]}
-    assert first == pytest.approx({key: expected[key] for key in first}, rel=2e-4, abs=1e-6)
+    assert first == pytest.approx({key: expected[key] for key in first}, rel=1e-3, abs=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])

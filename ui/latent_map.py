@@ -12,6 +12,7 @@ from aecore.runs import run as read_run
 from ui import latent_colours, latent_exchange, latent_maps, latent_places, latent_points, latent_selection, tickets
 from ui.lab import lab, latest_stamp
 from ui.latent_points import View
+from ui.latent_view import open_page, opened
 
 FOLDER = Path(__file__).parent / "components"
 PARTS = ("reading", "plane", "painter", "overlay", "card", "pins", "legend", "hand")
@@ -20,8 +21,6 @@ SCRIPTS = (*(f"latent_{part}.js" for part in PARTS), "latent.js")
 
 GREY = "#8a8f98"
 AXES = ("Latent feature 1", "Latent feature 2", "Latent feature 3")
-OPENED = "latent-opened"
-"""Of the session: whether a map was drawn for this visitor. What lies below the first one comes after it."""
 Marks = Sequence[tuple[str, Sequence[float]]]
 """Words, each with its place in the map: what is no point of it."""
 
@@ -61,13 +60,9 @@ def latent_map(view: View, marks: Marks = ()) -> Chosen:
         on_path_change=nothing,
         on_ready_change=nothing,
     )
-    st.session_state[OPENED] = opened() or bool(result.ready)
+    if result.ready:
+        open_page()
     return Chosen(name, _pairs(result.pins), _pairs(result.path))
-
-
-def opened() -> bool:
-    """Whether this visitor has seen a map."""
-    return bool(st.session_state.get(OPENED))
 
 
 def selected(view: View, drawn: Any) -> str:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from aecore.config import ConfigError
 from aecore.models import Autoencoder
 
 CONTEXT = 720e6
 """Bytes of a GPU that a process takes before any model: of an H100 with CUDA 13, by `python -m benchmarks.memory`."""
-GPU_BATCHES = 8
+GPU_BATCHES = 20
 PRODUCTS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
 
 
@@ -64,8 +65,10 @@ def peak(device: torch.device) -> int:
 
 
 def at_once(model: Autoencoder, device: torch.device) -> int:
-    """Images that are evaluated together: on a GPU more, for there a small batch costs as much as its launches."""
-    return model.evaluation_batch * (GPU_BATCHES if device.type == "cuda" else 1)
+    """Images that are evaluated together: of a network without convolutions and recurrent layers more on a GPU, for there a batch
+    costs as much as its launches. What cuDNN works in grows with the batch, so that the others would take more than training."""
+    light = not any(isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.RNNBase)) for layer in model.modules())
+    return model.evaluation_batch * (GPU_BATCHES if device.type == "cuda" and light else 1)
 
 
 def _available(kind: str) -> bool:
