@@ -24,7 +24,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import LabError
-from ui import access, api, errors, kiosk, warm, ways
+from ui import access, api, errors, kiosk, leaving, warm, ways
 from ui.lab import whole
 from ui.scripts import Scripts
 from ui.serve import LOOPBACK
@@ -42,10 +42,12 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     supervised = asyncio.create_task(keep_supervised() if not kiosk.chosen() else asyncio.sleep(0))
     gc.freeze()
     warm.start()
+    tidied = asyncio.create_task(leaving.tidied())
     if (address := st.get_option("server.address")) == LOOPBACK:  # on the network `ui.serve` has said another one
         print(f"Autoencoder Lab: http://{address}:{st.get_option('server.port')}{ways.base()}", flush=True)
     yield
     supervised.cancel()
+    tidied.cancel()
 
 
 async def keep_supervised() -> None:

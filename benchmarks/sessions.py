@@ -31,6 +31,7 @@ from benchmarks.crowd import WATCHER, crowd, opened_once
 from benchmarks.pages import fill
 from benchmarks.table import save
 from tests.browser import dashboard
+from ui.leaving import EVERY
 
 FORGOTTEN = 20
 """Seconds after which the dashboard forgets a session that was left; by default it is two minutes."""
@@ -137,9 +138,7 @@ def measured(lab: Lab, run: str, asked: argparse.Namespace) -> list[dict[str, An
         with watched(server) as sizes:
             seen = asyncio.run(crowd(address, run, asked.sessions, asked.passers, asked.seconds))
         beside = (_step(lab, run) - first) / (time.perf_counter() - begin)
-        time.sleep(FORGOTTEN + 2)
-        asyncio.run(opened_once(address))  # the next visitor: what is old is forgotten then
-        time.sleep(2)
+        time.sleep(FORGOTTEN + EVERY + 5)  # what the last of them held is given back then
         left, load = Size.of(server), sum(server.cpu_times()[:2])
     after = trained(lab, run, asked.alone)
     scripts = sorted(took for one in seen for took in one.scripts)

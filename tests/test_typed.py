@@ -47,6 +47,11 @@ RAW = [
     "+1+cmd|' /C calc'!A0",
     "@SUM(1+1)",
     "{{7*7}} ${7*7} %3Cb%3E __proto__",
+    "../../../../etc/passwd",
+    "..\\..\\%2e%2e%2f%00.png",
+    "file:///etc/passwd",
+    "\uff1cb\uff1e\uff1d1 \ufe64script\ufe65",
+    "a\u0336b\u0301 \U0001f600 \u05d0\u05d1 \u0661",
 ]
 
 

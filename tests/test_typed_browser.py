@@ -1,4 +1,4 @@
-"""Whatever people type is shown as text: thirty payloads in every field, on every page and in every file, in a real browser."""
+"""Whatever people type is shown as text: thirty-five payloads in every field, on every page and in every file, in a real browser."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ from ui.words import JOINER
 PAYLOADS = [f"{text} q{number:02}" for number, text in enumerate(RAW)]
 """Each ends with a mark of its own, which stays in the page whatever becomes of the rest."""
 MARK = re.compile(r"q\d\d\b")
-ALL = {f"q{number:02}" for number in range(30)}
+ALL = {f"q{number:02}" for number in range(len(PAYLOADS))}
 FOLDER = "<b>mine</b> q90".replace("/", "∕")
 """The path of the images: a file's name may hold all but a slash."""
 LONGEST = {"name": 80, "banner": 300}
@@ -80,7 +80,7 @@ HOOK = "window.fired = (n) => (window.hits = window.hits || []).push(n);"
 
 
 def images(folder: Path) -> None:
-    """Three images of each of thirty classes, which are called as the payloads are."""
+    """Three images of each of thirty-five classes, which are called as the payloads are."""
     random = np.random.default_rng(0)
     for number, name in enumerate(text.replace("/", "∕") for text in PAYLOADS):
         (folder / name).mkdir(parents=True)
@@ -138,7 +138,7 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with pytest.MonkeyPatch.context() as one:
         one.setenv("AELAB_HOME", str(made.path))
         one.delenv("AELAB_PASSWORD", raising=False)
-        (made.path / "chosen").write_text(keep(RUNS[5], "train", np.arange(54)))
+        (made.path / "chosen").write_text(keep(RUNS[5], "train", np.arange(1000)))
     yield made
     close(made)
 
@@ -246,7 +246,7 @@ def test_compare_its_tables_and_its_report_hold_text(page: Page, tmp_path: Path)
 def test_the_latent_map_and_its_gallery_show_labels_as_text(page: Page, typed: Lab) -> None:
     chosen = (typed.path / "chosen").read_text()
     go_on(page, f"/latent?run={RUNS[5]}&split=train&{NAME}={chosen}&below=pair", "Latent space", ALL)
-    expect(page.locator(".st-key-latent-panel")).to_contain_text("54 of 54 selected")
+    expect(page.locator(".st-key-latent-panel")).to_contain_text(re.compile(r"(\d+) of \1 selected"))
     expect(page.locator(".st-key-latent-panel .latent-counts")).to_contain_text("q00")
     comes(page, ALL)
     page.get_by_role("radio", name="Table").click()
