@@ -1,11 +1,20 @@
 """The launcher: `streamlit run app.py`. Routes, the door, and what must be warm; the pages start in ui/main.py."""
 
+import os
+from pathlib import Path
+
+from aecore.jobs import launch
+
+if not os.environ.get(
+    "AELAB_KIOSK"
+):  # before what takes a second to import: its process imports the same, side by side
+    launch.early(Path(__file__).parent)
+
 import asyncio
 import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import streamlit as st

@@ -1,6 +1,8 @@
 """What a run is compared by: simple methods, measures of each image, the bound, operations, intervals, the elbow."""
 
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -107,6 +109,34 @@ def test_the_bound_of_a_posterior_that_is_the_prior_is_the_likelihood() -> None:
 def test_two_operations_a_weight_that_is_used_once() -> None:
     model = build(tiny().model, FACTS)
     assert operations(model, FACTS) == 2 * (64 * 32 + 32 * 2 + 2 * 32 + 32 * 64)
+
+
+COUNTED = """import sys, torch
+from torch.utils.flop_counter import FlopCounterMode
+from aecore import data
+from aecore.analysis.operations import operations
+from aecore.config import preset
+from aecore.models import Batch, build
+
+found = {}
+for name in sys.argv[1:]:
+    config = preset(name).config
+    facts = data.facts(config.data, [])
+    model = build(config.model, facts)
+    found[model] = facts, operations(model, facts)
+assert "torch._dynamo" not in sys.modules
+for model, (facts, mine) in found.items():
+    with model.evaluating(), FlopCounterMode(display=False) as theirs:
+        model(Batch(torch.zeros(1, *facts.shape), torch.zeros(1, *facts.shape), torch.zeros(1, dtype=torch.int64)))
+    assert mine == theirs.get_total_flops() > 0
+print(len(found))
+"""
+
+
+def test_operations_are_those_of_pytorchs_counter_but_import_no_compiler() -> None:
+    names = ["conv-16", "conditional-vae", "lstm-rows", "masked-autoencoder", "vq-vae"]
+    shown = subprocess.run([sys.executable, "-c", COUNTED, *names], capture_output=True, text=True)
+    assert shown.stdout.strip() == str(len(names)), shown.stderr
 
 
 def test_an_interval_holds_the_mean_as_often_as_it_says_and_is_the_same_again() -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from aecore import data
 from aecore.config import DataConfig
-from aecore.data import glyphs, patches, shapes
+from aecore.data import fonts, glyphs, patches, shapes
 from aecore.data.base import Split
 from aecore.data.cache import cached
 from aecore.data.fonts import FONTS, font_files, signed_distance
@@ -67,6 +68,17 @@ def test_the_distance_to_the_outline_of_a_disc_is_right_to_a_tenth_of_a_pixel_on
     exact = 20 - np.hypot(x - 31.5, y - 31.5)
     assert np.abs(signed_distance(np.clip(exact + 0.5, 0, 1)) - exact).max() < 0.6
     assert np.abs(signed_distance(np.clip(exact + 0.5, 0, 1)) - exact).mean() < 0.1
+
+
+def test_the_pixel_across_the_outline_is_the_one_that_scipy_finds_ties_included():
+    random = np.random.default_rng(0)
+    letters = [fonts._drawn(path, letter) for path in font_files()[::5] for letter in "08gW"]
+    for coverage in [*letters, random.random((40, 31)).astype(np.float32), np.eye(16, dtype=np.float32)]:
+        for area in (coverage >= 0.5, coverage < 0.5):
+            distance, places = distance_transform_edt(area, return_indices=True)
+            found, values = fonts._across(area, coverage)
+            assert np.array_equal(found, distance)
+            assert np.array_equal(values, coverage[tuple(places)])
 
 
 def test_shapes_have_the_hue_and_the_place_that_their_factors_say():

@@ -14,7 +14,7 @@ import pytest
 
 from aecore import load, manifest
 from aecore.config import RunConfig
-from aecore.jobs import locks, process, queue, steer, supervisor, trash
+from aecore.jobs import launch, locks, process, queue, steer, supervisor, trash
 from aecore.jobs.endings import FOLDER_LOST
 from aecore.jobs.local import lock_path
 from aecore.jobs.supervisor import ensure_supervisor, running, stop_supervisor
@@ -361,6 +361,27 @@ def test_a_run_whose_folder_is_removed_fails_in_words_and_the_others_go_on(cold_
     assert what_is_kept(row).startswith("This line of the table.")
     step = run(cold_lab, other).step
     until(lambda: run(cold_lab, other).step > step, "further steps of the other")
+
+
+def test_a_supervisor_that_was_started_early_is_waited_for_and_not_started_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lab"
+    path.mkdir()
+    (path / "settings.json").write_text(json.dumps({"warm": 0}))
+    monkeypatch.setenv("AELAB_HOME", str(path))
+    launch.early(tmp_path)
+    lab = Lab.open(path)
+    assert ensure_supervisor(lab) is False
+    until(lambda: running(lab), "the supervisor")
+    assert [process.pid for process in launch.started(path)] == [running(lab)]
+    launch.early(tmp_path)
+    assert len(launch.started(path)) == 1
+    stop_supervisor(lab)
+    assert launch.started(path) == []
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("AELAB_HOME", str(tmp_path / "file"))
+    launch.early(tmp_path)  # a lab that cannot be is said by who opens it
 
 
 def test_an_idle_supervisor_leaves_by_itself(lab: Lab) -> None:

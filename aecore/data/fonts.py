@@ -87,19 +87,44 @@ def _drawn(path: Path, letter: str) -> np.ndarray:
 def signed_distance(coverage: np.ndarray) -> np.ndarray:
     """(H, W) distance to the outline in pixels, positive inside; what whole pixels cannot say, the coverage does: a
     pixel's own where the outline goes through it, else that of the nearest pixel across the outline."""
-    from scipy.ndimage import distance_transform_edt
-
     inside = coverage >= 0.5
     signed = np.zeros_like(coverage)
     for area, sign in ((inside, 1), (~inside, -1)):
-        distance, nearest = distance_transform_edt(area, return_indices=True)
-        beyond = coverage[tuple(nearest)]
-        signed[area] = (sign * distance + beyond - 0.5)[area]
+        box = _around(area)
+        distance, beyond = _across(area[box], coverage[box])
+        signed[box][area[box]] = (sign * distance + beyond - 0.5)[area[box]]
     return np.where((coverage > 0) & (coverage < 1), coverage - 0.5, signed)
 
 
-def _ridge(distance: np.ndarray) -> np.ndarray:
-    """The distances along the middle of the strokes: half their widths."""
-    from scipy.ndimage import maximum_filter
+def _around(area: np.ndarray) -> tuple[slice, slice]:
+    """The part of an image that holds an area and one pixel more on each side: whatever is nearest to it."""
+    rows, columns = np.flatnonzero(area.any(axis=1)), np.flatnonzero(area.any(axis=0))
+    return np.s_[max(0, rows[0] - 1) : rows[-1] + 2, max(0, columns[0] - 1) : columns[-1] + 2]
 
-    return distance[(distance > 0.7) & (distance == maximum_filter(distance, 3))]
+
+def _across(area: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(h, w) of each pixel the distance to the nearest one outside of the area, and the value there.
+
+    Exact: the nearest within each column, then over all columns. Of several that are as near it is the leftmost, then the
+    uppermost, as in `scipy.ndimage`, whose import takes longer than this.
+    """
+    h, w = area.shape
+    y, x = np.arange(h, dtype=np.int32)[:, None], np.arange(w, dtype=np.int32)
+    above = np.maximum.accumulate(np.where(area, -4 * h, y), axis=0)
+    below = np.minimum.accumulate(np.where(area, 4 * h, y)[::-1], axis=0)[::-1]
+    row = np.where(y - above <= below - y, above, below)
+    high = (y - row) ** 2 * w  # with the column behind it, so that one minimum finds both
+    best, one = np.full(area.shape, np.iinfo(np.int32).max, np.int32), np.empty(area.shape, np.int32)
+    for column in np.flatnonzero(~area.all(axis=0)).tolist():
+        np.add(high[:, column, None], (x - column) ** 2 * w + column, out=one)
+        np.minimum(best, one, out=best)
+    column = best % w
+    return np.sqrt(best // w), values[row[y, column], column]
+
+
+def _ridge(distance: np.ndarray) -> np.ndarray:
+    """The distances along the middle of the strokes, where no neighbour has a larger one: half their widths."""
+    wide = np.pad(distance, 1, mode="edge")
+    wide = np.maximum(np.maximum(wide[:-2], wide[1:-1]), wide[2:])
+    wide = np.maximum(np.maximum(wide[:, :-2], wide[:, 1:-1]), wide[:, 2:])
+    return distance[(distance > 0.7) & (distance == wide)]

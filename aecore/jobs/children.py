@@ -17,8 +17,8 @@ PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 to ten times slower where anything else runs (docs/LOG.md)."""
 REST = 6.0
 """Seconds after a start before the next child is warmed: what was just started needs the processor more."""
-FIRST, SPARE = 0, 15
-"""How far below everything else they get ready: those that the first click waits for, and those that are for later."""
+FIRST, SECOND, SPARE = 0, 5, 15
+"""How far below everything else they get ready: the one that the first click waits for, those beside it, and those for later."""
 
 
 class Child:
@@ -94,13 +94,13 @@ class Nursery:
             return
         if self.not_before == 0.0:
             self.not_before = time.monotonic()
-            self._warm(min(missing, cores()), FIRST)
+            self._warm(FIRST, *[SECOND] * (min(missing, cores()) - 1))
         elif all(child.ready for child in self.children):
-            self._warm(1, SPARE)
+            self._warm(SPARE)
 
-    def _warm(self, count: int, niceness: int) -> None:
+    def _warm(self, *niceness: int) -> None:
         output = self.lab / "supervisor.log"
-        self.children += [Child(output, self.threads, niceness, self.data_root, self.lab) for _ in range(count)]
+        self.children += [Child(output, self.threads, nice, self.data_root, self.lab) for nice in niceness]
 
     def _forget_dead(self) -> None:
         dead = [child for child in self.children if child.process.poll() is not None]

@@ -8,7 +8,6 @@ import contextlib
 import math
 import os
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -19,7 +18,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from aecore.jobs import locks, queue, quota, states, trash, turns
+from aecore.jobs import launch, locks, queue, quota, states, trash, turns
 from aecore.jobs.burial import bury
 from aecore.jobs.dispatch import dispatch, explain, note_reference, take_back
 from aecore.jobs.executor import Busy, Executor, Status
@@ -36,10 +35,6 @@ TICK, REST = 0.2, 1.0
 DRAINED = "the lab is being made ready for maintenance"
 EXECUTORS: dict[str, Callable[[Lab], Executor]] = {"local": LocalExecutor, "slurm": SlurmExecutor}
 
-_started: list[
-    tuple[Path, subprocess.Popen[bytes]]
-] = []  # kept, so that those that left are no zombies of the dashboard
-
 
 def ensure_supervisor(lab: Lab) -> bool:
     """See to it that the lab has a supervisor, starting one in the background where there is none. Returns at once.
@@ -48,20 +43,15 @@ def ensure_supervisor(lab: Lab) -> bool:
 
     Returns: whether one had to be started. Of several that start at once, one stays.
     """
-    _started[:] = [(path, process) for path, process in _started if process.poll() is None]
+    launch.reap()
     if locks.held(_lock(lab)):
         if _written(lab).changed >= changed():
             wake(lab)
             return False
         stop_supervisor(lab)  # it runs an older program; its trainers go on, and the next one adopts them
-    with (lab.path / "supervisor.log").open("ab") as log:
-        command = [sys.executable, "-m", "aecore.jobs.supervisor", str(lab.path)]
-        environment = os.environ | {"AELAB_DATA": lab.data_root}
-        devnull = subprocess.DEVNULL
-        process = subprocess.Popen(
-            command, cwd="/", stdin=devnull, stdout=log, stderr=log, start_new_session=True, env=environment
-        )
-    _started.append((lab.path, process))
+    elif launch.coming(lab.path):
+        return False
+    launch.launch(lab.path, lab.data_root)
     return True
 
 
@@ -91,10 +81,9 @@ def changed() -> float:
 
 def stop_supervisor(lab: Lab, seconds: float = 10) -> None:
     """Ask the supervisor to leave and wait for it. The trainers go on."""
-    for path, process in _started:
-        if path == lab.path:
-            process.terminate()  # it may not have come as far as the lock
-            process.wait(seconds)
+    for process in launch.started(lab.path):
+        process.terminate()  # it may not have come as far as the lock
+        process.wait(seconds)
     end = time.monotonic() + seconds
     while locks.held(_lock(lab)) and time.monotonic() < end:
         pid = running(lab)
@@ -131,7 +120,7 @@ def _become(lab: Lab) -> int | None:
 
 
 def _lock(lab: Lab) -> Path:
-    return lab.path / "locks" / "supervisor.lock"
+    return launch.lock(lab.path)
 
 
 class Supervisor:
@@ -282,4 +271,6 @@ class Supervisor:
 
 
 if __name__ == "__main__":
-    supervise(Lab.open(sys.argv[1]))
+    here = Lab.open(sys.argv[1])
+    os.chdir("/")  # it keeps no folder from being moved or unmounted
+    supervise(here)

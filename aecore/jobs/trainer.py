@@ -22,7 +22,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from aecore.jobs import endings, locks, process, queue, states
+from aecore import data
+from aecore.config import preset
+from aecore.jobs import children, endings, locks, process, queue, states
 from aecore.jobs.work import Shown, Stop, Stopped, Work
 from aecore.runs import Lab, LabError
 
@@ -170,8 +172,12 @@ def _settle(run: Path, job: dict[str, Any]) -> None:
 def prepare(lab: Lab, ours: socket.socket, niceness: int) -> None:
     """Import what follows a click and do once what is slow the first time, until the job comes. It opens no GPU.
 
-    At low priority, in a thread of its own: on Linux a thread has one, and a process could not get its old one back.
+    At low priority, in a thread of its own: on Linux a thread has one, and a process could not get its old one back. Who is not
+    the first draws the demo's images before, which needs no torch: the first one imports it meanwhile.
     """
+    if niceness > children.FIRST:
+        with contextlib.suppress(Exception):  # it fails again, with its sentence, in a run that needs it
+            data.load(preset("demo").config.data, "train", lab.data_roots)
     come = threading.Event()
 
     def gently() -> None:
