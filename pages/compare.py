@@ -65,7 +65,8 @@ for place in range(len(groups)):
     charts.cost_plots([line for line in found if line.group == place], f"costs-{place}")
 sweeps.offer(chosen[0])
 if svg := charts.coordinates(chosen, found):
-    frame.section("All runs", "each line is a run; blue ones are better than the median")
+    better = "better than the median" + " of those that should give the same images" * (len(groups) > 1)
+    frame.section("All runs", f"each line is a run; blue ones are {better}")
     charts.figure(svg, "parallel-coordinates", "parallel")
 frame.section("Curves")
 live_curves(shown([(run.row.id, run.label) for run in chosen[: comparison.MOST]]), key="compare-curves")

@@ -1,11 +1,14 @@
 """The latent map in a real browser: hovering, lasso, decoding, 70,000 points that turn, and a linked pair."""
 
+import base64
+import io
 import shutil
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from aecore.runs import Lab, RunFolder
@@ -21,9 +24,10 @@ class Place(NamedTuple):
     address: str
     browser: Browser
 
-    def open(self, **query: str) -> Page:
-        """The Latent page, once its map is there and its script has run."""
+    def open(self, before: str = "", /, **query: str) -> Page:
+        """The Latent page, once its map is there and its script has run; `before` runs in it before everything else."""
         page = self.browser.new_page(viewport={"width": 1280, "height": 720})
+        page.add_init_script(before)
         page.goto(f"{self.address}/latent?" + "&".join(f"{name}={value}" for name, value in query.items()))
         page.wait_for_selector(".latent-map[data-state=ready]", timeout=60_000)
         settle(page)
@@ -103,6 +107,45 @@ def test_hovering_lasso_decoding_and_drawing_work_together(here: Place) -> None:
 
     page.locator(".latent-map .legend button").nth(1).click()
     assert on(map_, "return map.shown.reduce((a, b) => a + b, 0)") == on(map_, "return map.counts[1]")
+
+
+def test_a_new_visitor_sees_the_map_which_stays_when_the_rest_of_the_page_comes(here: Place) -> None:
+    page, asked = here.browser.new_page(viewport={"width": 1280, "height": 720}), []
+    page.on("request", lambda request: asked.append(request.url) if "/api/points/" in request.url else None)
+    page.goto(f"{here.address}/latent?run={here.ids[0]}&split=test")
+    for part in (".latent-map[data-state=ready]", "[class*=st-key-latent-below]", "[class*=st-key-latent-split]"):
+        page.wait_for_selector(part, timeout=60_000)
+    settle(page)
+    expect(page.locator(".latent-map[data-state=ready]")).to_have_count(1)
+    assert len(asked) == 1, "its points are read once"
+
+
+CARD = """const given = WebGL2RenderingContext.prototype.getParameter;
+WebGL2RenderingContext.prototype.getParameter = function (name) {
+  const value = given.call(this, name);
+  return typeof value === "string" ? "a graphics card" : value;
+};"""
+FIELD = """map.draw();
+const copy = Object.assign(document.createElement("canvas"), { width: map.field.width, height: map.field.height });
+copy.getContext("2d").drawImage(map.field, 0, 0);
+return copy.toDataURL();"""
+
+
+@pytest.mark.parametrize("dims", ["2", "3"])
+def test_without_a_graphics_card_the_processor_draws_the_same_picture(here: Place, dims: str) -> None:
+    found = {}
+    for painter, before in (("CanvasPainter", ""), ("GLPainter", CARD)):
+        page = here.open(before, run=here.ids[1], split="test", dims=dims)
+        map_ = page.locator(".latent-map")
+        assert on(map_, "return map.painter.constructor.name") == painter
+        image = Image.open(io.BytesIO(base64.b64decode(on(map_, FIELD).partition(",")[2])))
+        pixels = np.asarray(image, float)
+        found[painter] = pixels[..., :3] * pixels[..., 3:] / 255
+    apart = np.abs(found["CanvasPainter"] - found["GLPainter"])
+    drawn = found["GLPainter"].max(-1) > 0
+    assert drawn.sum() > 5_000
+    assert apart[drawn].mean() < 8, "middles of discs lie up to an eighth of a pixel elsewhere"
+    assert apart[~drawn].mean() < 0.5
 
 
 def repeated(folder: RunFolder, points: int) -> int:

@@ -24,6 +24,7 @@ from aecore.jobs.foreground import train_here
 from aecore.runs import Inputs, Lab, runs
 from tests.conftest import TrainedRun, TwoRuns, tiny
 from ui import (
+    charts,
     columns,
     comparison,
     latent_selection,
@@ -39,6 +40,7 @@ from ui import (
 from ui.api import live
 from ui.api import moments as pictured
 from ui.wall import WAITS, payload, thousandths
+from ui.words import plain
 
 ROOT = Path(__file__).parents[1]
 SIMPLE = tuple(columns.SIMPLE)
@@ -523,6 +525,38 @@ def test_a_sweep_is_plotted_beside_its_line_to_beat_and_its_elbow_is_of_the_vali
     assert words.startswith("5 of 6 runs are analysed. The elbow is at 4 numbers, by the validation images")
     assert words.endswith("0 of them beat PCA with as many numbers.")
     assert len(sweeps.csv_of(sweeps.CODE_SIZE, found).splitlines()) == 6
+
+
+def test_a_sweep_over_what_is_to_be_given_is_no_contest_of_errors(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = gathered(two_runs.lab, two_runs.ids, monkeypatch)[0]
+    other = one._replace(config=tiny(task__kind="down_sample"))
+    metrics: dict[str, Any] = {"test": {"mse": 0.05, "psnr": 13.0}, "baselines": {"pca": {"mse": 0.06}}}
+    found = [
+        sweeps.Trial(run, place + 1.0, f"kind {run.config.task.kind}", metrics | {"code": {"knn_accuracy": 0.9}}, 0.05)
+        for place, run in enumerate((one, other))
+    ]
+    assert list(sweeps.pictures("run", found)) == ["knn"], "the codes stand for the same images"
+    assert list(sweeps.pictures("run", [trial._replace(metrics=metrics) for trial in found])) == []
+    words = sweeps.told(sweeps.CODE_SIZE, found)
+    assert f"({plain(one.what)}; {plain(other.what)})" in words
+    assert other.what.endswith("target: the image made 2 times smaller")
+    assert "their errors are no contest" in words
+    assert "elbow" not in words
+    assert "beat PCA" not in words
+    assert sweeps.best_size(found) is None
+    assert list(sweeps.pictures("run", found[:1])) == ["mse", "psnr", "knn"]
+
+
+def test_a_line_of_many_runs_is_blue_by_what_the_runs_of_its_kind_reach() -> None:
+    assert charts.by_error([1, 3, 0.1, 0.2, None], ["a", "a", "b", "b", "b"]) == [
+        charts.GOOD,
+        charts.QUIET,
+        charts.GOOD,
+        charts.QUIET,
+        charts.QUIET,
+    ]
 
 
 def test_a_sweep_that_waits_says_so_on_its_page(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

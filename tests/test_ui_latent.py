@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from aecore.jobs import queue
 from aecore.runs import Lab
 from tests.conftest import TrainedRun, TwoRuns
-from ui import latent_exchange, latent_map, latent_points
+from ui import latent_exchange, latent_map, latent_points, latent_view
 from ui.latent_points import View
 from ui.palette import label_colour
 from ui.words import plain
@@ -30,7 +30,7 @@ def latent(monkeypatch: pytest.MonkeyPatch) -> Open:
         monkeypatch.setenv("AELAB_HOME", str(lab.path))
         test = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=120)
         test.query_params.update(query)
-        for key, value in ({latent_map.OPENED: True} | (state or {})).items():
+        for key, value in ({latent_view.OPENED: True} | (state or {})).items():
             test.session_state[key] = value
         test.switch_page(str(ROOT / "pages/latent.py")).run()
         assert not test.exception
@@ -65,13 +65,21 @@ def test_a_run_opens_with_all_images_of_the_split_that_was_watched(latent: Open,
     assert "Shift and drag" in text(test), "what can be done in the map"
 
 
-def test_what_lies_below_the_first_map_waits_until_it_is_drawn(latent: Open, trained_run: TrainedRun) -> None:
-    key, new = f"latent-map-{trained_run.id}-val", {latent_map.OPENED: False}
-    test = latent(trained_run.lab, new, run=trained_run.id)
-    assert "latent-below" not in test.session_state
+def test_a_new_visitor_gets_the_map_of_the_address_and_then_the_rest(latent: Open, trained_run: TrainedRun) -> None:
+    key, new = f"latent-map-{trained_run.id}-train", {latent_view.OPENED: False}
+    test = latent(trained_run.lab, new, run=trained_run.id, split="train", n="512", colour="error")
+    drawn = test.get("bidi_component")[-1].proto
+    assert "split=train&n=512" in drawn.json
+    assert "colour=error" in drawn.json
+    assert not test.selectbox
+    assert not test.segmented_control
+    assert not test.text_input
     test.session_state[key] = {"ready": True}
     test.run()
     assert test.segmented_control(key="latent-below").value == "traverse"
+    assert test.segmented_control(key="latent-split").value == "train"
+    assert test.selectbox(key="latent-colour").value == "error"
+    assert drawn.id in [part.proto.id for part in test.get("bidi_component")], "the same map, which stays"
 
 
 def test_the_map_is_told_addresses_names_and_colours_and_no_point(trained_run: TrainedRun, monkeypatch: Any) -> None:
@@ -240,4 +248,6 @@ def test_codes_of_a_diverged_run_are_a_sentence(latent: Open, copy: TrainedRun) 
     kept = copy.folder.analysis("test")
     copy.folder.write_analysis({"test": kept | {"codes": np.full_like(kept["codes"], np.nan)}}, {})
     said = plain("No code of the test images is a finite number: the training diverged.")
-    assert said in text(latent(copy.lab, run=copy.id))
+    test = latent(copy.lab, {latent_view.OPENED: False}, run=copy.id)
+    assert said in text(test)
+    assert test.selectbox(key="pick-run").value, "where there is no map the rest does not wait for it"

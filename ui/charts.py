@@ -1,7 +1,7 @@
 """What the Compare page plots: the error against what it costs, and many runs at once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from statistics import median
 
 import streamlit as st
@@ -83,9 +83,8 @@ def coordinates(runs: Sequence[Compared], found: Sequence[Line]) -> str:
         values = [figures.get(run.label, {}).get(name) for run in runs]
         if any(value is not None for value in values):
             axes.append(Coordinate(title, values, log=True))
-    return parallel(
-        axes, [run.label for run in runs], _by_error([figures.get(run.label, {}).get("mse") for run in runs])
-    )
+    errors = [figures.get(run.label, {}).get("mse") for run in runs]
+    return parallel(axes, [run.label for run in runs], by_error(errors, [run.kind for run in runs]))
 
 
 def _varied(path: str, values: Sequence[object]) -> Coordinate:
@@ -105,11 +104,13 @@ def _word(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def _by_error(errors: Sequence[float | None]) -> list[str]:
-    """A colour for each line: those with less than the median error stand out."""
-    known = [error for error in errors if error is not None]
-    middle = median(known) if known else 0.0
-    return [GOOD if error is not None and error <= middle else QUIET for error in errors]
+def by_error(errors: Sequence[float | None], kinds: Sequence[Hashable]) -> list[str]:
+    """A colour for each line: those with less than the median error of the runs that should give the same images stand out."""
+    known = {kind: [e for e, own in zip(errors, kinds, strict=True) if own == kind and e is not None] for kind in kinds}
+    return [
+        GOOD if error is not None and error <= median(known[kind]) else QUIET
+        for error, kind in zip(errors, kinds, strict=True)
+    ]
 
 
 GOOD = "#2f7de1"

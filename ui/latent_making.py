@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -17,8 +18,8 @@ from aecore.runs.rights import Verb
 from ui import latent_colours, latent_maps
 from ui.frame import problem
 from ui.lab import lab, who
-from ui.latent_points import View
-from ui.latent_view import bound, may_analyse
+from ui.latent_points import View, cloud
+from ui.latent_view import FILM, choose, choose_count, choose_dims, film, may_analyse
 from ui.widgets import Ask, choice, choices_of, number, numeric
 
 DIMS = "dims"
@@ -28,15 +29,24 @@ HELP = (
 )
 
 
+def choose_view(row: RunRow, source: str) -> tuple[View, str]:
+    """What of a run's codes is shown, and the kind of map, or 'surroundings', that is to be made for it first; '' for none."""
+    view = film(row) if source == FILM else View(row.id, source, only=st.query_params.get("only", ""))
+    with st.spinner("Reading the codes …"):
+        size = cloud(view).code_size
+    view = view._replace(dims=choose_dims(row.id, size))
+    view, wanted = choose_map(view, size)
+    view, around = choose_colour(view)
+    return view._replace(n=choose_count(row, source)), wanted or around
+
+
 def choose_map(view: View, size: int) -> tuple[View, str]:
     """The view on the map that the visitor wants, and the kind of map that is to be made first, '' for none."""
     options = _options(view, size)
     if len(options) == 1:
         return view, ""
-    with bound("map", list(options), "") as (key, changed):
-        chosen = st.selectbox(
-            "Map", list(options), format_func=options.__getitem__, key=key, on_change=changed, help=HELP, width=150
-        )
+    widget = partial(st.selectbox, "Map", list(options), format_func=options.__getitem__, help=HELP, width=150)
+    chosen = choose("map", list(options), "", widget)
     if chosen in latent_maps.NAMES:
         return view, chosen
     if chosen != DIMS:
@@ -49,10 +59,8 @@ def choose_colour(view: View) -> tuple[View, str]:
     options, around = latent_colours.colours(view), _done(view.run, latent_colours.surroundings_key())
     if not around and not may_analyse(view.run):
         options = {key: title for key, title in options.items() if key not in latent_colours.AROUND}
-    with bound("colour", list(options), "label") as (key, changed):
-        chosen = st.selectbox(
-            "Colour", list(options), format_func=options.__getitem__, key=key, on_change=changed, width=150
-        )
+    widget = partial(st.selectbox, "Colour", list(options), format_func=options.__getitem__, width=150)
+    chosen = choose("colour", list(options), "label", widget)
     if chosen in latent_colours.AROUND and not around:
         return view, "surroundings"
     return view._replace(colour=chosen), ""
@@ -71,13 +79,11 @@ def _options(view: View, size: int) -> dict[str, str]:
 
 
 def _choose_numbers(size: int, dims: int) -> str:
-    numbers = range(1, min(size, 512) + 1)
-    found = []
-    for place in range(dims):
-        with bound(f"axis{place + 1}", [str(number) for number in numbers], str(place + 1)) as (key, changed):
-            found.append(
-                st.selectbox(f"Axis {place + 1}", [str(n) for n in numbers], key=key, on_change=changed, width=80)
-            )
+    numbers = [str(number) for number in range(1, min(size, 512) + 1)]
+    found = [
+        choose(f"axis{axis}", numbers, str(axis), partial(st.selectbox, f"Axis {axis}", numbers, width=80))
+        for axis in range(1, dims + 1)
+    ]
     return "-".join([DIMS, *(str(int(word) - 1) for word in found)])
 
 
@@ -103,7 +109,7 @@ def working(run: str) -> bool:
     return job is not None and job.state in OPEN
 
 
-def _offer(run: str, kind: str, said: str, choose: Callable[[], AnyProjection | None]) -> None:
+def _offer(run: str, kind: str, said: str, wanted: Callable[[], AnyProjection | None]) -> None:
     job = _job(run)
     waiting = [known for known in projections.projections(lab().run(run)) if known.waits and known.config.kind == kind]
     with st.container(key=f"latent-making-{run}", horizontal=True, vertical_alignment="center"):
@@ -116,7 +122,7 @@ def _offer(run: str, kind: str, said: str, choose: Callable[[], AnyProjection | 
         if _made_meanwhile(run, kind):
             st.rerun()
         _refusals(run, kind, job)
-        config = choose() if may else None
+        config = wanted() if may else None
         st.markdown(said, width="content")
         if config and st.button("Compute", icon=":material/scatter_plot:", key=f"latent-compute-{run}", type="primary"):
             _begin(run, config)

@@ -9,9 +9,10 @@ import numpy as np
 import streamlit as st
 
 from aecore.runs import run as read_run
-from ui import latent_colours, latent_exchange, latent_maps, latent_places, latent_points, latent_selection
+from ui import latent_colours, latent_exchange, latent_maps, latent_places, latent_points, latent_selection, tickets
 from ui.lab import lab, latest_stamp
 from ui.latent_points import View
+from ui.latent_view import open_page, opened
 
 FOLDER = Path(__file__).parent / "components"
 PARTS = ("reading", "plane", "painter", "overlay", "card", "pins", "legend", "hand")
@@ -20,8 +21,6 @@ SCRIPTS = (*(f"latent_{part}.js" for part in PARTS), "latent.js")
 
 GREY = "#8a8f98"
 AXES = ("Latent feature 1", "Latent feature 2", "Latent feature 3")
-OPENED = "latent-opened"
-"""Of the session: whether a map was drawn for this visitor. What lies below the first one comes after it."""
 Marks = Sequence[tuple[str, Sequence[float]]]
 """Words, each with its place in the map: what is no point of it."""
 
@@ -61,13 +60,9 @@ def latent_map(view: View, marks: Marks = ()) -> Chosen:
         on_path_change=nothing,
         on_ready_change=nothing,
     )
-    st.session_state[OPENED] = opened() or bool(result.ready)
+    if result.ready:
+        open_page()
     return Chosen(name, _pairs(result.pins), _pairs(result.path))
-
-
-def opened() -> bool:
-    """Whether this visitor has seen a map."""
-    return bool(st.session_state.get(OPENED))
 
 
 def selected(view: View, drawn: Any) -> str:
@@ -151,7 +146,7 @@ def axes(view: View) -> list[str]:
 
 def selection_address(view: View, name: str) -> str:
     """Address of the images of a selection; '' for none."""
-    return f"api/selection/{view.run}/{quote(name)}?split={view.split}" if name else ""
+    return tickets.signed(f"api/selection/{view.run}/{quote(name)}?split={view.split}", view.run) if name else ""
 
 
 def weights_of(view: View) -> str:
@@ -163,7 +158,7 @@ def weights_of(view: View) -> str:
 
 def picture_address(view: View, index: int | str, weights: str) -> str:
     """Address of an image's picture, relative to the dashboard's: beside it its reconstruction where there are weights."""
-    return f"api/thumb/{view.run}/{view.split}/{index}.png" + f"?v={weights}" * bool(weights)
+    return tickets.signed(f"api/thumb/{view.run}/{view.split}/{index}.png" + f"?v={weights}" * bool(weights), view.run)
 
 
 def decode_address(view: View, x: float | str, y: float | str, weights: str) -> str:
@@ -178,9 +173,8 @@ def _address(view: View, route: str, **more: str) -> str:
         "dims": "" if view.dims == 2 else view.dims,
         "colour": "" if view.colour == "label" else view.colour,
     } | more
-    return f"api/{route}/{view.run}?" + urlencode(
-        {name: value for name, value in asked.items() if value not in (None, "")}
-    )
+    query = urlencode({name: value for name, value in asked.items() if value not in (None, "")})
+    return tickets.signed(f"api/{route}/{view.run}?{query}", view.run)
 
 
 def reading(view: View) -> str:

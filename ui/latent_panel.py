@@ -12,7 +12,7 @@ from ui.lab import lab
 from ui.latent_map import GREY, Chosen, decode_address, latent_map, picture_address, weights_of
 from ui.latent_points import View
 from ui.latent_selection import NAME, address, keep, kept
-from ui.latent_view import bound
+from ui.latent_view import bound, opened
 from ui.palette import label_colour
 
 STYLE = Path(__file__).parent / "assets/latent.css"
@@ -36,7 +36,8 @@ def map_and_panel(view: View) -> None:
     with left:
         chosen = latent_map(view, latent_own.marks(view))
     with right:
-        panel(view, chosen)
+        if opened():
+            panel(view, chosen)
 
 
 def panel(view: View, chosen: Chosen) -> None:

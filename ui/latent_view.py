@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -21,12 +23,27 @@ TITLES = {"train": "train", "val": "val", "test": "test", FILM: "as it learnt"}
 KEPT = 60_000_000
 """Numbers in the codes of a split from which on the analysis keeps a random part of them only (256 MiB, less a little)."""
 
+OPENED = "latent-opened"
+"""Of the session: whether a map was drawn for this visitor. Everything else of the page comes after the first one."""
+
 COUNTS: dict[str, int | None] = {"512": 512, "2000": 2_000, "10000": 10_000, "all": None}
+
+
+def opened() -> bool:
+    """Whether this visitor has seen a map, or was told why there is none."""
+    return bool(st.session_state.get(OPENED))
+
+
+def open_page() -> None:
+    """Let the rest of the page follow, once: what a visitor came for stands, or is not to be had."""
+    if not opened():
+        st.session_state[OPENED] = True
+        st.rerun()
 
 
 def choose_run() -> RunRow | None:
     """The run whose codes are shown; None where no run has any yet."""
-    return pick_run(lab(), keep=has_codes)
+    return pick_run(lab(), keep=has_codes, boxed=opened())
 
 
 def has_codes(row: RunRow) -> bool:
@@ -47,11 +64,8 @@ def choose_source(row: RunRow) -> str:
         folder.inputs()
     )  # the split that was watched: what was selected in the film is still selected among all images
     default = inputs.split if inputs and inputs.split in sources else sources[0]
-    with bound("split", sources, default) as (key, changed):
-        chosen = st.segmented_control(
-            "Images", sources, required=True, format_func=TITLES.__getitem__, key=key, on_change=changed
-        )
-    return str(chosen)
+    widget = partial(st.segmented_control, "Images", sources, required=True, format_func=TITLES.__getitem__)
+    return choose("split", sources, default, widget)
 
 
 def choose_count(row: RunRow, source: str) -> int | None:
@@ -62,9 +76,8 @@ def choose_count(row: RunRow, source: str) -> int | None:
     total, part = len(found.labels), len(found.labels) * found.code_size > KEPT
     fitting = [name for name, count in COUNTS.items() if count is None or count < total]
     said: Callable[[str], str] = lambda name: _said(name, source, total, part)
-    with bound("n", fitting, "all" if total <= 10_000 else "10000") as (key, changed):
-        chosen = st.selectbox("Points", fitting, format_func=said, key=key, on_change=changed, width=190)
-    return COUNTS[chosen]
+    widget = partial(st.selectbox, "Points", fitting, format_func=said, width=190)
+    return COUNTS[choose("n", fitting, "all" if total <= 10_000 else "10000", widget)]
 
 
 def _said(name: str, source: str, total: int, part: bool) -> str:
@@ -78,11 +91,15 @@ def choose_dims(run: str, code_size: int) -> int:
     if code_size < 3:
         return 2
     named = dims_of(lab().run(run), st.query_params.get("map", ""))
-    with bound("dims", ["2", "3"], str(named or 2)) as (key, changed):
-        chosen = st.segmented_control(
-            "Dimensions", ["2", "3"], required=True, format_func="{}-D".format, key=key, on_change=changed
-        )
-    return 3 if chosen == "3" else 2
+    widget = partial(st.segmented_control, "Dimensions", ["2", "3"], required=True, format_func="{}-D".format)
+    return int(choose("dims", ["2", "3"], str(named or 2), widget))
+
+
+def choose(name: str, options: list[str], default: str, widget: Callable[..., Any]) -> str:
+    """One of the options, as `?name=` says, and the widget for it; before the first map stands the address alone says it."""
+    with bound(name, options, default) as (key, changed):
+        chosen = widget(key=key, on_change=changed) if opened() else st.session_state[key]
+    return str(chosen)
 
 
 @contextmanager
@@ -111,8 +128,13 @@ def film(row: RunRow) -> View:
         help_ = (
             "The same images, as the model placed them at that moment. Only the newest model is kept: it alone decodes."
         )
-        step = st.select_slider(
-            "Training step", steps, step, format_func="{:,}".format, key=f"moment-{row.id}", help=help_, width=200
+        key = f"moment-{row.id}"
+        step = (
+            st.session_state.get(key, step)
+            if not opened()
+            else st.select_slider(
+                "Training step", steps, step, format_func="{:,}".format, key=key, help=help_, width=200
+            )
         )
     return View(row.id, inputs.split, int(step))
 

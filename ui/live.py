@@ -9,6 +9,7 @@ import streamlit as st
 
 from aecore.config import ConfigError, RunConfig
 from aecore.runs import LabError, RunFolder
+from ui import tickets
 from ui.lab import lab
 from ui.palette import run_colour
 
@@ -102,6 +103,10 @@ class Shown(NamedTuple):
     label: str
     colour: str
 
+    def told(self) -> dict[str, str]:
+        """What the component is told: with the token for its routes."""
+        return self._asdict() | {"token": tickets.own(self.id)}
+
 
 def shown(runs: Sequence[tuple[str, str]]) -> list[Shown]:
     """(id, label) of runs -> with the colours that stand for them on this page."""
@@ -116,7 +121,7 @@ def live_curves(runs: Sequence[Shown], key: str, height: int = 380, shared: bool
     """
     configs = _configs(runs)
     term = "mse" if len(_minimised(configs)) > 1 else "loss"
-    data = {"runs": [run._asdict() for run in runs], "height": height, "term": term, "units": titles(configs)}
+    data = {"runs": [run.told() for run in runs], "height": height, "term": term, "units": titles(configs)}
     _curves(data=data | {"shared": shared}, key=key, on_ended_change=lambda: None)
 
 
@@ -129,10 +134,10 @@ def live_pictures(
     Each row of images takes up to `lines` lines. `loop` plays the training again and again, until somebody takes the slider.
     `shared`: the slider moves everything that is shown of the run, its place stands in the URL, and errors are drawn, too.
     """
-    data = {"runs": [run._asdict() for run in runs], "size": size, "lines": lines, "loop": loop, "shared": shared}
+    data = {"runs": [run.told() for run in runs], "size": size, "lines": lines, "loop": loop, "shared": shared}
     _strips(data=data, key=key)
 
 
 def live_moment(run: Shown, key: str) -> None:
     """Where the codes lie, the error of each class, and the best and the worst images, at the moment of the slider."""
-    _moment(data={"run": run._asdict()}, key=key)
+    _moment(data={"run": run.told()}, key=key)

@@ -34,13 +34,23 @@ def _offered(rows: Sequence[RunRow], keep: Keep | None, wanted: Sequence[str]) -
 
 
 def pick_run(
-    lab: Lab, key: str = "run", keep: Keep | None = None, title: str = "Run", rows: Sequence[RunRow] | None = None
+    lab: Lab,
+    key: str = "run",
+    keep: Keep | None = None,
+    title: str = "Run",
+    rows: Sequence[RunRow] | None = None,
+    boxed: bool = True,
 ) -> RunRow | None:
-    """A box to choose one run, bound to `?run=`; the newest where the URL names none. None where there is no run to choose."""
+    """A box to choose one run, bound to `?run=`; the newest where the URL names none. None where there is no run to choose.
+
+    Without the box where it is not `boxed`.
+    """
     found = _offered(runs(lab) if rows is None else rows, keep, [st.query_params.get(key, "")])
     if not found:
         return None
     wanted, widget = st.query_params.get(key), f"pick-{key}"
+    if not boxed:
+        return found.get(wanted or "", next(iter(found.values())))
     if wanted and wanted not in found:
         st.info(f"The run {plain(wanted)} cannot be shown here: this is the newest one.", icon=":material/info:")
     st.session_state[widget] = wanted if wanted in found else next(iter(found))

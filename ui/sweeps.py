@@ -31,6 +31,8 @@ class Measure(NamedTuple):
     read: Callable[[dict[str, Any]], float | None]
     beat: Callable[[dict[str, Any]], float | None]
     """What principal components reach with the same numbers."""
+    error: bool = True
+    """Whether it says how far reconstructions are from what they should be."""
 
 
 def _of(part: str, name: str) -> Callable[[dict[str, Any]], float | None]:
@@ -48,7 +50,7 @@ MEASURES = {
         lambda m: m.get("baselines", {}).get("pca", {}).get("mse"),
     ),
     "psnr": Measure(Axis("test PSNR, dB"), _of("test", "psnr"), _pca("psnr")),
-    "knn": Measure(Axis("kNN accuracy of the code"), _of("code", "knn_accuracy"), lambda m: None),
+    "knn": Measure(Axis("kNN accuracy of the code"), _of("code", "knn_accuracy"), lambda m: None, error=False),
 }
 
 
@@ -115,8 +117,15 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def is_contest(found: Sequence[Trial]) -> bool:
+    """Whether these runs should give the same images: only then do their errors say which is better."""
+    return len({trial.run.kind for trial in found}) < 2
+
+
 def best_size(found: Sequence[Trial]) -> int | None:
     """The elbow of the mean validation error over the code size: the test images are only for telling."""
+    if not is_contest(found):
+        return None
     errors: dict[int, list[float]] = {}
     for trial in found:
         if trial.validation is not None:
@@ -125,14 +134,15 @@ def best_size(found: Sequence[Trial]) -> int | None:
 
 
 def pictures(title: str, found: Sequence[Trial]) -> dict[str, str]:
-    """{name of the measure: SVG}; those of which nothing is known yet are left out."""
+    """{name of the measure: SVG}; left out are those of which nothing is known yet, and errors that are no contest."""
     positive = [trial.x for trial in found if trial.x > 0]
     log = len(positive) == len(found) > 0 and max(positive) >= 8 * min(positive)
     x = Axis(title, log, 2 if title == CODE_SIZE else 10)
     size = best_size(found) if title == CODE_SIZE else None
     mark = None if size is None else Mark(size, f"elbow: {size}")
     made = {}
-    for name, measure in MEASURES.items():
+    shown = {name: one for name, one in MEASURES.items() if is_contest(found) or not one.error}
+    for name, measure in shown.items():
         series = _series(found, measure, title == CODE_SIZE)
         if svg := plot(series, x, measure.axis, mark):
             made[name] = svg
@@ -207,7 +217,7 @@ def show(name: str, rows: Sequence[RunRow], compared: Sequence[Compared]) -> Non
         return
     title, found = trials(compared)
     made = pictures(title, found)
-    if not made:
+    if not made and is_contest(found):
         st.markdown(":gray[The first point comes when a run is finished and analysed.]")
         return
     for place, (measure, svg) in zip(st.columns(3, gap="medium"), made.items(), strict=False):
@@ -240,6 +250,12 @@ def told(title: str, found: Sequence[Trial]) -> str:
     """What the plots say, in a sentence or two."""
     analysed = [trial for trial in found if MEASURES["mse"].read(trial.metrics) is not None]
     text = f"{len(analysed)} of {len(found)} runs are analysed."
+    if not is_contest(found):
+        kinds = "; ".join(plain(what) for what in dict.fromkeys(trial.run.what for trial in found))
+        return (
+            f"{text} They learnt to give different images ({kinds}): their errors are no contest and are not drawn. "
+            "Below, each kind stands on its own."
+        )
     if title != CODE_SIZE:
         return text
     size = best_size(found)

@@ -1,4 +1,4 @@
-// The latent map: every code a point, drawn by WebGL2, with a canvas on top for axes, lasso, pins and the hovered point.
+// The latent map: every code a point, drawn by WebGL2 or the processor, with a canvas on top for axes, lasso, pins and the hovered point.
 //
 // It reads points from a binary route, pictures of points from a tile route and pictures of empty places from a decode
 // route. Python is only told what was selected ("selection"), which places were pinned ("pins") and which line was drawn

@@ -72,7 +72,6 @@ class Overlay {
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
     if (map.turn) drawNote(pen, field, `${note} · drag to turn`, look); else drawAxes(pen, map.view, field, data.axes, note, look);
-    if (map.painter.plain) pen.fillText("This browser has no WebGL2: drawn slower", LEFT + w - 8, TOP + 14);
     pen.save();
     pen.beginPath();
     pen.rect(LEFT, TOP, w, h);

@@ -19,9 +19,13 @@ class GLPainter {
       result = vec4(fill.rgb * rim * alpha, alpha);
     }`;
 
+  static EMULATED = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+
+  static drawnBy(gl) { return String(gl.getParameter(gl.getExtension("WEBGL_debug_renderer_info")?.UNMASKED_RENDERER_WEBGL ?? gl.RENDERER)); }
+
   constructor(canvas) {
     const gl = this.gl = canvas.getContext("webgl2", { antialias: false, alpha: true });
-    if (!gl) throw new Error("no WebGL2");
+    if (!gl || GLPainter.EMULATED.test(GLPainter.drawnBy(gl))) throw new Error("no WebGL2 by a graphics card");
     const program = this.program = gl.createProgram();
     for (const [kind, source] of [[gl.VERTEX_SHADER, GLPainter.VERTEX], [gl.FRAGMENT_SHADER, GLPainter.FRAGMENT]]) {
       const shader = gl.createShader(kind);
@@ -70,18 +74,77 @@ class GLPainter {
   }
 }
 
-/** The same by a plain 2-D canvas, where there is no WebGL2: squares, slower, said in the corner. */
+/** The same discs by the processor. Where there is no graphics card a browser emulates one, and needs many times as long. */
 class CanvasPainter {
-  constructor(canvas) { this.pen = canvas.getContext("2d"); this.plain = true; }
-  places(x, y) { this.x = x; this.y = y; }
-  looks(colours, order) { this.colours = colours; this.order = order; }
+  static FINE = 4;  // a disc's middle is placed to a quarter of a pixel
+
+  constructor(canvas) { this.pen = canvas.getContext("2d"); this.stamps = new Map(); }
+  places(x, y, depth) { Object.assign(this, { x, y, depth }); }
+  looks(colours, order) { Object.assign(this, { colours: new Uint32Array(colours.buffer), order }); }
+
   draw(view, w, h, size, ratio) {
-    const { pen, colours: c } = this;
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, w, h);
-    for (const i of this.order) {
-      pen.fillStyle = `rgba(${c[4 * i]},${c[4 * i + 1]},${c[4 * i + 2]},${c[4 * i + 3] / 255})`;
-      pen.fillRect(w / 2 + (this.x[i] - view.x) * view.sx - size / 2, h / 2 - (this.y[i] - view.y) * view.sy - size / 2, size, size);
+    const { pen, x, y, depth, order } = this, { width, height } = pen.canvas, { FINE } = CanvasPainter, sx = view.sx * ratio, sy = view.sy * ratio;
+    if (this.light?.length !== width * height) this.light = new Uint32Array(width * height); else this.light.fill(0);
+    Object.assign(this, { width, height });
+    let stamp = this.stamp(size * ratio);
+    for (let k = 0; k < order.length; k++) {
+      const i = order[k], far = depth ? depth[i] : 0;
+      if (depth) stamp = this.stamp(Math.round(8 * size * ratio * (1 + 0.4 * far)) / 8);
+      const px = Math.round(FINE * (width / 2 + (x[i] - view.x) * sx)), py = Math.round(FINE * (height / 2 - (y[i] - view.y) * sy));
+      const left = Math.floor(px / FINE) - stamp.half, top = Math.floor(py / FINE) - stamp.half;
+      if (left < -stamp.side || top < -stamp.side || left >= width || top >= height) continue;
+      this.lay(i, stamp, left, top, stamp.masks[(py & (FINE - 1)) * FINE + (px & (FINE - 1))], far < 0 ? 1 + 0.45 * far : 1);
     }
+    pen.putImageData(this.picture(), 0, 0);
+  }
+
+  /** One disc over what is there, in whole numbers: of each pixel two channels at a time. */
+  lay(i, { side }, left, top, mask, dim) {
+    const { light, width, height } = this, colour = this.colours[i], redBlue = colour & 0xff00ff, green = (colour >>> 8) & 255;
+    const opacity = Math.round((colour >>> 24) * dim * (256 / 255)), first = Math.max(0, -left), last = Math.min(side, width - left), end = Math.min(side, height - top);
+    for (let row = Math.max(0, -top); row < end; row++) {
+      for (let column = first; column < last; column++) {
+        const shape = mask[row * side + column];  // cover + 512 * rim, each of 256
+        if (!shape) continue;
+        const at = (top + row) * width + left + column, alpha = (opacity * (shape & 511)) >> 8, lit = (alpha * (shape >> 9)) >> 8, under = light[at], rest = 256 - alpha;
+        const a = (Math.imul(redBlue, lit) >>> 8) & 0xff00ff, b = ((green * lit) >> 8) | ((alpha - (alpha >> 8)) << 16);
+        const c = (Math.imul(under & 0xff00ff, rest) >>> 8) & 0xff00ff, d = (Math.imul((under >>> 8) & 0xff00ff, rest) >>> 8) & 0xff00ff;
+        light[at] = (a + c) | ((b + d) << 8);
+      }
+    }
+  }
+
+  /** What discs of this diameter cover of the pixels around them and how bright they are there, for each place of their middle. */
+  stamp(diameter) {
+    const known = this.stamps.get(diameter);
+    if (known) return known;
+    const { FINE } = CanvasPainter, edge = diameter / 2, half = Math.ceil(edge + 0.5), side = 2 * half + 1;
+    const masks = Array.from({ length: FINE * FINE }, (_, place) => {
+      const px = half + (place % FINE) / FINE, py = half + Math.floor(place / FINE) / FINE;
+      return Uint32Array.from({ length: side * side }, (_, at) => {
+        const away = Math.hypot((at % side) + 0.5 - px, Math.floor(at / side) + 0.5 - py), cover = Math.max(0, Math.min(1, edge - away + 0.5));
+        const step = Math.max(0, Math.min(1, (edge - away) / 1.6)), rim = diameter > 9 ? 0.72 + 0.28 * step * step * (3 - 2 * step) : 1;
+        return cover && Math.round(256 * cover) + 512 * Math.round(256 * rim);
+      });
+    });
+    const made = { half, side, masks };
+    if (this.stamps.size > 500) this.stamps.clear();
+    this.stamps.set(diameter, made);
+    return made;
+  }
+
+  /** What was laid, as a canvas takes it: colours that are not yet dimmed by their opacity. */
+  picture() {
+    const { light, width, height } = this;
+    if (this.image?.width !== width || this.image?.height !== height) this.image = new ImageData(width, height);
+    const { data } = this.image, out = new Uint32Array(data.buffer);
+    for (let at = 0; at < light.length; at++) {
+      const pixel = light[at], alpha = pixel >>> 24;
+      if (!alpha) { out[at] = 0; continue; }
+      const up = 255 / alpha;
+      for (let part = 0; part < 3; part++) data[4 * at + part] = ((pixel >>> (8 * part)) & 255) * up;
+      data[4 * at + 3] = alpha;
+    }
+    return this.image;
   }
 }
