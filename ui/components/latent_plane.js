@@ -38,7 +38,7 @@ function middles({ n, x, y, group }, shown, groups) {
 function apart(names) {
   for (let round = 0; round < 8; round++) {
     names.forEach((a, i) => names.slice(0, i).forEach((b) => {
-      const overlap = Math.abs(a[1] - b[1]) < (a[3] + b[3]) / 2 + 5 && 18 - Math.abs(a[2] - b[2]);
+      const overlap = Math.abs(a[1] - b[1]) < (a[3] + b[3]) / 2 + 5 && 18 * UNIT - Math.abs(a[2] - b[2]);
       if (overlap > 0) { const side = a[2] < b[2] ? -1 : 1; a[2] += (side * overlap) / 2; b[2] -= (side * overlap) / 2; }
     }));
   }
