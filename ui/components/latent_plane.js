@@ -30,7 +30,7 @@ function middles({ n, x, y, group }, shown, groups) {
     places.get(group[i])[0].push(x[i]);
     places.get(group[i])[1].push(y[i]);
   }
-  const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+  const middle = (values) => Float32Array.from(values).sort()[values.length >> 1];
   return [...places].map(([at, [xs, ys]]) => ({ group: at, x: middle(xs), y: middle(ys) }));
 }
 
