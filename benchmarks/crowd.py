@@ -15,6 +15,8 @@ import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from ui import tickets
+
 EVERY, THINKING = 0.5, 20.0
 """Seconds between polls of a component that follows a run, and between two pages of somebody who reads."""
 ARRIVING = 10.0
@@ -50,7 +52,7 @@ async def session(address: str, run: str, watches: bool, end: float) -> Session:
             return await watch(stream, web, address, run, end, seen)
         while (left := end - time.perf_counter()) > 0:
             await asyncio.sleep(min(THINKING * chance.uniform(0.5, 1.5), left))
-            await web.get(f"{address}/api/notices")
+            await web.get(f"{address}/api/notices", params={"token": tickets.own("notices")})
             seen.scripts.append(await script(stream, chance.choice(PAGES), ""))
     return seen
 
@@ -133,15 +135,15 @@ async def watch(stream: Any, web: httpx.AsyncClient, address: str, run: str, end
     unasked, place, number = 0, "", 0
     while time.perf_counter() < end:
         begin = time.perf_counter()
-        answer = await web.get(f"{address}/api/metrics", params={"run": run, "after": place})
+        answer = await web.get(f"{address}/api/metrics", params={"run": run, "after": place, "token": tickets.own(run)})
         place = answer.json()["next"]
         seen.polls.append(time.perf_counter() - begin)
-        await web.get(f"{address}/api/samples", params={"run": run})
+        await web.get(f"{address}/api/samples", params={"run": run, "token": tickets.own(run)})
         if number % 4 == 0:
-            await web.get(f"{address}/api/pulse/{run}")
-            await web.get(f"{address}/api/pulse")
+            await web.get(f"{address}/api/pulse/{run}", params={"token": tickets.own(run)})
+            await web.get(f"{address}/api/pulse", params={"token": tickets.own("pulse")})
         if number % 20 == 0:
-            await web.get(f"{address}/api/notices")
+            await web.get(f"{address}/api/notices", params={"token": tickets.own("notices")})
         number += 1
         try:
             while True:

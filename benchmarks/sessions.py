@@ -78,6 +78,7 @@ def main() -> None:
             fill(lab, asked.runs, asked.rows)
         (lab.path / "settings.json").write_text('{"warm": 0}')
         lab = Lab.open(lab.path)
+        os.environ["AELAB_HOME"] = str(lab.path)  # whose tokens the sessions bring
         run = began(lab)
         try:
             found = measured(lab, run, asked)

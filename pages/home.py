@@ -7,7 +7,7 @@ from aecore.data import DataError
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunRow, runs
 from aecore.runs.database import OPEN
-from ui import demo, queue
+from ui import demo, queue, tickets
 from ui.frame import page_link, problem, section
 from ui.lab import lab
 from ui.live import live_pictures
@@ -58,7 +58,7 @@ def story(pair: list[RunRow]) -> None:
 @st.fragment
 def machine() -> None:
     """Devices, queue and latest runs, made again when they would say something else."""
-    pulse("api/pulse", table_stamp_now(), key="machine-pulse")
+    pulse(tickets.signed("api/pulse", "pulse"), table_stamp_now(), key="machine-pulse")
     rows = runs(lab(), limit=RECENT)
     now = [row for row in rows if row.state in OPEN]
     if bool(now) != going:

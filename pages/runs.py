@@ -5,7 +5,7 @@ import streamlit as st
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError
 from aecore.runs.database import OPEN
-from ui import bulk, disk, kiosk, run_view, runs_tools
+from ui import bulk, disk, kiosk, run_view, runs_tools, tickets
 from ui.frame import empty, header, problem
 from ui.lab import lab
 from ui.pulse import pulse, table_stamp
@@ -25,7 +25,7 @@ def overview() -> None:
     if seen != (going, opened, ticked):
         st.rerun()  # the rest of the page is shown there
     expected = forecast(lab())
-    pulse("api/pulse", table_stamp(rows, expected), key="table-pulse")
+    pulse(tickets.signed("api/pulse", "pulse"), table_stamp(rows, expected), key="table-pulse")
     table(*runs_tools.chosen_of(rows, found, now)[:2], expected, opened, now)
 
 

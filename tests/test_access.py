@@ -51,7 +51,7 @@ def test_without_the_cookie_a_page_leads_to_the_form(visitor: TestClient) -> Non
 
 
 def test_without_the_cookie_everything_else_is_refused(visitor: TestClient) -> None:
-    assert visitor.get("/api/metrics?run=x").status_code == 401
+    assert visitor.get("/api/metrics?run=x").status_code == 403
     assert visitor.post("/_stcore/upload_file").status_code == 401
     with pytest.raises(WebSocketDisconnect), visitor.websocket_connect("/_stcore/stream"):
         pass

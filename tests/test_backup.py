@@ -38,6 +38,7 @@ def full_lab(lab: Lab, trained_run: TrainedRun) -> Lab:
 def test_a_restored_lab_is_the_same_lab(full_lab: Lab, trained_run: TrainedRun, tmp_path: Path) -> None:
     kept = backup.backup(full_lab, tmp_path / "lab.tar")
     assert (kept.runs, kept.bytes) == (3, (tmp_path / "lab.tar").stat().st_size)
+    assert (tmp_path / "lab.tar").stat().st_mode & 0o777 == 0o600
     assert backup.restore(tmp_path / "lab.tar", tmp_path / "new").runs == 3
     back = Lab.open(tmp_path / "new")
     assert dump(back) == dump(full_lab)

@@ -13,6 +13,7 @@ from aecore.runs import Lab, runs
 from tests.browser import chromium, dashboard, free_port, keep, settle
 from tests.conftest import tiny
 from tests.nginx import proxied
+from ui import tickets
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -74,8 +75,10 @@ def test_a_login_leads_back_to_the_link_and_who_is_signed_in_outlives_the_provid
         hers = sign_in(bea, f"{address}/runs?run={secret}", "2")
         expect(hers.get_by_role("heading", name="mine")).to_be_visible()
         expect(hers.locator(".st-key-visitor")).not_to_contain_text("admin")
-        assert hers.request.get(f"{address}/api/metrics?run={secret}").status == 200
-        assert new.request.get(f"{address}/api/metrics?run={open_}").status == 401
+        own = tickets.token(lab, "bea@lab.example", secret)
+        assert hers.request.get(f"{address}/api/metrics?run={secret}&token={own}").status == 200
+        assert page.request.get(f"{address}/api/metrics?run={secret}&token={own}").status == 403
+        assert new.request.get(f"{address}/api/metrics?run={secret}&token={own}").status == 403
 
         stranger = sign_in(zoe, address, "3")
         expect(stranger.get_by_role("alert")).to_contain_text("zoe@elsewhere.example is not on the list of this lab")
@@ -108,9 +111,9 @@ def test_a_proxy_says_who_is_there_and_nobody_else_can(lab: Lab, browser: Browse
         assert page.request.get(f"{address}/_stcore/metrics").status == 403
         forged = {"X-Remote-User": "ada", "X-Aelab-Secret": secret}
         bea = browser.new_context(http_credentials={"username": "bea", "password": "a"}, extra_http_headers=forged)
-        assert bea.request.get(f"{address}/api/metrics?run={hidden}").status == 404
+        assert bea.request.get(f"{address}/api/metrics?run={hidden}").status == 403
         elsewhere = browser.new_context(extra_http_headers={"X-Remote-User": "ada", "X-Aelab-Secret": "guess"})
-        assert elsewhere.request.get(f"{behind}/api/metrics?run={hidden}").status == 401
+        assert elsewhere.request.get(f"{behind}/api/metrics?run={hidden}").status == 403
 
 
 def test_a_session_that_ends_in_a_form_loses_nothing_that_was_typed(lab: Lab, browser: Browser) -> None:

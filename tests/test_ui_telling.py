@@ -12,6 +12,7 @@ from aecore.runs import Lab, index
 from tests.conftest import tiny
 from tests.test_ui_runs import Open, job, page, shown  # noqa: F401 (a fixture)
 from tests.test_ui_train import open_page
+from ui import tickets
 from ui.api import live
 
 SECRET = "T0K3N"
@@ -32,7 +33,8 @@ def everything(test: AppTest) -> str:
 def test_where_a_lab_writes_to_nobody_the_box_says_what_is_missing(page: Open, lab: Lab) -> None:  # noqa: F811
     test = page(lab, run=queue.submit(lab, tiny(), "ada"))
     assert "By mail or webhook: once the lab's `settings.json` has them under `tell`." in shown(test)
-    assert json.loads(test.get("bidi_component")[0].proto.json) == {"run": ""}, "what listens on every page"
+    listens = {"run": "", "path": tickets.signed("api/told", "told")}
+    assert json.loads(test.get("bidi_component")[0].proto.json) == listens, "what listens on every page"
 
 
 def test_ones_own_run_is_told_by_what_the_lab_offers_and_no_secret_is_shown(page: Open, lab_that_writes: Lab) -> None:  # noqa: F811

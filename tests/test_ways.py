@@ -19,10 +19,8 @@ from streamlit.runtime.secrets import secrets_singleton
 from streamlit.testing.v1 import AppTest
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
-from aecore.jobs import queue
 from aecore.runs import Lab, LabError
 from tests.browser import free_port
-from tests.conftest import tiny
 from ui import access, api, ways
 from ui.lab import visitor
 from ui.shield import Shield
@@ -71,9 +69,10 @@ def test_a_proxys_header_is_believed_only_beside_the_secret(browser: Browser) ->
     header, proof = {"X-Remote-User": "ada"}, {"X-Aelab-Secret": SECRET}
     assert client.get("/", headers=header | proof).text == "ada peer"
     for elsewhere in ({}, header, proof, header | {"X-Aelab-Secret": "guess"}, header | {"X-Aelab-Secret": ""}):
-        answer = client.get("/api/metrics?run=x", headers=elsewhere)
+        answer = client.get("/runs?run=x", headers=elsewhere)
         assert answer.status_code == 401, elsewhere
         assert "come in through it" in answer.text
+        assert client.get("/api/metrics?run=x", headers=elsewhere).status_code == 403, elsewhere
     with client.websocket_connect("/_stcore/stream", headers=header | proof):
         pass
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_stcore/stream", headers=header):
@@ -299,83 +298,3 @@ def test_what_fails_unforeseen_shows_a_number_and_the_log_has_the_rest(caplog: p
     assert record.getMessage() == f"Error {number}"
     assert record.exc_info is not None
     assert "/srv/lab/secret" in str(record.exc_info[1])
-
-
-RUN_ROUTES = [
-    "/api/metrics?run=RUN",
-    "/api/samples?run=RUN",
-    "/api/sample/RUN/0.png",
-    "/api/inputs/RUN.png",
-    "/api/seen/RUN.png",
-    "/api/points/RUN?split=test",
-    "/api/thumb/RUN/test/0.png",
-    "/api/decode/RUN?x=0&y=0&split=test",
-    "/api/selection/RUN/abc?split=test",
-    "/api/pair/RUN?other=RUN&split=test",
-    "/api/pair/OPEN?other=RUN&split=test",
-    "/api/watched/RUN",
-    "/api/moment/RUN/0",
-    "/api/extremes/RUN/0.png",
-    "/api/error/RUN/0.png",
-    "/api/behind/RUN?split=test",
-    "/api/told?runs=RUN",
-    "/api/pulse/RUN",
-]
-OF_NO_RUN = {"devices", "notices"}
-TICKETED = {"checkpoint"}
-"""See test_downloads."""
-NOT_THERE = ("{}", '{"stamp":"gone"}')
-"""What routes say of a run that is not there, where that is no error."""
-
-
-def test_every_route_of_a_run_is_among_those_that_are_tried() -> None:
-    names = {route.path.split("/")[2] for route in api.ROUTES}
-    assert names - OF_NO_RUN - TICKETED == {path.split("/")[2].partition("?")[0] for path in RUN_ROUTES}
-
-
-@pytest.mark.parametrize("address", RUN_ROUTES)
-def test_no_route_knows_a_private_run_for_others(browser: Browser, address: str) -> None:
-    client = browser({"way": "proxy", "admins": ["cyd"]}, AELAB_PROXY_SECRET=SECRET)
-    lab = access._lab()
-    secret, seen = (queue.submit(lab, tiny(), "ada", private=private) for private in (True, False))
-
-    def said(who: str, run_id: str) -> tuple[int, str]:
-        path = address.replace("RUN", run_id).replace("OPEN", seen)
-        answer = client.get(path, headers={"X-Remote-User": who, "X-Aelab-Secret": SECRET})
-        return answer.status_code, answer.text.replace(run_id, "X")
-
-    assert said("bea", secret) == said("bea", "never-2-was2")
-    assert said("bea", secret)[0] == 404 or said("bea", secret)[1] in NOT_THERE
-    assert said("bea", secret) not in (said("ada", secret), said("cyd", secret))
-
-
-def cookies(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """{what is wrong with it: cookie} of ada's."""
-    good = ways.token("ada", lab)
-    content, _, signature = good.partition(".")
-    now = time.time()
-    with monkeypatch.context() as then:
-        then.setattr(ways.time, "time", lambda: now - ways.MONTH - 1)
-        old = ways.token("ada", lab)
-    other = ways.token("bea", lab).partition(".")[0]
-    return {
-        "none": "",
-        "wrong": "guess",
-        "old": old,
-        "tampered": f"{other}.{signature}",
-        "cut": f"{content}.{signature[:-1]}",
-    }
-
-
-@pytest.mark.parametrize("address", RUN_ROUTES)
-def test_no_route_answers_to_a_cookie_that_is_wrong_old_or_tampered(
-    browser: Browser, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = browser({}, AELAB_PASSWORD="all know this")
-    lab = access._lab()
-    run_id = queue.submit(lab, tiny(), "ada")
-    path = address.replace("RUN", run_id).replace("OPEN", run_id)
-    for what, cookie in cookies(lab, monkeypatch).items():
-        answer = client.get(path, cookies={ways.COOKIE: cookie})
-        assert answer.status_code == 401, what
-        assert run_id not in answer.text

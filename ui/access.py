@@ -195,6 +195,8 @@ def _refusal(scope: Scope, lab: Lab) -> Response | None:
     if person.role is not Role.NOBODY:
         return None
     is_page = scope.get("method") == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
+    if path.startswith("/api/"):
+        return PlainTextResponse(ENDED, 403)  # whatever token it brings, it is not this visitor's
     if name := ways.name(HTTPConnection(scope), lab):
         sentence = f"{name} is not on the list of this lab: its admins can put you there."
         return _page("refused", 403, problem=sentence) if is_page else PlainTextResponse(sentence, 403)

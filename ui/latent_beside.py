@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from aecore.runs import runs
-from ui import latent_making, latent_maps, latent_pair, latent_selection
+from ui import latent_making, latent_maps, latent_pair, latent_selection, tickets
 from ui.lab import lab
 from ui.latent_map import axes, map_component, picture_address, selection_address, weights_of
 from ui.latent_pair import FIRST, KEEPS, NEIGHBOURS, OWN, SHADES, Pair, Two
@@ -117,11 +117,11 @@ def draw(two: Two, side: int, where: str, found: Pair) -> None:
     facts = lab().run(there.run).facts()
     asked: dict[str, Any] = {"other": two.second.run, "split": split, "map": two.first.map, "other_map": two.second.map}
     asked |= {"step": two.first.step, "other_step": two.second.step, "side": side, "v": latent_pair.stamp(two)}
+    query = urlencode({word: value for word, value in asked.items() if value not in (None, "")})
     map_component(
         key=key,
         data={
-            "points": f"api/pair/{two.first.run}?"
-            + urlencode({word: value for word, value in asked.items() if value not in (None, "")}),
+            "points": tickets.signed(f"api/pair/{two.first.run}?{query}", two.first.run, two.second.run),
             "pictures": picture_address(there, "{i}", weights_of(there)),
             "decode": "",
             "names": list(facts.class_names if facts else ()),

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from aecore.runs import run as read_run
-from ui import latent_colours, latent_exchange, latent_maps, latent_places, latent_points, latent_selection
+from ui import latent_colours, latent_exchange, latent_maps, latent_places, latent_points, latent_selection, tickets
 from ui.lab import lab, latest_stamp
 from ui.latent_points import View
 from ui.latent_view import open_page, opened
@@ -146,7 +146,7 @@ def axes(view: View) -> list[str]:
 
 def selection_address(view: View, name: str) -> str:
     """Address of the images of a selection; '' for none."""
-    return f"api/selection/{view.run}/{quote(name)}?split={view.split}" if name else ""
+    return tickets.signed(f"api/selection/{view.run}/{quote(name)}?split={view.split}", view.run) if name else ""
 
 
 def weights_of(view: View) -> str:
@@ -158,7 +158,7 @@ def weights_of(view: View) -> str:
 
 def picture_address(view: View, index: int | str, weights: str) -> str:
     """Address of an image's picture, relative to the dashboard's: beside it its reconstruction where there are weights."""
-    return f"api/thumb/{view.run}/{view.split}/{index}.png" + f"?v={weights}" * bool(weights)
+    return tickets.signed(f"api/thumb/{view.run}/{view.split}/{index}.png" + f"?v={weights}" * bool(weights), view.run)
 
 
 def decode_address(view: View, x: float | str, y: float | str, weights: str) -> str:
@@ -173,9 +173,8 @@ def _address(view: View, route: str, **more: str) -> str:
         "dims": "" if view.dims == 2 else view.dims,
         "colour": "" if view.colour == "label" else view.colour,
     } | more
-    return f"api/{route}/{view.run}?" + urlencode(
-        {name: value for name, value in asked.items() if value not in (None, "")}
-    )
+    query = urlencode({name: value for name, value in asked.items() if value not in (None, "")})
+    return tickets.signed(f"api/{route}/{view.run}?{query}", view.run)
 
 
 def reading(view: View) -> str:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from aecore.config import ConfigError, RunConfig
 from aecore.runs import LabError, RunFolder
+from ui import tickets
 from ui.lab import lab
 from ui.palette import run_colour
 
@@ -97,6 +98,10 @@ class Shown(NamedTuple):
     label: str
     colour: str
 
+    def told(self) -> dict[str, str]:
+        """What the component is told: with the token for its routes."""
+        return self._asdict() | {"token": tickets.own(self.id)}
+
 
 def shown(runs: Sequence[tuple[str, str]]) -> list[Shown]:
     """(id, label) of runs -> with the colours that stand for them on this page."""
@@ -109,7 +114,7 @@ def live_curves(runs: Sequence[Shown], key: str, height: int = 380, term: str = 
     Whenever one of them ends before the viewer's eyes, the page reruns once, so that it offers what comes next. `shared`: the
     choices stand in the URL, and a marker shows the moment that pictures and points show.
     """
-    data = {"runs": [run._asdict() for run in runs], "height": height, "term": term, "units": _titles(runs)}
+    data = {"runs": [run.told() for run in runs], "height": height, "term": term, "units": _titles(runs)}
     _curves(data=data | {"shared": shared}, key=key, on_ended_change=lambda: None)
 
 
@@ -122,10 +127,10 @@ def live_pictures(
     Each row of images takes up to `lines` lines. `loop` plays the training again and again, until somebody takes the slider.
     `shared`: the slider moves everything that is shown of the run, its place stands in the URL, and errors are drawn, too.
     """
-    data = {"runs": [run._asdict() for run in runs], "size": size, "lines": lines, "loop": loop, "shared": shared}
+    data = {"runs": [run.told() for run in runs], "size": size, "lines": lines, "loop": loop, "shared": shared}
     _strips(data=data, key=key)
 
 
 def live_moment(run: Shown, key: str) -> None:
     """Where the codes lie, the error of each class, and the best and the worst images, at the moment of the slider."""
-    _moment(data={"run": run._asdict()}, key=key)
+    _moment(data={"run": run.told()}, key=key)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from aecore.jobs.care import DRAINING
 from aecore.runs import LabError, rights
-from ui import kiosk
+from ui import kiosk, tickets
 from ui.lab import lab, visitor
 from ui.pulse import pulse, stamp_of
 
@@ -29,7 +29,7 @@ def notices() -> None:
         lines = "".join(f'<p role="status">{escape(text)}</p>' for text in said)
         st.html(f'<div class="aelab-notices">{lines}</div>')
     with st.container(key="notices-pulse"):
-        pulse("api/notices", stamp(), key="notices", seconds=SECONDS)
+        pulse(tickets.signed("api/notices", "notices"), stamp(), key="notices", seconds=SECONDS)
 
 
 def _said() -> list[str]:

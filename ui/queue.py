@@ -9,6 +9,7 @@ import streamlit as st
 from aecore.jobs.devices import Device, devices
 from aecore.jobs.forecast import Forecast
 from aecore.runs import RunRow
+from ui import tickets
 from ui.frame import page_link
 from ui.live import component
 from ui.palette import STATES
@@ -29,7 +30,7 @@ _devices = component("devices", isolated=False)
 
 def device_card() -> None:
     """The host's devices with a bar of their memory and of their load, which the browser keeps up to date."""
-    _devices(data={"html": devices_html()}, key="devices-now")
+    _devices(data={"html": devices_html(), "path": tickets.signed("api/devices", "devices")}, key="devices-now")
 
 
 def devices_html() -> str:

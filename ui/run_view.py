@@ -13,7 +13,7 @@ from aecore.runs import run as read_row
 from aecore.runs.database import WAITS
 from aecore.runs.history import history
 from aecore.runs.rights import Verb
-from ui import files, kiosk, private, ways
+from ui import files, kiosk, private, tickets, ways
 from ui.frame import page_link, problem
 from ui.healing import run_health
 from ui.lab import lab, visitor
@@ -32,7 +32,7 @@ KEPT = re.compile(r" The checkpoint of step [\d,]+ is kept\.$")
 def show(folder: RunFolder) -> None:
     """The whole view. Raises LabError where the run was deleted."""
     row = read_row(lab(), folder.id)
-    pulse(f"api/pulse/{row.id}", run_stamp(row), key=f"pulse-{row.id}")
+    pulse(tickets.signed(f"api/pulse/{row.id}", row.id), run_stamp(row), key=f"pulse-{row.id}")
     with st.container(key="run-head", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         name(row)
         actions(row)

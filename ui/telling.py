@@ -5,7 +5,7 @@ import streamlit as st
 from aecore.jobs import channels, news
 from aecore.runs import LabError, RunRow, owned_by
 from aecore.runs.database import OPEN
-from ui import kiosk
+from ui import kiosk, tickets
 from ui.frame import problem
 from ui.lab import lab, who
 from ui.live import component
@@ -20,7 +20,7 @@ ALWAYS = "tell"
 def listen() -> None:
     """On every page: this browser tells of the runs for which somebody asked it."""
     with st.container(key="tell-listens"):
-        _tell(data={"run": ""}, key="tell-listener")
+        _tell(data={"run": "", "path": tickets.signed("api/told", "told")}, key="tell-listener")
 
 
 def box(row: RunRow, always: bool = False) -> None:

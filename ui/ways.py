@@ -130,7 +130,7 @@ def _signature(content: str, name: str, lab: Lab) -> str:
 
 def key(name: str, lab: Lab) -> bytes:
     """What is signed with for a person: only this lab knows it, and a new password changes it."""
-    return secret(lab.path) + hashlib.sha256(password_of(name, lab).encode()).digest()
+    return secret(kiosk.scratch(lab)) + hashlib.sha256(password_of(name, lab).encode()).digest()
 
 
 @lru_cache(maxsize=4)

@@ -46,6 +46,8 @@ class Kept(NamedTuple):
 def backup(lab: Lab, target: Path) -> Kept:
     """Write the lab into a tar file, which takes the place of an older one only when it is whole.
 
+    Only this user can read it: private runs are in it.
+
     Raises:
         LabError: where the file cannot be written.
     """
@@ -62,6 +64,7 @@ def backup(lab: Lab, target: Path) -> Kept:
 
 
 def _fill(lab: Lab, file: IO[bytes], snapshots: list[dict[str, Any]]) -> None:
+    os.fchmod(file.fileno(), 0o600)
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         _add_json(tar, LABEL, {"layout": migrations.LAYOUT, "made": time.time(), "runs": len(snapshots)})
         settings = lab.settings.model_dump(mode="json", exclude_unset=True, exclude=LEFT_IN_THE_LAB)

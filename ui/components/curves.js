@@ -112,7 +112,7 @@ class Chart {
   }
 
   async ask(run) {
-    const answer = await fetch(address(`api/metrics?run=${encodeURIComponent(run.id)}&after=${run.next}`));
+    const answer = await fetch(signed(`api/metrics?run=${encodeURIComponent(run.id)}&after=${run.next}`, run.token));
     if (answer.status === 404) run.standing = { ended: true, shown: "deleted" };
     if (!answer.ok) return answer.status === 404;
     run.take(await answer.json());
@@ -125,7 +125,7 @@ class Chart {
       const steps = this.view && run.standing && run.coarseIn(this.view.x.map((x) => x * this.unit), this.across);
       if (run.near?.steps.join() === steps?.join()) continue;
       const near = (run.near = steps && { steps });
-      if (near) fetch(address(`api/metrics/stretch?run=${encodeURIComponent(run.id)}&first=${steps[0]}&last=${steps[1]}`))
+      if (near) fetch(signed(`api/metrics/stretch?run=${encodeURIComponent(run.id)}&first=${steps[0]}&last=${steps[1]}`, run.token))
         .then((answer) => answer.ok && answer.json())
         .then((found) => { if (found && near === run.near) { fill((near.metrics = {}), found); this.draw(); } }, () => {});
     }

@@ -7,7 +7,7 @@ export default function ({ data, parentElement }) {
   root.innerHTML = data.html;
   const timer = setInterval(async () => {
     if (document.hidden) return;
-    const found = await fetch(address("api/devices")).then((answer) => answer.json()).catch(() => null);
+    const found = await fetch(address(data.path)).then((answer) => answer.json()).catch(() => null);
     if (!found || !root.isConnected) return;
     const drawn = element("div");
     drawn.innerHTML = found.html;

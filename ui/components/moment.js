@@ -49,7 +49,7 @@ class View {
   // What is told of a sample, kept: a failed answer is a sentence.
   async read(path) {
     if (!this.answers.has(path)) {
-      const answer = await fetch(address(path)).then((found) => found.json()).catch(() => ({ problem: "The lab does not answer." }));
+      const answer = await fetch(signed(path, this.data.run.token)).then((found) => found.json()).catch(() => ({ problem: "The lab does not answer." }));
       if (answer.problem) return answer;
       this.answers.set(path, answer);
       if (this.answers.size > 300) this.answers.delete(this.answers.keys().next().value);
@@ -184,7 +184,7 @@ class View {
       this.images.parentElement.firstChild.lastChild.textContent = `of ${this.picked == null ? "all" : this.classes.get(Number(this.picked)).name} · MSE × 10⁻³ below · ${this.about.count.toLocaleString("en")} images`;
     };
     strip.onerror = () => this.say("The pictures of this moment cannot be read.");
-    strip.src = address(key);
+    strip.src = signed(key, this.data.run.token);
   }
 
   // How many tiles stand side by side in a third of the room, and how wide they may be: four in a row, or two above two.

@@ -6,6 +6,7 @@ const element = (tag, className, parent) => {
   return made;
 };
 const address = (path) => new URL(path, document.baseURI).href;
+const signed = (path, token) => address(`${path}${path.includes("?") ? "&" : "?"}token=${token}`); // see ui/tickets.py
 
 // What a viewer chose stands in the page's address: nothing reruns for it, a reload keeps it, and a link carries it.
 const asked = (name) => new URLSearchParams(location.search).get(name);

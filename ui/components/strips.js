@@ -13,7 +13,7 @@ export default function (component) {
 
 const moment = ([step, epoch, seconds]) => step === 0 ? "untrained" : [epoch ? `epoch ${epoch}` : `step ${step}`, ...(seconds == null ? [] : [`${seconds.toFixed(seconds < 100 ? 1 : 0)} s`])].join(" · ");
 // A run that goes on may draw a step again: its seconds tell the two pictures apart.
-const strip = (run, [step, , seconds], count) => `api/sample/${run.id}/${step}.png?n=${count}&v=${seconds ?? 0}`;
+const strip = (run, [step, , seconds], count) => `api/sample/${run.id}/${step}.png?n=${count}&v=${seconds ?? 0}&token=${run.token}`;
 const pictures = new Map();
 
 // The decoded strip at this address, once; null until it is there.
@@ -86,7 +86,7 @@ class Wall {
   }
 
   async ask(run) {
-    const answer = await fetch(address(`api/samples?run=${encodeURIComponent(run.id)}`));
+    const answer = await fetch(signed(`api/samples?run=${encodeURIComponent(run.id)}`, run.token));
     if (answer.status === 404) run.ended = true;
     if (answer.ok) Object.assign(run, await answer.json());
     return answer.ok || answer.status === 404;
@@ -170,10 +170,10 @@ class Wall {
   // The lines from top to bottom: what the decoder should give, then for each run what its encoder sees, unless that is the same, and what it makes of it.
   shown(runs, first) {
     const [title, caption] = first.target ? ["Target", first.target] : ["Original", first.samples[0]?.[2] == null ? "recorded" : "held-out images"];
-    const lines = [{ title, caption, path: (n) => `api/inputs/${first.id}.png?n=${n}` }];
+    const lines = [{ title, caption, path: (n) => `api/inputs/${first.id}.png?n=${n}&token=${first.token}` }];
     for (const run of runs) {
       const sample = run.samples.filter(([step]) => step <= this.at).pop() ?? run.samples[0];
-      if (run.seen) lines.push({ title: "Input", caption: runs.length > 1 ? run.label : "the encoder sees", path: (n) => `api/seen/${run.id}.png?n=${n}` });
+      if (run.seen) lines.push({ title: "Input", caption: runs.length > 1 ? run.label : "the encoder sees", path: (n) => `api/seen/${run.id}.png?n=${n}&token=${run.token}` });
       lines.push({ title: run.label, caption: sample ? moment(sample) : "waiting", path: sample && ((n) => strip(run, sample, n)), colour: run.colour });
       if (this.data.shared && sample) lines.push({ title: "Error", caption: "blue too dark, red too bright", path: (n) => strip(run, sample, n).replace("/sample/", "/error/") });
     }

@@ -58,10 +58,10 @@ class Listener {
     this.deaf = hear("tell", () => this.poll());
     this.woken = () => this.poll();
     addEventListener("storage", this.woken);
-    this.poll();
+    this.timer = setTimeout(() => this.poll());
   }
 
-  show() {}
+  show({ path }) { this.path = path; }
 
   close() {
     clearTimeout(this.timer);
@@ -75,7 +75,7 @@ class Listener {
     const runs = Object.keys(kept());
     if (this.asking || this.closed || !runs.length || allowed() !== "granted") return;
     this.asking = true;
-    const answer = await fetch(address(`api/told?runs=${encodeURIComponent(runs.join())}`)).then((found) => (found.ok ? found.json() : null)).catch(() => null);
+    const answer = await fetch(address(`${this.path}&runs=${encodeURIComponent(runs.join())}`)).then((found) => (found.ok ? found.json() : null)).catch(() => null);
     this.asking = false;
     if (this.closed) return;
     if (answer) for (const run of runs) this.hear(run, answer[run] ?? { word: "deleted", reason: "" });
