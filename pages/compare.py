@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from aecore.runs import runs as all_runs
-from ui import analyses, charts, compare_view, comparison, frame, scores, sweeps, take
+from ui import analyses, charts, compare_view, comparison, frame, scores, sweeps, take, wall
 from ui.comparison import Compared
 from ui.lab import lab
 from ui.live import live_curves, shown
@@ -51,6 +51,8 @@ analyses.panel(chosen)
 found = scores.lines(groups)
 frame.section("Reconstructions", "below each image its MSE per pixel × 10⁻³, for pixels in [0,1]; click one to swipe")
 st.fragment(pictures, run_every=FOLLOW if any(run.row.live for run in chosen) else None)(groups, found)
+if wall.waits():
+    st.stop()  # what lies below a large wall follows it
 frame.section("Figures", "means over the test images; grey lines need no network")
 st.html(scores.table(found))
 if codes := scores.table([line for line in found if not line.baseline], scores.CODES):

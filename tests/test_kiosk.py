@@ -19,6 +19,7 @@ from tests.conftest import TwoRuns, dump, tiny
 from tests.test_quota import starts
 from tests.test_rights import DONE, LAB_VERBS
 from ui import api, kiosk, serve
+from ui.latent_view import OPENED
 from ui.words import plain
 
 
@@ -39,6 +40,7 @@ def shown(two_runs: TwoRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def at(page: str, **query: str) -> AppTest:
     test = AppTest.from_file("../ui/main.py", default_timeout=120)
+    test.session_state[OPENED] = True  # as after the first map, without which the rest of the Latent page waits
     test.run().switch_page(f"../pages/{page}.py")
     test.query_params.update(query)
     test.run()

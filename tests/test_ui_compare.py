@@ -39,7 +39,7 @@ from ui import (
 )
 from ui.api import live
 from ui.api import moments as pictured
-from ui.wall import payload, thousandths
+from ui.wall import WAITS, payload, thousandths
 from ui.words import plain
 
 ROOT = Path(__file__).parents[1]
@@ -413,6 +413,9 @@ def test_two_hundred_models_are_told_in_figures_and_the_first_in_pictures(
     assert not at.exception
     assert any(f"The first {comparison.MOST} of 200 models" in note.value for note in at.info)
     assert sum(column["kind"] == "model" for column in walls(at)[0]["columns"]) == comparison.MOST
+    assert "Figures" not in [heading.value.split("&")[0] for heading in at.subheader], "what lies below awaits the wall"
+    at.session_state[WAITS] = False  # as when the browser has drawn it
+    at.run()
     assert text(at).count("many-2-") >= 200
 
 
@@ -455,6 +458,32 @@ def test_the_smallest_error_wins_and_a_line_to_beat_wins_nothing() -> None:
     assert '<td class="n best">20.0<' in scores.table(lines)
     bounds = [scores.Line(n, "#1", "", {"elbo": v}, note=n) for n, v in (("Bernoulli", -90.0), ("Gaussian", 800.0))]
     assert " best" not in scores.table(bounds), "bounds of unlike likelihoods cannot be compared"
+    alike = [scores.Line(n, "#1", "", {"mig": v}) for n, v in (("a", 0.0081), ("b", 0.0084), ("c", 0.002))]
+    assert scores.table(alike).count(" best") == 2, "of two that read the same none is the better one"
+
+
+def test_an_axis_on_which_all_numbers_are_one_says_it_once_and_lines_leave_the_words_readable():
+    axes = [plots.Coordinate("kernel", [4.0, 4.0, None]), plots.Coordinate("kind", ["conv", "conv", "dense"])]
+    made = plots.parallel(axes, ["a", "b", "c"], ["#111111", "#222222", "#333333"])
+    heights = {word: float(y) for y, word in re.findall(r'y="([\d.]+)" text-anchor="start"[^>]*>([^<]+)<', made)}
+    assert set(heights) == {"4", "conv", "dense"}
+    through = re.search(r'points="[\d.]+,([\d.]+) [\d.]+,([\d.]+)"', made)
+    assert through is not None
+    assert heights["4"] == float(through[1]) - 6
+    assert heights["conv"] == float(through[2]) - 6
+
+
+def test_a_legend_stands_where_its_lines_are_not():
+    def legend(*values: float) -> float:
+        points = [plots.Point(10.0**i, value) for i, value in enumerate(values)]
+        svg = plots.plot(
+            [plots.Series("PCA", "#111111", points, line=True)], plots.Axis("x", log=True), plots.Axis("y")
+        )
+        place = re.search(r'x="([\d.]+)"[^>]*>PCA<', svg)
+        assert place is not None
+        return float(place[1])
+
+    assert legend(3, 2, 1) > legend(1, 2, 3) + 100
 
 
 def test_a_difference_within_the_noise_is_said_in_a_sentence(

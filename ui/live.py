@@ -51,7 +51,7 @@ ERRORS = {
 
 def titles(configs: Sequence[RunConfig]) -> dict[str, str]:
     """Name of a metric -> title of its axis, with what it is summed or averaged over and the range of the pixels."""
-    kinds = {(one.model.objective.kind, one.model.objective.loss, one.data.value_range) for one in configs}
+    kinds = _minimised(configs)
     fixed = {
         "mse": "squared error, mean over pixels, images in [0,1]",
         "learning_rate": "learning rate",
@@ -79,16 +79,21 @@ def titles(configs: Sequence[RunConfig]) -> dict[str, str]:
     }
 
 
+def _minimised(configs: Sequence[RunConfig]) -> set[tuple[str, str, str]]:
+    """What they minimise: losses of several kinds are no numbers to be compared."""
+    return {(one.model.objective.kind, one.model.objective.loss, one.data.value_range) for one in configs}
+
+
 @lru_cache(maxsize=512)
 def _config(path: Path) -> RunConfig:
     return RunFolder(path).config()
 
 
-def _titles(runs: Sequence["Shown"]) -> dict[str, str]:
+def _configs(runs: Sequence["Shown"]) -> list[RunConfig]:
     try:
-        return titles([_config(lab().run(run.id).path) for run in runs])
+        return [_config(lab().run(run.id).path) for run in runs]
     except (ConfigError, LabError):  # deleted a moment ago, or damaged: its curve can still be drawn
-        return titles([])
+        return []
 
 
 class Shown(NamedTuple):
@@ -108,13 +113,15 @@ def shown(runs: Sequence[tuple[str, str]]) -> list[Shown]:
     return [Shown(run, label, run_colour(place)) for place, (run, label) in enumerate(runs)]
 
 
-def live_curves(runs: Sequence[Shown], key: str, height: int = 380, term: str = "loss", shared: bool = False) -> None:
+def live_curves(runs: Sequence[Shown], key: str, height: int = 380, shared: bool = False) -> None:
     """Curves of these runs, growing while they train; the zoom and the choices stay.
 
     Whenever one of them ends before the viewer's eyes, the page reruns once, so that it offers what comes next. `shared`: the
     choices stand in the URL, and a marker shows the moment that pictures and points show.
     """
-    data = {"runs": [run.told() for run in runs], "height": height, "term": term, "units": _titles(runs)}
+    configs = _configs(runs)
+    term = "mse" if len(_minimised(configs)) > 1 else "loss"
+    data = {"runs": [run.told() for run in runs], "height": height, "term": term, "units": titles(configs)}
     _curves(data=data | {"shared": shared}, key=key, on_ended_change=lambda: None)
 
 

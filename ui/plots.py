@@ -179,9 +179,9 @@ def _series(one: Series, across: Scale, up: Scale) -> str:
 
 
 def _legend(series: Sequence[Series], width: int, up: Scale) -> str:
-    """At the top: on the right where lines fall, else on the left."""
+    """At the top, where lines are not: on the left where they rise, else on the right."""
     found = ""
-    rises = bool(series) and up.at(series[-1].points[-1].y) < HEIGHT / 2
+    rises = bool(series) and series[-1].points[-1].y > series[-1].points[0].y
     longest = max((len(one.label) for one in series), default=0)
     right = LEFT + 46 + 6.6 * longest if rises else width - RIGHT - 8
     for place, one in enumerate(series):
@@ -215,13 +215,13 @@ Heights = tuple[dict[str, float], Scale | None]
 
 
 def _heights(axis: Coordinate) -> Heights:
-    """Where words stand; or the scale of numbers."""
+    """Where words stand, as a number that all have does; or the scale of numbers."""
     known = [value for value in axis.values if value is not None]
     numbers = [float(value) for value in known if isinstance(value, int | float)]
-    if numbers and len(numbers) == len(known):
+    if len(set(numbers)) > 1 and len(numbers) == len(known):
         log = axis.log and min(numbers) > 0
         return {}, Scale(Axis(axis.title, log), numbers, HEIGHT - BOTTOM, TOP + 24)
-    words = list(dict.fromkeys(map(str, known)))
+    words = list(dict.fromkeys(map(_said, known)))
     step = (HEIGHT - BOTTOM - TOP - 24) / max(1, len(words))
     return {word: HEIGHT - BOTTOM - step * (i + 0.5) for i, word in enumerate(words)}, None
 
@@ -230,7 +230,7 @@ def _height(value: float | str | None, heights: Heights) -> float:
     words, scale = heights
     if value is None:
         return HEIGHT - BOTTOM + 14  # below the axis
-    return scale.at(float(value)) if scale else words[str(value)]
+    return scale.at(float(value)) if scale else words[_said(value)]
 
 
 def _through(
@@ -256,4 +256,5 @@ def _upright(axis: Coordinate, heights: Heights, x: float) -> str:
     found = _rule(x, TOP + 18, x, HEIGHT - BOTTOM, 'stroke-opacity="0.5"') + _text(
         x, TOP, axis.title, more='font-weight="650"'
     )
-    return found + "".join(_text(x + 6, y + 4, text[:18], "start", 'fill-opacity="0.85"') for y, text in ticks)
+    above = 4 if scale else -6  # a line goes through each word's place
+    return found + "".join(_text(x + 6, y + above, text[:18], "start", 'fill-opacity="0.85"') for y, text in ticks)

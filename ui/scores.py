@@ -185,10 +185,15 @@ def _html(line: Line, names: Sequence[str], best: dict[tuple[int, str], float | 
         if value is None:
             cells.append('<td class="n">–</td>')
             continue
-        top = not line.baseline and best[line.group, name] == value
+        top = not line.baseline and _written(name, best[line.group, name]) == _written(name, value)
         bar = f'<i style="width:{100 * value / largest:.1f}%"></i>' if name == "mse" else ""
-        cells.append(f'<td class="n{" best" * top}">{escape(ALL[name].write(value))}{bar}</td>')
+        cells.append(f'<td class="n{" best" * top}">{escape(_written(name, value))}{bar}</td>')
     return f'<tr class="{"baseline" * line.baseline}" style="--c:{line.colour or QUIET}">{"".join(cells)}</tr>'
+
+
+def _written(name: str, value: float | None) -> str:
+    """As it is read: of two that read the same none is the better one."""
+    return "" if value is None else ALL[name].write(value)
 
 
 QUIET = "#8a8f99"

@@ -22,7 +22,7 @@ TEXT = (".js", ".css", ".svg", ".json")
 """What is sent compressed."""
 FOR_GOOD = {"Cache-Control": "public, immutable, max-age=31536000", "Vary": "Accept-Encoding"}
 """The names of these files change with their content."""
-ELEMENTS = ("Html", "BidiComponent", "Selectbox", "ButtonGroup", "TextInput")
+ELEMENTS = ("Html", "BidiComponent", "Selectbox", "Multiselect", "ButtonGroup", "TextInput", "DownloadButton")
 """What nearly every page has, each with scripts of its own."""
 IMPORTED = re.compile(r"(?:from|import)\"\./([\w.-]+\.js)\"")
 

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import numpy as np
+import streamlit as st
 
 from ui.columns import Column, Wall
 from ui.live import component
@@ -12,14 +13,28 @@ from ui.pictures import data_url
 from ui.pictures import wall as strip
 
 _wall = component("wall")
+WAITS, LARGE = "wall-waits", 200
+"""Of the session: whether its first wall is awaited; cells from which it is."""
 SPLITS = {"val": "validation"}
 HEADLINE = {"model": "", "input": "what the encoder sees", "baseline": "needs no network"}
 
 
 def show(wall: Wall, mode: str, place: int, pair: tuple[str, str] | None = None) -> None:
     """The component; `mode` is 'pictures' or 'differences'. Zoom and swipe stand in the URL, of another than the first wall
-    under its number."""
-    _wall(data=payload(wall, mode, pair) | {"link": str(place or "")}, key=f"wall-{place}")
+    under its number. A large first one is awaited by what lies below it."""
+    large = place == 0 and (1 + len(wall.columns)) * len(wall.labels) >= LARGE
+    data = payload(wall, mode, pair) | {"link": str(place or ""), "awaited": large}
+    result = _wall(data=data, key=f"wall-{place}", on_drawn_change=lambda: None)
+    if place == 0:
+        before = waits()
+        st.session_state[WAITS] = large and not (result.drawn or st.session_state.get(WAITS) is False)
+        if before and not waits():
+            st.rerun()  # of the whole page
+
+
+def waits() -> bool:
+    """Whether this visitor's first wall is still to be drawn: what else the page has would hold it up."""
+    return bool(st.session_state.get(WAITS))
 
 
 def payload(wall: Wall, mode: str, pair: tuple[str, str] | None = None) -> dict[str, Any]:

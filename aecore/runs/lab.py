@@ -140,7 +140,9 @@ class Lab:
                 select(runs.c.deleted).where(runs.c.id == run_id, rights.seen(self.viewer))
             ).one_or_none()
         if row is None:
-            return LabError(f"There is no run {run_id!r} in {self.path}: `python -m aecore runs` lists what there is.")
+            return LabError(
+                f"There is no run {run_id!r} in {self.path}: the Runs page, or `python -m aecore runs`, lists what there is."
+            )
         deleted: float | None = row.deleted
         if deleted is None:
             return LabError(
@@ -149,7 +151,7 @@ class Lab:
             )
         until = deleted + self.settings.keep_deleted_days * 86400
         return LabError(
-            f"Run {run_id!r} was deleted on {moment(deleted)}: "
+            f"Run {run_id!r} was deleted on {moment(deleted)}: “Bring back” at the foot of the Runs page, or "
             f"`python -m aecore undelete {run_id}` brings it back until {moment(until)}."
         )
 

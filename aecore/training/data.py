@@ -15,8 +15,8 @@ from aecore.training import streamed
 from aecore.training.augmentation import AUGMENTATIONS
 from aecore.training.seeds import seeded
 
-FEWEST_WATCHED, WATCHED = 1000, 12
-"""Images that are watched: one of so many training images, which costs less than a twentieth of an epoch, but not fewer."""
+FEWEST_WATCHED, WATCHED = 1000, 20
+"""Held-out images that are watched: so many at least, else one for so many training images, which costs less than 5 % of an epoch."""
 
 
 @dataclass
@@ -76,7 +76,7 @@ def most_watched(n_train: int) -> int:
 
 
 def _watched(config: RunConfig, roots: Sequence[Path], n_train: int) -> tuple[Split, np.ndarray]:
-    """Images of the watched split, at most a twelfth of the training images (or 1,000), so that watching costs little.
+    """Images of the watched split, one for twenty training images (or 1,000), so that watching costs little.
 
     Chosen by the data's seed, so that runs on the same data watch the same images.
     """

@@ -261,7 +261,17 @@ class Chart {
     Object.assign(pen, { strokeStyle: this.ink, globalAlpha: 0.5 });
     rule(box.x, box.y + box.h + 0.5, box.x + box.w, box.y + box.h + 0.5);
     this.text(this.axisTitle(), box.x + box.w, box.y + box.h + 38 * em, "right", 1);
-    this.text((this.data.units[this.term] ?? this.term) + (this.log ? ", log scale" : ""), 0, 12 * em, "left", 1);
+    this.title((this.data.units[this.term] ?? this.term) + (this.log ? ", log scale" : ""));
+  }
+
+  // In letters that are as small as it takes, down to two thirds: then it is cut, and ends with three dots.
+  title(words) {
+    const size = parseFloat(this.font.match(/[\d.]+(?=px)/)[0]), fit = () => (this.pen.font = this.font, this.canvas.clientWidth / this.pen.measureText(words).width);
+    const share = Math.min(1, Math.max(2 / 3, fit())), whole = this.font;
+    this.font = whole.replace(/[\d.]+px/, `${size * share}px`);
+    while (fit() < 1 && words.length > 4) words = `${words.replace(/…$/, "").slice(0, -1)}…`;
+    this.text(words, 0, 12 * this.em, "left", 1);
+    this.font = whole;
   }
 
   axisTitle() { return this.across === "time" ? `time, ${{ 1: "s", 60: "min", 3600: "h" }[this.unit]}` : this.across; }

@@ -1,6 +1,8 @@
 // What stands over the points: axes, names, rings around few points, marks, pins, and the line that is drawn.
 
-const LEFT = 58, BOTTOM = 44, TOP = 4, RIGHT = 4;  // CSS pixels around the field, for the axes
+const UNIT = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1;  // as large as the page's words: larger on a projector
+const LEFT = Math.round(58 * UNIT), BOTTOM = Math.round(44 * UNIT), TOP = 4, RIGHT = 4;  // CSS pixels around the field, for the axes
+const type = (size, font, weight = 400) => `${weight} ${Math.round(size * UNIT)}px ${font}`;
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 const whole = (value) => value.toLocaleString("en-US");
 /** How far a place is from real data, in words; 1 is usual between real codes. */
@@ -9,22 +11,22 @@ const short = (value) => Number(value.toPrecision(3)).toString().replace("-", "â
 
 function drawAxes(pen, view, { left, top, w, h }, titles, note, { ink, font }) {
   const line = (x0, y0, x1, y1, alpha) => { pen.globalAlpha = alpha; pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x1, y1); pen.stroke(); pen.globalAlpha = 0.75; };
-  Object.assign(pen, { fillStyle: ink, strokeStyle: ink, lineWidth: 1, font: `13px ${font}`, textBaseline: "middle", textAlign: "center" });
-  for (const value of ticks(view.x, view.sx, w, 90)) {
+  Object.assign(pen, { fillStyle: ink, strokeStyle: ink, lineWidth: 1, font: type(13, font), textBaseline: "middle", textAlign: "center" });
+  for (const value of ticks(view.x, view.sx, w, 90 * UNIT)) {
     const px = left + w / 2 + (value - view.x) * view.sx;
     line(px, top, px, top + h, value ? 0.07 : 0.25);
-    pen.fillText(short(value), px, top + h + 12);
+    pen.fillText(short(value), px, top + h + 12 * UNIT);
   }
   pen.textAlign = "right";
-  for (const value of ticks(view.y, view.sy, h, 50)) {
+  for (const value of ticks(view.y, view.sy, h, 50 * UNIT)) {
     const py = top + h / 2 - (value - view.y) * view.sy;
     line(left, py, left + w, py, value ? 0.07 : 0.25);
     pen.fillText(short(value), left - 7, py);
   }
-  Object.assign(pen, { globalAlpha: 1, textAlign: "center", font: `600 15px ${font}` });
-  pen.fillText(titles[0], left + w / 2, top + h + 34);
+  Object.assign(pen, { globalAlpha: 1, textAlign: "center", font: type(15, font, 600) });
+  pen.fillText(titles[0], left + w / 2, top + h + 34 * UNIT);
   pen.save();
-  pen.translate(11, top + h / 2);
+  pen.translate(11 * UNIT, top + h / 2);
   pen.rotate(-Math.PI / 2);
   pen.fillText(titles[1], 0, 0);
   pen.restore();
@@ -32,14 +34,14 @@ function drawAxes(pen, view, { left, top, w, h }, titles, note, { ink, font }) {
 }
 
 function drawNote(pen, { left, top, w, h }, note, { ink, font }) {
-  Object.assign(pen, { fillStyle: ink, globalAlpha: 0.65, textAlign: "right", textBaseline: "middle", font: `13px ${font}` });
-  pen.fillText(note, left + w, top + h + 34);
+  Object.assign(pen, { fillStyle: ink, globalAlpha: 0.65, textAlign: "right", textBaseline: "middle", font: type(13, font) });
+  pen.fillText(note, left + w, top + h + 34 * UNIT);
   pen.globalAlpha = 1;
 }
 
 /** Of three dimensions the axes themselves, through the middle. */
 function drawDirections(pen, turn, toScreen, titles, { ink, font }, field, halo) {
-  Object.assign(pen, { font: `600 14px ${font}`, textBaseline: "middle", textAlign: "center" });
+  Object.assign(pen, { font: type(14, font, 600), textBaseline: "middle", textAlign: "center" });
   titles.forEach((title, axis) => {
     const end = (side) => toScreen(...turn.flat(...turn.middle.map((value, k) => value + (k === axis ? side * 1.15 * turn.reach[k] : 0))));
     const [from, to] = [end(-1), end(1)];
@@ -77,7 +79,7 @@ class Overlay {
     pen.rect(LEFT, TOP, w, h);
     pen.clip();
     if (map.turn) drawDirections(pen, map.turn, (x, y) => map.toScreen(x, y), data.axes, look, field, (...place) => this.halo(...place));
-    Object.assign(pen, { textAlign: "center", textBaseline: "middle", font: `700 17px ${font}` });
+    Object.assign(pen, { textAlign: "center", textBaseline: "middle", font: type(17, font, 700) });
     const names = map.names().map(({ text, x, y }) => [text, ...map.toScreen(x, y), pen.measureText(text).width]);
     for (const [text, px, py] of apart(names)) this.halo(text, px, py);
     for (const i of map.few) this.ring(i, map.colour(points.group[i]), 4);

@@ -30,7 +30,7 @@ function middles({ n, x, y, group }, shown, groups) {
     places.get(group[i])[0].push(x[i]);
     places.get(group[i])[1].push(y[i]);
   }
-  const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+  const middle = (values) => Float32Array.from(values).sort()[values.length >> 1];
   return [...places].map(([at, [xs, ys]]) => ({ group: at, x: middle(xs), y: middle(ys) }));
 }
 
@@ -38,7 +38,7 @@ function middles({ n, x, y, group }, shown, groups) {
 function apart(names) {
   for (let round = 0; round < 8; round++) {
     names.forEach((a, i) => names.slice(0, i).forEach((b) => {
-      const overlap = Math.abs(a[1] - b[1]) < (a[3] + b[3]) / 2 + 5 && 18 - Math.abs(a[2] - b[2]);
+      const overlap = Math.abs(a[1] - b[1]) < (a[3] + b[3]) / 2 + 5 && 18 * UNIT - Math.abs(a[2] - b[2]);
       if (overlap > 0) { const side = a[2] < b[2] ? -1 : 1; a[2] += (side * overlap) / 2; b[2] -= (side * overlap) / 2; }
     }));
   }

@@ -5,10 +5,11 @@ const COLD = [33, 102, 172], WARM = [202, 60, 24];
 const walls = new WeakMap();
 
 export default function (component) {
-  const { data, parentElement } = component;
+  const { data, parentElement, setStateValue } = component;
   let wall = walls.get(parentElement);
   if (!wall) walls.set(parentElement, (wall = new Wall(parentElement.querySelector(".root"))));
-  wall.show(data);
+  const drawn = () => { if (data.awaited) setStateValue?.("drawn", true); };
+  wall.show(data).then(drawn, (error) => { drawn(); throw error; });
   return () => { wall.close(); walls.delete(parentElement); };
 }
 
