@@ -17,6 +17,7 @@ from aecore.jobs.foreground import train_here
 from aecore.models import Batch, build
 from aecore.runs import Lab
 from tests.conftest import tiny
+from ui import latent_view
 from ui.comparison import converted
 
 ROOT = Path(__file__).parents[1]
@@ -124,6 +125,7 @@ def test_a_run_on_sequences_is_shown_by_every_page(lab: Lab, tmp_path: Path, mon
     for page in ("runs", "compare", "latent"):
         at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=120)
         at.query_params["runs" if page == "compare" else "run"] = run
+        at.session_state[latent_view.OPENED] = True
         at.switch_page(str(ROOT / f"pages/{page}.py")).run()
         assert not at.exception, page
         assert not at.error, page

@@ -22,8 +22,8 @@ TEXT = (".js", ".css", ".svg", ".json")
 """What is sent compressed."""
 FOR_GOOD = {"Cache-Control": "public, immutable, max-age=31536000", "Vary": "Accept-Encoding"}
 """The names of these files change with their content."""
-ELEMENTS = ("Html", "BidiComponent", "Selectbox", "Multiselect", "ButtonGroup", "TextInput", "DownloadButton")
-"""What nearly every page has, each with scripts of its own."""
+ELEMENTS = ("Html", "BidiComponent", "Selectbox", "ButtonGroup", "TextInput")
+"""What nearly every page has, each with scripts of its own. Not more: nginx refuses an answer whose headers have over 4 KB."""
 IMPORTED = re.compile(r"(?:from|import)\"\./([\w.-]+\.js)\"")
 
 
