@@ -6,6 +6,7 @@ from aecore.runs import LabError, RunRow
 from aecore.runs import run as read_run
 from ui.frame import empty, header, problem
 from ui.lab import lab
+from ui.late import after_a_while
 from ui.latent_below import below
 from ui.latent_making import choose_view, offer, working
 from ui.latent_map import reading, trust_said
@@ -40,6 +41,8 @@ def page() -> None:
                     offer(row, missing, view.dims)
         moves = row.live or working(st.query_params.get("beside", ""))
         st.fragment(explore, run_every=2.0 if moves else None)(row, view)
+        if not opened():
+            after_a_while("latent-since", open_page)
 
 
 def explore(row: RunRow, view: View) -> None:

@@ -1,6 +1,7 @@
 """The Latent page: which codes it shows, what a selection brings, and what it says where something is missing."""
 
 import shutil
+import time
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
@@ -13,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from aecore.jobs import queue
 from aecore.runs import Lab
 from tests.conftest import TrainedRun, TwoRuns
-from ui import latent_exchange, latent_map, latent_points, latent_view
+from ui import late, latent_exchange, latent_map, latent_points, latent_view
 from ui.latent_points import View
 from ui.palette import label_colour
 from ui.words import plain
@@ -80,6 +81,12 @@ def test_a_new_visitor_gets_the_map_of_the_address_and_then_the_rest(latent: Ope
     assert test.segmented_control(key="latent-split").value == "train"
     assert test.selectbox(key="latent-colour").value == "error"
     assert drawn.id in [part.proto.id for part in test.get("bidi_component")], "the same map, which stays"
+
+
+def test_the_rest_comes_though_the_map_never_says_that_it_stands(latent: Open, trained_run: TrainedRun) -> None:
+    waits_long = {latent_view.OPENED: False, "latent-since": time.monotonic() - 2 * late.PATIENCE}
+    test = latent(trained_run.lab, waits_long, run=trained_run.id, split="train", n="512")
+    assert test.segmented_control(key="latent-split").value == "train"
 
 
 def test_the_map_is_told_addresses_names_and_colours_and_no_point(trained_run: TrainedRun, monkeypatch: Any) -> None:

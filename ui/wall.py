@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from ui.columns import Column, Wall
+from ui.late import after_a_while
 from ui.live import component
 from ui.ordering import gaps
 from ui.pictures import data_url
@@ -30,6 +31,13 @@ def show(wall: Wall, mode: str, place: int, pair: tuple[str, str] | None = None)
         st.session_state[WAITS] = large and not (result.drawn or st.session_state.get(WAITS) is False)
         if before and not waits():
             st.rerun()  # of the whole page
+        if waits():
+            after_a_while("wall-since", _go_on)
+
+
+def _go_on() -> None:
+    st.session_state[WAITS] = False
+    st.rerun()
 
 
 def waits() -> bool:
