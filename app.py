@@ -5,9 +5,8 @@ from pathlib import Path
 
 from aecore.jobs import launch
 
-if not os.environ.get(
-    "AELAB_KIOSK"
-):  # before what takes a second to import: its process imports the same, side by side
+# before what takes a second to import: its process imports the same, side by side
+if not os.environ.get("AELAB_KIOSK"):
     launch.early(Path(__file__).parent)
 
 import asyncio

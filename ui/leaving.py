@@ -19,9 +19,8 @@ async def tidied() -> None:
     while True:
         await asyncio.sleep(EVERY)
         now = kept(Runtime.instance()._session_mgr)
-        if (
-            now < held
-        ):  # forgotten sessions are garbage in circles; a collection holds everybody up for a moment, so only then
+        # forgotten sessions are garbage in circles; a collection holds everybody up for a moment, so only then
+        if now < held:
             await asyncio.to_thread(given_back)
         held = now
 

@@ -15,6 +15,7 @@ from aecore.models import Autoencoder
 CONTEXT = 720e6
 """Bytes of a GPU that a process takes before any model: of an H100 with CUDA 13, by `python -m benchmarks.memory`."""
 GPU_BATCHES = 20
+"""So many batches at once where `at_once` takes more."""
 PRODUCTS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
 
 
@@ -55,9 +56,8 @@ def set_products(kind: Literal["ieee", "tf32"]) -> None:
 def peak(device: torch.device) -> int:
     """The most bytes that this process has had so far: of the GPU, its context counted, or of the machine's memory."""
     if device.type == "cuda":
-        return int(
-            CONTEXT + torch.cuda.max_memory_reserved(device)
-        )  # what others cannot have, whether a tensor has it or none
+        kept = torch.cuda.max_memory_reserved(device)  # what others cannot have, whether a tensor has it or none
+        return int(CONTEXT + kept)
     with suppress(OSError):  # Linux: of this program alone, where getrusage knows what its starter had, too
         line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
         return 1024 * int(line.split()[1])

@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from aecore.training.state import TrainState
 
 
-class Eager:
+class Halves:
+    """A step whose update comes after the host has had its losses."""
+
+    def begin(self, chosen: Tensor, progress: Progress, learning_rate: float) -> Tensor:
+        self.learning_rate = learning_rate
+        return self.gradients(chosen, progress)
+
+    def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
+        """Forward and backward pass; the losses as of `Step.begin`."""
+        raise NotImplementedError
+
+
+class Eager(Halves):
     """Every operation on its own, and gradients by automatic differentiation."""
 
     names: tuple[str, ...] = ()
@@ -23,12 +35,7 @@ class Eager:
     def __init__(self, state: "TrainState", data: Data, config: RunConfig):
         self.state, self.data, self.config = state, data, config
 
-    def begin(self, chosen: Tensor, progress: Progress, learning_rate: float) -> Tensor:
-        self.learning_rate = learning_rate
-        return self.gradients(chosen, progress)
-
     def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
-        """Forward and backward pass."""
         state, training, value_range = self.state, self.config.training, self.data.facts.value_range
         images, label = self.data.take(chosen)
         clean = normalise(augment(images, training, state.noise), value_range)  # (B, C, H, W)

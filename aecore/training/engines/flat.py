@@ -22,6 +22,7 @@ from aecore.tasks import corrupt, wanted
 from aecore.training.data import Data, augment
 from aecore.training.engines.activations import ACTIVATIONS, Activation
 from aecore.training.engines.chain import Link, chain
+from aecore.training.engines.eager import Halves
 
 if TYPE_CHECKING:
     from aecore.training.state import TrainState
@@ -115,7 +116,7 @@ class Beside(Inline):
         torch.cuda.current_stream().wait_stream(self.stream)
 
 
-class Flat:
+class Flat(Halves):
     """Forward and backward pass, buffer by buffer."""
 
     def __init__(self, state: "TrainState", data: Data, config: RunConfig):
@@ -130,12 +131,7 @@ class Flat:
         self.rooms: dict[int, list[Room]] = {}
         self.beside = Beside() if state.device.type == "cuda" else Inline()
 
-    def begin(self, chosen: Tensor, progress: Progress, learning_rate: float) -> Tensor:
-        self.learning_rate = learning_rate
-        return self.gradients(chosen, progress)
-
     def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
-        """Forward and backward pass."""
         with torch.no_grad(), without_denormals():
             return self._gradients(chosen, progress)
 
@@ -190,6 +186,7 @@ class Flat:
 
     def _backward(self, inputs: list[Tensor], rooms: list[Room], code: "Drawn | None") -> None:
         """Fill the gradients of all weights, from that of the last layer's output."""
+        used = []  # until the other stream is done with it: what is let go of sooner could be written over
         for number in reversed(range(len(self.layers))):
             layer, room = self.layers[number], rooms[number]
             gradient = room.gradient
@@ -198,6 +195,7 @@ class Flat:
                 layer.activation.backward(layer.module, gradient, kept)
             elif layer.draws and code is not None:
                 gradient = code.gradient(gradient)
+            used.append(gradient)
             with self.beside.started():
                 torch.mm(gradient.t(), inputs[number], out=layer.weight_gradient)
                 torch.sum(gradient, 0, out=layer.bias_gradient)
