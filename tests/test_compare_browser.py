@@ -190,6 +190,22 @@ def test_it_looks_as_it_should_in_the_dark_on_a_projector(page: Page, browser: B
     tab.close()
 
 
+def test_a_large_wall_comes_first_and_stays_where_it_is_when_the_rest_follows(
+    browser: Browser, address: str, two_runs: TwoRuns
+) -> None:
+    context = browser.new_context(viewport=PROJECTOR)
+    tab = context.new_page()
+    tab.goto(f"{address}/compare?runs={','.join(two_runs.ids)}&rows=48+images")
+    root = tab.locator(".st-key-wall-0 [data-cells]")
+    expect(root).to_be_visible(timeout=60_000)
+    root.evaluate("(root) => { root.mark = 'the same'; }")
+    expect(tab.get_by_text("Figures", exact=True)).to_be_visible(timeout=60_000)
+    expect(tab.get_by_label("Order")).to_be_visible()
+    settle(tab)
+    assert root.evaluate("(root) => root.mark") == "the same", "it was not drawn again"
+    context.close()
+
+
 def test_the_report_opens_with_the_network_off(page: Page, browser: Browser, tmp_path: Path) -> None:
     with page.expect_download(timeout=60_000) as saved:
         page.get_by_role("button", name="Save as one HTML file").first.click()
@@ -209,12 +225,30 @@ def test_the_report_opens_with_the_network_off(page: Page, browser: Browser, tmp
 
 
 def test_a_plot_is_saved_as_svg_and_as_png_by_the_browser(page: Page) -> None:
-    plot = page.locator(".st-key-costs-0-error-against-code-size")
-    plot.scroll_into_view_if_needed()
-    for kind, head in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
-        with page.expect_download(timeout=60_000) as saved:
-            plot.get_by_role("button", name=kind).click(force=True)
-        assert Path(saved.value.path()).read_bytes().startswith(head)
+    for key in ("costs-0-error-against-code-size", "compare-curves"):
+        plot = page.locator(f".st-key-{key}")
+        plot.scroll_into_view_if_needed()
+        for kind, head in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
+            with page.expect_download(timeout=60_000) as saved:
+                plot.get_by_role("button", name=kind).click(force=True)
+            assert Path(saved.value.path()).read_bytes().startswith(head)
+
+
+def test_the_file_of_the_live_curves_has_their_lines_names_and_titles(page: Page) -> None:
+    plot = page.locator(".st-key-compare-curves")
+    expect(plot.locator("canvas")).not_to_have_attribute("data-points", "0")
+    with page.expect_download(timeout=60_000) as saved:
+        plot.get_by_role("button", name="SVG").click()
+    file = Path(saved.value.path()).read_text(encoding="utf-8")
+    colours = [
+        plot.locator(".name").nth(at).evaluate("(one) => one.style.getPropertyValue('--colour')") for at in (0, 1)
+    ]
+    for name, colour in zip(("tiny, 2", "tiny, 4"), colours, strict=True):
+        assert name in file
+        assert len(re.findall(rf'<path [^>]*stroke="{colour}"', file)) == 3, "each step, the means, the held-out images"
+    assert {"step", "loss: binary cross-entropy, mean over pixels, images in [0,1]"} <= set(
+        re.findall(r">([^<]+)</text>", file)
+    )
 
 
 def test_a_sweep_fills_its_plot_while_its_runs_finish(

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
+
+from ui.words import escape
 
 WIDTH, HEIGHT = 460, 320
 LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 46

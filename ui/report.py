@@ -3,9 +3,10 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
+
+from ui.words import escape
 
 HERE = Path(__file__).parent
 STYLE = """

@@ -1,7 +1,6 @@
 """The tables of the Compare page: figures beside the lines to beat, and the differences of the configurations."""
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from math import isfinite, prod
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from ui.spreadsheet import as_csv
 from ui.stored import simple_figures, told
 from ui.wall import thousandths
 from ui.widgets import choices_of, say
-from ui.words import shown, span
+from ui.words import escape, shown, span
 
 
 class Line(NamedTuple):
