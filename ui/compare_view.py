@@ -42,7 +42,6 @@ def asked(runs: Sequence[Compared]) -> Choice:
     pair = list(_names(runs))
     source, number = _said("images", _sources(runs)), st.query_params.get("image", "")
     epochs, order = _epochs(runs, source)[0], _said("order", {one: one for one in ordering.ORDERS})
-    beside = st.query_params.get_all("beside")
     return Choice(
         source,
         _numbered(_said("epoch", {one: one for one in [END, *epochs]})),
@@ -52,7 +51,7 @@ def asked(runs: Sequence[Compared]) -> Choice:
         (_said("a", _names(runs)), _said("b", _names(runs), pair[1]))
         if len(pair) > 1 and order == ordering.GAP
         else None,
-        tuple(name for name, words in SIMPLE.items() if words in beside or not beside),
+        _beside(),
         _said("class", {name: name or "All" for name in ["", *runs[0].facts.class_names]}),
         int(number) if number.isdecimal() and order != ordering.GAP else None,
         None,
@@ -82,6 +81,13 @@ def _said(name: str, options: Mapping[Named, str], default: Named | None = None)
     return next((one for one, words in options.items() if words == wanted), first)
 
 
+def _beside() -> tuple[str, ...]:
+    """The simple methods in the address, in its order: all of them where it says nothing that is known."""
+    words = st.query_params.get_all("beside")
+    named = tuple(name for said in words for name, known in SIMPLE.items() if known == said)
+    return named or (() if words == [""] else tuple(SIMPLE))
+
+
 def _names(runs: Sequence[Compared]) -> dict[str, str]:
     return {run.row.id: run.label for run in runs[:MOST]}
 
@@ -109,7 +115,7 @@ def choose(runs: Sequence[Compared]) -> Choice:
             format_func=SIMPLE.__getitem__, label_visibility="collapsed", width="content",
         )  # fmt: skip
     return Choice(
-        str(source), epoch, str(mode), int(count or COUNTS[0]), str(order), pair, tuple(beside), label, number, upload
+        str(source), epoch, str(mode or MODES[0]), int(count or COUNTS[0]), str(order), pair, tuple(beside), label, number, upload
     )
 
 
