@@ -62,7 +62,7 @@ def test_two_models_disagree_on_a_digit_and_it_is_found_in_two_clicks(page: Page
     ]
     assert gaps == sorted(gaps, reverse=True)
     keep(page, "compare-gap")
-    page.locator(".st-key-wall-0 figure.model canvas").first.click()  # the second
+    page.locator(".st-key-wall-0 figure.model .cell").first.click()  # the second
     large = page.locator(".st-key-wall-0 dialog canvas")
     expect(large).to_be_visible()
     before = page.locator(".st-key-wall-0 dialog .told").inner_text()
@@ -90,7 +90,7 @@ def test_all_cells_zoom_together_and_differences_have_one_scale(page: Page) -> N
 VIEW = """(root) => ({
   ...root.dataset,
   captions: [...root.querySelectorAll("figcaption, .head, .bar")].map((one) => one.textContent),
-  cells: [...root.querySelectorAll("figure canvas")].map((one) => one.toDataURL()),
+  cells: [...root.querySelectorAll("figure .cell")].map(getComputedStyle).map((one) => [one.backgroundImage.slice(-200), one.backgroundSize, one.backgroundPosition, one.width]),
   swipe: root.querySelector("dialog[open]") && [root.querySelector(".told").textContent, root.querySelector(".large").toDataURL()],
 })"""
 
@@ -117,13 +117,13 @@ def opens_again(browser: Browser, page: Page) -> None:
 
 
 def test_the_keyboard_reaches_every_cell_and_opens_it(page: Page) -> None:
-    cells = page.locator(".st-key-wall-0 figure canvas")
+    cells = page.locator(".st-key-wall-0 figure .cell")
     cells.first.focus()
     for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
         page.keyboard.press(key)
     columns = page.locator(".st-key-wall-0 .block").first.locator(".head").count()
     expect(cells.nth(columns + 2)).to_be_focused()
-    assert page.locator(".st-key-wall-0 figure canvas[tabindex='0']").count() == 1, "one stop for the tab key"
+    assert page.locator(".st-key-wall-0 figure .cell[tabindex='0']").count() == 1, "one stop for the tab key"
     page.keyboard.press("Space")
     expect(page.locator(".st-key-wall-0 dialog .told")).to_contain_text("tiny, 4")
     page.keyboard.press("Escape")
@@ -136,7 +136,7 @@ def test_the_address_opens_exactly_this_view(page: Page, browser: Browser) -> No
     choose(page, "b", "tiny, 2")
     page.get_by_role("radio", name="20 images").or_(page.get_by_role("button", name="20 images")).first.click()
     expect(page.locator(".st-key-wall-0 figure.original")).to_have_count(20, timeout=60_000)
-    cell = page.locator(".st-key-wall-0 figure canvas").nth(2)
+    cell = page.locator(".st-key-wall-0 figure .cell").nth(2)
     page.get_by_role("button", name="Zoom in").first.click()
     page.get_by_role("button", name="Zoom in").first.click()
     box = cell.bounding_box()
@@ -147,7 +147,7 @@ def test_the_address_opens_exactly_this_view(page: Page, browser: Browser) -> No
     page.mouse.up()
     expect(page).to_have_url(re.compile(r"[?&]zoom=2\.25%2C0\.\d+%2C0\.\d+"), timeout=60_000)
     opens_again(browser, page)
-    page.locator(".st-key-wall-0 figure.baseline canvas").nth(3).click()
+    page.locator(".st-key-wall-0 figure.baseline .cell").nth(3).click()
     for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
         page.keyboard.press(key)
     expect(page).to_have_url(re.compile(r"[?&]swipe=\d+%2C\d+%2C\d+%2C0\.6(&|$)"), timeout=60_000)
@@ -216,7 +216,7 @@ def test_the_report_opens_with_the_network_off(page: Page, browser: Browser, tmp
     tab, asked = context.new_page(), []
     tab.on("request", lambda request: asked.append(request.url))
     tab.goto(file.as_uri())
-    expect(tab.locator("[data-wall] figure canvas").first).to_be_visible(timeout=60_000)
+    expect(tab.locator("[data-wall] figure .cell").first).to_be_visible(timeout=60_000)
     assert tab.locator("[data-wall]").get_attribute("data-mode") == "differences"
     expect(tab.get_by_role("cell", name="PCA, 2 numbers").first).to_be_visible()
     assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [file.as_uri()]

@@ -115,7 +115,16 @@ def choose(runs: Sequence[Compared]) -> Choice:
             format_func=SIMPLE.__getitem__, label_visibility="collapsed", width="content",
         )  # fmt: skip
     return Choice(
-        str(source), epoch, str(mode or MODES[0]), int(count or COUNTS[0]), str(order), pair, tuple(beside), label, number, upload
+        str(source),
+        epoch,
+        str(mode or MODES[0]),
+        int(count or COUNTS[0]),
+        str(order),
+        pair,
+        tuple(beside),
+        label,
+        number,
+        upload,
     )
 
 

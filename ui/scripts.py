@@ -24,6 +24,12 @@ FOR_GOOD = {"Cache-Control": "public, immutable, max-age=31536000", "Vary": "Acc
 """The names of these files change with their content."""
 ELEMENTS = ("Html", "BidiComponent", "Selectbox", "ButtonGroup", "TextInput")
 """What nearly every page has, each with scripts of its own. Not more: nginx refuses an answer whose headers have over 4 KB."""
+PICTURE_FIRST = {"compare": ELEMENTS[:2], "latent": ELEMENTS[:2]}
+"""Pages whose controls follow the picture: their scripts would hold it up."""
+BOOTSTRAP = '<script>window.__streamlit = {{ BACKEND_BASE_URL: location.origin + "{base}/" }};</script>'
+"""Streamlit's page looks for its server below the address of each page first, in two requests that fail; this says where it is."""
+OWN = b"<title>Streamlit</title>"
+"""By this its page is told from others."""
 IMPORTED = re.compile(r"(?:from|import)\"\./([\w.-]+\.js)\"")
 
 
@@ -34,8 +40,58 @@ class Scripts:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = _answer(scope)
-        await (answer or self.app)(scope, receive, send if answer or scope["type"] != "http" else _with_needs(send))
+        if answer := _answer(scope):
+            await answer(scope, receive, send)
+        elif _asks_for_a_page(scope):
+            await self.app(_unpacked(scope), receive, _Page(scope["path"], send))
+        else:
+            await self.app(scope, receive, send)
+
+
+def _asks_for_a_page(scope: Scope) -> bool:
+    return (
+        scope["type"] == "http" and scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
+    )
+
+
+def _unpacked(scope: Scope) -> Scope:
+    """The same request, by somebody who takes no compressed answer: a page has 7 KB, and is changed here."""
+    return {**scope, "headers": [one for one in scope["headers"] if one[0].lower() != b"accept-encoding"]}
+
+
+class _Page:
+    """Sends an answer on; where it is a page of Streamlit's, with what it needs in its header and with BOOTSTRAP."""
+
+    def __init__(self, path: str, send: Send):
+        self.path, self.send = path, send
+        self.start: Message | None = None
+        self.body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _is_page(message):
+            self.start = message
+        elif self.start is None:
+            await self.send(message)
+        else:
+            self.body += message.get("body", b"")
+            if not message.get("more_body"):
+                await self._sent(self.start)
+
+    async def _sent(self, start: Message) -> None:
+        if OWN in self.body:
+            self.body = self.body.replace(b"<head>", b"<head>" + BOOTSTRAP.format(base=base()).encode(), 1)
+            needs = _needs(PICTURE_FIRST.get(self.path.rpartition("/")[2], ELEMENTS))
+            headers = [one for one in start["headers"] if one[0].lower() != b"content-length"]
+            headers += [(b"content-length", str(len(self.body)).encode()), (b"link", needs.encode())]
+            start = {**start, "headers": headers}
+        await self.send(start)
+        await self.send({"type": "http.response.body", "body": self.body})
+
+
+def _is_page(start: Message) -> bool:
+    return start["status"] == 200 and Headers(raw=list(start["headers"])).get("content-type", "").startswith(
+        "text/html"
+    )
 
 
 def _answer(scope: Scope) -> Response | None:
@@ -47,24 +103,13 @@ def _answer(scope: Scope) -> Response | None:
     return _kept(name, name.endswith(TEXT) and "gzip" in asked.get("accept-encoding", ""))
 
 
-def _with_needs(send: Send) -> Send:
-    async def told(message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] == 200:
-            headers = list(message["headers"])
-            if Headers(raw=headers).get("content-type", "").startswith("text/html"):
-                message = {**message, "headers": [*headers, (b"link", _needs().encode())]}
-        await send(message)
-
-    return told
-
-
 @cache
-def _needs() -> str:
-    """A header's value: the scripts of ELEMENTS and what they import, but for what Streamlit's page names itself."""
+def _needs(elements: tuple[str, ...]) -> str:
+    """A header's value: the scripts of these elements and what they import, but for what Streamlit's page names itself."""
     named = set(
         re.findall(r"\./static/js/([\w.-]+\.js)", (_folder().parent / "index.html").read_text(encoding="utf-8"))
     )
-    needed = [path.name for name in ELEMENTS for path in (_folder() / "js").glob(f"{name}.*.js")]
+    needed = [path.name for name in elements for path in (_folder() / "js").glob(f"{name}.*.js")]
     for name in needed:  # it grows meanwhile
         imported = IMPORTED.findall((_folder() / "js" / name).read_text(encoding="utf-8"))
         needed += [other for other in imported if other not in named and other not in needed]

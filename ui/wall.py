@@ -14,8 +14,8 @@ from ui.pictures import data_url
 from ui.pictures import wall as strip
 
 _wall = component("wall")
-WAITS, LARGE = "wall-waits", 96
-"""Of the session: whether its first wall is awaited; pictures that models made from which it is."""
+WAITS, AWAITED, LARGE = "wall-waits", "wall-awaited", 96
+"""Of the session: whether its first wall is awaited now, and whether it was; pictures that models made from which it is."""
 SPLITS = {"val": "validation"}
 HEADLINE = {"model": "", "input": "what the encoder sees", "baseline": "needs no network"}
 
@@ -23,7 +23,7 @@ HEADLINE = {"model": "", "input": "what the encoder sees", "baseline": "needs no
 def show(wall: Wall, mode: str, place: int, pair: tuple[str, str] | None = None) -> None:
     """The component; `mode` is 'pictures' or 'differences'. Zoom and swipe stand in the URL, of another than the first wall
     under its number. The first one that a visitor sees is awaited, where it is large, by all that stands around it."""
-    data = payload(wall, mode, pair) | {"link": str(place or ""), "awaited": place == 0 and waits()}
+    data = payload(wall, mode, pair) | {"link": str(place or ""), "awaited": place == 0 and waited()}
     result = _wall(data=data, key=f"wall-{place}", on_drawn_change=lambda: None)
     if place == 0 and waits():
         if result.drawn:
@@ -34,7 +34,14 @@ def show(wall: Wall, mode: str, place: int, pair: tuple[str, str] | None = None)
 def waits(pictures: int = 0) -> bool:
     """Whether this visitor's first wall is still to be drawn: what else the page has would hold it up. The first call of a
     session decides it: only a wall of many pictures is awaited."""
-    return bool(st.session_state.setdefault(WAITS, pictures >= LARGE))
+    if WAITS not in st.session_state:
+        st.session_state[WAITS] = st.session_state[AWAITED] = pictures >= LARGE
+    return bool(st.session_state[WAITS])
+
+
+def waited() -> bool:
+    """Whether the first wall was awaited: what it is told stays the same, so that it is not drawn again when the rest follows."""
+    return bool(st.session_state.get(AWAITED))
 
 
 def go_on() -> None:
