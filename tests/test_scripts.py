@@ -19,8 +19,17 @@ from ui.scripts import Scripts
 STATIC = Path(get_static_dir()) / "static"
 
 
+INDEX = (STATIC.parent / "index.html").read_text(encoding="utf-8")
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Encoding": "gzip", "If-None-Match": '"x"'}
+
+
 async def other(request: Request) -> Response:
-    return (HTMLResponse if request.url.path == "/page" else PlainTextResponse)("the dashboard")
+    if request.url.path.rpartition("/")[2] in ("page", "compare", "latent"):
+        assert not {"accept-encoding", "if-none-match"} & request.headers.keys(), "it comes whole, and as it is"
+        return HTMLResponse(INDEX, headers={"etag": '"x"'})
+    if request.url.path == "/report":
+        return HTMLResponse("<html><head><title>A comparison</title></head></html>")
+    return PlainTextResponse("the dashboard")
 
 
 @pytest.fixture
@@ -52,10 +61,10 @@ def test_scripts_travel_compressed_where_the_browser_can(client: TestClient) -> 
 
 
 def test_a_page_names_the_scripts_of_its_elements_with_all_that_they_import(client: TestClient) -> None:
-    said = client.get("/page").headers["link"]
+    said = client.get("/page", headers=BROWSER).headers["link"]
     assert len(said) < 3_300, "with the other headers a page's answer would have more than nginx takes"
     needed = [word.split(">")[0] for word in said.split("<./static/js/")[1:]]
-    first = (STATIC.parent / "index.html").read_text()
+    first = INDEX
     assert {name.split(".")[0] for name in needed} > {"BidiComponent", "Selectbox", "ButtonGroup", "TextInput", "Html"}
     assert said.count("rel=modulepreload; crossorigin") == len(needed) == len(set(needed))
     for name in needed:
@@ -63,6 +72,35 @@ def test_a_page_names_the_scripts_of_its_elements_with_all_that_they_import(clie
         for imported in re.findall(r'from"\./([^"]+)"', (STATIC / "js" / name).read_text()):
             assert imported in needed or f"./static/js/{imported}" in first
     assert "link" not in client.get("/api/x").headers
+
+
+@pytest.mark.parametrize("path", ["/compare", "/latent", "/lab/compare"])
+def test_where_controls_follow_a_picture_their_scripts_are_not_named(client: TestClient, path: str) -> None:
+    said = client.get(path, headers=BROWSER).headers["link"]
+    assert "BidiComponent." in said
+    assert "Html." in said
+    assert "Selectbox." not in said
+    assert "TextInput." not in said
+
+
+def test_a_page_says_where_its_server_is(client: TestClient) -> None:
+    config.set_option("server.baseUrlPath", "lab")
+    try:
+        for path in ("/lab/compare", "/lab/page"):
+            answer = client.get(path, headers=BROWSER)
+            told = '<head><script>window.__streamlit = { BACKEND_BASE_URL: location.origin + "/lab/" };</script>'
+            assert answer.text == INDEX.replace("<head>", told)
+            assert int(answer.headers["content-length"]) == len(answer.content)
+            assert "etag" not in answer.headers, "another version of this program says something else"
+    finally:
+        config.set_option("server.baseUrlPath", "")
+    assert 'location.origin + "/" };' in client.get("/page", headers=BROWSER).text
+
+
+def test_other_pages_are_left_as_they_are(client: TestClient) -> None:
+    answer = client.get("/report", headers=BROWSER)
+    assert answer.text == "<html><head><title>A comparison</title></head></html>"
+    assert "link" not in answer.headers
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ browser hears only when such an element arrives.
 import gzip
 import mimetypes
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class Scripts:
         if answer := _answer(scope):
             await answer(scope, receive, send)
         elif _asks_for_a_page(scope):
-            await self.app(_unpacked(scope), receive, _Page(scope["path"], send))
+            await self.app(_anew(scope), receive, _Page(scope["path"], send))
         else:
             await self.app(scope, receive, send)
 
@@ -54,9 +55,13 @@ def _asks_for_a_page(scope: Scope) -> bool:
     )
 
 
-def _unpacked(scope: Scope) -> Scope:
-    """The same request, by somebody who takes no compressed answer: a page has 7 KB, and is changed here."""
-    return {**scope, "headers": [one for one in scope["headers"] if one[0].lower() != b"accept-encoding"]}
+def _anew(scope: Scope) -> Scope:
+    """The same request, by somebody who has no page yet and takes no compressed one: it has 7 KB, and is changed here."""
+    return {**scope, "headers": _without(scope["headers"], b"accept-encoding", b"if-none-match", b"if-modified-since")}
+
+
+def _without(headers: Iterable[tuple[bytes, bytes]], *names: bytes) -> list[tuple[bytes, bytes]]:
+    return [one for one in headers if one[0].lower() not in names]
 
 
 class _Page:
@@ -81,7 +86,7 @@ class _Page:
         if OWN in self.body:
             self.body = self.body.replace(b"<head>", b"<head>" + BOOTSTRAP.format(base=base()).encode(), 1)
             needs = _needs(PICTURE_FIRST.get(self.path.rpartition("/")[2], ELEMENTS))
-            headers = [one for one in start["headers"] if one[0].lower() != b"content-length"]
+            headers = _without(start["headers"], b"content-length", b"etag", b"last-modified")
             headers += [(b"content-length", str(len(self.body)).encode()), (b"link", needs.encode())]
             start = {**start, "headers": headers}
         await self.send(start)
