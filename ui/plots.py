@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from ui.words import escape
 
-WIDTH, HEIGHT = 460, 320
+WIDTH, HEIGHT = 400, 300
+"""Three stand side by side on a laptop, where letters of 12 are 11 pixels high then."""
 LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 46
 QUIET = "#8a8f99"
 
