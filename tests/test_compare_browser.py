@@ -199,7 +199,7 @@ def test_a_large_wall_comes_first_and_stays_where_it_is_when_the_rest_follows(
     root = tab.locator(".st-key-wall-0 [data-cells]")
     expect(root).to_be_visible(timeout=60_000)
     root.evaluate("(root) => { root.mark = 'the same'; }")
-    expect(tab.get_by_text("Figures", exact=True)).to_be_visible(timeout=60_000)
+    expect(tab.get_by_role("heading", name=re.compile("^Figures"))).to_be_visible(timeout=60_000)
     expect(tab.get_by_label("Order")).to_be_visible()
     settle(tab)
     assert root.evaluate("(root) => root.mark") == "the same", "it was not drawn again"
@@ -246,7 +246,7 @@ def test_the_file_of_the_live_curves_has_their_lines_names_and_titles(page: Page
     for name, colour in zip(("tiny, 2", "tiny, 4"), colours, strict=True):
         assert name in file
         assert len(re.findall(rf'<path [^>]*stroke="{colour}"', file)) == 3, "each step, the means, the held-out images"
-    assert {"step", "loss: binary cross-entropy, mean over pixels, images in [0,1]"} <= set(
+    assert {"step", "loss: squared error, mean over pixels, images in [0,1]"} <= set(
         re.findall(r">([^<]+)</text>", file)
     )
 
