@@ -153,6 +153,10 @@ def columns_of(found: Sequence[Line], among: Mapping[str, Figure] = ALL) -> list
     return [name for name in among if any(name in line.figures for line in found)]
 
 
+MANY = 40
+"""Lines that stand in full; more are scrolled, so that what lies below them is not far away."""
+
+
 def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
     """The lines as HTML: units in the headings, the best of each column in bold, a bar under each error; '' without a figure."""
     names = columns_of(found, among)
@@ -164,7 +168,8 @@ def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
     best = {(group, name): _best(found, group, name) for group in {line.group for line in found} for name in names}
     largest = max((line.figures.get("mse", 0.0) for line in found), default=1.0) or 1.0
     body = "".join(_html(line, names, best, largest) for line in found)
-    return f'<div class="wide"><table class="scores"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    tall = " tall" * (len(found) > MANY)
+    return f'<div class="wide{tall}"><table class="scores"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _best(found: Sequence[Line], group: int, name: str) -> float | None:

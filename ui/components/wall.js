@@ -1,7 +1,7 @@
 // The reconstruction wall: the same images down the side, a column a model. All pictures come in one strip a column, which is the
 // background of its cells: some hundred canvases would cost the browser a third of a second for each frame. All cells show the same
 // part of their images: zoom and drag move them together. A click swipes between two columns.
-const GAP = 9, CAPTION = 24, BETWEEN = 32, LARGEST = 112, SMALL = 72, SCREEN = 660, LARGEST_ZOOM = 8, ROOMY = 1.3;
+const GAP = 9, CAPTION = 24, BETWEEN = 32, LARGEST = 112, SMALL = 72, SCREEN = 660, LARGEST_ZOOM = 8, ROOMY = 1.3, STEEP = 50;
 const COLD = [33, 102, 172], WARM = [202, 60, 24];
 const walls = new WeakMap();
 let made = 0; // walls of this document: a report has them all in one
@@ -138,6 +138,8 @@ class Wall {
     const track = Math.floor(Math.max(size, Math.min(room, ROOMY * size))); // what an image leaves of the width helps the heads
     const focused = this.root.getRootNode().activeElement, held = this.cells?.find(({ image }) => image === focused);
     Object.assign(this, { size, tall: (size * high) / side });
+    this.steep = track < STEEP;
+    this.blocks.classList.toggle("steep", this.steep);
     this.blocks.replaceChildren();
     this.cells = [];
     for (let first = 0; first < count; first += rows) {
@@ -168,7 +170,7 @@ class Wall {
     if (column.colour) head.style.setProperty("--c", column.colour);
     head.title = column.title;
     add("b", "", head, column.label);
-    add("small", "", head, column.note);
+    add("small", "", head, this.steep ? column.note.replace("mean ", "") : column.note);
   }
 
   draw() {
