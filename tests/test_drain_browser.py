@@ -84,8 +84,8 @@ def renewed(lab: Lab, page: Page, *ids: str) -> None:
     """A page that was open for longer than its tokens hold is made anew, by itself."""
     page.goto(f"{page.url.rpartition('/')[0]}/compare?runs={','.join(ids)}")
     expect(page.get_by_role("heading", name=re.compile("^Figures"))).to_be_visible()
-    assert main(["delete", ids[-1], "--lab", str(lab.path), "--user", "ada"]) == 0
-    gone = page.get_by_text(f"{ids[-1]} was deleted")
+    assert main(["delete", ids[-1], "--lab", str(lab.path), "--user", "bea"]) == 0
+    gone = page.get_by_text(f"'{ids[-1]}' was deleted")
     with page.expect_response("**/api/notices?*") as answer:
         looks_again(page)
     assert answer.value.ok
