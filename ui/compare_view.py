@@ -46,7 +46,7 @@ def asked(runs: Sequence[Compared]) -> Choice:
         source,
         _numbered(_said("epoch", {one: one for one in [END, *epochs]})),
         _said("show", {one: one.capitalize() for one in MODES}),
-        _said("rows", {count: f"{count} images" for count in COUNTS}),
+        _rows_said(),
         order,
         (_said("a", _names(runs)), _said("b", _names(runs), pair[1]))
         if len(pair) > 1 and order == ordering.GAP
@@ -60,7 +60,11 @@ def asked(runs: Sequence[Compared]) -> Choice:
 
 def asked_for(runs: Sequence[Compared]) -> int:
     """How many pictures that models made the first wall of these runs has."""
-    return min(len(runs), MOST) * asked(comparison.groups(runs)[0]).shown
+    return min(len(runs), MOST) * _rows_said()
+
+
+def _rows_said() -> int:
+    return _said("rows", {count: f"{count} images" for count in COUNTS})
 
 
 def choice(runs: Sequence[Compared], boxed: bool) -> Choice:
