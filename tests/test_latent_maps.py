@@ -177,6 +177,23 @@ def test_selecting_nothing_keeps_nothing_and_everything_keeps_all(here: TrainedR
     assert len(latent_points.points(View(here.id, "test", only=name)).indices) == 297
 
 
+def test_what_is_shown_alone_can_always_be_left_again(latent: Open, here: TrainedRun) -> None:
+    name = latent_selection.keep(here.id, "test", np.array([3, 5, 9, 20]))
+    fewer = latent_selection.keep(here.id, "test", np.array([3, 9]))
+    for selection, buttons in (
+        ("", ["Show all"]),
+        (name, ["Show all"]),
+        (fewer, ["Only these", "Show all"]),
+    ):
+        test = latent(here.lab, run=here.id, split="test", only=name, selection=selection)
+        assert [one.label for one in test.button if one.label in ("Only these", "Show all")] == buttons
+    test = test.button(key="latent-all").click().run()
+    assert "only" not in test.query_params
+    unknown = latent(here.lab, run=here.id, split="test", only="0" * 16)
+    assert "Show all" not in [one.label for one in unknown.button]
+    assert len(latent_points.points(View(here.id, "test", only=name)).indices) == 4
+
+
 def test_a_number_or_a_label_is_found_and_one_image_shows_its_nearest_in_the_code(
     latent: Open, here: TrainedRun
 ) -> None:

@@ -99,7 +99,7 @@ def _pairs(places: Any) -> list[tuple[float, float]]:
 def describe(view: View, marks: Marks = ()) -> dict[str, Any]:
     """What the component is told of a view: addresses, names and colours, no point.
 
-    `points`, `pictures` and `decode` are addresses, `decode` empty where a place of the screen is no code; `behind` says where
+    `points`, `pictures`, `sheet` and `decode` are addresses, `decode` empty where a place of the screen is no code; `behind` says where
     other splits' points are; `plane` changes when a place in the plane begins to mean another code.
     """
     facts = lab().run(view.run).facts()
@@ -107,6 +107,7 @@ def describe(view: View, marks: Marks = ()) -> dict[str, Any]:
     return {
         "points": _address(view, "points", v=latent_maps.point_stamp(view)),
         "pictures": picture_address(view, "{i}", weights),
+        "sheet": sheet_address(view, weights),
         "decode": decode_address(view, "{x}", "{y}", weights) if weights and view.dims == 2 else "",
         "behind": behind(view),
         "names": list(facts.class_names if facts else ()),
@@ -159,6 +160,11 @@ def weights_of(view: View) -> str:
 def picture_address(view: View, index: int | str, weights: str) -> str:
     """Address of an image's picture, relative to the dashboard's: beside it its reconstruction where there are weights."""
     return tickets.signed(f"api/thumb/{view.run}/{view.split}/{index}.png" + f"?v={weights}" * bool(weights), view.run)
+
+
+def sheet_address(view: View, weights: str) -> str:
+    """Address of the same of several images, one below the other, whose numbers the browser adds."""
+    return tickets.signed(f"api/thumbs/{view.run}/{view.split}.png" + f"?v={weights}" * bool(weights), view.run)
 
 
 def decode_address(view: View, x: float | str, y: float | str, weights: str) -> str:

@@ -55,6 +55,10 @@ def panel(view: View, chosen: Chosen) -> None:
                 problem(error)
         if len(indices):
             gallery(view, indices, weights)
+        elif view.only:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown("Earlier selected images alone are shown.", width="content")
+                only(view, indices)
         if len(indices) == 1:
             neighbours(view, int(indices[0]), weights)
         if chosen.path and weights:
@@ -165,15 +169,19 @@ def how_shown() -> str:
 
 
 def only(view: View, indices: np.ndarray) -> None:
-    """A button that shows the selection alone, and all again."""
+    """Buttons that show the selection alone, and all again."""
+    chosen = keep(view.run, view.split, indices)
 
-    def toggle() -> None:
-        if view.only:
-            st.query_params.pop("only", None)
+    def shown(name: str) -> None:
+        if name:
+            st.query_params["only"] = name
         else:
-            st.query_params["only"] = keep(view.run, view.split, indices)
+            st.query_params.pop("only", None)
 
-    st.button("Show all" if view.only else "Only these", key="latent-only", on_click=toggle)
+    if chosen not in ("", view.only):
+        st.button("Only these", key="latent-only", on_click=shown, args=(chosen,))
+    if view.only:
+        st.button("Show all", key="latent-all", on_click=shown, args=("",))
 
 
 def neighbours(view: View, index: int, weights: str) -> None:

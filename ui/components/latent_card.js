@@ -27,6 +27,17 @@ class Card {
     this.pictures.find(map.pictureUrl(hit), (picture) => show(picture), (error) => show(null, error.message));
   }
 
+  /** When the pointer rests, the pictures of the points around it are read in one answer, so that they are there when it moves on. */
+  ahead() {
+    clearTimeout(this.soon);
+    this.soon = setTimeout(() => {
+      const { map } = this;
+      if (!map.cursor || map.closed || map.hand.drag) return;
+      const missing = map.around(...map.cursor).filter((i) => !this.pictures.kept.has(map.pictureUrl(i)));
+      if (missing.length) this.pictures.ahead(map.sheetUrl(missing), missing.map((i) => map.pictureUrl(i)));
+    }, 80);
+  }
+
   async decode([px, py]) {
     const { map } = this, [x, y] = map.toCode(px, py), here = () => map.cursor && map.hover < 0;
     if (!here() || performance.now() < this.refused) return;
