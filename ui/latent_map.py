@@ -194,7 +194,8 @@ def reading(view: View) -> str:
     if equal(view):
         return f"All {total:,} codes are the same: this model tells no image from another.{notes}"
     if view.map:
-        return f"{', '.join(axes(view)[: view.dims])} of a code of {found.code_size:,} numbers.{notes}"
+        how = latent_maps.fitted(view, total)
+        return f"{', '.join(axes(view)[: view.dims])} of a code of {found.code_size:,} numbers.{how}{notes}"
     if found.pca is None:
         kinds = {1: "The code is one number; the height is chance.", 2: "The two axes are the code itself."}
         return kinds.get(found.code_size, f"The axes are {view.dims} of the code's {found.code_size} numbers.") + notes
