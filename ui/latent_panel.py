@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui import latent_out, latent_own, latent_places, latent_points, latent_walk
 from ui.frame import page_link, problem
-from ui.lab import lab
+from ui.lab import lab, split
 from ui.latent_map import GREY, Chosen, decode_address, latent_map, picture_address, weights_of
 from ui.latent_points import View
 from ui.latent_selection import NAME, address, keep, kept
@@ -16,7 +16,7 @@ from ui.latent_view import bound, opened
 from ui.palette import label_colour
 
 STYLE = Path(__file__).parent / "assets/latent.css"
-PAGE, NEAREST, COUNTED = 60, 12, 40
+PAGE, NEAREST, COUNTED = 60, 12, 16
 ORDERS = ("mixed", "worst first", "best first")
 SHOWN_AS = {"pictures": "Pictures", "table": "Table"}
 HOVER = ("Hover", "a point shows its image, and what the model makes of it")
@@ -126,6 +126,11 @@ def gallery(view: View, indices: np.ndarray, weights: str) -> None:
         only(view, indices)
     if shown_as == "table":
         table(shown, place, class_names(view))
+        return
+    try:
+        split(lab().run(view.run).config().data.model_dump_json(), view.split)  # type: ignore[arg-type]
+    except ValueError as error:
+        problem(error)
         return
     pictures = st.container()
     pages = -(-len(place) // PAGE)

@@ -214,7 +214,8 @@ class LatentMap {
   names() {
     if (this.counts.length > 27 || !this.data.named || this.piled) return [];
     this.middles ??= middles(this.points, this.shown, this.data.groups.length);
-    return this.middles.map(({ group, x, y }) => ({ text: this.groupName(group), x, y }));
+    const brief = (text) => (text.length > 24 ? `${text.slice(0, 22)} …` : text);
+    return this.middles.map(({ group, x, y }) => ({ text: brief(this.groupName(group)), x, y }));
   }
 
   /** Draw in the next frame: all, or only what lies over the points. */

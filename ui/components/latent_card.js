@@ -18,12 +18,13 @@ class Card {
     const mse = error && Number.isFinite(error[hit]) ? ` · error ${error[hit].toPrecision(2)}` : "";
     const show = (picture, said) => {
       if (map.hover !== hit) return;
-      this.pictured = picture ? hit : -1;
+      this.pictured = hit;
       const [high, wide] = map.data.shape, pair = picture && picture.width > (1.5 * picture.height * wide) / high;
       const under = pair ? ["image", "reconstruction"] : ["image"];
       this.show(map.colour(group[hit]), map.name(label[hit]), picture, under, said ?? `${split} image ${whole(index[hit])}${mse}`);
     };
-    setTimeout(() => { if (map.hover === hit && this.pictured !== hit) show(null, `${split} image ${whole(index[hit])} …`); }, 150);
+    this.pictured = -1;
+    setTimeout(() => { if (this.pictured < 0) show(null, `${split} image ${whole(index[hit])} …`); }, 150);
     this.pictures.find(map.pictureUrl(hit), (picture) => show(picture), (error) => show(null, error.message));
   }
 
