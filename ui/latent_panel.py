@@ -11,7 +11,7 @@ from ui.frame import page_link, problem
 from ui.lab import lab, split
 from ui.latent_map import GREY, Chosen, decode_address, latent_map, picture_address, weights_of
 from ui.latent_points import View
-from ui.latent_selection import NAME, address, keep, kept
+from ui.latent_selection import address, keep, kept, title
 from ui.latent_view import bound, opened
 from ui.palette import label_colour
 
@@ -159,7 +159,8 @@ def out(view: View, indices: np.ndarray) -> None:
             "PNG", lambda: latent_out.picture(view, indices), f"{name}.png", "image/png", on_click="ignore"
         )
         chosen = keep(view.run, view.split, indices)
-        page_link("compare", "Through other models", ":material/compare:", runs=view.run, images=NAME, selection=chosen)
+        said = title(view.run, chosen)
+        page_link("compare", "Through other models", ":material/compare:", runs=view.run, images=said, selection=chosen)
         page_link("runs", "In the run's page", ":material/table_rows:", run=view.run, selection=chosen)
 
 
