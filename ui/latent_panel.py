@@ -48,9 +48,10 @@ def panel(view: View, chosen: Chosen) -> None:
             find(view)
             if weights:
                 latent_own.offer(view)
+        own = False
         if weights:
             try:
-                latent_own.show(view)
+                own = latent_own.show(view)
             except ValueError as error:
                 problem(error)
         if len(indices):
@@ -65,7 +66,7 @@ def panel(view: View, chosen: Chosen) -> None:
             film(view, chosen.path)
         if chosen.pins and weights:
             pinned(view, chosen.pins, weights)
-        if not len(indices) and not chosen.pins and not chosen.path:
+        if not len(indices) and not chosen.pins and not chosen.path and not own:
             st.html(
                 '<ul class="latent-hints">' + "".join(f"<li><b>{a}</b>{b}</li>" for a, b in HINTS[view.dims]) + "</ul>"
             )
