@@ -195,6 +195,7 @@ VARIANTS = [
     ("gaussian", {}, "dip", {"variant": "II"}),
     ("gaussian", {}, "info", {"kernel": "rbf", "beta": 0}),
     ("gaussian", {}, "iwae", {"samples": 1}),
+    *(("gaussian", {}, objective, {"free_bits": 9, "kl_warmup": 4}) for objective in ("tc", "iwae", "vamp")),
     ("gaussian", {}, "rae", {"smooth": "gradient"}),
     ("vector", {"activation": "sigmoid"}, "sparse", {"penalty": "kl"}),
     ("vector", {}, "contractive", {"probes": 0}),
