@@ -36,7 +36,10 @@ SMALL = {
         {"channels": (4, 6), "norm": "group", "groups": 2, "residual": 1, "upsampling": "nearest"},
         {"channels": (3, 4), "kernel": 4, "pool": "max", "stride": 1, "norm": "layer", "upsampling": "nearest"},
     ],
-    "recurrent": [{"widths": (5,)}, {"widths": (5, 4), "cell": "gru", "bidirectional": True, "dropout": 0.2}],
+    "recurrent": [
+        {"widths": (5,)},
+        {"widths": (5, 4), "cell": "gru", "bidirectional": True, "dropout": 0.2, "reverse": True},
+    ],
     "transformer": [{"width": 8, "depth": 1, "heads": 2, "patch": 5}],
 }
 SHAPES = [(1, 17, 13), (3, 9, 11)]
