@@ -5,6 +5,7 @@
     python -m benchmarks.behaviour swap        twos decoded as sevens and back: what is exchanged, what is kept
     python -m benchmarks.behaviour denoise     digits out of Gaussian noise of sigma 0.5: the gain in dB
     python -m benchmarks.behaviour codes       how many of 512 codes VQ and FSQ use
+    python -m benchmarks.behaviour waves       an LSTM on sequences, in both orders of writing, against PCA
 
 Trained on the CPU, on one thread, for minutes. MNIST is found through AELAB_DATA.
 """
@@ -20,11 +21,13 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from aecore import training
+from aecore.analysis.baselines import fit_images
 from aecore.analysis.codebook import use
 from aecore.analysis.disentanglement import Known, disentanglement
 from aecore.analysis.evaluation import evaluate
 from aecore.analysis.generation import agreement
 from aecore.analysis.latent import decode, encode
+from aecore.analysis.reconstruction import mse
 from aecore.analysis.seen import seen
 from aecore.config import Facts, RunConfig, override, preset
 from aecore.data import Split, choose, load, of_classes, to_image
@@ -139,6 +142,16 @@ def book(model: Autoencoder, config: RunConfig, name: str) -> None:
     )
 
 
+def waves(model: Autoencoder, config: RunConfig) -> None:
+    """The error of the test sequences beside that of principal components as many as the code has numbers."""
+    facts, roots = facts_of(config), Lab.open().data_roots
+    train, test = load(config.data, "train", roots).images, load(config.data, "test", roots).images
+    fitted = fit_images(train, model.code_shape[0])
+    x = test.reshape(len(test), -1)
+    back = fitted.lift(fitted.project(x)).reshape(test.shape).round().clip(0, 255).astype(np.uint8)
+    print(f"test MSE {evaluate(model, test, facts)['mse']:.5f}, PCA {mse(test, back).mean():.5f}")
+
+
 def agrees(train: Split, factor: str, images: np.ndarray, labels: np.ndarray, known: np.ndarray) -> float:
     """Correlation of a factor as it is read from images of these labels with what it is known to be, mean over the labels."""
     found = []
@@ -165,7 +178,7 @@ def keep(pictures: np.ndarray, name: str, scale: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["samples", "factors", "swap", "denoise", "codes"])
+    parser.add_argument("what", choices=["samples", "factors", "swap", "denoise", "codes", "waves"])
     parser.add_argument("--seed", type=int, default=0)
     torch.set_num_threads(1)
     asked = parser.parse_args()
@@ -176,6 +189,7 @@ def main() -> None:
             ("beta-tc-vae", PLAIN, lambda model, config: factors(model, config, "plain")),
         ],
         "swap": [("swap", [], swap)],
+        "waves": [("lstm-waves", [f"model.backbone.reverse={one}"], waves) for one in ("true", "false")],
         "denoise": [("denoise-mnist", ["training.epochs=6"], denoise)],
         "codes": [
             ("vq-vae", CODES, lambda model, config: book(model, config, "VQ")),
