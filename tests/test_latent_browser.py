@@ -109,6 +109,35 @@ def test_hovering_lasso_decoding_and_drawing_work_together(here: Place) -> None:
     assert on(map_, "return map.shown.reduce((a, b) => a + b, 0)") == on(map_, "return map.counts[1]")
 
 
+NEIGHBOURS = """const at = (i) => map.toScreen(map.points.x[i], map.points.y[i]), own = (i) => map.pick(...at(i)) === i;
+  for (let i = 0; i < map.points.n; i++) for (const j of own(i) ? map.around(...at(i)) : [])
+    if (j !== i && own(j) && Math.hypot(at(i)[0] - at(j)[0], at(i)[1] - at(j)[1]) > 9) return [at(i), at(j), map.pictureUrl(j), map.points.index[j]];"""
+
+
+def test_the_pictures_of_points_around_the_pointer_are_there_before_it_and_names_give_way(here: Place) -> None:
+    page, asked = here.open(run=here.ids[0], split="test"), []
+    map_, card = page.locator(".latent-map"), page.locator(".latent-map .card")
+    corner = page.locator(".latent-map .over").bounding_box()
+    assert corner
+    first, second, url, index = on(map_, NEIGHBOURS)
+    page.mouse.move(corner["x"] + first[0], corner["y"] + first[1])
+    page.wait_for_function(
+        "url => document.querySelector('.latent-map').latentMap.card.pictures.kept.has(url)", arg=url
+    )
+    page.on("request", lambda request: asked.append(request.url))
+    page.mouse.move(corner["x"] + second[0], corner["y"] + second[1])
+    card.get_by_text(f"test image {index} ").wait_for()
+    card.get_by_text("reconstruction").wait_for()
+    assert not [url for url in asked if f"/test/{index}.png" in url], "it was there"
+
+    name, x, y, _ = on(map_, "return map.overlay.named[0]")
+    page.mouse.move(corner["x"] + x, corner["y"] + y)
+    shown = "text => { const { named, faint } = document.querySelector('.latent-map').latentMap.overlay; return (named[faint] ?? [])[0] === text; }"
+    page.wait_for_function(shown, arg=name)
+    page.mouse.move(5, 5)
+    page.wait_for_function(shown.replace("=== text", "=== undefined"))
+
+
 def test_a_new_visitor_sees_the_map_which_stays_when_the_rest_of_the_page_comes(here: Place) -> None:
     page, asked = here.browser.new_page(viewport={"width": 1280, "height": 720}), []
     page.on("request", lambda request: asked.append(request.url) if "/api/points/" in request.url else None)

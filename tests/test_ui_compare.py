@@ -616,9 +616,11 @@ def test_a_selection_of_the_latent_page_goes_through_every_model(
     monkeypatch.setenv("AELAB_HOME", str(two_runs.lab.path))
     chosen = np.array([4, 17, 230])
     name = latent_selection.keep(two_runs.ids[0], "test", chosen)
-    at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids), images="selection", selection=name)
+    said = latent_selection.title(two_runs.ids[0], name)
+    at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids), images=said, selection=name)
     assert not at.exception
-    assert "Selection: 3 test images" in at.selectbox("images").options
+    assert said == "Selection: 3 test images"
+    assert at.selectbox("images").value == latent_selection.NAME
     made = selected.wall_of(gathered(two_runs.lab, two_runs.ids, monkeypatch), name)
     assert made is not None
     assert made.indices.tolist() == [4, 17, 230]
