@@ -40,11 +40,10 @@ with st.container(key="compare-boxes"):
 for sentence in [*said, *sentences][:8]:
     st.warning(plain(sentence), icon=":material/info:")
 if name:
-    frame.section("Sweep", "what was varied against what came of it, on the test images")
     sweeps.live(here, name)
+elif not chosen:
+    frame.empty("Choose runs in the box above.")
 if not chosen:
-    if not name:
-        frame.empty("Choose runs in the box above.")
     st.stop()
 groups = comparison.groups(chosen)
 if len(groups) > 1:
@@ -65,6 +64,9 @@ if codes := scores.table([line for line in found if not line.baseline], scores.C
     st.html(codes)
 take.csv("Figures as CSV", scores.lines_csv(found), "figures")
 take.differences(groups)
+if curves := charts.left_out(chosen):
+    frame.section("Classes left out", "how well an image's error tells that its class was left out of training")
+    charts.beside(curves, "left-out")
 frame.section("Error against cost")
 for place in range(len(groups)):
     charts.cost_plots([line for line in found if line.group == place], f"costs-{place}")
@@ -75,5 +77,4 @@ if svg := charts.coordinates(chosen, found):
     charts.figure(svg, "parallel-coordinates", "parallel")
 frame.section("Curves")
 live_curves(shown([(run.row.id, run.label) for run in chosen[: comparison.MOST]]), key="compare-curves")
-if len(chosen) > 1:
-    take.configurations(chosen[: comparison.MOST])
+take.configurations(chosen[: comparison.MOST])

@@ -90,7 +90,7 @@ def compared_boxes(rows: Sequence[RunRow]) -> None:
         place, beside = st.columns([3.2, 1], gap="medium")
         _sweep_box(known, name if name in known else "", beside)
     if name in known:
-        place.markdown(f"**{len(known[name])} runs** of this sweep, in the order of their code sizes.")
+        place.markdown(f"**{len(known[name])} runs** of this sweep, {sweeps.order(known[name])}.")
     else:
         with place:
             _runs_box(rows)

@@ -2,13 +2,14 @@
 
 A new browser asks for some 100 of them before it shows a page. Streamlit reads each anew, in many small steps on other threads,
 and each step waits for whatever Python does meanwhile, importing torch, say; and of the scripts of selectboxes and components a
-browser hears only when such an element arrives.
+browser hears only when such an element arrives. And on every page but the first, Streamlit looks for its server below the page's own
+path, and only then, a tenth of a second later, where it is: a page says where that is.
 """
 
 import gzip
+import json
 import mimetypes
 import re
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -25,12 +26,13 @@ FOR_GOOD = {"Cache-Control": "public, immutable, max-age=31536000", "Vary": "Acc
 """The names of these files change with their content."""
 ELEMENTS = ("Html", "BidiComponent", "Selectbox", "ButtonGroup", "TextInput")
 """What nearly every page has, each with scripts of its own. Not more: nginx refuses an answer whose headers have over 4 KB."""
-PICTURE_FIRST = {"compare": ELEMENTS[:2], "latent": ELEMENTS[:2]}
-"""Pages whose controls follow the picture: their scripts would hold it up."""
-BOOTSTRAP = '<script>window.__streamlit = {{ BACKEND_BASE_URL: location.origin + "{base}/" }};</script>'
-"""Streamlit's page looks for its server below the address of each page first, in two requests that fail; this says where it is."""
-OWN = b"<title>Streamlit</title>"
-"""By this its page is told from others."""
+FIRST = dict.fromkeys(("compare", "latent"), ("Html", "BidiComponent"))
+"""Of a page that shows one thing before all others: what that needs alone. Each script takes its time in the browser, wanted or not."""
+STREAMLITS = b"./static/js/index."
+"""Stands in Streamlit's own page."""
+OWN = (b"accept-encoding", b"if-none-match", b"if-modified-since")
+ITS = (b"content-length", b"etag", b"last-modified")
+"""What is not asked for with a page, and not told of it: another version of this program adds something else to the same file."""
 IMPORTED = re.compile(r"(?:from|import)\"\./([\w.-]+\.js)\"")
 
 
@@ -43,59 +45,17 @@ class Scripts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if answer := _answer(scope):
             await answer(scope, receive, send)
-        elif _asks_for_a_page(scope):
-            await self.app(_anew(scope), receive, _Page(scope["path"], send))
+        elif _wants_page(scope):
+            plain = [pair for pair in scope["headers"] if pair[0] not in OWN]  # some KB, which are added to
+            page = str(scope["path"]).removeprefix(base()).strip("/")
+            await self.app({**scope, "headers": plain}, receive, _with_needs(send, page if page in FIRST else ""))
         else:
             await self.app(scope, receive, send)
 
 
-def _asks_for_a_page(scope: Scope) -> bool:
+def _wants_page(scope: Scope) -> bool:
     return (
         scope["type"] == "http" and scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
-    )
-
-
-def _anew(scope: Scope) -> Scope:
-    """The same request, by somebody who has no page yet and takes no compressed one: it has 7 KB, and is changed here."""
-    return {**scope, "headers": _without(scope["headers"], b"accept-encoding", b"if-none-match", b"if-modified-since")}
-
-
-def _without(headers: Iterable[tuple[bytes, bytes]], *names: bytes) -> list[tuple[bytes, bytes]]:
-    return [one for one in headers if one[0].lower() not in names]
-
-
-class _Page:
-    """Sends an answer on; where it is a page of Streamlit's, with what it needs in its header and with BOOTSTRAP."""
-
-    def __init__(self, path: str, send: Send):
-        self.path, self.send = path, send
-        self.start: Message | None = None
-        self.body = b""
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and _is_page(message):
-            self.start = message
-        elif self.start is None:
-            await self.send(message)
-        else:
-            self.body += message.get("body", b"")
-            if not message.get("more_body"):
-                await self._sent(self.start)
-
-    async def _sent(self, start: Message) -> None:
-        if OWN in self.body:
-            self.body = self.body.replace(b"<head>", b"<head>" + BOOTSTRAP.format(base=base()).encode(), 1)
-            needs = _needs(PICTURE_FIRST.get(self.path.rpartition("/")[2], ELEMENTS))
-            headers = _without(start["headers"], b"content-length", b"etag", b"last-modified")
-            headers += [(b"content-length", str(len(self.body)).encode()), (b"link", needs.encode())]
-            start = {**start, "headers": headers}
-        await self.send(start)
-        await self.send({"type": "http.response.body", "body": self.body})
-
-
-def _is_page(start: Message) -> bool:
-    return start["status"] == 200 and Headers(raw=list(start["headers"])).get("content-type", "").startswith(
-        "text/html"
     )
 
 
@@ -108,13 +68,51 @@ def _answer(scope: Scope) -> Response | None:
     return _kept(name, name.endswith(TEXT) and "gzip" in asked.get("accept-encoding", ""))
 
 
+def _with_needs(send: Send, page: str) -> Send:
+    """A page with what it needs in its headers, and in its head where the server is; everything else as it is."""
+    start: Message | None = None
+    parts: list[bytes] = []
+
+    async def told(message: Message) -> None:
+        nonlocal start
+        if message["type"] == "http.response.start" and _is_page(message):
+            start = message
+        elif start is None:
+            await send(message)
+        else:
+            parts.append(message.get("body", b""))
+            if not message.get("more_body"):
+                body, headers = b"".join(parts), list(start["headers"])
+                if STREAMLITS in body:  # and no file that somebody takes home
+                    body = body.replace(b"<head>", b"<head>" + _where().encode(), 1)
+                    headers = [pair for pair in headers if pair[0] not in ITS]
+                    headers += [(b"content-length", str(len(body)).encode()), (b"link", _needs(page).encode())]
+                await send({**start, "headers": headers})
+                await send({"type": "http.response.body", "body": body})
+
+    return told
+
+
+def _is_page(message: Message) -> bool:
+    headers = Headers(raw=list(message["headers"]))
+    return (
+        message["status"] == 200
+        and headers.get("content-type", "").startswith("text/html")
+        and "content-encoding" not in headers
+    )
+
+
+def _where() -> str:
+    return f"<script>window.__streamlit={{BACKEND_BASE_URL:location.origin+{json.dumps(base() + '/')}}}</script>"
+
+
 @cache
-def _needs(elements: tuple[str, ...]) -> str:
-    """A header's value: the scripts of these elements and what they import, but for what Streamlit's page names itself."""
+def _needs(page: str = "") -> str:
+    """A header's value: the scripts of a page's elements and what they import, but for what Streamlit's page names itself."""
     named = set(
         re.findall(r"\./static/js/([\w.-]+\.js)", (_folder().parent / "index.html").read_text(encoding="utf-8"))
     )
-    needed = [path.name for name in elements for path in (_folder() / "js").glob(f"{name}.*.js")]
+    needed = [path.name for name in FIRST.get(page, ELEMENTS) for path in (_folder() / "js").glob(f"{name}.*.js")]
     for name in needed:  # it grows meanwhile
         imported = IMPORTED.findall((_folder() / "js" / name).read_text(encoding="utf-8"))
         needed += [other for other in imported if other not in named and other not in needed]

@@ -77,7 +77,9 @@ def _error(run: Compared) -> float:
 
 
 def configurations(runs: Sequence[Compared]) -> None:
-    """Where the configurations differ."""
+    """Where the configurations of several differ."""
+    if len(runs) < 2:
+        return
     frame.section("Differences", "of the configurations; nothing that is equal")
     found = scores.changes(runs)
     if not found:
