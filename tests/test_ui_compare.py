@@ -516,7 +516,9 @@ def test_an_axis_on_which_all_numbers_are_one_says_it_once_and_lines_leave_the_w
     axes = [plots.Coordinate("kernel", [4.0, 4.0, None]), plots.Coordinate("kind", ["conv", "conv", "dense"])]
     made = plots.parallel(axes, ["a", "b", "c"], ["#111111", "#222222", "#333333"])
     heights = {word: float(y) for y, word in re.findall(r'y="([\d.]+)" text-anchor="start"[^>]*>([^<]+)<', made)}
-    assert set(heights) == {"4", "conv", "dense"}
+    assert set(heights) == {"kernel", "4", "conv", "dense"}, (
+        "the first title begins where the plot does, and is not cut"
+    )
     through = re.search(r'points="[\d.]+,([\d.]+) [\d.]+,([\d.]+)"', made)
     assert through is not None
     assert heights["4"] == float(through[1]) - 6
