@@ -38,7 +38,7 @@ PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 SMALL = ["data.size=16", "model.backbone.channels=16,32", "model.backbone.hidden=128", "training.learning_rate=0.003"]
 SAMPLES = [
     "model.bottleneck.latent_dim=16",
-    "model.objective.beta=5",
+    "model.objective.beta=3",
     "training.epochs=8",
     "training.learning_rate=0.002",
 ]
