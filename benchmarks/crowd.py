@@ -141,13 +141,15 @@ async def ask(web: httpx.AsyncClient, address: str, named: str, **query: str) ->
 
 async def watch(stream: Any, web: httpx.AsyncClient, address: str, run: str, end: float, seen: Session) -> Session:
     """Poll as the components of a run's page do, and count what comes through the socket meanwhile."""
-    unasked, place, number = 0, "", 0
+    unasked, place, number, pictures = 0, "", 0, 0.0
     while time.perf_counter() < end:
         begin = time.perf_counter()
         answer = await ask(web, f"{address}/api/metrics", run, run=run, after=place)
         place = answer.json()["next"]
         seen.polls.append(time.perf_counter() - begin)
-        await ask(web, f"{address}/api/samples", run, run=run)
+        if begin >= pictures:
+            taken = (await ask(web, f"{address}/api/samples", run, run=run)).json()["samples"]
+            pictures = begin + min(2.0, max(EVERY, (taken[-1][2] - taken[-2][2]) / 2 if len(taken) > 1 else 0))
         if number % 4 == 0:
             await ask(web, f"{address}/api/pulse/{run}", run)
             await ask(web, f"{address}/api/pulse", "pulse")
