@@ -3,6 +3,9 @@
     python -m benchmarks.behaviour samples --seed 1     new digits of a variational autoencoder with 16 code units
     python -m benchmarks.behaviour factors     a beta-TC-VAE and a plain autoencoder on shapes: does a unit stand for a factor?
     python -m benchmarks.behaviour swap        twos decoded as sevens and back: what is exchanged, what is kept
+    python -m benchmarks.behaviour denoise     digits out of Gaussian noise of sigma 0.5: the gain in dB
+    python -m benchmarks.behaviour codes       how many of 512 codes VQ and FSQ use
+    python -m benchmarks.behaviour waves       an LSTM on sequences, in both orders of writing, against PCA
 
 Trained on the CPU, on one thread, for minutes. MNIST is found through AELAB_DATA.
 """
@@ -18,9 +21,14 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from aecore import training
+from aecore.analysis.baselines import fit_images
+from aecore.analysis.codebook import use
 from aecore.analysis.disentanglement import Known, disentanglement
+from aecore.analysis.evaluation import evaluate
 from aecore.analysis.generation import agreement
 from aecore.analysis.latent import decode, encode
+from aecore.analysis.reconstruction import mse
+from aecore.analysis.seen import seen
 from aecore.config import Facts, RunConfig, override, preset
 from aecore.data import Split, choose, load, of_classes, to_image
 from aecore.models import Autoencoder
@@ -36,6 +44,7 @@ SAMPLES = [
 ]
 TC = [*SMALL, "training.epochs=12", "training.batch_size=128", "model.objective.beta=3"]
 PLAIN = [*TC[:-1], "model.bottleneck.kind=vector", "model.objective.kind=reconstruction", "model.objective.loss=bce"]
+CODES = ["training.epochs=1"]
 POSE = ("rotation", "slant", "thickness", "scale", "x", "y")
 """Factors of a glyph that a swap should keep."""
 
@@ -116,6 +125,33 @@ def swap(model: Autoencoder, config: RunConfig) -> None:
     keep(np.stack(rows), "swap", 2)
 
 
+def denoise(model: Autoencoder, config: RunConfig) -> None:
+    """By how much the test images come out above what the encoder sees of them."""
+    facts, test = facts_of(config), load(config.data, "test", Lab.open().data_roots)
+    found = evaluate(model, test.images, facts, seen(config, test.images, facts))
+    print({name: round(value, 4) for name, value in found.items()})
+
+
+def book(model: Autoencoder, config: RunConfig, name: str) -> None:
+    """How many of the codes the test images take, and the error that is left."""
+    facts, images = facts_of(config), load(config.data, "test", Lab.open().data_roots).images
+    found = use(model, encode(model, images, facts))
+    share, error = found.used / len(found.counts), evaluate(model, images, facts)["mse"]
+    print(
+        f"{name}: {found.used} of {len(found.counts)} codes ({share:.1%}), perplexity {found.perplexity:.0f}, test MSE {error:.5f}"
+    )
+
+
+def waves(model: Autoencoder, config: RunConfig) -> None:
+    """The error of the test sequences beside that of principal components as many as the code has numbers."""
+    facts, roots = facts_of(config), Lab.open().data_roots
+    train, test = load(config.data, "train", roots).images, load(config.data, "test", roots).images
+    fitted = fit_images(train, model.code_shape[0])
+    x = test.reshape(len(test), -1)
+    back = fitted.lift(fitted.project(x)).reshape(test.shape).round().clip(0, 255).astype(np.uint8)
+    print(f"test MSE {evaluate(model, test, facts)['mse']:.5f}, PCA {mse(test, back).mean():.5f}")
+
+
 def agrees(train: Split, factor: str, images: np.ndarray, labels: np.ndarray, known: np.ndarray) -> float:
     """Correlation of a factor as it is read from images of these labels with what it is known to be, mean over the labels."""
     found = []
@@ -142,7 +178,7 @@ def keep(pictures: np.ndarray, name: str, scale: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["samples", "factors", "swap"])
+    parser.add_argument("what", choices=["samples", "factors", "swap", "denoise", "codes", "waves"])
     parser.add_argument("--seed", type=int, default=0)
     torch.set_num_threads(1)
     asked = parser.parse_args()
@@ -153,6 +189,12 @@ def main() -> None:
             ("beta-tc-vae", PLAIN, lambda model, config: factors(model, config, "plain")),
         ],
         "swap": [("swap", [], swap)],
+        "waves": [("lstm-waves", [f"model.backbone.reverse={one}"], waves) for one in ("true", "false")],
+        "denoise": [("denoise-mnist", ["training.epochs=6"], denoise)],
+        "codes": [
+            ("vq-vae", CODES, lambda model, config: book(model, config, "VQ")),
+            ("fsq", CODES, lambda model, config: book(model, config, "FSQ")),
+        ],
     }
     for name, changes, measure in cases[asked.what]:
         changes = [*changes, f"training.seed={asked.seed}"]

@@ -60,6 +60,11 @@ if codes := scores.table([line for line in found if not line.baseline], scores.C
     st.html(codes)
 take.csv("Figures as CSV", scores.lines_csv(found), "figures")
 take.differences(groups)
+if curves := charts.left_out(chosen):
+    frame.section(
+        "Classes left out", "how well the error of a test image tells that its class was left out of training"
+    )
+    charts.beside(curves, "left-out")
 frame.section("Error against cost")
 for place in range(len(groups)):
     charts.cost_plots([line for line in found if line.group == place], f"costs-{place}")

@@ -320,10 +320,22 @@ def test_what_the_decoder_should_give_is_what_errors_and_samples_are_against(dat
 def test_strange_images_are_told_by_their_errors():
     errors, strange = np.array([1.0, 2, 3, 4]), np.array([False, False, True, True])
     perfect = anomalies.detection(errors, strange)
-    assert perfect == {"auroc": 1, "average_precision": 1, "share": 0.5, "n": 4}
+    assert {name: perfect[name] for name in ("auroc", "average_precision", "share", "n")} == {
+        "auroc": 1,
+        "average_precision": 1,
+        "share": 0.5,
+        "n": 4,
+    }
+    assert perfect["roc"] == [[0, 0], [0, 0.5], [0, 1], [1, 1]]
     found = anomalies.detection(errors, np.array([False, True, False, True]))
     assert found["auroc"] == 0.75  # three of the four pairs stand right
     assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+    assert found["roc"] == [[0, 0], [0, 0.5], [0.5, 0.5], [0.5, 1], [1, 1]]
+    assert found["pr"] == [[0, 1], [0.5, 1], [0.5, 0.5], [1, 0.6667], [1, 0.5]]
+    many = anomalies.detection(np.arange(5000.0), np.arange(5000) % 3 == 0)
+    for name in ("roc", "pr"):
+        assert len(many[name]) <= anomalies.MOST_POINTS
+    assert (many["roc"][0], many["roc"][-1]) == ([0, 0], [1, 1])
 
 
 def test_neighbours_agree_on_an_image_of_one_class_and_not_on_one_between_two():

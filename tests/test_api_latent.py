@@ -89,6 +89,32 @@ def test_a_picture_is_the_image_beside_its_reconstruction(
     )
 
 
+def test_pictures_of_several_images_are_those_of_each_one_below_the_other(
+    client: TestClient, trained_run: TrainedRun
+) -> None:
+    stamp = latest_stamp(trained_run.id)
+    sheet = pixels(client.get(f"/api/thumbs/{trained_run.id}/test.png?v={stamp}&i=11,3,296").content)
+    each = [pixels(client.get(f"/api/thumb/{trained_run.id}/test/{i}.png?v={stamp}").content) for i in (11, 3, 296)]
+    np.testing.assert_array_equal(sheet, np.concatenate(each))
+    many = ",".join(map(str, range(200)))
+    assert len(pixels(client.get(f"/api/thumbs/{trained_run.id}/test.png?v={stamp}&i={many}").content)) == 48 * 8
+
+
+def test_what_a_denoiser_makes_of_a_point_is_what_its_error_is_of(
+    denoiser: TrainedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(denoiser.lab.path))
+    client, kept, stamp = (
+        TestClient(Starlette(routes=ROUTES)),
+        denoiser.folder.analysis("test"),
+        latest_stamp(denoiser.id),
+    )
+    assert kept is not None
+    for at in (0, 5, 40):
+        shown = pixels(client.get(f"/api/thumb/{denoiser.id}/test/{kept['indices'][at]}.png?v={stamp}").content) / 255
+        assert np.square(shown[:, :8] - shown[:, 8:]).mean() == pytest.approx(kept["errors"][at], rel=1e-4)
+
+
 def test_a_place_decodes_as_the_model_decodes_that_code(client: TestClient, trained_run: TrainedRun) -> None:
     answer = client.get(f"/api/decode/{trained_run.id}?split=test&x=0.25&y=-1.5")
     wanted = aecore.load(trained_run.folder).decode(np.array([[0.25, -1.5]], np.float32))
@@ -123,6 +149,9 @@ def test_all_splits_share_the_axes_of_the_training_images(client: TestClient, tw
         ("/api/thumb/{run}/..%2f..%2fconfig/1.png", 404, ""),
         ("/api/thumb/{run}/secret/1.png", 400, "The split is 'secret', but must be one of train, val, test."),
         ("/api/thumb/{run}/test/999999.png", 404, "there is no number 999,999"),
+        ("/api/thumbs/{run}/test.png?i=1,999999", 404, "there is no number 999,999"),
+        ("/api/thumbs/{run}/test.png?i=1,-2", 400, "i is '-2', but must be a whole number."),
+        ("/api/thumbs/{run}/test.png", 400, "i is '', but must be a whole number."),
         ("/api/points/{run}?split=../../x", 400, "must be one of train, val, test"),
         ("/api/points/{run}?split=test&step=12345678", 404, "has no codes of step 12,345,678 yet"),
         ("/api/decode/{run}?split=test&x=1&y=nan", 400, "x and y must be finite numbers."),

@@ -76,6 +76,19 @@ def test_recurrent_layers_have_the_parameters_of_the_formula_and_the_states_of_p
     assert torch.allclose(model.encoder.layers(x), torch.cat([last[0], last[1]], dim=1), atol=1e-6)
 
 
+@pytest.mark.parametrize("over", ["rows", "columns"])
+def test_what_is_written_backwards_is_the_same_with_its_steps_in_the_other_order(over):
+    forwards, backwards = (
+        model_of({"kind": "recurrent", "widths": [5], "over": over, "reverse": reverse}).eval()
+        for reverse in (False, True)
+    )
+    x = torch.rand(2, 1, 28, 28)
+    assert torch.equal(backwards.encode(x), forwards.encode(x)), "what reads does not change"
+    written = [model.decode(model.encode(x)) for model in (forwards, backwards)]
+    assert torch.equal(written[1], written[0].flip(2 if over == "rows" else 3))
+    assert not torch.equal(written[1], written[0])
+
+
 def test_group_norm_and_layer_norm_are_pytorchs_over_groups_of_channels():
     options = {"kind": "conv", "channels": [6, 4], "groups": 3}
     x = torch.randn(2, 6, 14, 14)

@@ -109,6 +109,47 @@ def test_hovering_lasso_decoding_and_drawing_work_together(here: Place) -> None:
     assert on(map_, "return map.shown.reduce((a, b) => a + b, 0)") == on(map_, "return map.counts[1]")
 
 
+NEIGHBOURS = """const at = (i) => map.toScreen(map.points.x[i], map.points.y[i]), own = (i) => map.pick(...at(i)) === i;
+  for (let i = 0; i < map.points.n; i++) for (const j of own(i) ? map.around(...at(i)) : [])
+    if (j !== i && own(j) && Math.hypot(at(i)[0] - at(j)[0], at(i)[1] - at(j)[1]) > 9) return [at(i), at(j), map.pictureUrl(j), map.points.index[j]];"""
+
+
+def test_the_pictures_of_points_around_the_pointer_are_there_before_it_and_names_give_way(here: Place) -> None:
+    page, asked = here.open(run=here.ids[0], split="test"), []
+    map_, card = page.locator(".latent-map"), page.locator(".latent-map .card")
+    corner = page.locator(".latent-map .over").bounding_box()
+    assert corner
+    first, second, url, index = on(map_, NEIGHBOURS)
+    page.mouse.move(corner["x"] + first[0], corner["y"] + first[1])
+    root = map_.element_handle()
+    page.wait_for_function("([root, url]) => root.latentMap.card.pictures.kept.has(url)", arg=[root, url])
+    page.on("request", lambda request: asked.append(request.url))
+    page.mouse.move(corner["x"] + second[0], corner["y"] + second[1])
+    card.get_by_text(f"test image {index} ").wait_for()
+    card.get_by_text("reconstruction").wait_for()
+    assert not [url for url in asked if f"/test/{index}.png" in url], "it was there"
+
+    name, x, y, _ = on(map_, "return map.overlay.named[0]")
+    page.mouse.move(corner["x"] + x, corner["y"] + y)
+    faint = "([root, text]) => { const { named, faint } = root.latentMap.overlay; return (named[faint]?.[0] ?? null) === text; }"
+    page.wait_for_function(faint, arg=[root, name])
+    page.mouse.move(5, 5)
+    page.wait_for_function(faint, arg=[root, None])
+
+
+def test_a_selection_is_shown_alone_and_all_points_again(here: Place) -> None:
+    page = here.open(run=here.ids[0], split="test")
+    root = page.locator(".latent-map").element_handle()
+    lasso(page, (0.02, 0.02), (0.5, 0.02), (0.5, 0.98), (0.02, 0.98))
+    shown = "([root, n]) => root.latentMap.points.n === n"
+    some, every = on(page.locator(".latent-map"), "return [map.chosen.size, map.points.n]")
+    assert 0 < some < every
+    page.get_by_role("button", name="Only these").click()
+    page.wait_for_function(shown, arg=[root, some])
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_function(shown, arg=[root, every])
+
+
 def test_a_new_visitor_sees_the_map_which_stays_when_the_rest_of_the_page_comes(here: Place) -> None:
     page, asked = here.browser.new_page(viewport={"width": 1280, "height": 720}), []
     page.on("request", lambda request: asked.append(request.url) if "/api/points/" in request.url else None)

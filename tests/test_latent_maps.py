@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from aecore.analysis import walks
+from aecore.analysis.trust import Trust, trust
 from aecore.config.projection import SurroundingsConfig, UmapConfig
 from aecore.jobs import queue
 from aecore.runs import projections
@@ -63,10 +64,16 @@ def test_a_map_of_a_job_is_a_choice_and_says_how_far_to_trust_it(latent: Open, h
     (key,) = latent_maps.maps(here.folder)
     test = latent(here.lab, run=here.id, split="test", map=key)
     assert test.selectbox(key="latent-map").options == ["PCA", "Its numbers", "UMAP (epochs 15)", "t-SNE …", "UMAP …"]
-    found = projections.projections(here.folder)[0].said["trust"]
-    assert f"Trustworthiness of the map: {found['trustworthiness']:.2f}" in text(test)
-    assert f"keeps {found['kept']:.0%}".replace("%", " %") in text(test)
     assert "UMAP 1, UMAP 2 of a code of 5 numbers." in text(test)
+    assert "It was fitted to 1,350 train codes; these were placed beside their nearest." in text(test)
+    view = View(here.id, "test", map=key)
+    placed = trust(latent_points.codes(view), latent_points.cloud(view).places)
+    train = projections.projections(here.folder)[0].said["trust"]
+    for split, found in (("test", placed), ("train", Trust(**train))):
+        said = text(latent(here.lab, run=here.id, split=split, map=key))
+        assert found is not None
+        assert f"Trustworthiness of the map: {found.trustworthiness:.2f}" in said
+        assert f"keeps {found.kept:.0%}".replace("%", " %") in said
 
 
 def test_a_map_that_is_not_there_is_computed_by_a_button_as_a_job(latent: Open, here: TrainedRun) -> None:
@@ -175,6 +182,23 @@ def test_selecting_nothing_keeps_nothing_and_everything_keeps_all(here: TrainedR
     assert name == latent_selection.keep(here.id, "test", everything)
     np.testing.assert_array_equal(latent_selection.kept(here.id, "test", name), everything)
     assert len(latent_points.points(View(here.id, "test", only=name)).indices) == 297
+
+
+def test_what_is_shown_alone_can_always_be_left_again(latent: Open, here: TrainedRun) -> None:
+    name = latent_selection.keep(here.id, "test", np.array([3, 5, 9, 20]))
+    fewer = latent_selection.keep(here.id, "test", np.array([3, 9]))
+    for selection, buttons in (
+        ("", ["Show all"]),
+        (name, ["Show all"]),
+        (fewer, ["Only these", "Show all"]),
+    ):
+        test = latent(here.lab, run=here.id, split="test", only=name, selection=selection)
+        assert [one.label for one in test.button if one.label in ("Only these", "Show all")] == buttons
+    test = test.button(key="latent-all").click().run()
+    assert "only" not in test.query_params
+    unknown = latent(here.lab, run=here.id, split="test", only="0" * 16)
+    assert "Show all" not in [one.label for one in unknown.button]
+    assert len(latent_points.points(View(here.id, "test", only=name)).indices) == 4
 
 
 def test_a_number_or_a_label_is_found_and_one_image_shows_its_nearest_in_the_code(

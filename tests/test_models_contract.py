@@ -36,7 +36,10 @@ SMALL = {
         {"channels": (4, 6), "norm": "group", "groups": 2, "residual": 1, "upsampling": "nearest"},
         {"channels": (3, 4), "kernel": 4, "pool": "max", "stride": 1, "norm": "layer", "upsampling": "nearest"},
     ],
-    "recurrent": [{"widths": (5,)}, {"widths": (5, 4), "cell": "gru", "bidirectional": True, "dropout": 0.2}],
+    "recurrent": [
+        {"widths": (5,)},
+        {"widths": (5, 4), "cell": "gru", "bidirectional": True, "dropout": 0.2, "reverse": True},
+    ],
     "transformer": [{"width": 8, "depth": 1, "heads": 2, "patch": 5}],
 }
 SHAPES = [(1, 17, 13), (3, 9, 11)]
@@ -195,6 +198,7 @@ VARIANTS = [
     ("gaussian", {}, "dip", {"variant": "II"}),
     ("gaussian", {}, "info", {"kernel": "rbf", "beta": 0}),
     ("gaussian", {}, "iwae", {"samples": 1}),
+    *(("gaussian", {}, objective, {"free_bits": 9, "kl_warmup": 4}) for objective in ("tc", "iwae", "vamp")),
     ("gaussian", {}, "rae", {"smooth": "gradient"}),
     ("vector", {"activation": "sigmoid"}, "sparse", {"penalty": "kl"}),
     ("vector", {}, "contractive", {"probes": 0}),

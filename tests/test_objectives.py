@@ -136,6 +136,43 @@ def test_the_options_of_the_elbo_are_what_their_papers_say():
     assert ramp(0, 0) == 1
 
 
+def free(kind: str, nats: float, **values: object) -> tuple[dict[str, float], float]:
+    """The terms where each of three units may use `nats` at no cost, and how strongly what is not reconstruction draws the encoder."""
+    model = model_of("gaussian", {"kind": kind, "free_bits": nats, **values}).train()
+    nn.init.constant_(model.encoder.bottleneck.log_var.bias, -5.0)  # narrow posteriors, far from any prior
+    x = torch.rand(5, 1, 8, 8, generator=seeded())
+    (terms,) = model.training_step(Batch(x, x), END, seeded(3))
+    drawn = sum(term for name, term in terms.items() if name != "reconstruction")
+    gradients = (
+        torch.autograd.grad(drawn, list(model.encoder.parameters()), allow_unused=True) if drawn.requires_grad else ()
+    )
+    return {k: v.item() for k, v in terms.items()}, sum(float(g.abs().sum()) for g in gradients if g is not None)
+
+
+FREE = [
+    ("iwae", {"samples": 1, "beta": 2}),
+    ("iwae", {"samples": 4}),
+    ("vamp", {"components": 4, "beta": 2}),
+    ("tc", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "values"), FREE)
+def test_a_code_whose_kl_is_known_as_a_whole_may_use_what_all_its_units_may(kind, values):
+    paid, drawn = free(kind, 0, **values)
+    same, drawn_too = free(kind, 1e-9, **values)
+    held, still = free(kind, 50, **values)
+    assert (same, drawn_too) == (paid, drawn)
+    assert drawn > 0
+    assert still == 0
+    assert held["reconstruction"] == paid["reconstruction"]
+    if kind == "tc":  # its curves go on telling the three parts
+        assert held == paid
+    else:
+        (cost,) = (held[name] for name in held if name != "reconstruction")
+        assert cost == pytest.approx(values.get("beta", 1) * 50 * 3)
+
+
 def test_mmd_of_two_small_samples_is_the_one_computed_by_hand():
     a, b = torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [2.0]])
     k = lambda d: math.exp(-d / 2)  # C = 2 x 1 unit x bandwidth 1
@@ -326,6 +363,7 @@ WHOLE_BATCH = [
     ({"bottleneck": {"kind": "vq"}}, "moves its code book by the whole batch"),
     ({"bottleneck": {"kind": "gaussian"}, "objective": {"kind": "tc"}}, "density of the codes from the whole batch"),
     ({"bottleneck": {"kind": "gaussian"}, "objective": {"kind": "elbo", "free_bits": 1}}, "the batch's mean KL"),
+    ({"bottleneck": {"kind": "gaussian"}, "objective": {"kind": "vamp", "free_bits": 1}}, "the batch's mean KL"),
 ]
 
 

@@ -28,6 +28,8 @@ PUBLISHED = {
     "conv-valid-5x5-tanh": (GREY, "6x24x24 16x20x20 6x24x24 1x28x28", 5_129, (16, 20, 20)),
     "compress-32": (GREY, "128 64 32 64 128 784", 222_384, (32,)),
     "compress-32-cifar10": (COLOUR, "128 64 32 64 128 3072", 810_400, (32,)),
+    "deep-autoencoder": (GREY, "1000 500 250 30 250 500 1000 784", 2_837_314, (30,)),
+    "context-encoder": (COLOUR, "32x16x16 64x8x8 128x4x4 256 2048 64x8x8 32x16x16 3x32x32", 1_381_955, (256,)),
     "denoise-mnist": (GREY, "512 64 512 784", 870_224, (64,)),
     "anomaly-mnist": (GREY, "256 64 8 64 256 784", 436_632, (8,)),
     "super-resolve-2x": (COLOUR, "64x32x32 3x32x32", 9_667, (64, 32, 32)),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from aecore import load
 from aecore.analysis import quality
@@ -44,6 +45,26 @@ def test_codes_that_know_nothing_of_the_labels_are_no_better_than_guessing() -> 
     assert found["nmi"] == pytest.approx(0, abs=0.02)
     assert found["ari"] == pytest.approx(0, abs=0.02)
     assert found["silhouette"] == pytest.approx(0, abs=0.02)
+
+
+def test_codes_of_more_numbers_than_images_are_told_in_the_space_that_they_span() -> None:
+    train, test = np.random.default_rng(0).standard_normal((2, 40, 300))
+    train, test = 5 + train @ np.diag(np.arange(300)), 5 + test @ np.diag(np.arange(300))
+    few, asked = quality.in_span(train, test)
+    assert few.shape == asked.shape == (40, 40)
+    np.testing.assert_allclose(few @ few.T, train @ train.T, rtol=1e-9)
+    np.testing.assert_allclose(asked @ few.T, test @ train.T, rtol=1e-7, atol=1e-3)
+    away = [((a[:, None] - b[None]) ** 2).sum(2) for a, b in ((test, train), (asked, few))]
+    lost = away[0] - away[1]  # what of a code lies outside is equally far from all
+    np.testing.assert_allclose(lost, np.broadcast_to(lost[:, :1], lost.shape), rtol=1e-6)
+    labels = np.arange(40) % 2
+    told = [
+        LogisticRegression(tol=1e-10, max_iter=5000).fit(a, labels).decision_function(b)
+        for a, b in ((train, test), (few, asked))
+    ]
+    np.testing.assert_allclose(*told, rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(quality.in_span(train[:, :9], test[:, :9])[1], test[:, :9])
+    np.testing.assert_array_equal(quality.in_span(train * 0, test)[1], test)
 
 
 def test_a_flipped_square_has_two_dimensions_and_a_line_one() -> None:

@@ -28,6 +28,7 @@ ROUTES = {
     "/api/points/RUN?split=test": 404,
     "/api/behind/RUN?split=test": 404,
     "/api/thumb/RUN/test/0.png": 200,
+    "/api/thumbs/RUN/test.png?i=0": 200,
     "/api/decode/RUN?x=0&y=0&split=test": 404,
     "/api/selection/RUN/abc?split=test": 200,
     "/api/pair/RUN?other=RUN&split=test": 404,

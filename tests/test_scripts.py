@@ -16,11 +16,17 @@ from streamlit.file_util import get_static_dir
 
 from ui.scripts import Scripts
 
+PAGE = {"Accept": "text/html,*/*;q=0.8", "Accept-Encoding": "gzip"}
 STATIC = Path(get_static_dir()) / "static"
 
 
+STREAMLITS = '<head></head><script src="./static/js/index.x.js">'
+PAGES = {"/page": STREAMLITS, "/latent": STREAMLITS, "/report": "<head></head>a report"}
+
+
 async def other(request: Request) -> Response:
-    return (HTMLResponse if request.url.path == "/page" else PlainTextResponse)("the dashboard")
+    found = PAGES.get(request.url.path)
+    return HTMLResponse(found) if found else PlainTextResponse("the dashboard")
 
 
 @pytest.fixture
@@ -52,7 +58,7 @@ def test_scripts_travel_compressed_where_the_browser_can(client: TestClient) -> 
 
 
 def test_a_page_names_the_scripts_of_its_elements_with_all_that_they_import(client: TestClient) -> None:
-    said = client.get("/page").headers["link"]
+    said = client.get("/page", headers=PAGE).headers["link"]
     assert len(said) < 3_300, "with the other headers a page's answer would have more than nginx takes"
     needed = [word.split(">")[0] for word in said.split("<./static/js/")[1:]]
     first = (STATIC.parent / "index.html").read_text()
@@ -62,7 +68,28 @@ def test_a_page_names_the_scripts_of_its_elements_with_all_that_they_import(clie
         assert f"./static/js/{name}" not in first
         for imported in re.findall(r'from"\./([^"]+)"', (STATIC / "js" / name).read_text()):
             assert imported in needed or f"./static/js/{imported}" in first
-    assert "link" not in client.get("/api/x").headers
+    assert "link" not in client.get("/api/x", headers=PAGE).headers
+    first = client.get("/latent", headers=PAGE).headers["link"]
+    assert "BidiComponent." in first
+    assert "Selectbox." not in first, "it comes when the map stands"
+    assert set(first.split(", ")) < set(said.split(", "))
+    report = client.get("/report", headers=PAGE)
+    assert report.text == PAGES["/report"]
+    assert "link" not in report.headers
+    assert "link" not in client.get("/page", headers={"Accept": "application/json"}).headers
+
+
+def test_a_page_says_where_its_server_is(client: TestClient) -> None:
+    for place in ("", "lab"):
+        config.set_option("server.baseUrlPath", place)
+        try:
+            answer = client.get("/page", headers=PAGE)
+        finally:
+            config.set_option("server.baseUrlPath", "")
+        where = f'location.origin+"/{place + "/" if place else ""}"'
+        told = f"<head><script>window.__streamlit={{BACKEND_BASE_URL:{where}}}</script>"
+        assert answer.text == PAGES["/page"].replace("<head>", told)
+        assert int(answer.headers["content-length"]) == len(answer.content)
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,12 @@ def test_what_a_denoiser_saw_is_a_column_and_its_gain_a_figure(
     metrics = denoiser.folder.analysis_metrics() or {}
     for words in ("Gain, dB", f"{metrics['test']['gain']:+.2f}", "AUROC", f"{metrics['anomalies']['auroc']:.3f}"):
         assert words in text(at)
+    assert "Classes left out" in [heading.value.split("&")[0] for heading in at.subheader]
     inputs, found = denoiser.folder.inputs(), gathered(denoiser.lab, (denoiser.id,), monkeypatch)
+    drawn = charts.left_out(found)
+    assert list(drawn) == ["left-out-roc", "left-out-pr"]
+    for name, area in (("roc", "auroc"), ("pr", "average_precision")):
+        assert f": {metrics['anomalies'][area]:.3f}<" in drawn[f"left-out-{name}"]
     made = columns.held_out(found, None)
     assert made is not None
     assert inputs is not None
@@ -566,7 +571,10 @@ def test_a_sweep_that_waits_says_so_on_its_page(lab: Lab, monkeypatch: pytest.Mo
     assert not at.exception
     assert any("Its plots begin with the first run" in note.value for note in at.markdown)
     assert at.selectbox("pick-sweep").value == name
+    assert "**3 runs** of this sweep, in the order of their code sizes." in [one.value for one in at.markdown]
     assert [row.sweep for row in runs(lab, ids)] == [name] * 3
+    _, tasks = sweep.submit(lab, sweep.plan(tiny(), {"task.kind": "identity,denoise"}), "ada")
+    assert sweeps.order(runs(lab, tasks)) == "in the order in which they were queued"
     gone = open_page(lab, monkeypatch, sweep="nothing-abc123")
     assert "There is no sweep" in gone.warning[0].value
 
@@ -608,9 +616,11 @@ def test_a_selection_of_the_latent_page_goes_through_every_model(
     monkeypatch.setenv("AELAB_HOME", str(two_runs.lab.path))
     chosen = np.array([4, 17, 230])
     name = latent_selection.keep(two_runs.ids[0], "test", chosen)
-    at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids), images="selection", selection=name)
+    said = latent_selection.title(two_runs.ids[0], name)
+    at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids), images=said, selection=name)
     assert not at.exception
-    assert "Selection: 3 test images" in at.selectbox("images").options
+    assert said == "Selection: 3 test images"
+    assert at.selectbox("images").value == latent_selection.NAME
     made = selected.wall_of(gathered(two_runs.lab, two_runs.ids, monkeypatch), name)
     assert made is not None
     assert made.indices.tolist() == [4, 17, 230]

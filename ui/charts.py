@@ -1,7 +1,7 @@
 """What the Compare page plots: the error against what it costs, and many runs at once."""
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from statistics import median
 
 import streamlit as st
@@ -11,6 +11,7 @@ from ui.comparison import Compared
 from ui.live import component
 from ui.plots import QUIET, Axis, Coordinate, Point, Series, parallel, plot
 from ui.scores import Line, changes
+from ui.stored import told
 
 _figure = component("figure")
 MSE = Axis("MSE per pixel", log=True)
@@ -20,6 +21,11 @@ COSTS = {
     "seconds": Axis("training, s", log=True),
 }
 MOST_AXES = 9
+DETECTION = {
+    "roc": ("false positive rate", "true positive rate", "auroc"),
+    "pr": ("recall", "precision", "average_precision"),
+}
+"""Curve -> its axes, and the figure that is its area."""
 
 
 def figure(svg: str, name: str, key: str) -> None:
@@ -59,6 +65,31 @@ def pca_line(found: Sequence[Line]) -> Series | None:
 
 def _title(line: Line) -> str:
     return f"{line.label}: MSE {line.figures['mse']:.4g}"
+
+
+def left_out(runs: Sequence[Compared]) -> dict[str, str]:
+    """{name: SVG} of how well the errors tell the classes that were left out of training; {} where none were."""
+    known = [(run, told(run, "analysis/metrics.json").get("anomalies", {})) for run in runs]
+    known = [(run, found) for run, found in known if "roc" in found]
+    if not known:
+        return {}
+    shares = {found["share"] for _, found in known}
+    guesses = {"roc": [(0, 0), (1, 1)], "pr": [(0, min(shares)), (1, min(shares))] if len(shares) == 1 else []}
+    made = {}
+    for name, (x, y, area) in DETECTION.items():
+        series = [
+            Series(
+                f"{run.label}: {found[area]:.3f}",
+                run.colour,
+                [Point(*at) for at in found[name]],
+                marks=False,
+                line=True,
+            )
+            for run, found in known
+        ]
+        guess = Series("guessing", QUIET, [Point(*at) for at in guesses[name]], marks=False, line=True, dashed=True)
+        made[f"left-out-{name}"] = plot([guess, *series], Axis(x), Axis(y), low=name == "roc")
+    return made
 
 
 def curves(runs: Sequence[Compared]) -> str:
@@ -116,10 +147,13 @@ def by_error(errors: Sequence[float | None], kinds: Sequence[Hashable]) -> list[
 GOOD = "#2f7de1"
 
 
-def cost_plots(found: Sequence[Line], key: str) -> dict[str, str]:
-    """The plots of `costs` side by side; returns them."""
-    made = costs(found)
+def cost_plots(found: Sequence[Line], key: str) -> None:
+    """The plots of `costs` side by side."""
+    beside(costs(found), key)
+
+
+def beside(made: Mapping[str, str], key: str) -> None:
+    """Plots {name: SVG}, at most three, side by side, each as wide as one of three."""
     for place, (name, svg) in zip(st.columns(len(COSTS), gap="medium"), made.items(), strict=False):
         with place:
             figure(svg, name, f"{key}-{name}")
-    return made

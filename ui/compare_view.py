@@ -12,7 +12,7 @@ from ui import columns, comparison, frame, ordering, selected, wall
 from ui.columns import SIMPLE, Wall
 from ui.comparison import MOST, Compared
 from ui.lab import lab
-from ui.latent_selection import NAME, kept, split_of
+from ui.latent_selection import NAME, title
 from ui.stored import shown
 from ui.words import plain
 
@@ -40,6 +40,7 @@ class Choice(NamedTuple):
 def choose(runs: Sequence[Compared]) -> Choice:
     """The controls, for the first group of runs."""
     sources = _sources(runs)
+    _arrive(sources)
     first = st.columns([1.7, 1.6, 1.5, 2.4], gap="medium", vertical_alignment="bottom")
     source = first[0].selectbox("Images", list(sources), format_func=sources.__getitem__, key="images", bind=URL)
     epoch = _epoch(runs, first[1], str(source))
@@ -79,10 +80,15 @@ def _sources(runs: Sequence[Compared]) -> dict[str, str]:
 
 def _selection(run: Compared) -> dict[str, str]:
     """The selection that the address names, where the run has its images."""
-    name = st.query_params.get(NAME, "")
-    part = split_of(name)
-    count = len(kept(run.row.id, part, name)) if part else 0
-    return {NAME: f"Selection: {count:,} {part} images"} if count else {}
+    said = title(run.row.id, st.query_params.get(NAME, ""))
+    return {NAME: said} if said else {}
+
+
+def _arrive(sources: dict[str, str]) -> None:
+    """Who comes with a selection sees it, whatever was chosen here before."""
+    name, said = st.query_params.get(NAME, ""), sources.get(NAME, "")
+    if said and st.query_params.get("images") == said and st.session_state.get("compare-arrived") != name:
+        st.session_state.update({"images": NAME, "compare-arrived": name})
 
 
 def _epoch(runs: Sequence[Compared], place: st.delta_generator.DeltaGenerator, source: str) -> int | None:

@@ -32,6 +32,8 @@ SECTIONS = {
 }
 ROWS, STEPS, LOOKED = 10, 9, 64
 """Rows and columns of the traversals, and numbers of the code among which those that change most are looked for."""
+GROUPS = 50
+"""Labels between whose means directions lead."""
 HAND = "latent-hand"
 """Key of what opens to set the numbers oneself."""
 WAYS = {"straight": "Straight", "spherical": "Spherical", "data": "Along the data"}
@@ -209,14 +211,19 @@ def arithmetic(view: View, code: np.ndarray, names: tuple[str, ...]) -> None:
 def means(view: View) -> dict[str, np.ndarray]:
     """Mean code of each label, of the selection and of earlier ones, and of all."""
     everyone, codes, names = latent_points.cloud(view), latent_points.codes(view), class_names(view)
-    found = {
-        name(names, int(label)): codes[everyone.labels == label].mean(0) for label in np.unique(everyone.labels)[:50]
-    }
+    found = {name(names, label): mean for label, mean in _of_labels(plain(view), latent_points.stamp(view)).items()}
     for title, indices in reversed(latent_selection.recent(view.run, view.split).items()):
         chosen = np.isin(everyone.indices, indices)
         if chosen.any():
             found = {title: codes[chosen].mean(0)} | found
     return {"all images": latent_places.mean(view)} | found
+
+
+@lru_cache(maxsize=8)
+def _of_labels(view: View, stamp: str) -> dict[int, np.ndarray]:
+    """Mean code of each of the first GROUPS labels."""
+    labels, codes = latent_points.cloud(view).labels, latent_points.codes(view)
+    return {int(label): codes[labels == label].mean(0) for label in np.unique(labels)[:GROUPS]}
 
 
 def selection(view: View) -> np.ndarray:

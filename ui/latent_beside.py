@@ -9,7 +9,7 @@ import streamlit as st
 from aecore.runs import runs
 from ui import latent_making, latent_maps, latent_pair, latent_selection, tickets
 from ui.lab import lab
-from ui.latent_map import axes, map_component, picture_address, selection_address, weights_of
+from ui.latent_map import axes, map_component, picture_address, selection_address, sheet_address, weights_of
 from ui.latent_pair import FIRST, KEEPS, NEIGHBOURS, OWN, SHADES, Pair, Two
 from ui.latent_panel import class_names, name
 from ui.latent_points import View
@@ -62,8 +62,9 @@ def show(view: View) -> None:
                 st.markdown(f"**{plain(title(two[place]))}**")
                 draw(two, place, str(place), found)
     second = "moment" if other == EPOCHS else "model"
+    part = f"{len(found.kept):,} of the " if len(found.kept) < found.common else ""
     st.caption(
-        f"{len(found.kept):,} images in both. Of each image's {NEIGHBOURS} nearest codes the second {second} keeps "
+        f"{part}{found.common:,} images in both. Of each image's {NEIGHBOURS} nearest codes the second {second} keeps "
         f"{100 * found.kept.mean():.0f} % on average. The second map is turned, scaled and moved onto the first one; a lasso "
         "in one selects in both."
     )
@@ -123,6 +124,7 @@ def draw(two: Two, side: int, where: str, found: Pair) -> None:
         data={
             "points": tickets.signed(f"api/pair/{two.first.run}?{query}", two.first.run, two.second.run),
             "pictures": picture_address(there, "{i}", weights_of(there)),
+            "sheet": sheet_address(there, weights_of(there)),
             "decode": "",
             "names": list(facts.class_names if facts else ()),
             "groups": [said for _, said in KEEPS],

@@ -10,7 +10,7 @@ from ui.lab import lab, latest_stamp
 from ui.latent_map import picture_address
 from ui.latent_panel import STYLE
 from ui.latent_points import View
-from ui.latent_selection import NAME, kept, split_of
+from ui.latent_selection import NAME, kept, split_of, title
 
 SHOWN = 36
 
@@ -26,7 +26,8 @@ def show(row: RunRow) -> None:
     with st.container(key="run-selection", horizontal=True, vertical_alignment="center", gap="medium"):
         st.subheader(f"Selection: {len(indices):,} {part} images", anchor=False, width="content")
         page_link("latent", "In the map", ":material/scatter_plot:", run=row.id, split=part, selection=name)
-        page_link("compare", "Through other models", ":material/compare:", runs=row.id, images=NAME, selection=name)
+        said = title(row.id, name)
+        page_link("compare", "Through other models", ":material/compare:", runs=row.id, images=said, selection=name)
         if st.button("Clear", icon=":material/close:", type="tertiary", key="run-selection-clear"):
             st.query_params.pop(NAME, None)
             st.rerun()

@@ -15,7 +15,7 @@ from aecore.runs import run as read_run
 from aecore.runs.database import OPEN
 from aecore.runs.projections import AnyProjection
 from aecore.runs.rights import Verb
-from ui import latent_colours, latent_maps
+from ui import latent_colours, latent_maps, latent_selection
 from ui.frame import problem
 from ui.lab import lab, who
 from ui.latent_points import View, cloud
@@ -31,13 +31,19 @@ HELP = (
 
 def choose_view(row: RunRow, source: str) -> tuple[View, str]:
     """What of a run's codes is shown, and the kind of map, or 'surroundings', that is to be made for it first; '' for none."""
-    view = film(row) if source == FILM else View(row.id, source, only=st.query_params.get("only", ""))
+    view = film(row) if source == FILM else View(row.id, source, only=_alone(row.id, source))
     with st.spinner("Reading the codes …"):
         size = cloud(view).code_size
     view = view._replace(dims=choose_dims(row.id, size))
     view, wanted = choose_map(view, size)
     view, around = choose_colour(view)
     return view._replace(n=choose_count(row, source)), wanted or around
+
+
+def _alone(run: str, split: str) -> str:
+    """The selection that the address wants to see alone; '' where it is unknown here, or of other images."""
+    name = st.query_params.get("only", "")
+    return name if len(latent_selection.kept(run, split, name)) else ""
 
 
 def choose_map(view: View, size: int) -> tuple[View, str]:

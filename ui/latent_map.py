@@ -99,7 +99,7 @@ def _pairs(places: Any) -> list[tuple[float, float]]:
 def describe(view: View, marks: Marks = ()) -> dict[str, Any]:
     """What the component is told of a view: addresses, names and colours, no point.
 
-    `points`, `pictures` and `decode` are addresses, `decode` empty where a place of the screen is no code; `behind` says where
+    `points`, `pictures`, `sheet` and `decode` are addresses, `decode` empty where a place of the screen is no code; `behind` says where
     other splits' points are; `plane` changes when a place in the plane begins to mean another code.
     """
     facts = lab().run(view.run).facts()
@@ -107,6 +107,7 @@ def describe(view: View, marks: Marks = ()) -> dict[str, Any]:
     return {
         "points": _address(view, "points", v=latent_maps.point_stamp(view)),
         "pictures": picture_address(view, "{i}", weights),
+        "sheet": sheet_address(view, weights),
         "decode": decode_address(view, "{x}", "{y}", weights) if weights and view.dims == 2 else "",
         "behind": behind(view),
         "names": list(facts.class_names if facts else ()),
@@ -161,6 +162,11 @@ def picture_address(view: View, index: int | str, weights: str) -> str:
     return tickets.signed(f"api/thumb/{view.run}/{view.split}/{index}.png" + f"?v={weights}" * bool(weights), view.run)
 
 
+def sheet_address(view: View, weights: str) -> str:
+    """Address of the same of several images, one below the other, whose numbers the browser adds."""
+    return tickets.signed(f"api/thumbs/{view.run}/{view.split}.png" + f"?v={weights}" * bool(weights), view.run)
+
+
 def decode_address(view: View, x: float | str, y: float | str, weights: str) -> str:
     """Address of what the decoder draws at a place of the plane, relative to the dashboard's."""
     plain = view._replace(n=None, colour="label", only="")
@@ -188,7 +194,8 @@ def reading(view: View) -> str:
     if equal(view):
         return f"All {total:,} codes are the same: this model tells no image from another.{notes}"
     if view.map:
-        return f"{', '.join(axes(view)[: view.dims])} of a code of {found.code_size:,} numbers.{notes}"
+        how = latent_maps.fitted(view, total)
+        return f"{', '.join(axes(view)[: view.dims])} of a code of {found.code_size:,} numbers.{how}{notes}"
     if found.pca is None:
         kinds = {1: "The code is one number; the height is chance.", 2: "The two axes are the code itself."}
         return kinds.get(found.code_size, f"The axes are {view.dims} of the code's {found.code_size} numbers.") + notes

@@ -52,6 +52,17 @@ def dims_of(folder: RunFolder, key: str) -> int | None:
     return known.config.dims if known and not isinstance(known.config, SurroundingsConfig) else None
 
 
+def fitted(view: View, total: int) -> str:
+    """Which codes a job's map was fitted to, in a sentence, where these are not all of the `total` that are shown; else ''."""
+    known = projections.read(lab().run(view.run), view.map)
+    split, many = (known.said.get("split"), known.said.get("fitted")) if known else (None, None)
+    if not split or not many:
+        return ""
+    if split != view.split:
+        return f" It was fitted to {many:,} {split} codes; these were placed beside their nearest."
+    return f" It was fitted to {many:,} of them; the others were placed beside their nearest." * (many < total)
+
+
 def point_stamp(view: View) -> str:
     """Changes when anything changes that the points of a view are computed from."""
     parts = [latent_points.stamp(view)]
@@ -67,14 +78,14 @@ def point_stamp(view: View) -> str:
 
 
 def trusted(view: View) -> Trust | None:
-    """How far to trust the map of a view: of a job's map what it found when it was made, else computed now, once."""
-    if view.map and not view.map.startswith("dims-"):
-        known = projections.read(lab().run(view.run), view.map)
-        found = known.said.get("trust") if known else None
+    """How far to trust the map of a view: of the codes that a job's map was fitted to what it found then, else computed now, once."""
+    known = projections.read(lab().run(view.run), view.map) if view.map and not view.map.startswith("dims-") else None
+    if known and known.said.get("split") == view.split:
+        found = known.said.get("trust")
         return Trust(**found) if found else None
     if latent_points.cloud(view).code_size <= view.dims and not view.map:
         return None  # the map is the code
-    return _trusted(View(view.run, view.split, view.step, None, view.dims, view.map), latent_points.stamp(view))
+    return _trusted(View(view.run, view.split, view.step, None, view.dims, view.map), point_stamp(view))
 
 
 @lru_cache(maxsize=64)

@@ -38,6 +38,8 @@ class Pair(NamedTuple):
     """(n,) share of the NEIGHBOURS nearest in the first code that are so in the second."""
     moved: np.ndarray
     """(n,) distance between the two places, in the first map's units."""
+    common: int
+    """How many images both sides have: of more than MOST a sample is compared."""
 
 
 def others(view: View) -> dict[str, RunRow]:
@@ -94,7 +96,8 @@ def pair(two: Two) -> Pair:
 def _pair(mine: View, theirs: View, stamp: str) -> Pair:
     a, b = latent_points.points(mine), latent_points.points(theirs)
     place = {index: at for at, index in enumerate(b.indices.tolist())}
-    rows = np.array([at for at, index in enumerate(a.indices.tolist()) if index in place][:MOST], int)
+    common = np.array([at for at, index in enumerate(a.indices.tolist()) if index in place], int)
+    rows = common[:MOST]
     if len(rows) < 3:
         raise ValueError("The two sides have fewer than three images in common: there is nothing to compare.")
     matching = np.array([place[index] for index in a.indices[rows].tolist()])
@@ -102,7 +105,7 @@ def _pair(mine: View, theirs: View, stamp: str) -> Pair:
     aligned = laid_over(right.places, left.places)
     codes = latent_points.codes(mine)[rows], latent_points.codes(theirs)[matching]
     moved = np.linalg.norm(aligned - left.places, axis=1)
-    return Pair((left, right._replace(places=aligned)), kept_neighbours(*codes, NEIGHBOURS), moved)
+    return Pair((left, right._replace(places=aligned)), kept_neighbours(*codes, NEIGHBOURS), moved, len(common))
 
 
 def members(kept: np.ndarray) -> np.ndarray:

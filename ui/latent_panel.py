@@ -8,15 +8,15 @@ import streamlit as st
 
 from ui import latent_out, latent_own, latent_places, latent_points, latent_walk
 from ui.frame import page_link, problem
-from ui.lab import lab
+from ui.lab import lab, split
 from ui.latent_map import GREY, Chosen, decode_address, latent_map, picture_address, weights_of
 from ui.latent_points import View
-from ui.latent_selection import NAME, address, keep, kept
+from ui.latent_selection import address, keep, kept, title
 from ui.latent_view import bound, opened
 from ui.palette import label_colour
 
 STYLE = Path(__file__).parent / "assets/latent.css"
-PAGE, NEAREST, COUNTED = 60, 12, 40
+PAGE, NEAREST, COUNTED = 60, 12, 16
 ORDERS = ("mixed", "worst first", "best first")
 SHOWN_AS = {"pictures": "Pictures", "table": "Table"}
 HOVER = ("Hover", "a point shows its image, and what the model makes of it")
@@ -48,20 +48,25 @@ def panel(view: View, chosen: Chosen) -> None:
             find(view)
             if weights:
                 latent_own.offer(view)
+        own = False
         if weights:
             try:
-                latent_own.show(view)
+                own = latent_own.show(view)
             except ValueError as error:
                 problem(error)
         if len(indices):
             gallery(view, indices, weights)
+        elif view.only:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown("Earlier selected images alone are shown.", width="content")
+                only(view, indices)
         if len(indices) == 1:
             neighbours(view, int(indices[0]), weights)
         if chosen.path and weights:
             film(view, chosen.path)
         if chosen.pins and weights:
             pinned(view, chosen.pins, weights)
-        if not len(indices) and not chosen.pins and not chosen.path:
+        if not len(indices) and not chosen.pins and not chosen.path and not own:
             st.html(
                 '<ul class="latent-hints">' + "".join(f"<li><b>{a}</b>{b}</li>" for a, b in HINTS[view.dims]) + "</ul>"
             )
@@ -123,6 +128,11 @@ def gallery(view: View, indices: np.ndarray, weights: str) -> None:
     if shown_as == "table":
         table(shown, place, class_names(view))
         return
+    try:
+        split(lab().run(view.run).config().data.model_dump_json(), view.split)  # type: ignore[arg-type]
+    except ValueError as error:
+        problem(error)
+        return
     pictures = st.container()
     pages = -(-len(place) // PAGE)
     page = st.pagination(pages, max_visible_pages=5, key=f"latent-page-{hash(indices.tobytes())}") if pages > 1 else 1
@@ -150,7 +160,8 @@ def out(view: View, indices: np.ndarray) -> None:
             "PNG", lambda: latent_out.picture(view, indices), f"{name}.png", "image/png", on_click="ignore"
         )
         chosen = keep(view.run, view.split, indices)
-        page_link("compare", "Through other models", ":material/compare:", runs=view.run, images=NAME, selection=chosen)
+        said = title(view.run, chosen)
+        page_link("compare", "Through other models", ":material/compare:", runs=view.run, images=said, selection=chosen)
         page_link("runs", "In the run's page", ":material/table_rows:", run=view.run, selection=chosen)
 
 
@@ -165,15 +176,14 @@ def how_shown() -> str:
 
 
 def only(view: View, indices: np.ndarray) -> None:
-    """A button that shows the selection alone, and all again."""
-
-    def toggle() -> None:
-        if view.only:
-            st.query_params.pop("only", None)
-        else:
-            st.query_params["only"] = keep(view.run, view.split, indices)
-
-    st.button("Show all" if view.only else "Only these", key="latent-only", on_click=toggle)
+    """Buttons that show the selection alone, and all again; which points there are is decided outside of this fragment."""
+    chosen = keep(view.run, view.split, indices)
+    if chosen not in ("", view.only) and st.button("Only these", key="latent-only"):
+        st.query_params["only"] = chosen
+        st.rerun()
+    if view.only and st.button("Show all", key="latent-all"):
+        st.query_params.pop("only", None)
+        st.rerun()
 
 
 def neighbours(view: View, index: int, weights: str) -> None:

@@ -11,7 +11,7 @@ from ui.latent_points import View
 
 ASKED = 5
 """Nearest points that say what is at a place of a map that has no inverse."""
-NUMBERS = 20_000_000
+NUMBERS = latent_points.NUMBERS
 """Numbers in the codes among which the nearest are looked for at once; of more, a sample."""
 SAMPLE = 100
 """Codes of which the distance to the nearest other one is measured, to know what is usual."""
@@ -98,7 +98,7 @@ def _key(view: View, map_: str = "") -> tuple[View, str]:
 
 
 def _most(view: View) -> int:
-    return max(1_000, NUMBERS // latent_points.codes(view).shape[1])
+    return max(300, NUMBERS // latent_points.codes(view).shape[1])
 
 
 @lru_cache(maxsize=3)

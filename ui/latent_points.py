@@ -18,8 +18,9 @@ from ui.latent_selection import kept
 SPLITS: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
 DRAWN, BEHIND = 1_000_000, 100_000
 """Points that are drawn at most, and of other splits in grey behind them; of more, a sample that has each label in its share."""
-WIDE, FITTED = 1_000, 1_500
-"""Of codes of more than WIDE numbers, the principal components of FITTED random ones are taken: all would take minutes."""
+WIDE, FITTED, NUMBERS = 1_000, (300, 1_500), 20_000_000
+"""Of codes of more than WIDE numbers, the principal components of some random ones are taken: FITTED at least and at most, with so
+many numbers together. All would take minutes."""
 
 
 class View(NamedTuple):
@@ -60,6 +61,8 @@ class Ordered(NamedTuple):
     codes: np.ndarray
     rows: np.ndarray
     """(N,) their rows in the file."""
+    indices: np.ndarray
+    """(N,) int64: places of their images in the split."""
     left_out: int
     """How many codes were not finite."""
 
@@ -112,6 +115,16 @@ def cloud(view: View) -> Cloud:
 def codes(view: View) -> np.ndarray:
     """(N, D) float32: the codes of `cloud(view)`, in its order."""
     return _ordered(*_file(view)).codes
+
+
+def codes_of(view: View, indices: list[int]) -> np.ndarray | None:
+    """(n, D) float32 codes of these images of a split, as they were analysed; None where one of them was not."""
+    try:
+        found = _positions(*_file(view))
+    except (FileNotFoundError, ValueError):
+        return None
+    rows = found[indices] if max(indices) < len(found) else np.array([-1])
+    return None if (rows < 0).any() else codes(view)[rows]
 
 
 def points(view: View) -> Points:
@@ -178,12 +191,21 @@ def _ordered(path: str, split: str, step: int | None, stamp: str) -> Ordered:
     if not finite.any():
         raise ValueError(f"No code of {_said(View(folder.id, split, step))} is a finite number: the training diverged.")
     order = stratified(found.labels, np.flatnonzero(finite))
-    return Ordered(_still(found.codes[order]), order, int((~finite).sum()))
+    return Ordered(_still(found.codes[order]), order, _still(found.indices[order]), int((~finite).sum()))
+
+
+@lru_cache(maxsize=4)
+def _positions(path: str, split: str, step: int | None, stamp: str) -> np.ndarray:
+    """Of each place in the split where it stands in the order; -1 for nowhere."""
+    indices = _ordered(path, split, step, stamp).indices
+    found = np.full(indices.max() + 1, -1)
+    found[indices] = np.arange(len(indices))
+    return found
 
 
 @lru_cache(maxsize=24)
 def _cloud(path: str, split: str, step: int | None, stamp: str, map_: str) -> Cloud:
-    folder, (codes, order, left_out) = RunFolder(path), _ordered(path, split, step, stamp)
+    folder, (codes, order, indices, left_out) = RunFolder(path), _ordered(path, split, step, stamp)
     found, pca = read(folder, split, step), None
     if map_.startswith("dims-"):
         places = codes[:, columns(map_, codes.shape[1])]
@@ -192,7 +214,7 @@ def _cloud(path: str, split: str, step: int | None, stamp: str, map_: str) -> Cl
     else:
         pca = _axes(folder, split, step, codes, found.labels[order]) if codes.shape[1] > 3 else None
         places = codes.copy() if pca is None else pca.project(codes).astype(np.float32)
-    labels, errors, indices = (_still(array[order]) for array in (found.labels, found.errors, found.indices))
+    labels, errors = (_still(array[order]) for array in (found.labels, found.errors))
     return Cloud(_still(places), labels, errors, indices, codes.shape[1], pca, left_out, order)
 
 
@@ -222,7 +244,8 @@ def _axes(folder: RunFolder, split: str, step: int | None, codes: np.ndarray, la
         train = cloud(View(folder.id, "train")).pca
         assert train is not None
         return train
-    fitted = codes if codes.shape[1] <= WIDE else codes[:FITTED]
+    size = codes.shape[1]
+    fitted = codes if size <= WIDE else codes[: int(np.clip(NUMBERS // size, *FITTED))]
     pca = fit_pca(fitted, min(3, len(codes)))
     return _turned(pca, codes[:5000], labels[:5000])
 

@@ -43,6 +43,13 @@ def address(name: str) -> None:
         st.query_params.pop(NAME, None)
 
 
+def title(run: str, name: str) -> str:
+    """A selection in words, as a box of choices and the address name it; '' where it is unknown, or of other images than the run's."""
+    part = split_of(name)
+    count = len(kept(run, part, name)) if part else 0
+    return f"Selection: {count:,} {part} images" if count else ""
+
+
 def recent(run: str, split: str) -> dict[str, np.ndarray]:
     """{title: places} of the selection that the address names, and of those that this visitor had before it."""
     now, before = st.query_params.get(NAME, ""), st.session_state.setdefault("latent-recent", [])

@@ -77,7 +77,7 @@ def pick_compared(lab: Lab, rows: Sequence[RunRow]) -> tuple[str, list[RunRow], 
     else:
         place = st.container()
     if name:
-        place.markdown(f"**{len(known[name])} runs** of this sweep, in the order of their code sizes.")
+        place.markdown(f"**{len(known[name])} runs** of this sweep, {sweeps.order(known[name])}.")
         return name, [row for row in known[name] if row.step], []
     with place:
         return "", *_several(lab, rows, [])

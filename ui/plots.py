@@ -45,8 +45,13 @@ class Mark(NamedTuple):
     label: str
 
 
-def plot(series: Sequence[Series], x: Axis, y: Axis, mark: Mark | None = None, width: int = WIDTH) -> str:
-    """Points over two axes, with a legend of what is a line; '' where there is no point that can be drawn."""
+def plot(
+    series: Sequence[Series], x: Axis, y: Axis, mark: Mark | None = None, width: int = WIDTH, low: bool = False
+) -> str:
+    """Points over two axes, with a legend of what is a line; '' where there is no point that can be drawn.
+
+    `low` puts the legend below, at the right: for lines that lie above.
+    """
     kept = [s._replace(points=[p for p in s.points if _drawable(p.x, x) and _drawable(p.y, y)]) for s in series]
     points = [point for one in kept for point in one.points]
     if not points:
@@ -57,7 +62,7 @@ def plot(series: Sequence[Series], x: Axis, y: Axis, mark: Mark | None = None, w
     if mark:
         inside.append(_mark(across.at(mark.x), mark.label, width))
     inside += [_series(one, across, up) for one in kept]
-    inside.append(_legend([s for s in kept if s.line and s.points], width, up))
+    inside.append(_legend([s for s in kept if s.line and s.points], width, low))
     return _svg(width, HEIGHT, "".join(inside))
 
 
@@ -178,14 +183,14 @@ def _series(one: Series, across: Scale, up: Scale) -> str:
     return found
 
 
-def _legend(series: Sequence[Series], width: int, up: Scale) -> str:
+def _legend(series: Sequence[Series], width: int, low: bool) -> str:
     """At the top, where lines are not: on the left where they rise, else on the right."""
-    found = ""
-    rises = bool(series) and series[-1].points[-1].y > series[-1].points[0].y
+    found, top = "", HEIGHT - BOTTOM - 8 - 17 * (len(series) - 1) if low else TOP + 13
+    rises = not low and bool(series) and series[-1].points[-1].y > series[-1].points[0].y
     longest = max((len(one.label) for one in series), default=0)
     right = LEFT + 46 + 6.6 * longest if rises else width - RIGHT - 8
     for place, one in enumerate(series):
-        y, x = TOP + 13 + 17 * place, right
+        y, x = top + 17 * place, right
         dash = ' stroke-dasharray="6 4"' if one.dashed else ""
         found += _text(x - 28, y, one.label, "end")
         found += f'<line x1="{x - 22}" y1="{y - 4}" x2="{x}" y2="{y - 4}" stroke="{escape(one.colour)}" stroke-width="2.5"{dash}/>'

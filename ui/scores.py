@@ -159,13 +159,16 @@ def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
     names = columns_of(found, among)
     if not names and among is not FIGURES:
         return ""
-    head = "<th></th><th>Images</th>" + "".join(
-        f'<th class="n" title="{escape(ALL[name].help)}">{escape(ALL[name].head)}</th>' for name in names
+    images = among is FIGURES  # the codes are of the same ones
+    head = (
+        "<th></th>"
+        + "<th>Images</th>" * images
+        + "".join(f'<th class="n" title="{escape(ALL[name].help)}">{escape(ALL[name].head)}</th>' for name in names)
     )
     best = {(group, name): _best(found, group, name) for group in {line.group for line in found} for name in names}
     largest = max((line.figures.get("mse", 0.0) for line in found), default=1.0) or 1.0
-    body = "".join(_html(line, names, best, largest) for line in found)
-    return f'<div class="wide"><table class="scores"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    body = "".join(_html(line, names, best, largest, images) for line in found)
+    return f'<div class="wide"><table class="scores{"" if images else " many"}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _best(found: Sequence[Line], group: int, name: str) -> float | None:
@@ -176,10 +179,11 @@ def _best(found: Sequence[Line], group: int, name: str) -> float | None:
     return (max if ALL[name].better > 0 else min)(line.figures[name] for line in runs)
 
 
-def _html(line: Line, names: Sequence[str], best: dict[tuple[int, str], float | None], largest: float) -> str:
-    cells = [
-        f'<td class="who" title="{escape(line.note)}"><b>{escape(line.label)}</b></td><td class="quiet">{escape(line.images)}</td>'
-    ]
+def _html(
+    line: Line, names: Sequence[str], best: dict[tuple[int, str], float | None], largest: float, images: bool
+) -> str:
+    cells = [f'<td class="who" title="{escape(line.note)}"><b>{escape(line.label)}</b></td>']
+    cells += [f'<td class="quiet">{escape(line.images)}</td>'] * images
     for name in names:
         value = line.figures.get(name)
         if value is None:

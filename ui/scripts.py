@@ -2,10 +2,12 @@
 
 A new browser asks for some 100 of them before it shows a page. Streamlit reads each anew, in many small steps on other threads,
 and each step waits for whatever Python does meanwhile, importing torch, say; and of the scripts of selectboxes and components a
-browser hears only when such an element arrives.
+browser hears only when such an element arrives. And on every page but the first, Streamlit looks for its server below the page's own
+path, and only then, a tenth of a second later, where it is: a page says where that is.
 """
 
 import gzip
+import json
 import mimetypes
 import re
 from functools import cache
@@ -24,6 +26,10 @@ FOR_GOOD = {"Cache-Control": "public, immutable, max-age=31536000", "Vary": "Acc
 """The names of these files change with their content."""
 ELEMENTS = ("Html", "BidiComponent", "Selectbox", "ButtonGroup", "TextInput")
 """What nearly every page has, each with scripts of its own. Not more: nginx refuses an answer whose headers have over 4 KB."""
+FIRST = {"latent": ("Html", "BidiComponent")}
+"""Of a page that shows one thing before all others: what that needs alone. Each script takes its time in the browser, wanted or not."""
+STREAMLITS = b"./static/js/index."
+"""Stands in Streamlit's own page."""
 IMPORTED = re.compile(r"(?:from|import)\"\./([\w.-]+\.js)\"")
 
 
@@ -34,8 +40,20 @@ class Scripts:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = _answer(scope)
-        await (answer or self.app)(scope, receive, send if answer or scope["type"] != "http" else _with_needs(send))
+        if answer := _answer(scope):
+            await answer(scope, receive, send)
+        elif _wants_page(scope):
+            plain = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]  # some KB, which are added to
+            page = str(scope["path"]).removeprefix(base()).strip("/")
+            await self.app({**scope, "headers": plain}, receive, _with_needs(send, page if page in FIRST else ""))
+        else:
+            await self.app(scope, receive, send)
+
+
+def _wants_page(scope: Scope) -> bool:
+    return (
+        scope["type"] == "http" and scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
+    )
 
 
 def _answer(scope: Scope) -> Response | None:
@@ -47,24 +65,51 @@ def _answer(scope: Scope) -> Response | None:
     return _kept(name, name.endswith(TEXT) and "gzip" in asked.get("accept-encoding", ""))
 
 
-def _with_needs(send: Send) -> Send:
+def _with_needs(send: Send, page: str) -> Send:
+    """A page with what it needs in its headers, and in its head where the server is; everything else as it is."""
+    start: Message | None = None
+    parts: list[bytes] = []
+
     async def told(message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] == 200:
-            headers = list(message["headers"])
-            if Headers(raw=headers).get("content-type", "").startswith("text/html"):
-                message = {**message, "headers": [*headers, (b"link", _needs().encode())]}
-        await send(message)
+        nonlocal start
+        if message["type"] == "http.response.start" and _is_page(message):
+            start = message
+        elif start is None:
+            await send(message)
+        else:
+            parts.append(message.get("body", b""))
+            if not message.get("more_body"):
+                body, headers = b"".join(parts), list(start["headers"])
+                if STREAMLITS in body:  # and no file that somebody takes home
+                    body = body.replace(b"<head>", b"<head>" + _where().encode(), 1)
+                    headers = [pair for pair in headers if pair[0] != b"content-length"]
+                    headers += [(b"content-length", str(len(body)).encode()), (b"link", _needs(page).encode())]
+                await send({**start, "headers": headers})
+                await send({"type": "http.response.body", "body": body})
 
     return told
 
 
+def _is_page(message: Message) -> bool:
+    headers = Headers(raw=list(message["headers"]))
+    return (
+        message["status"] == 200
+        and headers.get("content-type", "").startswith("text/html")
+        and "content-encoding" not in headers
+    )
+
+
+def _where() -> str:
+    return f"<script>window.__streamlit={{BACKEND_BASE_URL:location.origin+{json.dumps(base() + '/')}}}</script>"
+
+
 @cache
-def _needs() -> str:
-    """A header's value: the scripts of ELEMENTS and what they import, but for what Streamlit's page names itself."""
+def _needs(page: str = "") -> str:
+    """A header's value: the scripts of a page's elements and what they import, but for what Streamlit's page names itself."""
     named = set(
         re.findall(r"\./static/js/([\w.-]+\.js)", (_folder().parent / "index.html").read_text(encoding="utf-8"))
     )
-    needed = [path.name for name in ELEMENTS for path in (_folder() / "js").glob(f"{name}.*.js")]
+    needed = [path.name for name in FIRST.get(page, ELEMENTS) for path in (_folder() / "js").glob(f"{name}.*.js")]
     for name in needed:  # it grows meanwhile
         imported = IMPORTED.findall((_folder() / "js" / name).read_text(encoding="utf-8"))
         needed += [other for other in imported if other not in named and other not in needed]

@@ -67,12 +67,17 @@ class Trial(NamedTuple):
 
 
 def known(rows: Sequence[RunRow]) -> dict[str, list[RunRow]]:
-    """{sweep: its runs in the order of their code sizes}, the newest sweep first."""
+    """{sweep: its runs in the order of their code sizes, and of when they were queued}, the newest sweep first."""
     found: dict[str, list[RunRow]] = {}
     for row in rows:
         if row.sweep:
             found.setdefault(row.sweep, []).append(row)
     return {name: sorted(runs, key=lambda row: (row.code_size, row.created)) for name, runs in found.items()}
+
+
+def order(rows: Sequence[RunRow]) -> str:
+    """How the runs of a sweep are ordered, in words: a sweep over tasks has one code size only."""
+    return f"in the order {'of their code sizes' if len({row.code_size for row in rows}) > 1 else 'in which they were queued'}"
 
 
 def standing(rows: Sequence[RunRow]) -> str:

@@ -8,7 +8,6 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_samples
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from aecore.analysis.projection import correlations
@@ -73,13 +72,13 @@ def of_labels(train: Labelled, test: Labelled) -> Judged:
     many k-means clusters as there are labels with the labels, 1 at most, about 0 by chance (Hubert & Arabie 1985).
     """
     names, counts = np.unique(train.labels, return_counts=True)
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    nearest = KNeighborsClassifier(min(NEIGHBOURS, len(train.codes)), algorithm="brute")
-    clusters = KMeans(min(len(names), len(np.unique(train.codes, axis=0))), n_init=4, random_state=0).fit(train.codes)
-    found, probed, voted = (
-        clusters.predict(test.codes),
-        *(one.fit(*train).predict(test.codes) for one in (probe, nearest)),
-    )
+    scale = StandardScaler().fit(train.codes)
+    scaled, asked = in_span(scale.transform(train.codes), scale.transform(test.codes))
+    probed = LogisticRegression(max_iter=300).fit(scaled, train.labels).predict(asked)
+    codes, asked = in_span(train.codes, test.codes)
+    clusters = KMeans(min(len(names), len(np.unique(codes, axis=0))), n_init=4, random_state=0).fit(codes)
+    voters = KNeighborsClassifier(min(NEIGHBOURS, len(codes)), algorithm="brute").fit(codes, train.labels)
+    found, voted = clusters.predict(asked), voters.predict(asked)
     widths = _silhouettes(test)
     figures = {
         "probe_accuracy": float((probed == test.labels).mean()),
@@ -99,6 +98,23 @@ def of_labels(train: Labelled, test: Labelled) -> Judged:
         np.nan_to_num(np.nanmean(w)) if np.isfinite(w := widths[test.labels == name]).any() else 0.0 for name in names
     ]
     return Judged(figures, pictures | {"silhouettes": [float(mean) for mean in means]})
+
+
+def in_span(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of codes (n, D) and (m, D) in the space that the first ones span, where that has fewer dimensions than D.
+
+    A linear model of the n codes has its weights there, and the rest of a code is equally far from all of them: probe, clusters
+    and neighbours are those of the codes themselves, and a feature map costs no more than n numbers.
+    """
+    if len(train) >= train.shape[1]:
+        return train, test
+    known = train.astype(np.float64)
+    values, vectors = np.linalg.eigh(known @ known.T)
+    if values[-1] <= 0:  # all codes are nothing
+        return train, test
+    there = values > 1e-9 * values[-1]
+    sizes, vectors = np.sqrt(values[there]), vectors[:, there]
+    return vectors * sizes, test.astype(np.float64) @ known.T @ vectors / sizes
 
 
 def table(a: np.ndarray, b: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> list[list[int]]:

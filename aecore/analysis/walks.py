@@ -6,8 +6,8 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 
 from aecore.analysis.neighbours import nearest
 
-LANDMARKS, NEIGHBOURS = 3_000, 10
-"""Codes that a walk along the data may step on, and to how many others from each."""
+LANDMARKS, NUMBERS, NEIGHBOURS = (300, 3_000), 20_000_000, 10
+"""Codes that a walk along the data may step on, at least and at most, with so many numbers together; and to how many others from each."""
 
 
 def evenly(points: np.ndarray, n: int) -> np.ndarray:
@@ -42,7 +42,8 @@ def along_data(a: np.ndarray, b: np.ndarray, codes: np.ndarray, n: int) -> np.nd
     """(n, D) from a to b over codes (N, D): the shortest way in the graph of the nearest neighbours, squared lengths, so that
     many short steps are shorter than one long one. Codes beyond LANDMARKS are not stepped on. Straight where no way leads there.
     """
-    known = np.concatenate([a[None], b[None], codes[:LANDMARKS]]).astype(np.float32)
+    most = int(np.clip(NUMBERS // codes.shape[1], *LANDMARKS))
+    known = np.concatenate([a[None], b[None], codes[:most]]).astype(np.float32)
     k = min(NEIGHBOURS, len(known) - 1)
     found = nearest(known, known, k, same=True)
     rows = np.repeat(np.arange(len(known)), k)

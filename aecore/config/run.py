@@ -121,7 +121,7 @@ def _without_map(backbone: Backbone) -> dict[str, str]:
         }
     return {
         "model.bottleneck.kind": f"model.bottleneck.kind is 'feature_map', but a {backbone.kind} backbone has no feature map: "
-        "use 'conv', or 'vector'."
+        "use the backbone 'conv' or 'transformer', or the bottleneck 'vector'."
     }
 
 

@@ -26,7 +26,20 @@ class Variational(Objective):
         description="Steps in which the weight of the KL term rises linearly from 0. 0 begins with the whole weight.",
     )
 
+    free_bits: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        title="Free bits",
+        description="Nats that each code unit may use at no cost, which keeps units from collapsing; where the KL is known of the whole "
+        "code only (TC, IWAE, VampPrior) its units share theirs. Kingma et al. 2016.",
+    )
+
     summed: ClassVar[bool] = True
+
+    @property
+    def whole_batch(self) -> str:
+        return "model.objective.free_bits compares the batch's mean KL" if self.free_bits else ""
 
     def misfits(self, backbone: Backbone, bottleneck: Bottleneck) -> dict[str, str]:
         if bottleneck.kind == "gaussian":
@@ -43,13 +56,6 @@ KL_TITLE = "KL to the prior, weighted, nats per image"
 class Elbo(Variational):
     """What the objectives have in which the KL is a term of its own."""
 
-    free_bits: float = Field(
-        0.0,
-        ge=0,
-        le=100,
-        title="Free bits",
-        description="Nats that each code unit may use at no cost, which keeps units from collapsing. Kingma et al. 2016.",
-    )
     capacity: float = Field(
         0.0,
         ge=0,
@@ -66,10 +72,6 @@ class Elbo(Variational):
     )
 
     terms: ClassVar[Mapping[str, str]] = {"kl": KL_TITLE}
-
-    @property
-    def whole_batch(self) -> str:
-        return "model.objective.free_bits compares the batch's mean KL" if self.free_bits else ""
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:

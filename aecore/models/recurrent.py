@@ -33,7 +33,7 @@ def recurrent_layers(config: RecurrentBackbone, facts: Facts) -> Layers:
         up += [cell(before, units, batch_first=True), *dropout]
     return Layers(
         nn.Sequential(Steps(columns), *down, LastState(config.directions)),
-        nn.Sequential(Repeated(steps), *up, nn.Linear(config.widths[0], numbers), Lines(columns)),
+        nn.Sequential(Repeated(steps), *up, nn.Linear(config.widths[0], numbers), Lines(columns, config.reverse)),
         features,
         "tanh",  # the range of a state
         widest=steps * 4 * max(*features, *config.widths),
@@ -52,9 +52,14 @@ class Steps(nn.Module):
 
 
 class Lines(Steps):
-    """The inverse of `Steps`."""
+    """The inverse of `Steps`; of steps that were written from the last to the first, where they are `reversed`."""
+
+    def __init__(self, columns: bool, reversed: bool):
+        super().__init__(columns)
+        self.reversed = reversed
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.flip(1) if self.reversed else x
         return x[:, None].mT if self.columns else x[:, None]
 
 

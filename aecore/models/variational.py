@@ -9,6 +9,7 @@ from aecore.config import Facts
 from aecore.config import variational as configs
 from aecore.models.batch import Batch, Output, Progress
 from aecore.models.divergences import (
+    Decomposed,
     covariance,
     decomposed_kl,
     distance_from_identity,
@@ -34,10 +35,14 @@ class Posterior(Objective):
 
     def __init__(self, config: configs.Variational, facts: Facts):
         super().__init__(config, facts)
-        self.beta, self.kl_warmup = config.beta, config.kl_warmup
+        self.beta, self.kl_warmup, self.free_bits = config.beta, config.kl_warmup, config.free_bits
 
     def weight(self, progress: Progress) -> float | Tensor:
         return self.beta * ramp(progress.step, self.kl_warmup)
+
+    def free(self, mu: Tensor) -> float:
+        """Nats that a whole code may use at no cost: free bits with all its units, those of mu (B, latent_dim), as one group."""
+        return self.free_bits * mu.shape[1]
 
     def drawn(self, output: Output, parts: Parts | None) -> Tensor:
         """(B, latent_dim): the codes that were drawn; drawn here in evaluation, where the mean was decoded."""
@@ -62,7 +67,7 @@ class Elbo(Posterior):
 
     def __init__(self, config: configs.Elbo, facts: Facts):
         super().__init__(config, facts)
-        self.free_bits, self.capacity, self.capacity_steps = config.free_bits, config.capacity, config.capacity_steps
+        self.capacity, self.capacity_steps = config.capacity, config.capacity_steps
 
     def forward(
         self, batch: Batch, output: Output, progress: Progress, parts: Parts | None = None
@@ -127,12 +132,16 @@ class TotalCorrelation(Posterior):
     ) -> dict[str, Tensor]:
         mu, log_var = posterior(output)
         kl = decomposed_kl(self.drawn(output, parts), mu, log_var, self.n_train)
+        kl = Decomposed(*(part.mean() for part in kl))
+        if self.free_bits:  # the sum is the KL: while that is below what is free, no part draws
+            free = torch.stack(kl).sum() < self.free(mu)
+            kl = Decomposed(*(torch.where(free, part.detach(), part) for part in kl))
         rise = ramp(progress.step, self.kl_warmup)
         return {
             "reconstruction": self.reconstruction(batch, output),
-            "mutual_information": rise * self.config.alpha * kl.mutual_information.mean(),
-            "total_correlation": rise * self.config.beta * kl.total_correlation.mean(),
-            "dimension_kl": rise * self.config.gamma * kl.dimension_kl.mean(),
+            "mutual_information": rise * self.config.alpha * kl.mutual_information,
+            "total_correlation": rise * self.config.beta * kl.total_correlation,
+            "dimension_kl": rise * self.config.gamma * kl.dimension_kl,
         }
 
 
@@ -161,7 +170,10 @@ class ImportanceWeighted(Posterior):
         weights = -losses - self.weight(progress) * kl
         bound = (math.log(self.draws) - weights.logsumexp(0)).mean()
         reconstruction = losses.mean()
-        return {"reconstruction": reconstruction, "importance": bound - reconstruction}
+        importance = bound - reconstruction  # of one code, its KL
+        if self.free_bits:
+            importance = torch.maximum(importance, self.weight(progress) * self.free(mu) * torch.ones_like(importance))
+        return {"reconstruction": reconstruction, "importance": importance}
 
     def _loss(self, batch: Batch, output: Output, z: Tensor, parts: Parts | None, number: int) -> Tensor:
         """(B,) reconstruction loss of each image from z; the first code of training is decoded already."""
@@ -191,8 +203,10 @@ class VampPrior(Posterior):
     ) -> dict[str, Tensor]:
         assert parts is not None
         z = self.drawn(output, parts)
-        kl = log_normal(z, *posterior(output)).sum(1) - self.log_prior(z, parts)
-        return {"reconstruction": self.reconstruction(batch, output), "kl": self.weight(progress) * kl.mean()}
+        kl = (log_normal(z, *posterior(output)).sum(1) - self.log_prior(z, parts)).mean()
+        if self.free_bits:
+            kl = kl.clamp(min=self.free(z))
+        return {"reconstruction": self.reconstruction(batch, output), "kl": self.weight(progress) * kl}
 
     def log_prior(self, z: Tensor, parts: Parts) -> Tensor:
         """(B,) log density of codes z (B, latent_dim) in nats."""

@@ -22,6 +22,8 @@ from ui.pictures import png, wall
 SplitName = Literal["train", "val", "test"]
 AWAY = "X-Away"
 """Header of a decoded picture: how far its code is from the nearest real one, in units of what is usual between real ones."""
+SHEET, PIXELS = 48, 32_768
+"""Pictures that are asked for at once, and pixels in them, at most: as in ui/components/latent.js, so that nobody waits for them."""
 NOT_KEPT = {"Cache-Control": "no-store"}
 
 
@@ -75,7 +77,7 @@ def behind(request: Request) -> Response:
 
 @said
 def thumb(request: Request) -> Response:
-    """`/api/thumb/{run}/{split}/{i}.png?v=`: image i of a split, and beside it what the weights `v` make of it.
+    """`/api/thumb/{run}/{split}/{i}.png?v=`: image i of a split, and beside it what the weights `v` make of its code.
 
     Without `v` the image alone.
     """
@@ -83,6 +85,21 @@ def thumb(request: Request) -> Response:
     weights = request.query_params.get("v", "")
     newest = latest_stamp(run) if weights else ""
     return Response(_pair(run, _split(name), i, newest), media_type="image/png", headers=_kept(request, newest))
+
+
+@said
+def thumbs(request: Request) -> Response:
+    """`/api/thumbs/{run}/{split}.png?i=1,2,3&v=`: the same of several images, one below the other, SHEET of them at most.
+
+    The map asks for those around the pointer, so that they are there when it points at one.
+    """
+    run, name = request.path_params["run"], _split(request.path_params["split"])
+    weights = request.query_params.get("v", "")
+    newest = latest_stamp(run) if weights else ""
+    facts = lab().run(run).facts()
+    most = min(SHEET, max(1, PIXELS // (facts.shape[1] * facts.shape[2]))) if facts else 1
+    indices = [_whole("i", text) for text in request.query_params.get("i", "").split(",")[:most]]
+    return Response(wall(_pairs(run, name, indices, newest)), media_type="image/png", headers=_kept(request, newest))
 
 
 @said
@@ -133,13 +150,21 @@ def _columns(content: bytes, headers: dict[str, str]) -> Response:
 
 @lru_cache(maxsize=20_000)
 def _pair(run: str, name: SplitName, i: int, weights: str) -> bytes:
+    return wall(_pairs(run, name, [i], weights))
+
+
+def _pairs(run: str, name: SplitName, indices: list[int], weights: str) -> np.ndarray:
+    """(n, 1 or 2, C, H, W) uint8: images of a split, and beside each what the weights make of it where there are any."""
     images, labels, *_ = split(lab().run(run).config().data.model_dump_json(), name)
-    if i >= len(images):
-        raise FileNotFoundError(f"The {name} split has {len(images):,} images: there is no number {i:,}.")
-    shown = [images[i]]
+    if max(indices) >= len(images):
+        raise FileNotFoundError(f"The {name} split has {len(images):,} images: there is no number {max(indices):,}.")
+    shown = [images[indices]]
     if weights:
-        shown.append(computed(run, weights, "reconstruct", images[i : i + 1].copy(), labels[i : i + 1].copy())[0])
-    return wall(np.stack(shown)[None])
+        codes = latent_points.codes_of(View(run, name), indices)
+        if codes is None:
+            codes = computed(run, weights, "encode", computed(run, weights, "see", shown[0]))
+        shown.append(computed(run, weights, "decode", codes, labels[indices]))
+    return np.stack(shown, axis=1)
 
 
 def _number(text: str) -> float:
@@ -174,6 +199,7 @@ ROUTES = [
     Route("/api/points/{run}", points),
     Route("/api/behind/{run}", behind),
     Route("/api/thumb/{run}/{split}/{i:int}.png", thumb),
+    Route("/api/thumbs/{run}/{split}.png", thumbs),
     Route("/api/decode/{run}", decode),
     Route("/api/selection/{run}/{hash}", selection),
     Route("/api/pair/{run}", pair),

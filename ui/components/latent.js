@@ -6,16 +6,19 @@
 // ui/latent_map.py. In three dimensions x and y of the points are where they are seen: `turn` makes them from `raw`.
 
 const GREY = "#8a8f98";
+const QUICK = 200000, SETTLED = 150;  // points that the processor draws while they are moved, and milliseconds without a move
+const AHEAD = 32, PIXELS = 32768;  // pictures of points around the pointer that are read before it reaches them, at most so large together
 const maps = new WeakMap();
 
 export default function ({ data, parentElement, setStateValue }) {
-  if (!maps.has(parentElement)) maps.set(parentElement, new LatentMap(parentElement));
+  if (!maps.has(parentElement)) maps.set(parentElement, new LatentMap(parentElement, data.points));
   maps.get(parentElement).update(data, setStateValue);
   return () => { maps.get(parentElement)?.close(); maps.delete(parentElement); };
 }
 
 class LatentMap {
-  constructor(parent) {
+  constructor(parent, first) {
+    this.first = { url: first, answer: answer(first) };  // asked for before a painter is made, which takes as long
     const root = (this.root = document.createElement("div"));
     root.className = "latent-map";
     root.innerHTML = `<div class="plot"><canvas class="field"></canvas><canvas class="over" role="img"></canvas>
@@ -30,7 +33,7 @@ class LatentMap {
       this.field.replaceWith((this.field = this.field.cloneNode()));
       this.painter = new CanvasPainter(this.field);
     }
-    Object.assign(this, { only: new Set(), chosen: null, backdrop: null, turn: null, few: [], hover: -1, timings: [] });
+    Object.assign(this, { only: new Set(), chosen: null, backdrop: null, turn: null, few: [], hover: -1, glided: -Infinity, timings: [] });
     this.overlay = new Overlay(this, this.find(".over"));
     this.card = new Card(this, this.find(".card"));
     this.legend = new Legend(this, this.find(".legend"));
@@ -79,7 +82,9 @@ class LatentMap {
 
   async load(url) {
     try {
-      const points = parse(await (await answer(url)).arrayBuffer());
+      const asked = this.first?.url === url ? this.first.answer : answer(url);
+      this.first = null;
+      const points = parse(await (await asked).arrayBuffer());
       const { behind } = this.data, backdrop = this.backdrop && behind?.url ? columns(parse(await (await answer(behind.url)).arrayBuffer())) : null;
       if (this.closed || url !== this.data.points) return;
       this.backdrop = backdrop;
@@ -209,7 +214,8 @@ class LatentMap {
   names() {
     if (this.counts.length > 27 || !this.data.named || this.piled) return [];
     this.middles ??= middles(this.points, this.shown, this.data.groups.length);
-    return this.middles.map(({ group, x, y }) => ({ text: this.groupName(group), x, y }));
+    const brief = (text) => (text.length > 24 ? `${text.slice(0, 22)} …` : text);
+    return this.middles.map(({ group, x, y }) => ({ text: brief(this.groupName(group)), x, y }));
   }
 
   /** Draw in the next frame: all, or only what lies over the points. */
@@ -229,15 +235,25 @@ class LatentMap {
     this.sorting = setTimeout(() => { if (!this.hand.drag && !this.closed) this.grid ??= this.sorted(); }, 40);  // before the next hover needs it
     const { n } = this.points, zoom = Math.sqrt((this.view.sx * this.view.sy) / (this.extent.sx * this.extent.sy));
     const size = Math.min(16, Math.max(2.6, 52 / n ** 0.25 - 1.2) * Math.max(1, zoom) ** 0.45 * Math.max(1, this.h / 620));
-    this.painter.draw(this.view, this.w, this.h, size, this.ratio);
+    const most = performance.now() - this.glided < SETTLED && this.painter.slow ? QUICK : Infinity;
+    this.painter.draw(this.view, this.w, this.h, size, this.ratio, most);
     this.overlay.draw();
+    clearTimeout(this.settling);
+    if (most < this.order.length) this.settling = setTimeout(() => this.redraw(), SETTLED);
   }
+
+  /** Draw in the next frame what is being moved: of very many points a part, and all of them when the hand rests. */
+  glide() { this.glided = performance.now(); this.redraw(); }
 
   toScreen(x, y) { const v = this.view; return [LEFT + this.w / 2 + (x - v.x) * v.sx, TOP + this.h / 2 - (y - v.y) * v.sy]; }
   toCode(px, py) { const v = this.view; return [v.x + (px - LEFT - this.w / 2) / v.sx, v.y - (py - TOP - this.h / 2) / v.sy]; }
   inField(px, py) { return px > LEFT && px < LEFT + this.w && py > TOP && py < TOP + this.h; }
   sorted() { return new Grid(this.points, this.shown, this.view, this.w, this.h); }
   pick(px, py) { return (this.grid ??= this.sorted()).nearest(px - LEFT, py - TOP, REACH); }
+  around(px, py) {
+    const [high, wide] = this.data.shape, most = Math.min(AHEAD, Math.floor(PIXELS / (high * wide)));
+    return (this.grid ??= this.sorted()).around(px - LEFT, py - TOP, 6 * REACH, most);
+  }
 
   /** The images of the points that are shown and lie in a polygon. */
   within(polygon) {
@@ -266,7 +282,8 @@ class LatentMap {
     if (hit >= 0) { if (hit !== before) this.card.point(hit); else this.card.place(); }
     else if (this.data.decode) this.card.decoding.ask([px, py]);
     else this.card.hide();
-    if (hit !== before) this.redraw(false);
+    if (this.overlay.uncover(px, py) || hit !== before) this.redraw(false);
+    this.card.ahead();
     this.timings.push(performance.now() - start);
     if (this.timings.length > 5000) this.timings.shift();
   }
@@ -274,9 +291,10 @@ class LatentMap {
   leave() {
     this.cursor = null;
     this.card.hide();
-    if (this.hover >= 0) { this.hover = -1; this.redraw(false); }
+    if (this.overlay.uncover(-1, -1) || this.hover >= 0) { this.hover = -1; this.redraw(false); }
   }
 
   pictureUrl(i) { return this.data.pictures.replace("{i}", this.points.index[i]); }
+  sheetUrl(points) { return `${this.data.sheet}&i=${points.map((i) => this.points.index[i])}`; }
   decodeUrl(x, y) { return this.data.decode.replace("{x}", x.toPrecision(7)).replace("{y}", y.toPrecision(7)); }
 }

@@ -18,13 +18,25 @@ class Card {
     const mse = error && Number.isFinite(error[hit]) ? ` · error ${error[hit].toPrecision(2)}` : "";
     const show = (picture, said) => {
       if (map.hover !== hit) return;
-      this.pictured = picture ? hit : -1;
+      this.pictured = hit;
       const [high, wide] = map.data.shape, pair = picture && picture.width > (1.5 * picture.height * wide) / high;
       const under = pair ? ["image", "reconstruction"] : ["image"];
       this.show(map.colour(group[hit]), map.name(label[hit]), picture, under, said ?? `${split} image ${whole(index[hit])}${mse}`);
     };
-    setTimeout(() => { if (map.hover === hit && this.pictured !== hit) show(null, `${split} image ${whole(index[hit])} …`); }, 150);
+    this.pictured = -1;
+    setTimeout(() => { if (this.pictured < 0) show(null, `${split} image ${whole(index[hit])} …`); }, 150);
     this.pictures.find(map.pictureUrl(hit), (picture) => show(picture), (error) => show(null, error.message));
+  }
+
+  /** When the pointer rests, the pictures of the points around it are read in one answer, so that they are there when it moves on. */
+  ahead() {
+    clearTimeout(this.soon);
+    this.soon = setTimeout(() => {
+      const { map } = this;
+      if (!map.cursor || map.closed || map.hand.drag) return;
+      const missing = map.around(...map.cursor).filter((i) => !this.pictures.kept.has(map.pictureUrl(i)));
+      if (missing.length) this.pictures.ahead(map.sheetUrl(missing), missing.map((i) => map.pictureUrl(i)));
+    }, 80);
   }
 
   async decode([px, py]) {

@@ -80,7 +80,7 @@ class Hand {
     const [nx, ny] = map.toCode(px, py);
     if (!map.turn) Object.assign(map.view, { x: view.x + x - nx, y: view.y + y - ny });
     map.touched = true;
-    map.redraw();
+    map.glide();
   }
 
   dragged(px, py) {
@@ -98,7 +98,7 @@ class Hand {
       if (drag.kind === "box" || Math.hypot(px - lx, py - ly) > 3) drag.path.push([px, py]);
     }
     drag.last = [px, py];
-    map.redraw(drag.kind === "move");
+    if (drag.kind === "move") map.glide(); else map.redraw(false);
   }
 
   released(px, py) {

@@ -2,6 +2,7 @@
 
 const UNIT = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1;  // as large as the page's words: larger on a projector
 const LEFT = Math.round(58 * UNIT), BOTTOM = Math.round(44 * UNIT), TOP = 4, RIGHT = 4;  // CSS pixels around the field, for the axes
+const FEW = 60;  // points among which none should lie below a name
 const type = (size, font, weight = 400) => `${weight} ${Math.round(size * UNIT)}px ${font}`;
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 const whole = (value) => value.toLocaleString("en-US");
@@ -80,8 +81,17 @@ class Overlay {
     pen.clip();
     if (map.turn) drawDirections(pen, map.turn, (x, y) => map.toScreen(x, y), data.axes, look, field, (...place) => this.halo(...place));
     Object.assign(pen, { textAlign: "center", textBaseline: "middle", font: type(17, font, 700) });
-    const names = map.names().map(({ text, x, y }) => [text, ...map.toScreen(x, y), pen.measureText(text).width]);
-    for (const [text, px, py] of apart(names)) this.halo(text, px, py);
+    const above = points.n < FEW ? 18 * UNIT : 0;  // a name may lie on many points, but not on the only one
+    const names = map.names().map(({ text, x, y }) => {
+      const wide = pen.measureText(text).width, [px, py] = map.toScreen(x, y);
+      return [text, ...inward([px, py - above], field, wide / 2 + 4, 12), wide];
+    });
+    this.named = apart(names);
+    this.named.forEach(([text, px, py], at) => {
+      pen.globalAlpha = at === this.faint ? 0.12 : 1;
+      this.halo(text, px, py);
+    });
+    pen.globalAlpha = 1;
     for (const i of map.few) this.ring(i, map.colour(points.group[i]), 4);
     for (const [text, ...place] of data.marks ?? []) this.mark(...inward(map.toScreen(...(map.turn ? map.turn.flat(...place) : place)), field), text);
     for (const pin of map.pins.all) this.pin(pin);
@@ -89,6 +99,13 @@ class Overlay {
     if (map.hand.walked) this.line(map.hand.walked.map(([x, y]) => map.toScreen(x, y)));
     if (map.hover >= 0) this.ring(map.hover, map.ink, 2.5);
     pen.restore();
+  }
+
+  /** The name that the pointer comes to turns faint: there are points below it. Whether another one does now. */
+  uncover(px, py) {
+    const before = this.faint, near = ([, x, y, wide]) => Math.abs(x - px) < wide / 2 + 14 && Math.abs(y - py) < 22 * UNIT;
+    this.faint = (this.named ?? []).findIndex(near);
+    return this.faint !== before;
   }
 
   ring(i, colour, width) {

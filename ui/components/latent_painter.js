@@ -77,17 +77,19 @@ class GLPainter {
 /** The same discs by the processor. Where there is no graphics card a browser emulates one, and needs many times as long. */
 class CanvasPainter {
   static FINE = 4;  // a disc's middle is placed to a quarter of a pixel
+  slow = true;
 
   constructor(canvas) { this.pen = canvas.getContext("2d"); this.stamps = new Map(); }
   places(x, y, depth) { Object.assign(this, { x, y, depth }); }
   looks(colours, order) { Object.assign(this, { colours: new Uint32Array(colours.buffer), order }); }
 
-  draw(view, w, h, size, ratio) {
+  /** `most`: of so many points the last ones in the order alone, which lie on top and are a sample of the others. */
+  draw(view, w, h, size, ratio, most) {
     const { pen, x, y, depth, order } = this, { width, height } = pen.canvas, { FINE } = CanvasPainter, sx = view.sx * ratio, sy = view.sy * ratio;
     if (this.light?.length !== width * height) this.light = new Uint32Array(width * height); else this.light.fill(0);
     Object.assign(this, { width, height });
     let stamp = this.stamp(size * ratio);
-    for (let k = 0; k < order.length; k++) {
+    for (let k = Math.max(0, order.length - most); k < order.length; k++) {
       const i = order[k], far = depth ? depth[i] : 0;
       if (depth) stamp = this.stamp(Math.round(8 * size * ratio * (1 + 0.4 * far)) / 8);
       const px = Math.round(FINE * (width / 2 + (x[i] - view.x) * sx)), py = Math.round(FINE * (height / 2 - (y[i] - view.y) * sy));

@@ -84,19 +84,31 @@ class Grid {
     for (let i = 0; i < n; i++) if (cell[i] >= 0) this.sorted[next[cell[i]]++] = i;
     this.rows = rows;
   }
-  nearest(px, py, reach) {
-    let best = -1, least = reach * reach;
+  /** Call `visit` with each point within `reach` of a place, and its squared distance. */
+  near(px, py, reach, visit) {
     const from = (value) => Math.max(0, ((value - reach) / CELL) | 0), to = (value, end) => Math.min(end - 1, ((value + reach) / CELL) | 0);
     for (let row = from(py); row <= to(py, this.rows); row++) {
       for (let column = from(px); column <= to(px, this.columns); column++) {
         const c = row * this.columns + column;
         for (let k = this.first[c]; k < this.first[c + 1]; k++) {
           const i = this.sorted[k], away = (this.px[i] - px) ** 2 + (this.py[i] - py) ** 2;
-          if (away < least) { least = away; best = i; }
+          if (away < reach * reach) visit(i, away);
         }
       }
     }
+  }
+
+  nearest(px, py, reach) {
+    let best = -1, least = Infinity;
+    this.near(px, py, reach, (i, away) => { if (away < least) { least = away; best = i; } });
     return best;
+  }
+
+  /** The points around a place, the nearest first, `most` of them. */
+  around(px, py, reach, most) {
+    const found = [];
+    this.near(px, py, reach, (i, away) => found.push([away, i]));
+    return found.sort((a, b) => a[0] - b[0]).slice(0, most).map(([, i]) => i);
   }
 }
 

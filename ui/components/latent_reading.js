@@ -54,16 +54,29 @@ class Latest {
 
 /** Pictures of points (input and reconstruction side by side), fetched one at a time, the last thousands kept. */
 class Pictures {
-  constructor() { this.kept = new Map(); this.fetch = new Latest((work) => work()); }
+  constructor() { this.kept = new Map(); this.fetch = new Latest((work) => work()); this.sheets = new Latest((work) => work()); }
   find(url, done, failed) {
     if (this.kept.has(url)) { done(this.kept.get(url)); return; }
     this.fetch.ask(async () => {
       try {
         const picture = await bitmap(url);
-        this.kept.set(url, picture);
-        if (this.kept.size > 4000) this.kept.delete(this.kept.keys().next().value);
+        this.keep(url, picture);
         done(picture);
       } catch (error) { failed(error); }
     });
+  }
+
+  /** Several at once, one below the other in the picture at `sheet`. */
+  ahead(sheet, urls) {
+    this.sheets.ask(async () => {
+      const all = await bitmap(sheet), high = all.height / urls.length;
+      const found = await Promise.all(urls.map((_, row) => createImageBitmap(all, 0, row * high, all.width, high)));
+      urls.forEach((url, row) => this.keep(url, found[row]));
+    });
+  }
+
+  keep(url, picture) {
+    this.kept.set(url, picture);
+    if (this.kept.size > 4000) this.kept.delete(this.kept.keys().next().value);
   }
 }

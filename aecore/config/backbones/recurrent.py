@@ -10,7 +10,7 @@ from aecore.config.facts import Shape
 
 
 class RecurrentBackbone(Backbone):
-    """Reads an image line by line, or a sequence step by step, and writes it again in this order. Srivastava et al. 2015."""
+    """Reads an image line by line, or a sequence step by step, and writes it again. Srivastava et al. 2015."""
 
     kind: Literal["recurrent"] = "recurrent"
     widths: tuple[Width, ...] = Field(
@@ -31,6 +31,12 @@ class RecurrentBackbone(Backbone):
     )
     bidirectional: bool = Field(
         False, title="Both directions", description="The encoder also reads from the last step to the first."
+    )
+    reverse: bool = Field(
+        False,
+        title="Writes backwards",
+        description="The decoder writes the last step first: it begins with what the encoder read last, and knows best. "
+        "Srivastava et al. 2015, section 2.1.",
     )
 
     def feature_shape(self, shape: Shape) -> tuple[int, ...]:
