@@ -121,9 +121,8 @@ def test_the_pictures_of_points_around_the_pointer_are_there_before_it_and_names
     assert corner
     first, second, url, index = on(map_, NEIGHBOURS)
     page.mouse.move(corner["x"] + first[0], corner["y"] + first[1])
-    page.wait_for_function(
-        "url => document.querySelector('.latent-map').latentMap.card.pictures.kept.has(url)", arg=url
-    )
+    root = map_.element_handle()
+    page.wait_for_function("([root, url]) => root.latentMap.card.pictures.kept.has(url)", arg=[root, url])
     page.on("request", lambda request: asked.append(request.url))
     page.mouse.move(corner["x"] + second[0], corner["y"] + second[1])
     card.get_by_text(f"test image {index} ").wait_for()
@@ -132,10 +131,23 @@ def test_the_pictures_of_points_around_the_pointer_are_there_before_it_and_names
 
     name, x, y, _ = on(map_, "return map.overlay.named[0]")
     page.mouse.move(corner["x"] + x, corner["y"] + y)
-    shown = "text => { const { named, faint } = document.querySelector('.latent-map').latentMap.overlay; return (named[faint] ?? [])[0] === text; }"
-    page.wait_for_function(shown, arg=name)
+    faint = "([root, text]) => { const { named, faint } = root.latentMap.overlay; return (named[faint]?.[0] ?? null) === text; }"
+    page.wait_for_function(faint, arg=[root, name])
     page.mouse.move(5, 5)
-    page.wait_for_function(shown.replace("=== text", "=== undefined"))
+    page.wait_for_function(faint, arg=[root, None])
+
+
+def test_a_selection_is_shown_alone_and_all_points_again(here: Place) -> None:
+    page = here.open(run=here.ids[0], split="test")
+    root = page.locator(".latent-map").element_handle()
+    lasso(page, (0.02, 0.02), (0.5, 0.02), (0.5, 0.98), (0.02, 0.98))
+    shown = "([root, n]) => root.latentMap.points.n === n"
+    some, every = on(page.locator(".latent-map"), "return [map.chosen.size, map.points.n]")
+    assert 0 < some < every
+    page.get_by_role("button", name="Only these").click()
+    page.wait_for_function(shown, arg=[root, some])
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_function(shown, arg=[root, every])
 
 
 def test_a_new_visitor_sees_the_map_which_stays_when_the_rest_of_the_page_comes(here: Place) -> None:

@@ -20,7 +20,8 @@ PAGE = {"Accept": "text/html,*/*;q=0.8", "Accept-Encoding": "gzip"}
 STATIC = Path(get_static_dir()) / "static"
 
 
-PAGES = {"/page": '<head></head><script src="./static/js/index.x.js">', "/report": "<head></head>a report"}
+STREAMLITS = '<head></head><script src="./static/js/index.x.js">'
+PAGES = {"/page": STREAMLITS, "/latent": STREAMLITS, "/report": "<head></head>a report"}
 
 
 async def other(request: Request) -> Response:
@@ -68,6 +69,10 @@ def test_a_page_names_the_scripts_of_its_elements_with_all_that_they_import(clie
         for imported in re.findall(r'from"\./([^"]+)"', (STATIC / "js" / name).read_text()):
             assert imported in needed or f"./static/js/{imported}" in first
     assert "link" not in client.get("/api/x", headers=PAGE).headers
+    first = client.get("/latent", headers=PAGE).headers["link"]
+    assert "BidiComponent." in first
+    assert "Selectbox." not in first, "it comes when the map stands"
+    assert set(first.split(", ")) < set(said.split(", "))
     report = client.get("/report", headers=PAGE)
     assert report.text == PAGES["/report"]
     assert "link" not in report.headers

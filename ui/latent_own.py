@@ -72,11 +72,14 @@ def marks(view: View) -> Marks:
     return ((said, latent_places.place(view, found)[0, : view.dims].tolist()),)
 
 
-def show(view: View) -> None:
-    """The visitor's image, its reconstruction, and the nearest images in the full code. Raises ValueError with a sentence."""
+def show(view: View) -> bool:
+    """The visitor's image, its reconstruction, and the nearest images in the full code; whether there is one.
+
+    Raises ValueError with a sentence.
+    """
     image, found = pixels(view), code(view)
     if image is None or found is None:
-        return
+        return False
     weights = weights_of(view)
     label = latent_places.labels(view, found, weights)
     st.markdown("#### Your drawing" if _drawn() else "#### Your image")
@@ -85,6 +88,7 @@ def show(view: View) -> None:
     )
     st.caption("As the model sees it, and its reconstruction.")
     latent_panel.near(view, found[0], weights)
+    return True
 
 
 def pixels(view: View) -> np.ndarray | None:

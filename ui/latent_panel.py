@@ -48,9 +48,10 @@ def panel(view: View, chosen: Chosen) -> None:
             find(view)
             if weights:
                 latent_own.offer(view)
+        own = False
         if weights:
             try:
-                latent_own.show(view)
+                own = latent_own.show(view)
             except ValueError as error:
                 problem(error)
         if len(indices):
@@ -65,7 +66,7 @@ def panel(view: View, chosen: Chosen) -> None:
             film(view, chosen.path)
         if chosen.pins and weights:
             pinned(view, chosen.pins, weights)
-        if not len(indices) and not chosen.pins and not chosen.path:
+        if not len(indices) and not chosen.pins and not chosen.path and not own:
             st.html(
                 '<ul class="latent-hints">' + "".join(f"<li><b>{a}</b>{b}</li>" for a, b in HINTS[view.dims]) + "</ul>"
             )
@@ -175,19 +176,14 @@ def how_shown() -> str:
 
 
 def only(view: View, indices: np.ndarray) -> None:
-    """Buttons that show the selection alone, and all again."""
+    """Buttons that show the selection alone, and all again; which points there are is decided outside of this fragment."""
     chosen = keep(view.run, view.split, indices)
-
-    def shown(name: str) -> None:
-        if name:
-            st.query_params["only"] = name
-        else:
-            st.query_params.pop("only", None)
-
-    if chosen not in ("", view.only):
-        st.button("Only these", key="latent-only", on_click=shown, args=(chosen,))
-    if view.only:
-        st.button("Show all", key="latent-all", on_click=shown, args=("",))
+    if chosen not in ("", view.only) and st.button("Only these", key="latent-only"):
+        st.query_params["only"] = chosen
+        st.rerun()
+    if view.only and st.button("Show all", key="latent-all"):
+        st.query_params.pop("only", None)
+        st.rerun()
 
 
 def neighbours(view: View, index: int, weights: str) -> None:

@@ -26,6 +26,8 @@ FOR_GOOD = {"Cache-Control": "public, immutable, max-age=31536000", "Vary": "Acc
 """The names of these files change with their content."""
 ELEMENTS = ("Html", "BidiComponent", "Selectbox", "ButtonGroup", "TextInput")
 """What nearly every page has, each with scripts of its own. Not more: nginx refuses an answer whose headers have over 4 KB."""
+FIRST = {"latent": ("Html", "BidiComponent")}
+"""Of a page that shows one thing before all others: what that needs alone. Each script takes its time in the browser, wanted or not."""
 STREAMLITS = b"./static/js/index."
 """Stands in Streamlit's own page."""
 IMPORTED = re.compile(r"(?:from|import)\"\./([\w.-]+\.js)\"")
@@ -42,7 +44,8 @@ class Scripts:
             await answer(scope, receive, send)
         elif _wants_page(scope):
             plain = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]  # some KB, which are added to
-            await self.app({**scope, "headers": plain}, receive, _with_needs(send))
+            page = str(scope["path"]).removeprefix(base()).strip("/")
+            await self.app({**scope, "headers": plain}, receive, _with_needs(send, page if page in FIRST else ""))
         else:
             await self.app(scope, receive, send)
 
@@ -62,7 +65,7 @@ def _answer(scope: Scope) -> Response | None:
     return _kept(name, name.endswith(TEXT) and "gzip" in asked.get("accept-encoding", ""))
 
 
-def _with_needs(send: Send) -> Send:
+def _with_needs(send: Send, page: str) -> Send:
     """A page with what it needs in its headers, and in its head where the server is; everything else as it is."""
     start: Message | None = None
     parts: list[bytes] = []
@@ -80,7 +83,7 @@ def _with_needs(send: Send) -> Send:
                 if STREAMLITS in body:  # and no file that somebody takes home
                     body = body.replace(b"<head>", b"<head>" + _where().encode(), 1)
                     headers = [pair for pair in headers if pair[0] != b"content-length"]
-                    headers += [(b"content-length", str(len(body)).encode()), (b"link", _needs().encode())]
+                    headers += [(b"content-length", str(len(body)).encode()), (b"link", _needs(page).encode())]
                 await send({**start, "headers": headers})
                 await send({"type": "http.response.body", "body": body})
 
@@ -101,12 +104,12 @@ def _where() -> str:
 
 
 @cache
-def _needs() -> str:
-    """A header's value: the scripts of ELEMENTS and what they import, but for what Streamlit's page names itself."""
+def _needs(page: str = "") -> str:
+    """A header's value: the scripts of a page's elements and what they import, but for what Streamlit's page names itself."""
     named = set(
         re.findall(r"\./static/js/([\w.-]+\.js)", (_folder().parent / "index.html").read_text(encoding="utf-8"))
     )
-    needed = [path.name for name in ELEMENTS for path in (_folder() / "js").glob(f"{name}.*.js")]
+    needed = [path.name for name in FIRST.get(page, ELEMENTS) for path in (_folder() / "js").glob(f"{name}.*.js")]
     for name in needed:  # it grows meanwhile
         imported = IMPORTED.findall((_folder() / "js" / name).read_text(encoding="utf-8"))
         needed += [other for other in imported if other not in named and other not in needed]

@@ -30,7 +30,8 @@ class Pins {
 
   box({ x, y }) {
     const side = Math.max(48, Math.min(84, this.map.h / 8)), [px, py] = this.map.toScreen(x, y);
-    return { side, px, py, left: px - side / 2, top: py - side - 12 > TOP ? py - side - 12 : py + 12 };
+    const left = Math.max(LEFT + 2, Math.min(LEFT + this.map.w - side - 2, px - side / 2));  // whole, though its place is at the edge
+    return { side, px, py, left, top: py - side - 12 > TOP ? py - side - 12 : py + 12 };
   }
 
   /** Take away the pin at a place of the screen; whether there was one. */
