@@ -38,7 +38,6 @@ from aecore.config import (
         ("model.objective.kind=elbo", "model.objective.kind is 'elbo', but a vector bottleneck has no posterior"),
         ("data.value_range=[-1,1]", "model.objective.loss is 'bce', but data.value_range is '[-1,1]'"),
         ("model.backbone.output=tanh", "model.backbone.output is 'tanh', but the loss 'bce' needs 'sigmoid'"),
-        ("training.classes=", "training.classes is None, but must be a list: several with commas between them, or []."),
         ("training.epochs", "'training.epochs' is not an assignment"),
     ],
 )
