@@ -152,7 +152,7 @@ def figures_line(row: RunRow) -> None:
 
 def printed(row: RunRow) -> None:
     """The end of the run's log."""
-    st.code(lab().run(row.id).log() or "Nothing was printed yet.", language=None, height=320)
+    st.code(lab().run(row.id).log() or "Nothing was printed.", language=None, height=320)
 
 
 def past_events(row: RunRow) -> None:

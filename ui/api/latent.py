@@ -22,8 +22,8 @@ from ui.pictures import png, wall
 SplitName = Literal["train", "val", "test"]
 AWAY = "X-Away"
 """Header of a decoded picture: how far its code is from the nearest real one, in units of what is usual between real ones."""
-SHEET = 48
-"""Pictures that are asked for at once, at most."""
+SHEET, PIXELS = 48, 32_768
+"""Pictures that are asked for at once, and pixels in them, at most: as in ui/components/latent.js, so that nobody waits for them."""
 NOT_KEPT = {"Cache-Control": "no-store"}
 
 
@@ -89,14 +89,16 @@ def thumb(request: Request) -> Response:
 
 @said
 def thumbs(request: Request) -> Response:
-    """`/api/thumbs/{run}/{split}.png?i=1,2,3&v=`: the same of several images, one below the other, the first SHEET of them.
+    """`/api/thumbs/{run}/{split}.png?i=1,2,3&v=`: the same of several images, one below the other, SHEET of them at most.
 
     The map asks for those around the pointer, so that they are there when it points at one.
     """
     run, name = request.path_params["run"], _split(request.path_params["split"])
     weights = request.query_params.get("v", "")
     newest = latest_stamp(run) if weights else ""
-    indices = [_whole("i", text) for text in request.query_params.get("i", "").split(",")[:SHEET]]
+    facts = lab().run(run).facts()
+    most = min(SHEET, max(1, PIXELS // (facts.shape[1] * facts.shape[2]))) if facts else 1
+    indices = [_whole("i", text) for text in request.query_params.get("i", "").split(",")[:most]]
     return Response(wall(_pairs(run, name, indices, newest)), media_type="image/png", headers=_kept(request, newest))
 
 
