@@ -13,7 +13,7 @@ help:
 	@echo "make test    every test, those in the browser included"
 	@echo "make check   format, lint, types, tests"
 	@echo "make fix     format and mend what can be mended"
-	@echo "make bench   measure: memory, start, speed"
+	@echo "make bench   measure: memory, start, speed, pages, a crowd"
 	@echo "make torture faults done to real runs; writes docs/RELIABILITY.md (half an hour; root and strace for all rows)"
 	@echo "make clean   remove .venv and what was built (the lab/ with your runs stays)"
 
@@ -48,6 +48,10 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.throughput --write docs/benchmarks
+	$(BIN)/python -m benchmarks.pages --write docs/benchmarks
+	$(BIN)/python -m benchmarks.compare_wall
+	$(BIN)/python -m benchmarks.latent_page
+	$(BIN)/python -m benchmarks.sessions --sessions 50 --passers 50 --write docs/benchmarks
 
 torture: $(VENV)/.installed-dev
 	$(BIN)/python -m torture

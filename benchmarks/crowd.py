@@ -21,8 +21,8 @@ EVERY, THINKING = 0.5, 20.0
 """Seconds between polls of a component that follows a run, and between two pages of somebody who reads."""
 ARRIVING = 10.0
 """Seconds in which those who stay arrive."""
-WATCHER, HOSTILE = 5, 25
-"""Of those who stay every fifth watches the run that trains; of those who pass every 25th is hostile."""
+WATCHER, HOSTILE = 2, 25
+"""Of those who stay every second one watches the run that trains; of those who pass every 25th is hostile."""
 PAGES = ("train", "runs", "compare", "latent", "")
 
 
@@ -52,7 +52,7 @@ async def session(address: str, run: str, watches: bool, end: float) -> Session:
             return await watch(stream, web, address, run, end, seen)
         while (left := end - time.perf_counter()) > 0:
             await asyncio.sleep(min(THINKING * chance.uniform(0.5, 1.5), left))
-            await web.get(f"{address}/api/notices", params={"token": tickets.own("notices")})
+            await ask(web, f"{address}/api/notices", "notices")
             seen.scripts.append(await script(stream, chance.choice(PAGES), ""))
     return seen
 
@@ -130,20 +130,31 @@ def asks(page: str, query: str) -> bytes:
     return message.SerializeToString()
 
 
+async def ask(web: httpx.AsyncClient, address: str, named: str, **query: str) -> httpx.Response:
+    """As a browser asks: once more where the dashboard has just closed a connection that was idle."""
+    query["token"] = tickets.own(named)
+    try:
+        return await web.get(address, params=query)
+    except httpx.TransportError:
+        return await web.get(address, params=query)
+
+
 async def watch(stream: Any, web: httpx.AsyncClient, address: str, run: str, end: float, seen: Session) -> Session:
     """Poll as the components of a run's page do, and count what comes through the socket meanwhile."""
-    unasked, place, number = 0, "", 0
+    unasked, place, number, pictures = 0, "", 0, 0.0
     while time.perf_counter() < end:
         begin = time.perf_counter()
-        answer = await web.get(f"{address}/api/metrics", params={"run": run, "after": place, "token": tickets.own(run)})
+        answer = await ask(web, f"{address}/api/metrics", run, run=run, after=place)
         place = answer.json()["next"]
         seen.polls.append(time.perf_counter() - begin)
-        await web.get(f"{address}/api/samples", params={"run": run, "token": tickets.own(run)})
+        if begin >= pictures:
+            taken = (await ask(web, f"{address}/api/samples", run, run=run)).json()["samples"]
+            pictures = begin + min(2.0, max(EVERY, (taken[-1][2] - taken[-2][2]) / 2 if len(taken) > 1 else 0))
         if number % 4 == 0:
-            await web.get(f"{address}/api/pulse/{run}", params={"token": tickets.own(run)})
-            await web.get(f"{address}/api/pulse", params={"token": tickets.own("pulse")})
+            await ask(web, f"{address}/api/pulse/{run}", run)
+            await ask(web, f"{address}/api/pulse", "pulse")
         if number % 20 == 0:
-            await web.get(f"{address}/api/notices", params={"token": tickets.own("notices")})
+            await ask(web, f"{address}/api/notices", "notices")
         number += 1
         try:
             while True:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.sessions [--sessions 100] [--passers 500] [--seconds 70] [--runs 1000] [--keep LAB] [--write docs/benchmarks]
 
-The trainer is pinned to the first processor; the dashboard and the sessions share the others. `--sessions` of them stay: a fifth
-watch the run that trains, the others open a page every twenty seconds. `--passers` come one after the other, open a page and close
+The trainer is pinned to the first processor; the dashboard and the sessions share the others. `--sessions` of them stay: half of
+them watch the run that trains, the others open a page every twenty seconds. `--passers` come one after the other, open a page and close
 it; every 25th of them is hostile: it never reads what it asked for, sends files that nobody asked for, or makes up ids. First the
 pinned run trains alone, then beside the crowd, then alone again; then what the dashboard still holds is measured, the sessions that
 were left being forgotten after `FORGOTTEN` seconds. A lab of 1,000 runs takes a while to make: `--keep` keeps it.

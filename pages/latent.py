@@ -23,12 +23,13 @@ def page() -> None:
     st.html(STYLE)
     missing = source = ""
     with st.container(key="latent-head", horizontal=True, vertical_alignment="bottom", gap="small"):
-        if not opened():
-            st.html('<div class="latent-room"></div>')
+        room = None if opened() else st.html('<div class="latent-room"></div>')
         row = choose_run()
         if row and (source := choose_source(row)):
             view, missing = choose_view(row, source)
     if row is None:
+        if room:
+            room.empty()
         empty("No model was trained here yet: a map needs one.", "train", "Set up the first run")
     elif not source:
         open_page()

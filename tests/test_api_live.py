@@ -5,7 +5,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,10 +20,19 @@ from aecore.jobs.states import claim, move
 from aecore.runs import Inputs, Lab, RunFolder
 from aecore.runs.folder import MetricRow
 from tests.conftest import TrainedRun, tiny
+from ui import shared
 from ui.api import live
 from ui.live import titles
 
 Ask = Callable[[Lab], TestClient]
+
+
+class Later(TestClient):
+    """Asks each time as if a while had passed since."""
+
+    def get(self, *asked: Any, **options: Any) -> httpx.Response:
+        shared.forget()
+        return super().get(*asked, **options)
 
 
 @pytest.fixture
@@ -30,7 +41,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
 
     def at(lab: Lab) -> TestClient:
         monkeypatch.setenv("AELAB_HOME", str(lab.path))
-        return TestClient(Starlette(routes=live.ROUTES))
+        return Later(Starlette(routes=live.ROUTES))
 
     return at
 

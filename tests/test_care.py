@@ -51,6 +51,10 @@ class LabDefaults:
     [
         ({"cpu_slots": 0}, "cpu_slots is 0, but must be at least 1."),
         ({"cpu_slot": 1}, "cpu_slot is not a known field: did you mean cpu_slots?"),
+        (
+            {"access.admins": None},
+            "access.admins is None, but must be a list: several with commas between them, or [].",
+        ),
         ({"per_person.waiting": "many"}, "per_person.waiting is 'many', but input should be a valid integer"),
         ({"cpu_slots": 2, "retries": 0}, "retries is 0, but must be at least 1."),
         ({"drain": "now"}, "drain is 'now', but must be 'off', 'finish' or 'save'."),

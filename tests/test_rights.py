@@ -328,6 +328,19 @@ def test_a_private_run_is_the_same_to_others_as_one_that_never_was(lab: Lab) -> 
     assert queue.jobs(for_bea, secret) == []
 
 
+def test_the_labs_folder_is_named_to_those_only_who_look_after_it(lab: Lab) -> None:
+    (lab.path / "settings.json").write_text(json.dumps({"access": {"admins": ["ada"], "guests": ["gil"]}}))
+    lab.reread()
+    for name in ("ada", "bea", "gil"):
+        theirs = lab.seen_by(name)
+        with pytest.raises(LabError) as job:
+            queue.job(theirs, 99)
+        with pytest.raises(LabError) as deleted:
+            trash.undelete(theirs, "X", name)
+        said = [str(theirs.missing("X")), str(job.value), str(deleted.value)]
+        assert [str(lab.path) in sentence for sentence in said] == [name == "ada"] * 3
+
+
 def test_privacy_is_changed_later_and_survives_the_loss_of_the_database(lab: Lab) -> None:
     first, second = (queue.submit(lab, tiny(), "ada", private=private) for private in (False, True))
     mine = lab.seen_by("ada")

@@ -21,14 +21,15 @@ STATIC = Path(get_static_dir()) / "static"
 
 
 STREAMLITS = '<head></head><script src="./static/js/index.x.js">'
-PAGES = dict.fromkeys(("/page", "/lab/", "/latent", "/lab/latent", "/lab/latent/", "/page of nobody"), STREAMLITS) | {
-    "/report": "<head></head>a report"
-}
+PAGES = dict.fromkeys(
+    ("/page", "/lab/", "/latent", "/compare", "/lab/latent", "/lab/latent/", "/page of nobody"), STREAMLITS
+) | {"/report": "<head></head>a report"}
 
 
 async def other(request: Request) -> Response:
     found = PAGES.get(request.url.path)
-    return HTMLResponse(found) if found else PlainTextResponse("the dashboard")
+    same = "if-none-match" in request.headers
+    return HTMLResponse(found, 304 if same else 200, {"etag": '"x"'}) if found else PlainTextResponse("the dashboard")
 
 
 @pytest.fixture
@@ -71,10 +72,11 @@ def test_a_page_names_the_scripts_of_its_elements_with_all_that_they_import(clie
         for imported in re.findall(r'from"\./([^"]+)"', (STATIC / "js" / name).read_text()):
             assert imported in needed or f"./static/js/{imported}" in first
     assert "link" not in client.get("/api/x", headers=PAGE).headers
-    first = client.get("/latent", headers=PAGE).headers["link"]
-    assert "BidiComponent." in first
-    assert "Selectbox." not in first, "it comes when the map stands"
-    assert set(first.split(", ")) < set(said.split(", "))
+    for page in ("/latent", "/compare"):
+        first = client.get(page, headers=PAGE).headers["link"]
+        assert "BidiComponent." in first
+        assert "Selectbox." not in first, "it comes when the map stands, or the wall"
+        assert set(first.split(", ")) < set(said.split(", "))
     report = client.get("/report", headers=PAGE)
     assert report.text == PAGES["/report"]
     assert "link" not in report.headers
@@ -100,6 +102,12 @@ def test_a_page_says_that_its_server_is_at_its_own_address_without_the_page(clie
         assert answer.text == STREAMLITS.replace("<head>", f"<head>{told}")
         assert int(answer.headers["content-length"]) == len(answer.content)
     assert client.get("/page%20of%20nobody", headers=PAGE).text == STREAMLITS
+
+
+def test_a_page_is_sent_anew_each_time(client: TestClient) -> None:
+    answer = client.get("/page", headers={**PAGE, "If-None-Match": '"x"'})
+    assert answer.status_code == 200
+    assert "etag" not in answer.headers, "another version of this program adds something else"
 
 
 @pytest.mark.parametrize(

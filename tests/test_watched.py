@@ -13,7 +13,7 @@ from aecore.jobs.states import beat, claim, move
 from aecore.runs import Lab, run
 from tests.browser import chromium, dashboard, settle
 from tests.conftest import TrainedRun, tiny
-from ui import pulse
+from ui import pulse, shared
 from ui.api import pulse as routes
 
 LONG = tiny(name="long", training__epochs=100_000)
@@ -27,12 +27,12 @@ WINDOWS = 6
 @pytest.fixture
 def ask(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     monkeypatch.setenv("AELAB_HOME", str(lab.path))
-    pulse._table_stamp.cache_clear()
+    shared.forget()
     return TestClient(Starlette(routes=routes.ROUTES))
 
 
 def stamp(client: TestClient, path: str) -> Any:
-    pulse._table_stamp.cache_clear()  # it is a second old at most, and a test does not wait
+    shared.forget()  # it is a second old at most, and a test does not wait
     return client.get(path).json()["stamp"]
 
 
@@ -74,7 +74,7 @@ def test_the_page_is_made_with_the_stamps_that_the_routes_give(
     trained_run: TrainedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AELAB_HOME", str(trained_run.lab.path))
-    pulse._table_stamp.cache_clear()
+    shared.forget()
     client = TestClient(Starlette(routes=routes.ROUTES))
     row = run(trained_run.lab, trained_run.id)
     assert stamp(client, f"/api/pulse/{row.id}") == pulse.run_stamp(row)

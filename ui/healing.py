@@ -1,4 +1,4 @@
-"""What the rules of `aecore.runs.health` say of a run, read again only when its files have grown."""
+"""What the rules of `aecore.runs.health` say of a run: found once where it has ended, and now and then while it goes on."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -9,6 +9,10 @@ from aecore.runs.database import OPEN
 from aecore.runs.health import NOTHING, Finding, Seen, health
 from ui.lab import lab
 from ui.moments import sample_of
+from ui.shared import once_in
+
+LATELY = 10
+"""Seconds for which that holds of a run that goes on: its whole curve is read for it."""
 
 
 def run_health(row: RunRow) -> Sequence[Finding]:
@@ -18,11 +22,21 @@ def run_health(row: RunRow) -> Sequence[Finding]:
         size = (folder.path / "metrics.csv").stat().st_size
     except FileNotFoundError:
         return ()
-    return _health(str(folder.path), size, row.attempt, row.state not in OPEN)
+    path = str(folder.path)
+    return _going(path, row.attempt) if row.state in OPEN else _ended(path, row.attempt, size)
+
+
+@once_in(LATELY)
+def _going(path: str, _attempt: int) -> tuple[Finding, ...]:
+    return _health(path, ended=False)
 
 
 @lru_cache(maxsize=256)
-def _health(path: str, size: int, attempt: int, ended: bool) -> tuple[Finding, ...]:
+def _ended(path: str, _attempt: int, _size: int) -> tuple[Finding, ...]:
+    return _health(path, ended=True)
+
+
+def _health(path: str, ended: bool) -> tuple[Finding, ...]:
     folder = RunFolder(path)
     try:
         return tuple(health(folder.metrics()[0], folder.config(), _seen(folder), ended))

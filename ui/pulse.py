@@ -1,21 +1,19 @@
 """Pages rerun when something that they show in words has changed, and not by the clock: the browser asks for a stamp."""
 
-import time
 import zlib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 
-from aecore.jobs.forecast import Forecast, forecast, told
-from aecore.runs import RunRow, events, runs
-from aecore.runs import run as read_run
-from aecore.runs.database import OPEN
-from ui.healing import run_health
-from ui.lab import lab
-from ui.live import component
+import streamlit as st
 
-FINDINGS = 10
-"""Seconds between looks at how a run does: its whole curve is read for it."""
+from aecore.jobs.forecast import Forecast, forecast, told
+from aecore.runs import RunRow, events, rights, runs
+from aecore.runs import run as read_run
+from ui.healing import run_health
+from ui.lab import lab, whole
+from ui.live import component
+from ui.shared import once_in
+
 PARTS = 10
 """Of a run's progress that the table of runs shows as it goes; its page shows every step."""
 
@@ -23,19 +21,26 @@ _pulse = component("pulse")
 
 
 def pulse(path: str, stamp: str, key: str, seconds: float = 2) -> None:
-    """Rerun what this stands in (the page, or the fragment) when the route at `path` gives another stamp than this; asked so often."""
-    _pulse(data={"path": path, "stamp": stamp, "every": 1000 * seconds}, key=key, on_changed_change=lambda: None)
+    """Rerun what this stands in (the page, or the fragment) when the route at `path` gives another stamp than this; asked so often.
+
+    Where the route refuses, the page was open for longer than its tokens hold: all of it is made anew, which gives it new ones.
+    """
+    data = {"path": path, "stamp": stamp, "every": 1000 * seconds}
+    said = _pulse(data=data, key=key, on_changed_change=lambda: None, on_refused_change=lambda: None)
+    if said.refused:
+        st.rerun()
 
 
 def run_stamp(row: RunRow) -> str:
-    """Of everything on a run's page but its curves and pictures, which are alive by themselves."""
-    folder = lab().run(row.id)
-    expected = forecast(lab()).get(row.id) if row.shown == "queued" else None
+    """Of everything on a run's page but its curves and pictures, which are alive by themselves; the same for all who see it."""
+    here = whole()
+    folder = here.run(row.id)
+    expected = forecast(here).get(row.id) if row.shown == "queued" else None
     written = [_written(folder.path / name) for name in ("log.txt", "result.json", "analysis/metrics.json")]
     return stamp_of(
         (row.shown, row.reason, row.note, row.tags, row.archived, row.device, bool(row.step)),
-        (told(expected) if expected else "", written, len(events(lab(), row.id))),
-        _findings(row.id, row.shown, int(time.time() / FINDINGS) if row.state in OPEN else 0),
+        (told(expected) if expected else "", written, len(events(here, row.id))),
+        [found.rule for found in run_health(row)],  # their numbers change all the time
     )
 
 
@@ -48,23 +53,38 @@ def table_stamp(rows: Sequence[RunRow], expected: Mapping[str, Forecast]) -> str
 
 
 def run_stamp_now(run_id: str) -> str:
-    """Raises LabError where the run is gone."""
-    return run_stamp(read_run(lab(), run_id))
+    """Raises LabError where the run is gone, or not there for who asks."""
+    lab().run(run_id)
+    return _run_stamp(str(whole().path), run_id)
+
+
+@once_in(1)
+def _run_stamp(_path: str, run_id: str) -> str:
+    return run_stamp(read_run(whole(), run_id))
 
 
 def table_stamp_now() -> str:
-    """At most a second old: many viewers ask. Who does not see all runs has another one."""
-    return _table_stamp(f"{lab().path} {lab().viewer}", int(time.time()))
+    """Of the runs that are there for who asks; two seconds old at most. It is found once for all who see the same runs."""
+    path, viewer = str(whole().path), lab().viewer
+    private = {row.owner for row in _all(path)[0] if row.private}
+    shut = frozenset(owner for owner in private if not rights.sees(viewer, owner, private=True))
+    return _table_stamp(path, viewer and viewer.only, rights.sees(viewer, "", private=False), shut)
 
 
-@lru_cache(maxsize=64)
-def _table_stamp(_seen: str, _second: int) -> str:
-    return table_stamp(runs(lab()), forecast(lab()))
+@once_in(1)
+def _table_stamp(path: str, only: frozenset[str] | None, public: bool, shut: frozenset[str]) -> str:
+    rows, expected = _all(path)
+    there = (only is None or row.id in only for row in rows)
+    seen = [
+        row for row, one in zip(rows, there, strict=True) if one and (row.owner not in shut if row.private else public)
+    ]
+    ids = {row.id for row in seen}
+    return table_stamp(seen, {run: one for run, one in expected.items() if run in ids})
 
 
-@lru_cache(maxsize=64)
-def _findings(run_id: str, _shown: str, _when: int) -> tuple[str, ...]:
-    return tuple(found.rule for found in run_health(read_run(lab(), run_id)))  # their numbers change all the time
+@once_in(1)
+def _all(_path: str) -> tuple[list[RunRow], dict[str, Forecast]]:
+    return runs(whole()), forecast(whole())
 
 
 def _written(path: Path) -> int:

@@ -91,6 +91,10 @@ def number(ask: Ask, what: Numeric, default: Any = None) -> None:
     st.number_input(ask.label, **options, **ask.common())
 
 
+PADDING, NARROW = 5, 32
+"""Of a button, and of half a form on a laptop: in letters."""
+
+
 def choice(
     ask: Ask, options: Sequence[Any], refused: Mapping[Any, str], words: Mapping[Any, str] | None = None
 ) -> None:
@@ -109,7 +113,7 @@ def choice(
                 ]
             )
         )
-    if len(options) <= 3 and sum(len(text(option)) for option in options) <= 28:
+    if len(options) <= 3 and sum(len(text(option)) + PADDING for option in options) <= NARROW:
         shown = {option: f":gray[~~{text(option)}~~]" if option in refused else text(option) for option in options}
         st.segmented_control(
             ask.label,

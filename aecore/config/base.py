@@ -93,6 +93,8 @@ def _sentence(path: str, owner: type[Config], item: Any) -> str:
             return f"{path} is missing."
         case "model_type" | "model_attributes_type":
             return f"{path} must hold fields in braces, not {type(item['input']).__name__}."
+        case "tuple_type":
+            return f"{path} is {shown}, but must be a list: several with commas between them, or []."
         case "value_error":
             return str(context["error"])
         case _ if bound := next((key for key in BOUNDS if key in context), None):

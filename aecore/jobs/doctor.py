@@ -48,7 +48,7 @@ def examine(lab_path: str | Path | None, data_root: str | Path | None, user: str
 
 def without_torch(lab: Lab) -> list[Check]:
     """Look at everything but what would have to import torch, for a page."""
-    return [Check("python", True, platform.python_version()), *_packages(), *_holes(), *_devices(), *of_lab(lab)]
+    return [Check("python", True, platform.python_version()), *_packages("torch"), *_holes(), *_devices(), *of_lab(lab)]
 
 
 def of_lab(lab: Lab) -> list[Check]:
@@ -64,8 +64,8 @@ def of_lab(lab: Lab) -> list[Check]:
     ]
 
 
-def _packages() -> Iterator[Check]:
-    for name in ("torchvision", "streamlit", "numpy", "SQLAlchemy", "safetensors"):
+def _packages(*others: str) -> Iterator[Check]:
+    for name in (*others, "torchvision", "streamlit", "numpy", "SQLAlchemy", "safetensors"):
         try:
             yield Check(name, True, version(name))
         except PackageNotFoundError:

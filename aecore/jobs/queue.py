@@ -252,7 +252,7 @@ def jobs(lab: Lab, run_id: str) -> list[Job]:
 def job(lab: Lab, job_id: int) -> Job:
     """One job by its number. Raises LabError where there is none that the viewer sees."""
     if not (found := _jobs(lab, jobs_table.c.id == job_id)):
-        raise LabError(f"There is no job {job_id} in {lab.path}.")
+        raise LabError(f"There is no job {job_id}{lab.where}.")
     return found[0]
 
 

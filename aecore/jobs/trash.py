@@ -61,7 +61,7 @@ def undelete(lab: Lab, run_id: str, by: str) -> None:
         if row is not None:
             lab.demand(rights.Verb.UNDELETE, row.owner)
         if row is None or not _bring_back(lab, run_id):
-            raise LabError(f"There is no deleted run {run_id!r} in {lab.path}: `python -m aecore deleted` lists them.")
+            raise LabError(f"There is no deleted run {run_id!r}{lab.where}: `python -m aecore deleted` lists them.")
         connection.execute(update(runs).where(runs.c.id == run_id).values(deleted=None))
         note(connection, row.job_id, run_id, "deleted", row.state, by, f"Brought back by {by}.")
 

@@ -133,6 +133,11 @@ class Lab:
             query = select(runs.c.id).where(runs.c.id == folder.name, rights.seen(self.viewer))
             return connection.execute(query).one_or_none() is not None
 
+    @property
+    def where(self) -> str:
+        """' in ' and its folder, for sentences; '' to those who do not see the server page, whom its paths do not concern."""
+        return f" in {self.path}" if rights.allowed(self.viewer, rights.Verb.SERVER) else ""
+
     def missing(self, run_id: str) -> LabError:
         """Why there is no such run, in words: to be raised."""
         with database.reading(self.engine) as connection:
@@ -141,12 +146,13 @@ class Lab:
             ).one_or_none()
         if row is None:
             return LabError(
-                f"There is no run {run_id!r} in {self.path}: the Runs page, or `python -m aecore runs`, lists what there is."
+                f"There is no run {run_id!r}{self.where}: the Runs page, or `python -m aecore runs`, lists what there is."
             )
         deleted: float | None = row.deleted
         if deleted is None:
+            place = f"in {self.runs_folder}" if self.where else "there"
             return LabError(
-                f"The folder of run {run_id!r} is not in {self.runs_folder}, or cannot be read: "
+                f"The folder of run {run_id!r} is not {place}, or cannot be read: "
                 "put it back, from a backup for instance, or delete the run."
             )
         until = deleted + self.settings.keep_deleted_days * 86400

@@ -1,5 +1,6 @@
 """What the live components poll: the rows of a run since a byte, and its samples as strips of pictures."""
 
+import json
 import math
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -15,9 +16,11 @@ from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunFolder, index
 from aecore.runs.database import OPEN
 from aecore.runs.folder import MetricRow, TimingRow
-from ui.lab import lab
+from aecore.runs.text import isolated
+from ui.lab import lab, whole
 from ui.moments import inputs_of, sample_of
 from ui.pictures import wall
+from ui.shared import once_in
 from ui.thinning import Thinned, thin, thin_timing
 from ui.words import needs_room
 
@@ -25,7 +28,16 @@ MOST = 64
 RECORDED = {path.name: path for path in sorted((Path(__file__).parents[1] / "assets/film").glob("recorded-*"))}
 """Samples of a demo that was trained before: the first page shows them until the lab has a demo of its own."""
 
+LATELY = 0.25
+"""Seconds for which an answer holds: those who watch a run ask twice a second, each."""
+NEVER = {"Cache-Control": "no-store"}
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+
+
+class _Json(Response):
+    """What was written as JSON already."""
+
+    media_type = "application/json"
 
 
 class Answer(Protocol):
@@ -63,14 +75,24 @@ def metrics(request: Request) -> Response:
     `whole` says that the rows are all of them, so that what was drawn before is void; long curves are thinned then, which
     `stretches` and `epoch_means` (`ui.thinning`) make up for.
     """
-    run = request.query_params.get("run", "")
-    row = index.run(lab(), run)  # before the rows: what ended has all of them
-    told = _rows(lab().run(run), row.attempt, request.query_params.get("after", ""))
+    run, after = (request.query_params.get(name, "") for name in ("run", "after"))
+    return _Json(_news(str(whole().path), run, after), headers=NEVER)
+
+
+@once_in(LATELY)
+def _news(_lab: str, run: str, after: str) -> bytes:
+    row = _row(_lab, run)  # before the rows: what ended has all of them
+    told = _rows(whole().run(run), row.attempt, after)
     found = thin(told.rows) if told.whole else Thinned(told.rows, {}, {}, False)
     timing = thin_timing(told.timing) if told.whole else told.timing
     content = _curves(found) | {"whole": told.whole, "next": told.place}
     content["timing"] = [[one if one is None else finite(one) for one in line] for line in timing]
-    return JSONResponse(content | standing(row), headers={"Cache-Control": "no-store"})
+    return written(content | standing(row))
+
+
+@once_in(LATELY)
+def _row(_lab: str, run: str) -> index.RunRow:
+    return index.run(whole(), run)
 
 
 @known_run
@@ -79,7 +101,7 @@ def stretch(request: Request) -> Response:
     first, last = (int(request.query_params.get(name, "0")) for name in ("first", "last"))
     rows, _ = lab().run(request.query_params.get("run", "")).metrics()
     found = thin([row for row in rows if first <= row[0] <= last])
-    return JSONResponse(_curves(found), headers={"Cache-Control": "no-store"})
+    return JSONResponse(_curves(found), headers=NEVER)
 
 
 def _curves(found: Thinned) -> dict[str, Any]:
@@ -124,7 +146,7 @@ def _file(folder: RunFolder) -> int:
 
 def standing(row: index.RunRow) -> dict[str, Any]:
     """Where a run stands, for a line above its curve."""
-    expected = forecast(lab()).get(row.id) if row.shown == "queued" else None
+    expected = forecast(whole()).get(row.id) if row.shown == "queued" else None
     return {
         "shown": row.shown,
         "ended": row.state not in OPEN,
@@ -139,6 +161,11 @@ def standing(row: index.RunRow) -> dict[str, Any]:
     }
 
 
+def written(content: dict[str, Any]) -> bytes:
+    """As JSON. Raises ValueError where a number is none that JSON knows."""
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
 def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
@@ -147,8 +174,11 @@ def finite(value: float | None) -> float | None:
 def told(request: Request) -> Response:
     """`?runs=a,b`: {run: what a browser tells of it}, for those that are there: `word` is null while there is no news."""
     rows = index.runs(lab(), request.query_params.get("runs", "").split(",")[:MOST])
-    content = {row.id: {"name": row.name, "word": _word(row), "reason": row.reason.partition("\n")[0]} for row in rows}
-    return JSONResponse(content, headers={"Cache-Control": "no-store"})
+    content = {
+        row.id: {"name": isolated(row.name), "word": _word(row), "reason": row.reason.partition("\n")[0]}
+        for row in rows
+    }
+    return JSONResponse(content, headers=NEVER)
 
 
 def _word(row: index.RunRow) -> str | None:
@@ -161,8 +191,12 @@ def _word(row: index.RunRow) -> str | None:
 def samples(request: Request) -> Response:
     """`?run=`: which samples there are, `[step, epoch, seconds]` each, the shape (C, H, W) and number of their images, and
     whether the encoder sees something else (`seen`), and what they are, in words, where they are not the images (`target`)."""
-    run = request.query_params.get("run", "")
-    ended = run in RECORDED or index.run(lab(), run).state not in OPEN
+    return _Json(_taken(str(whole().path), request.query_params.get("run", "")), headers=NEVER)
+
+
+@once_in(LATELY)
+def _taken(_lab: str, run: str) -> bytes:
+    ended = run in RECORDED or _row(_lab, run).state not in OPEN
     folder = _folder(run)
     steps = folder.sample_steps()
     inputs = inputs_of(folder) if steps else None
@@ -171,7 +205,7 @@ def samples(request: Request) -> Response:
     content = {"samples": taken, "count": shape[0], "shape": shape[1:], "ended": ended}
     content["seen"] = inputs is not None and inputs.seen is not None
     content["target"] = inputs.target if inputs else ""
-    return JSONResponse(content, headers={"Cache-Control": "no-store"})
+    return written(content)
 
 
 def _folder(run: str) -> RunFolder:

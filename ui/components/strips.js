@@ -82,7 +82,13 @@ class Wall {
     if (this.closed) return;
     this.draw();
     if (this.looping && !this.playing) this.play();
-    if ([...this.runs.values()].some((run) => !run.ended)) this.timer = setTimeout(() => this.poll(), fine.every(Boolean) ? EVERY : RETRY);
+    if ([...this.runs.values()].some((run) => !run.ended)) this.timer = setTimeout(() => this.poll(), fine.every(Boolean) ? this.rest() : RETRY);
+  }
+
+  // Pictures come more and more slowly: half of the time between the last two, in milliseconds.
+  rest() {
+    const gaps = [...this.runs.values()].filter((run) => !run.ended).map(({ samples }) => samples.slice(-2)).map(([one, next]) => next ? 500 * (next[2] - one[2]) : 0);
+    return Math.min(RETRY, Math.max(EVERY, Math.min(...gaps)));
   }
 
   async ask(run) {
