@@ -1,8 +1,9 @@
 """How long ten models and twenty images take from the address to the screen.
 
-    python -m benchmarks.compare_wall [--lab LAB --runs A,B,...] [--models 10] [--images 20]
+    python -m benchmarks.compare_wall [--lab LAB --runs A,B,...] [--models 10] [--images 20] [--rounds 5]
 
-Without a lab it trains the models itself, on `glyphs` for one epoch each. A new browser each time, and the same one again.
+Without a lab it trains the models itself, on `glyphs` for one epoch each. A new browser each time, and the same one again; in turn
+with an empty page of Streamlit's.
 """
 
 import argparse
@@ -18,6 +19,10 @@ from aecore.jobs.foreground import train_here
 from aecore.runs import Lab
 from tests.browser import chromium, dashboard
 
+EMPTY = "import streamlit as st\n\nst.title('Empty')\n"
+DRAWN = "[data-cells]"
+"""Set once every cell is on the screen."""
+
 
 def trained(lab: Lab, count: int) -> list[str]:
     """Runs of the demo for one epoch, code sizes 2, 3, ..."""
@@ -25,17 +30,18 @@ def trained(lab: Lab, count: int) -> list[str]:
     return [train_here(lab, with_values(base, {"model.bottleneck.latent_dim": 2 + i}), "bench") for i in range(count)]
 
 
-def measure(browser: Browser, address: str, cells: int) -> tuple[float, float]:
-    """Seconds from the address until all cells are drawn: in a new browser profile, and in the same one again."""
+def measure(browser: Browser, address: str, wanted: str, cells: int = 0) -> tuple[float, float]:
+    """Seconds from the address until what is wanted stands there: in a new browser profile, and in the same one again."""
     context, found = browser.new_context(viewport={"width": 1920, "height": 1080}), []
     page = context.new_page()
     for _ in range(2):
         begin = time.monotonic()
-        page.goto(address)
-        wall = page.wait_for_selector("[data-cells]", timeout=120_000)  # set once every cell is drawn
+        page.goto(address, wait_until="commit")
+        stands = page.wait_for_selector(wanted, timeout=120_000)
         found.append(time.monotonic() - begin)
-        drawn = int(wall.get_attribute("data-cells") or 0) if wall else 0
+        drawn = int(stands.get_attribute("data-cells") or 0) if stands else 0
         assert drawn >= cells, f"{drawn} cells were drawn, not {cells}"
+        page.wait_for_timeout(2000)  # the rest of the page follows
     context.close()
     return found[0], found[1]
 
@@ -46,18 +52,25 @@ def main() -> None:
     parser.add_argument("--runs", default="")
     parser.add_argument("--models", type=int, default=10)
     parser.add_argument("--images", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab.open(args.lab or Path(folder) / "lab")
         runs = args.runs.split(",") if args.runs else trained(lab, args.models)
-        with dashboard(lab.path) as address, chromium() as browser:
+        (bare := Path(folder) / "empty.py").write_text(EMPTY)
+        with dashboard(lab.path) as address, dashboard(lab.path, app=str(bare)) as floor, chromium() as browser:
             url = f"{address}/compare?runs={','.join(runs)}&rows={args.images}+images"
-            measure(browser, url, len(runs) * args.images)  # what the dashboard reads once, for all its visitors
-            times = [measure(browser, url, len(runs) * args.images) for _ in range(3)]
-    new, again = (statistics.median(column) for column in zip(*times, strict=True))
-    print(
-        f"{len(runs)} models x {args.images} images: {new:.2f} s in a new browser, {again:.2f} s in one that was there before"
-    )
+            pages = {
+                f"{len(runs)} models x {args.images} images": (url, DRAWN, len(runs) * args.images),
+                "an empty page of Streamlit's": (floor, "h1", 0),
+            }
+            for _ in range(2):  # what servers read or import once, for all their visitors
+                for page in pages.values():
+                    measure(browser, *page)
+            times = [[measure(browser, *page) for page in pages.values()] for _ in range(args.rounds)]
+    for name, took in zip(pages, zip(*times, strict=True), strict=True):
+        new, again = (statistics.median(column) for column in zip(*took, strict=True))
+        print(f"{name}: {new:.2f} s in a new browser, {again:.2f} s in one that was there before")
 
 
 if __name__ == "__main__":

@@ -5,11 +5,10 @@ from pathlib import Path
 import streamlit as st
 
 from aecore.runs import runs as all_runs
-from ui import analyses, charts, compare_view, comparison, frame, scores, sweeps, take, wall
+from ui import analyses, charts, compare_view, comparison, frame, pick, scores, sweeps, take, wall
 from ui.comparison import Compared
 from ui.lab import lab
 from ui.live import live_curves, shown
-from ui.pick import pick_compared
 from ui.words import plain
 
 here = lab()
@@ -17,11 +16,14 @@ FOLLOW = 5
 """Seconds between looks at the newest pictures of a model that trains."""
 
 
-def pictures(groups: list[list[Compared]], found: list[scores.Line]) -> None:
-    """The wall with its choices, rerun alone; while a model trains it follows."""
-    choice = compare_view.choose(groups[0])
+def pictures(groups: list[list[Compared]]) -> None:
+    """The wall with its choices, rerun alone; while a model trains it follows. A large first one comes without them."""
+    choice = compare_view.choice(groups[0], boxed=not wall.waits())
     walls = compare_view.show(groups, choice)
-    take.report_button(walls, choice, groups, found)
+    if not walls:
+        wall.go_on()
+    if not wall.waits():
+        take.report_button(walls, choice, groups)
 
 
 st.html(Path(frame.__file__).parent / "assets/compare.css")
@@ -30,16 +32,18 @@ rows = all_runs(here)
 if not any(row.step or row.sweep for row in rows):
     frame.empty("There is nothing to compare yet: train two models first.", "train", "Train a model")
     st.stop()
-name, picked, said = pick_compared(here, rows)
+name, picked, said = pick.compared(here, rows)
 chosen, sentences = comparison.gather(here, picked)
+first = bool(chosen) and not name and wall.waits(compare_view.asked_for(chosen))
+with st.container(key="compare-boxes"):
+    st.html('<div class="room"></div>') if first else pick.compared_boxes(rows)
 for sentence in [*said, *sentences][:8]:
     st.warning(plain(sentence), icon=":material/info:")
 if name:
-    frame.section("Sweep", "what was varied against what came of it, on the test images")
     sweeps.live(here, name)
+elif not chosen:
+    frame.empty("Choose runs in the box above.")
 if not chosen:
-    if not name:
-        frame.empty("Choose runs in the box above.")
     st.stop()
 groups = comparison.groups(chosen)
 if len(groups) > 1:
@@ -48,11 +52,11 @@ if len(groups) > 1:
         icon=":material/info:",
     )
 analyses.panel(chosen)
-found = scores.lines(groups)
 frame.section("Reconstructions", "below each image its MSE per pixel × 10⁻³, for pixels in [0,1]; click one to swipe")
-st.fragment(pictures, run_every=FOLLOW if any(run.row.live for run in chosen) else None)(groups, found)
-if wall.waits():
-    st.stop()  # what lies below a large wall follows it
+st.fragment(pictures, run_every=FOLLOW if any(run.row.live for run in chosen) else None)(groups)
+if first:
+    st.stop()  # what stands around a large wall follows it
+found = scores.lines(groups)
 frame.section("Figures", "means over the test images; grey lines need no network")
 st.html(scores.table(found))
 if codes := scores.table([line for line in found if not line.baseline], scores.CODES):
@@ -61,9 +65,7 @@ if codes := scores.table([line for line in found if not line.baseline], scores.C
 take.csv("Figures as CSV", scores.lines_csv(found), "figures")
 take.differences(groups)
 if curves := charts.left_out(chosen):
-    frame.section(
-        "Classes left out", "how well the error of a test image tells that its class was left out of training"
-    )
+    frame.section("Classes left out", "how well an image's error tells that its class was left out of training")
     charts.beside(curves, "left-out")
 frame.section("Error against cost")
 for place in range(len(groups)):
@@ -75,6 +77,4 @@ if svg := charts.coordinates(chosen, found):
     charts.figure(svg, "parallel-coordinates", "parallel")
 frame.section("Curves")
 live_curves(shown([(run.row.id, run.label) for run in chosen[: comparison.MOST]]), key="compare-curves")
-take.curves(chosen[: comparison.MOST])
-if len(chosen) > 1:
-    take.configurations(chosen[: comparison.MOST])
+take.configurations(chosen[: comparison.MOST])

@@ -62,7 +62,7 @@ def test_two_models_disagree_on_a_digit_and_it_is_found_in_two_clicks(page: Page
     ]
     assert gaps == sorted(gaps, reverse=True)
     keep(page, "compare-gap")
-    page.locator(".st-key-wall-0 figure.model canvas").first.click()  # the second
+    page.locator(".st-key-wall-0 figure.model .cell").first.click()  # the second
     large = page.locator(".st-key-wall-0 dialog canvas")
     expect(large).to_be_visible()
     before = page.locator(".st-key-wall-0 dialog .told").inner_text()
@@ -90,7 +90,7 @@ def test_all_cells_zoom_together_and_differences_have_one_scale(page: Page) -> N
 VIEW = """(root) => ({
   ...root.dataset,
   captions: [...root.querySelectorAll("figcaption, .head, .bar")].map((one) => one.textContent),
-  cells: [...root.querySelectorAll("figure canvas")].map((one) => one.toDataURL()),
+  cells: [...root.querySelectorAll("figure .cell")].map(getComputedStyle).map((one) => [one.backgroundImage.slice(-200), one.backgroundSize, one.backgroundPosition, one.width]),
   swipe: root.querySelector("dialog[open]") && [root.querySelector(".told").textContent, root.querySelector(".large").toDataURL()],
 })"""
 
@@ -117,13 +117,13 @@ def opens_again(browser: Browser, page: Page) -> None:
 
 
 def test_the_keyboard_reaches_every_cell_and_opens_it(page: Page) -> None:
-    cells = page.locator(".st-key-wall-0 figure canvas")
+    cells = page.locator(".st-key-wall-0 figure .cell")
     cells.first.focus()
     for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
         page.keyboard.press(key)
     columns = page.locator(".st-key-wall-0 .block").first.locator(".head").count()
     expect(cells.nth(columns + 2)).to_be_focused()
-    assert page.locator(".st-key-wall-0 figure canvas[tabindex='0']").count() == 1, "one stop for the tab key"
+    assert page.locator(".st-key-wall-0 figure .cell[tabindex='0']").count() == 1, "one stop for the tab key"
     page.keyboard.press("Space")
     expect(page.locator(".st-key-wall-0 dialog .told")).to_contain_text("tiny, 4")
     page.keyboard.press("Escape")
@@ -136,7 +136,7 @@ def test_the_address_opens_exactly_this_view(page: Page, browser: Browser) -> No
     choose(page, "b", "tiny, 2")
     page.get_by_role("radio", name="20 images").or_(page.get_by_role("button", name="20 images")).first.click()
     expect(page.locator(".st-key-wall-0 figure.original")).to_have_count(20, timeout=60_000)
-    cell = page.locator(".st-key-wall-0 figure canvas").nth(2)
+    cell = page.locator(".st-key-wall-0 figure .cell").nth(2)
     page.get_by_role("button", name="Zoom in").first.click()
     page.get_by_role("button", name="Zoom in").first.click()
     box = cell.bounding_box()
@@ -147,7 +147,7 @@ def test_the_address_opens_exactly_this_view(page: Page, browser: Browser) -> No
     page.mouse.up()
     expect(page).to_have_url(re.compile(r"[?&]zoom=2\.25%2C0\.\d+%2C0\.\d+"), timeout=60_000)
     opens_again(browser, page)
-    page.locator(".st-key-wall-0 figure.baseline canvas").nth(3).click()
+    page.locator(".st-key-wall-0 figure.baseline .cell").nth(3).click()
     for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
         page.keyboard.press(key)
     expect(page).to_have_url(re.compile(r"[?&]swipe=\d+%2C\d+%2C\d+%2C0\.6(&|$)"), timeout=60_000)
@@ -190,6 +190,22 @@ def test_it_looks_as_it_should_in_the_dark_on_a_projector(page: Page, browser: B
     tab.close()
 
 
+def test_a_large_wall_comes_first_and_stays_where_it_is_when_the_rest_follows(
+    browser: Browser, address: str, two_runs: TwoRuns
+) -> None:
+    context = browser.new_context(viewport=PROJECTOR)
+    tab = context.new_page()
+    tab.goto(f"{address}/compare?runs={','.join(two_runs.ids)}&rows=48+images")
+    root = tab.locator(".st-key-wall-0 [data-cells]")
+    expect(root).to_be_visible(timeout=60_000)
+    root.evaluate("(root) => { root.mark = 'the same'; }")
+    expect(tab.get_by_role("heading", name=re.compile("^Figures"))).to_be_visible(timeout=60_000)
+    expect(tab.get_by_label("Order")).to_be_visible()
+    settle(tab)
+    assert root.evaluate("(root) => root.mark") == "the same", "it was not drawn again"
+    context.close()
+
+
 def test_the_report_opens_with_the_network_off(page: Page, browser: Browser, tmp_path: Path) -> None:
     with page.expect_download(timeout=60_000) as saved:
         page.get_by_role("button", name="Save as one HTML file").first.click()
@@ -200,7 +216,7 @@ def test_the_report_opens_with_the_network_off(page: Page, browser: Browser, tmp
     tab, asked = context.new_page(), []
     tab.on("request", lambda request: asked.append(request.url))
     tab.goto(file.as_uri())
-    expect(tab.locator("[data-wall] figure canvas").first).to_be_visible(timeout=60_000)
+    expect(tab.locator("[data-wall] figure .cell").first).to_be_visible(timeout=60_000)
     assert tab.locator("[data-wall]").get_attribute("data-mode") == "differences"
     expect(tab.get_by_role("cell", name="PCA, 2 numbers").first).to_be_visible()
     assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [file.as_uri()]
@@ -209,12 +225,30 @@ def test_the_report_opens_with_the_network_off(page: Page, browser: Browser, tmp
 
 
 def test_a_plot_is_saved_as_svg_and_as_png_by_the_browser(page: Page) -> None:
-    plot = page.locator(".st-key-costs-0-error-against-code-size")
-    plot.scroll_into_view_if_needed()
-    for kind, head in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
-        with page.expect_download(timeout=60_000) as saved:
-            plot.get_by_role("button", name=kind).click(force=True)
-        assert Path(saved.value.path()).read_bytes().startswith(head)
+    for key in ("costs-0-error-against-code-size", "compare-curves"):
+        plot = page.locator(f".st-key-{key}")
+        plot.scroll_into_view_if_needed()
+        for kind, head in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
+            with page.expect_download(timeout=60_000) as saved:
+                plot.get_by_role("button", name=kind).click(force=True)
+            assert Path(saved.value.path()).read_bytes().startswith(head)
+
+
+def test_the_file_of_the_live_curves_has_their_lines_names_and_titles(page: Page) -> None:
+    plot = page.locator(".st-key-compare-curves")
+    expect(plot.locator("canvas")).not_to_have_attribute("data-points", "0")
+    with page.expect_download(timeout=60_000) as saved:
+        plot.get_by_role("button", name="SVG").click()
+    file = Path(saved.value.path()).read_text(encoding="utf-8")
+    colours = [
+        plot.locator(".name").nth(at).evaluate("(one) => one.style.getPropertyValue('--colour')") for at in (0, 1)
+    ]
+    for name, colour in zip(("tiny, 2", "tiny, 4"), colours, strict=True):
+        assert name in file
+        assert len(re.findall(rf'<path [^>]*stroke="{colour}"', file)) == 3, "each step, the means, the held-out images"
+    assert {"step", "loss: squared error, mean over pixels, images in [0,1]"} <= set(
+        re.findall(r">([^<]+)</text>", file)
+    )
 
 
 def test_a_sweep_fills_its_plot_while_its_runs_finish(

@@ -1,6 +1,7 @@
 """Before maintenance, in two browsers: nothing new starts, what trains ends, the supervisor is started anew, and all goes on."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -76,6 +77,27 @@ def test_a_lab_is_drained_restarted_and_goes_on(lab: Lab, browser: Browser) -> N
         assert main(["banner", "--text", "", "--lab", str(lab.path), "--user", "ada"]) == 0
         looks_again(hers)
         expect(hers.locator(".aelab-notices")).to_have_count(0)
+        renewed(lab, hers, second, third)
+
+
+def renewed(lab: Lab, page: Page, *ids: str) -> None:
+    """A page that was open for longer than its tokens hold is made anew, by itself."""
+    page.goto(f"{page.url.rpartition('/')[0]}/compare?runs={','.join(ids)}")
+    expect(page.get_by_role("heading", name=re.compile("^Figures"))).to_be_visible()
+    assert main(["delete", ids[-1], "--lab", str(lab.path), "--user", "bea"]) == 0
+    gone = page.get_by_text(f"'{ids[-1]}' was deleted")
+    with page.expect_response("**/api/notices?*") as answer:
+        looks_again(page)
+    assert answer.value.ok
+    expect(gone).to_have_count(0)  # this page has no reason to look again
+    page.route(
+        "**/api/notices?*", lambda route: route.continue_(url=re.sub(r"token=\d+", "token=1", route.request.url))
+    )
+    with page.expect_response("**/api/notices?*") as answer:
+        looks_again(page)
+    assert answer.value.status == 403, "a token of too long ago"
+    expect(gone).to_be_visible()
+    page.unroute("**/api/notices?*")
 
 
 def looks_again(page: Page) -> None:

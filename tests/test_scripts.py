@@ -21,12 +21,13 @@ STATIC = Path(get_static_dir()) / "static"
 
 
 STREAMLITS = '<head></head><script src="./static/js/index.x.js">'
-PAGES = {"/page": STREAMLITS, "/latent": STREAMLITS, "/report": "<head></head>a report"}
+PAGES = {"/page": STREAMLITS, "/latent": STREAMLITS, "/compare": STREAMLITS, "/report": "<head></head>a report"}
 
 
 async def other(request: Request) -> Response:
     found = PAGES.get(request.url.path)
-    return HTMLResponse(found) if found else PlainTextResponse("the dashboard")
+    same = "if-none-match" in request.headers
+    return HTMLResponse(found, 304 if same else 200, {"etag": '"x"'}) if found else PlainTextResponse("the dashboard")
 
 
 @pytest.fixture
@@ -69,10 +70,11 @@ def test_a_page_names_the_scripts_of_its_elements_with_all_that_they_import(clie
         for imported in re.findall(r'from"\./([^"]+)"', (STATIC / "js" / name).read_text()):
             assert imported in needed or f"./static/js/{imported}" in first
     assert "link" not in client.get("/api/x", headers=PAGE).headers
-    first = client.get("/latent", headers=PAGE).headers["link"]
-    assert "BidiComponent." in first
-    assert "Selectbox." not in first, "it comes when the map stands"
-    assert set(first.split(", ")) < set(said.split(", "))
+    for page in ("/latent", "/compare"):
+        first = client.get(page, headers=PAGE).headers["link"]
+        assert "BidiComponent." in first
+        assert "Selectbox." not in first, "it comes when the map stands, or the wall"
+        assert set(first.split(", ")) < set(said.split(", "))
     report = client.get("/report", headers=PAGE)
     assert report.text == PAGES["/report"]
     assert "link" not in report.headers
@@ -90,6 +92,12 @@ def test_a_page_says_where_its_server_is(client: TestClient) -> None:
         told = f"<head><script>window.__streamlit={{BACKEND_BASE_URL:{where}}}</script>"
         assert answer.text == PAGES["/page"].replace("<head>", told)
         assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+def test_a_page_is_sent_anew_each_time(client: TestClient) -> None:
+    answer = client.get("/page", headers={**PAGE, "If-None-Match": '"x"'})
+    assert answer.status_code == 200
+    assert "etag" not in answer.headers, "another version of this program adds something else"
 
 
 @pytest.mark.parametrize(

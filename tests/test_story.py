@@ -106,7 +106,7 @@ def test_compare_shows_both_models_with_the_error_of_every_image(story: Page) ->
     expect(story).to_have_url(re.compile(r"/compare\?runs=[^,]+,[^,]+$|/compare\?runs=.+%2C.+"))
     wall = story.locator(".st-key-wall-0 [data-cells]").first
     expect(wall).to_be_visible()
-    assert wall.locator("canvas").count() >= 3 * 12
+    assert wall.locator(".cell").count() >= 3 * 12
     errors = [float(text) for text in wall.locator("figure.model figcaption").all_inner_texts()]
     assert len(errors) >= 2 * 12
     assert all(error > 0 for error in errors)

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
@@ -10,11 +11,12 @@ import pytest
 from aecore.__main__ import main
 from aecore.jobs import queue
 from aecore.jobs.news import News
-from aecore.runs import Lab
+from aecore.runs import Lab, runs
+from aecore.runs.text import END, ISOLATE, isolated
 from tests.conftest import tiny
-from ui import access
+from ui import access, comparison, live, pick
 from ui.spreadsheet import as_csv
-from ui.words import JOINER, MEANT, plain
+from ui.words import JOINER, MEANT, escape, plain
 
 RAW = [
     "<img src=x onerror=fired(1)>",
@@ -58,11 +60,35 @@ RAW = [
 @pytest.mark.parametrize("text", RAW)
 def test_in_markdown_every_sign_is_itself(text: str) -> None:
     made = plain(text)
-    assert re.sub(r"\\(.)", r"\1", made).replace(JOINER, "") == text
+    assert re.sub(r"\\(.)", r"\1", made).replace(JOINER, "").strip(ISOLATE + END) == text
     assert not re.search(r"(?<!\\)[`*_\[\]<>#|~:$&]", made)
     seen = re.sub(r"\\(.)", r"\1", made)  # what Streamlit looks through after the markup
     assert all(seen[found.end()] == JOINER for found in MEANT.finditer(seen) if found[0] != "-->")
     assert not re.match(r"[-+=#>]|\d+[.)]", made)
+
+
+STEER = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+@pytest.mark.parametrize("say", [isolated, plain, escape])
+def test_a_text_cannot_turn_the_reading_direction_of_what_stands_around_it(say: Callable[[str], str]) -> None:
+    for sign in STEER:
+        assert say(f"x{sign}y") == "x\ufffdy", f"U+{ord(sign):04X} steers and shows nothing"
+    hebrew = "\u05e9\u05dc\u05d5\u05dd 12"
+    assert say(hebrew) == say(say(hebrew)) == f"{ISOLATE}{hebrew}{END}", (
+        "its own direction ends with it, and once is enough"
+    )
+    assert say(f"{hebrew}{END}") == f"{ISOLATE}{hebrew}\ufffd{END}", "it cannot end the isolate itself"
+    assert say("na\u00efve \u65e5\u672c 12") == "na\u00efve \u65e5\u672c 12", "nothing to turn"
+
+
+def test_names_in_sentences_and_boxes_keep_their_direction_to_themselves(lab: Lab) -> None:
+    for name in ("\u05e9\u05dc\u05d5\u05dd", "x\u202etxt.exe"):
+        queue.submit(lab, tiny(name=name), "ada")
+    rows = runs(lab)
+    assert sorted(comparison.labels(rows)) == ["x\ufffdtxt.exe", f"{ISOLATE}\u05e9\u05dc\u05d5\u05dd{END}"]
+    assert all(label in said for label, said in zip(comparison.labels(rows), map(pick.label, rows), strict=True))
+    assert [one.label for one in live.shown([(row.id, row.name) for row in rows])] == comparison.labels(rows)
 
 
 def test_a_text_of_several_lines_is_one_line() -> None:

@@ -46,7 +46,7 @@ ROOT = Path(__file__).parents[1]
 SIMPLE = tuple(columns.SIMPLE)
 
 
-def open_page(lab: Lab, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
+def open_page(lab: Lab, monkeypatch: pytest.MonkeyPatch, **query: str | list[str]) -> AppTest:
     if os.environ.get("AELAB_HOME") != str(lab.path):
         st.cache_resource.clear()  # a dashboard shows one lab, and run ids are its keys
     monkeypatch.setenv("AELAB_HOME", str(lab.path))
@@ -419,9 +419,54 @@ def test_two_hundred_models_are_told_in_figures_and_the_first_in_pictures(
     assert any(f"The first {comparison.MOST} of 200 models" in note.value for note in at.info)
     assert sum(column["kind"] == "model" for column in walls(at)[0]["columns"]) == comparison.MOST
     assert "Figures" not in [heading.value.split("&")[0] for heading in at.subheader], "what lies below awaits the wall"
+    assert not at.multiselect, "and what it is chosen by"
     at.session_state[WAITS] = False  # as when the browser has drawn it
     at.run()
     assert text(at).count("many-2-") >= 200
+    assert len(at.multiselect("pick-runs").value) == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"rows": "20 images", "show": "Differences", "beside": ["PCA", "Mean image"]},
+        {"order": ordering.GAP, "a": "tiny, 4", "b": "tiny, 2"},
+        {"order": ordering.GAP},
+        {"order": ordering.WORST, "class": "3"},
+        {"images": "Validation images, epoch by epoch", "epoch": "epoch 1"},
+        {"images": "Validation images, epoch by epoch", "epoch": "untrained", "rows": "48 images"},
+        {"image": "17", "beside": "JPEG"},
+        {"beside": ""},
+        {
+            "order": "upside down",
+            "rows": "1e9",
+            "epoch": "epoch 1",
+            "class": "<b>",
+            "image": "-1",
+            "a": "x",
+            "show": "",
+        },
+    ],
+    ids=str,
+)
+def test_the_first_wall_comes_without_its_controls_and_shows_what_they_will_say(
+    query: dict[str, Any], two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(two_runs.lab.path))
+    monkeypatch.setattr("ui.wall.LARGE", 1)
+    at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids), **query)
+    assert not at.exception
+    assert not at.multiselect
+    assert not at.selectbox
+    (before,) = walls(at)
+    assert before["awaited"]
+    at.session_state[WAITS] = False  # as when the browser has drawn it
+    at.run()
+    assert not at.exception
+    assert at.selectbox("order").value in ordering.ORDERS
+    (after,) = walls(at)
+    assert before == after, "the browser has nothing to draw again"
 
 
 def test_names_are_never_markup() -> None:
@@ -471,7 +516,9 @@ def test_an_axis_on_which_all_numbers_are_one_says_it_once_and_lines_leave_the_w
     axes = [plots.Coordinate("kernel", [4.0, 4.0, None]), plots.Coordinate("kind", ["conv", "conv", "dense"])]
     made = plots.parallel(axes, ["a", "b", "c"], ["#111111", "#222222", "#333333"])
     heights = {word: float(y) for y, word in re.findall(r'y="([\d.]+)" text-anchor="start"[^>]*>([^<]+)<', made)}
-    assert set(heights) == {"4", "conv", "dense"}
+    assert set(heights) == {"kernel", "4", "conv", "dense"}, (
+        "the first title begins where the plot does, and is not cut"
+    )
     through = re.search(r'points="[\d.]+,([\d.]+) [\d.]+,([\d.]+)"', made)
     assert through is not None
     assert heights["4"] == float(through[1]) - 6

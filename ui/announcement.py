@@ -2,7 +2,6 @@
 
 import time
 from contextlib import suppress
-from html import escape
 
 import streamlit as st
 
@@ -12,6 +11,7 @@ from aecore.jobs.announce import Announced
 from aecore.jobs.measures import Place
 from aecore.runs.lab import Lab
 from ui import estimates
+from ui.words import escape
 
 SAID, SEEN = "draft-announced", "draft-announced-since"
 """Keys of the session: what was announced last, with its configuration's key; since when that is looked at."""

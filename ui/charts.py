@@ -88,7 +88,7 @@ def left_out(runs: Sequence[Compared]) -> dict[str, str]:
             for run, found in known
         ]
         guess = Series("guessing", QUIET, [Point(*at) for at in guesses[name]], marks=False, line=True, dashed=True)
-        made[f"left-out-{name}"] = plot([guess, *series], Axis(x), Axis(y), low=name == "roc")
+        made[f"left-out-{name}"] = plot([guess, *series], Axis(x), Axis(y))
     return made
 
 

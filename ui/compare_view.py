@@ -1,8 +1,8 @@
 """The reconstruction wall with its controls. What is chosen stands in the URL, so that a link opens exactly this view."""
 
 import re
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 import streamlit as st
@@ -16,7 +16,7 @@ from ui.latent_selection import NAME, title
 from ui.stored import shown
 from ui.words import plain
 
-COUNTS = [12, 20, 48]
+COUNTS, MODES = [12, 20, 48], ["pictures", "differences"]
 TEST, VALIDATION = "test", "validation"
 END, UNTRAINED = "the end", "untrained"
 URL: Final = "query-params"
@@ -37,6 +37,65 @@ class Choice(NamedTuple):
     upload: bytes | None
 
 
+def asked(runs: Sequence[Compared]) -> Choice:
+    """What the address says, as the controls will say it: they are what a browser takes longest for."""
+    pair = list(_names(runs))
+    source, number = _said("images", _sources(runs)), st.query_params.get("image", "")
+    epochs, order = _epochs(runs, source)[0], _said("order", {one: one for one in ordering.ORDERS})
+    return Choice(
+        source,
+        _numbered(_said("epoch", {one: one for one in [END, *epochs]})),
+        _said("show", {one: one.capitalize() for one in MODES}),
+        _rows_said(),
+        order,
+        (_said("a", _names(runs)), _said("b", _names(runs), pair[1]))
+        if len(pair) > 1 and order == ordering.GAP
+        else None,
+        _beside(),
+        _said("class", {name: name or "All" for name in ["", *runs[0].facts.class_names]}),
+        int(number) if number.isdecimal() and order != ordering.GAP else None,
+        None,
+    )
+
+
+def asked_for(runs: Sequence[Compared]) -> int:
+    """How many pictures that models made the first wall of these runs has."""
+    return min(len(runs), MOST) * _rows_said()
+
+
+def _rows_said() -> int:
+    return _said("rows", {count: f"{count} images" for count in COUNTS})
+
+
+def choice(runs: Sequence[Compared], boxed: bool) -> Choice:
+    """What the controls say; without them what the address says, and the room that they will take."""
+    with st.container(key="wall-choices"):
+        if boxed:
+            return choose(runs)
+        st.html('<div class="room"></div>')
+        return asked(runs)
+
+
+Named = TypeVar("Named")
+
+
+def _said(name: str, options: Mapping[Named, str], default: Named | None = None) -> Named:
+    """The option whose words stand under a name in the address, else the default, which is the first one."""
+    wanted, first = st.query_params.get(name), next(iter(options)) if default is None else default
+    return next((one for one, words in options.items() if words == wanted), first)
+
+
+def _beside() -> tuple[str, ...]:
+    """The simple methods in the address, in its order: all of them where it says nothing that is known."""
+    words = st.query_params.get_all("beside")
+    named = tuple(name for said in words for name, known in SIMPLE.items() if known == said)
+    return named or (() if words == [""] else tuple(SIMPLE))
+
+
+def _names(runs: Sequence[Compared]) -> dict[str, str]:
+    return {run.row.id: run.label for run in runs[:MOST]}
+
+
 def choose(runs: Sequence[Compared]) -> Choice:
     """The controls, for the first group of runs."""
     sources = _sources(runs)
@@ -49,7 +108,7 @@ def choose(runs: Sequence[Compared]) -> Choice:
     label, number, upload = _find(runs, first[3]) if pair is None else ("", None, None)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="wall-bar"):
         mode = st.segmented_control(
-            "Show", ["pictures", "differences"], default="pictures", required=True, key="show", bind=URL,
+            "Show", MODES, default=MODES[0], required=True, key="show", bind=URL,
             format_func=str.capitalize, label_visibility="collapsed", width="content",
         )  # fmt: skip
         count = st.segmented_control(
@@ -61,7 +120,16 @@ def choose(runs: Sequence[Compared]) -> Choice:
             format_func=SIMPLE.__getitem__, label_visibility="collapsed", width="content",
         )  # fmt: skip
     return Choice(
-        str(source), epoch, str(mode), int(count or COUNTS[0]), str(order), pair, tuple(beside), label, number, upload
+        str(source),
+        epoch,
+        str(mode or MODES[0]),
+        int(count or COUNTS[0]),
+        str(order),
+        pair,
+        tuple(beside),
+        label,
+        number,
+        upload,
     )
 
 
@@ -96,22 +164,33 @@ def _epoch(runs: Sequence[Compared], place: st.delta_generator.DeltaGenerator, s
         words = "An epoch is chosen on the validation images." if source == TEST else "The newest models."
         place.markdown(f":gray[:small[{words}]]")
         return None
-    asked = re.fullmatch(r"epoch (\d{1,9})", st.query_params.get("epoch", ""))
-    linked, last = int(asked[1]) if asked else 0, max(run.row.epoch for run in runs)
-    if linked > last:
-        place.markdown(f":gray[:small[There is no epoch {linked} yet: these are the models after epoch {last}.]]")
+    options, sentence = _epochs(runs, source)
+    if sentence:
+        place.markdown(f":gray[:small[{sentence}]]")
+    if not options:
+        return None
+    return _numbered(str(place.select_slider("Models after", [*options, END], END, key="epoch", bind=URL)))
+
+
+def _epochs(runs: Sequence[Compared], source: str) -> tuple[list[str], str]:
+    """What the slider offers before the end, and a sentence where the address names an epoch that is still to come."""
+    if source != VALIDATION:
+        return [], ""
+    named = re.fullmatch(r"epoch (\d{1,9})", st.query_params.get("epoch", ""))
+    linked, last = int(named[1]) if named else 0, max(run.row.epoch for run in runs)
     kept = [linked] if linked < last else []  # a link's epoch can be chosen, however many epochs come
     epochs = sorted({*comparison.epochs(runs), *kept})
-    options = [UNTRAINED if epoch == 0 else f"epoch {epoch}" for epoch in epochs] + [END]
-    if len(options) < 2:
-        return None
-    chosen = str(place.select_slider("Models after", options, END, key="epoch", bind=URL))
-    return None if chosen == END else 0 if chosen == UNTRAINED else int(chosen.removeprefix("epoch "))
+    late = f"There is no epoch {linked} yet: these are the models after epoch {last}." if linked > last else ""
+    return [UNTRAINED if epoch == 0 else f"epoch {epoch}" for epoch in epochs], late
+
+
+def _numbered(epoch: str) -> int | None:
+    return None if epoch == END else 0 if epoch == UNTRAINED else int(epoch.removeprefix("epoch "))
 
 
 def _pair(runs: Sequence[Compared], place: st.delta_generator.DeltaGenerator) -> tuple[str, str]:
     """The two models whose gap counts."""
-    names = {run.row.id: run.label for run in runs[:MOST]}
+    names = _names(runs)
     left, right = place.columns(2, gap="small")
     a = left.selectbox("Between", list(names), format_func=names.__getitem__, key="a", bind=URL)
     b = right.selectbox("and", list(names), 1, format_func=names.__getitem__, key="b", bind=URL)

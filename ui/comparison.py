@@ -12,6 +12,7 @@ from aecore.data import DataError
 from aecore.runs import LabError, RunFolder, RunRow
 from aecore.runs import runs as all_runs
 from aecore.runs.lab import Lab
+from aecore.runs.text import isolated
 from ui.palette import run_colour
 
 MOST = 24
@@ -109,9 +110,9 @@ def labels(rows: Sequence[RunRow]) -> list[str]:
     names = Counter(row.name for row in rows)
     sized = Counter((row.name, row.code_size) for row in rows)
     return [
-        row.name
+        isolated(row.name)
         if names[row.name] == 1
-        else f"{row.name}, {row.code_size}"
+        else f"{isolated(row.name)}, {row.code_size}"
         if sized[row.name, row.code_size] == 1
         else row.id
         for row in rows

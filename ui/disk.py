@@ -9,6 +9,7 @@ from aecore.jobs import trash
 from aecore.runs import LabError, rights, usage
 from aecore.runs.lab import Lab
 from aecore.runs.rights import Person
+from aecore.runs.text import isolated
 from ui import kiosk
 from ui.frame import problem
 from ui.lab import lab, visitor, who
@@ -59,7 +60,7 @@ def _deleted(run: trash.Deleted) -> None:
     """One deleted run with what brings it back."""
     words, button = st.columns([5, 1], vertical_alignment="center")
     days = max(0.0, run.until - time.time()) / 86400
-    words.text(f"{run.id}, {run.owner}'s, {size(run.bytes)}: kept for {days:.0f} more days")
+    words.text(f"{run.id}, {isolated(run.owner)}'s, {size(run.bytes)}: kept for {days:.0f} more days")
     if not rights.allowed(visitor(), rights.Verb.UNDELETE, run.owner):
         return
     if button.button("Bring back", key=f"undelete-{run.id}", width="stretch"):

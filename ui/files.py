@@ -1,6 +1,5 @@
 """The files of a run's newest checkpoint, with what it takes to know that a download is whole."""
 
-from html import escape
 from urllib.parse import quote, urlencode
 
 import streamlit as st
@@ -10,7 +9,7 @@ from ui import tickets
 from ui.api.files import kept
 from ui.lab import lab, latest_stamp, who, whole
 from ui.server_now import table
-from ui.words import size
+from ui.words import escape, size
 
 WHAT = {
     "encoder.safetensors": "the encoder, usable alone",

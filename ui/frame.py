@@ -11,7 +11,7 @@ from aecore.runs.rights import Role
 from ui import access, kiosk, ways
 from ui.lab import lab, who
 from ui.lab import visitor as lab_visitor
-from ui.words import plain
+from ui.words import escape, plain
 
 FOLDER = Path(__file__).parents[1] / "pages"
 LOGO = Path(__file__).parent / "assets/logo.svg"
@@ -34,9 +34,9 @@ def visitor() -> None:
     leave = f'<a href="{ways.base()}/{access.LOGOUT}">Leave</a>' if way in ("password", "login") else ""
     with st.container(key="visitor"):
         if way:
-            st.html(f"<span>{access.escaped(who())}</span> <small>{kind}</small> {leave}")
+            st.html(f"<span>{escape(who())}</span> <small>{kind}</small> {leave}")
         else:
-            st.html(f"<small>Everyone here is one user: {access.escaped(who())}</small>")
+            st.html(f"<small>Everyone here is one user: {escape(who())}</small>")
 
 
 def section(title: str, note: str = "") -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from functools import cache
-from html import escape
 from itertools import pairwise
 from math import ceil, log2, prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import streamlit as st
+
+from ui.words import escape
 
 WIDTH, HEIGHT, MIDDLE, MARGIN = 640.0, 250.0, 112.0, 46.0
 TALLEST = 190.0

@@ -1,7 +1,6 @@
 """The map of code book use: of codes that are from a finite set, which of it is used how often, and what it draws."""
 
 from functools import lru_cache
-from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from ui.latent_map import weights_of
 from ui.latent_model import model
 from ui.latent_points import View
 from ui.pictures import data_url, png
+from ui.words import escape
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

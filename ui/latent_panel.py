@@ -1,6 +1,5 @@
 """What stands beside the map: the selected images with their reconstructions, and the places that were pinned."""
 
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from ui.latent_points import View
 from ui.latent_selection import address, keep, kept, title
 from ui.latent_view import bound, opened
 from ui.palette import label_colour
+from ui.words import escape
 
 STYLE = Path(__file__).parent / "assets/latent.css"
 PAGE, NEAREST, COUNTED = 60, 12, 16

@@ -1,12 +1,12 @@
 """The pictures beside the figures of a code: (title, how to read it, plot) each, None where there is nothing to draw."""
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aecore.analysis.projection import correlations, fit_pca
 from ui.palette import label_colour
+from ui.words import escape
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -1,7 +1,6 @@
 """How good the code of a run is: each figure of its analysis with how to read it, beside the picture that belongs to it."""
 
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
@@ -11,6 +10,7 @@ from ui import latent_book, latent_pictures, latent_points
 from ui.lab import lab
 from ui.latent_map import weights_of
 from ui.latent_points import View
+from ui.words import escape
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure as Plot

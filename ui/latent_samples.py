@@ -1,7 +1,6 @@
 """New images: from the prior, from a Gaussian mixture of the codes, near a selection; each beside its nearest training image."""
 
 from functools import lru_cache
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ from ui.latent_points import View
 from ui.latent_selection import NAME, kept
 from ui.latent_view import bound
 from ui.pictures import data_url, wall
+from ui.words import escape
 
 if TYPE_CHECKING:
     from aecore.analysis.generation import Mixture

@@ -12,11 +12,13 @@ from aecore.runs import LabError, RunRow, rights
 from aecore.runs import run as read_run
 from aecore.runs.database import OPEN
 from aecore.runs.rights import Verb
+from aecore.runs.text import isolated
 from ui.frame import empty, problem
 from ui.lab import lab, visitor, who
 from ui.latent_maps import dims_of
 from ui.latent_points import View, analysed, cloud
 from ui.pick import pick_run
+from ui.words import plain
 
 FILM = "film"
 TITLES = {"train": "train", "val": "val", "test": "test", FILM: "as it learnt"}
@@ -122,7 +124,7 @@ def film(row: RunRow) -> View:
     folder = lab().run(row.id)
     steps, inputs = folder.sample_steps(), folder.inputs()
     if not steps or inputs is None:
-        raise FileNotFoundError(f"The run {row.name} has no codes yet: they come with its first sample.")
+        raise FileNotFoundError(f"The run {isolated(row.name)} has no codes yet: they come with its first sample.")
     step = steps[-1]
     if len(steps) > 1 and not row.live:
         help_ = (
@@ -143,7 +145,7 @@ def wait_for_codes(row: RunRow) -> None:
     """Look again every second, and show the map as soon as there is one."""
     if lab().run(row.id).sample_steps() or not read_run(lab(), row.id).live:
         st.rerun()
-    empty(f"{row.name} has just started: its codes come with the first sample.")
+    empty(f"{plain(row.name)} has just started: its codes come with the first sample.")
 
 
 def offer_analysis(row: RunRow) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from aecore.config import ConfigError, RunConfig
 from aecore.runs import LabError, RunFolder
+from aecore.runs.text import isolated
 from ui import tickets
 from ui.lab import lab
 from ui.palette import run_colour
@@ -34,7 +35,7 @@ def component(name: str, *scripts: str, isolated: bool = True) -> Callable[..., 
     return mount
 
 
-_curves = component("curves", "curves_data")
+_curves = component("curves", "curves_data", "vector")
 _strips = component("strips")
 _moment = component("moment")
 
@@ -110,7 +111,7 @@ class Shown(NamedTuple):
 
 def shown(runs: Sequence[tuple[str, str]]) -> list[Shown]:
     """(id, label) of runs -> with the colours that stand for them on this page."""
-    return [Shown(run, label, run_colour(place)) for place, (run, label) in enumerate(runs)]
+    return [Shown(run, isolated(label), run_colour(place)) for place, (run, label) in enumerate(runs)]
 
 
 def live_curves(runs: Sequence[Shown], key: str, height: int = 380, shared: bool = False) -> None:

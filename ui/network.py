@@ -1,6 +1,5 @@
 """The right-hand side of the Train page: the network as a drawing, as figures and as a table of layers."""
 
-from html import escape
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -8,6 +7,7 @@ import streamlit as st
 from aecore.config import Facts, RunConfig
 from ui import estimates, warm
 from ui.hourglass import Stage, show, stages
+from ui.words import escape
 
 if TYPE_CHECKING:
     from aecore.models import Layer, Summary

@@ -1,7 +1,6 @@
 """How sure a difference between two runs is: intervals over the test images, and what they mean in a sentence."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from ui.lab import lab
 from ui.scores import FIGURES
 from ui.spreadsheet import as_csv
 from ui.wall import thousandths
+from ui.words import escape
 
 SMALLEST = 1 / (12 * 255**2)
 """Squared error of rounding to 8 bits: as in `aecore.analysis.evaluation`."""

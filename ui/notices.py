@@ -1,7 +1,5 @@
 """What everybody reads at the top of every page: the keeper's banner, and that the lab is drained. Plain text."""
 
-from html import escape
-
 import streamlit as st
 
 from aecore.jobs.care import DRAINING
@@ -9,6 +7,7 @@ from aecore.runs import LabError, rights
 from ui import kiosk, tickets
 from ui.lab import lab, visitor
 from ui.pulse import pulse, stamp_of
+from ui.words import escape
 
 SECONDS = 10
 """Until a page that is open says what is new."""

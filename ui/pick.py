@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import streamlit as st
 
 from aecore.runs import Lab, RunRow, runs
+from aecore.runs.text import isolated
 from ui import comparison, sweeps
 from ui.words import plain, when
 
@@ -14,7 +15,8 @@ Keep = Callable[[RunRow], bool]
 
 def label(row: RunRow) -> str:
     """A run in one line: name, data, code size, owner, when."""
-    return f"{row.name} · {row.dataset} · code {row.code_size} · {row.owner} · {when(row.created)}"
+    name, owner = isolated(row.name), isolated(row.owner)
+    return f"{name} · {row.dataset} · code {row.code_size} · {owner} · {when(row.created)}"
 
 
 def told_apart(rows: Mapping[str, RunRow]) -> Callable[[str], str]:
@@ -62,25 +64,36 @@ def pick_run(
     return found[name]
 
 
-def pick_compared(lab: Lab, rows: Sequence[RunRow]) -> tuple[str, list[RunRow], list[str]]:
-    """Boxes to choose a sweep (`?sweep=`) or several runs (`?runs=a,b`, in the order of the choice).
+def compared(lab: Lab, rows: Sequence[RunRow]) -> tuple[str, list[RunRow], list[str]]:
+    """What the address names to be compared: a sweep (`?sweep=`) or several runs (`?runs=a,b`, in this order).
 
-    Returns: the sweep or '', the runs, and a sentence for each one that a link names and that is not there.
+    Returns: the sweep or '', the runs, and a sentence for each one that is named and not there.
     """
-    known = sweeps.known(rows)
-    name = st.query_params.get("sweep", "")
-    if name and name not in known:
-        return "", *_several(lab, rows, [f"There is no sweep {name} here, or its runs were deleted."])
+    name, known = st.query_params.get("sweep", ""), sweeps.known(rows)
+    if name in known:
+        return name, [row for row in known[name] if row.step], []
+    said = [f"There is no sweep {name} here, or its runs were deleted."] * bool(name)
+    wanted = _wanted(rows)
+    found = _comparable(rows, wanted)
+    return (
+        "",
+        [found[run] for run in wanted if run in found],
+        said + comparison.missing(lab, wanted, list(found.values())),
+    )
+
+
+def compared_boxes(rows: Sequence[RunRow]) -> None:
+    """The boxes that choose the same, and write it into the address."""
+    known, name = sweeps.known(rows), st.query_params.get("sweep", "")
+    place = st.container()
     if known:
         place, beside = st.columns([3.2, 1], gap="medium")
-        _sweep_box(known, name, beside)
-    else:
-        place = st.container()
-    if name:
+        _sweep_box(known, name if name in known else "", beside)
+    if name in known:
         place.markdown(f"**{len(known[name])} runs** of this sweep, {sweeps.order(known[name])}.")
-        return name, [row for row in known[name] if row.step], []
-    with place:
-        return "", *_several(lab, rows, [])
+    else:
+        with place:
+            _runs_box(rows)
 
 
 def _sweep_box(known: dict[str, list[RunRow]], name: str, place: st.delta_generator.DeltaGenerator) -> None:
@@ -95,15 +108,23 @@ def _sweep_box(known: dict[str, list[RunRow]], name: str, place: st.delta_genera
     place.selectbox("Sweep", list(said), format_func=said.__getitem__, key="pick-sweep", on_change=chosen)
 
 
-def _several(lab: Lab, rows: Sequence[RunRow], said: list[str]) -> tuple[list[RunRow], list[str]]:
-    given = st.query_params["runs"].split(",") if "runs" in st.query_params else None
-    shown = [row for row in rows if row.archived is None]
-    wanted = comparison.default(shown) if given is None else [run for run in given if run]
-    found = _offered(rows, lambda row: row.step > 0, wanted)
-    st.session_state["pick-runs"] = [run for run in dict.fromkeys(wanted) if run in found]
+def _runs_box(rows: Sequence[RunRow]) -> None:
+    wanted = _wanted(rows)
+    found = _comparable(rows, wanted)
+    st.session_state["pick-runs"] = [run for run in wanted if run in found]
 
     def chosen() -> None:
         st.query_params["runs"] = ",".join(st.session_state["pick-runs"])
 
-    names = st.multiselect("Runs", list(found), format_func=told_apart(found), key="pick-runs", on_change=chosen)
-    return [found[name] for name in names], [*said, *comparison.missing(lab, wanted, list(found.values()))]
+    st.multiselect("Runs", list(found), format_func=told_apart(found), key="pick-runs", on_change=chosen)
+
+
+def _wanted(rows: Sequence[RunRow]) -> list[str]:
+    """The runs that the address names, once each; without any the newest two that go together."""
+    if "runs" in st.query_params:
+        return [run for run in dict.fromkeys(st.query_params["runs"].split(",")) if run]
+    return comparison.default([row for row in rows if row.archived is None])
+
+
+def _comparable(rows: Sequence[RunRow], wanted: Sequence[str]) -> dict[str, RunRow]:
+    return _offered(rows, lambda row: row.step > 0, wanted)

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
-WIDTH, HEIGHT = 460, 320
+from ui.words import escape
+
+WIDTH, HEIGHT = 400, 300
+"""Three stand side by side on a laptop, where letters of 12 are 11 pixels high then."""
 LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 46
 QUIET = "#8a8f99"
 
@@ -45,13 +47,8 @@ class Mark(NamedTuple):
     label: str
 
 
-def plot(
-    series: Sequence[Series], x: Axis, y: Axis, mark: Mark | None = None, width: int = WIDTH, low: bool = False
-) -> str:
-    """Points over two axes, with a legend of what is a line; '' where there is no point that can be drawn.
-
-    `low` puts the legend below, at the right: for lines that lie above.
-    """
+def plot(series: Sequence[Series], x: Axis, y: Axis, mark: Mark | None = None, width: int = WIDTH) -> str:
+    """Points over two axes, with a legend of what is a line; '' where there is no point that can be drawn."""
     kept = [s._replace(points=[p for p in s.points if _drawable(p.x, x) and _drawable(p.y, y)]) for s in series]
     points = [point for one in kept for point in one.points]
     if not points:
@@ -62,8 +59,11 @@ def plot(
     if mark:
         inside.append(_mark(across.at(mark.x), mark.label, width))
     inside += [_series(one, across, up) for one in kept]
-    inside.append(_legend([s for s in kept if s.line and s.points], width, low))
-    return _svg(width, HEIGHT, "".join(inside))
+    named = [s for s in kept if s.line and s.points and s.label]
+    places = [(across.at(p.x), up.at(p.y)) for s in kept for p in s.points]
+    beside = len(named) > FEW
+    inside.append(_beside(named, width) if beside else _legend(named, width, places))
+    return _svg(width + beside * _room(named), HEIGHT, "".join(inside))
 
 
 class Scale:
@@ -183,18 +183,38 @@ def _series(one: Series, across: Scale, up: Scale) -> str:
     return found
 
 
-def _legend(series: Sequence[Series], width: int, low: bool) -> str:
-    """At the top, where lines are not: on the left where they rise, else on the right."""
-    found, top = "", HEIGHT - BOTTOM - 8 - 17 * (len(series) - 1) if low else TOP + 13
-    rises = not low and bool(series) and series[-1].points[-1].y > series[-1].points[0].y
-    longest = max((len(one.label) for one in series), default=0)
-    right = LEFT + 46 + 6.6 * longest if rises else width - RIGHT - 8
-    for place, one in enumerate(series):
-        y, x = top + 17 * place, right
-        dash = ' stroke-dasharray="6 4"' if one.dashed else ""
-        found += _text(x - 28, y, one.label, "end")
-        found += f'<line x1="{x - 22}" y1="{y - 4}" x2="{x}" y2="{y - 4}" stroke="{escape(one.colour)}" stroke-width="2.5"{dash}/>'
-    return found
+FEW = 4
+"""Lines whose names find room among them."""
+
+
+def _room(series: Sequence[Series]) -> int:
+    """The width of a legend."""
+    return round(46 + 6.6 * max((len(one.label) for one in series), default=0))
+
+
+def _legend(series: Sequence[Series], width: int, places: Sequence[tuple[float, float]]) -> str:
+    """In the corner with the fewest points; of equal ones at the top, and there on the right."""
+    room, tall = _room(series), 17 * len(series) + 6
+    corners = [(right, top) for top in (TOP, HEIGHT - BOTTOM - tall) for right in (width - RIGHT - 8, LEFT + room)]
+    hit = lambda corner: sum(
+        corner[0] - room <= x <= corner[0] + 8 and corner[1] <= y <= corner[1] + tall for x, y in places
+    )
+    right, top = min(corners, key=hit)
+    return "".join(_named(one, right, top + 13 + 17 * place) for place, one in enumerate(series))
+
+
+def _beside(series: Sequence[Series], width: int) -> str:
+    """Many names stand beside the plot."""
+    step = min(17.0, (HEIGHT - TOP) / len(series))
+    names = "".join(_named(one, width + _room(series) - 8, TOP + 8 + step * place) for place, one in enumerate(series))
+    return f'<g font-size="{min(12.0, step):.1f}">{names}</g>'
+
+
+def _named(one: Series, right: float, y: float) -> str:
+    """A name, and behind it a piece of its line."""
+    dash = ' stroke-dasharray="6 4"' if one.dashed else ""
+    line = f'<line x1="{right - 22:.1f}" y1="{y - 4:.1f}" x2="{right:.1f}" y2="{y - 4:.1f}" stroke="{escape(one.colour)}" stroke-width="2.5"{dash}/>'
+    return _text(right - 28, y, one.label, "end") + line
 
 
 class Coordinate(NamedTuple):
@@ -213,7 +233,13 @@ def parallel(axes: Sequence[Coordinate], labels: Sequence[str], colours: Sequenc
     places = [left + (right - left) * i / (len(axes) - 1) for i in range(len(axes))]
     scales = [_heights(axis) for axis in axes]
     lines = "".join(_through(i, axes, scales, places, labels[i], colours[i]) for i in range(len(labels)))
-    return _svg(width, HEIGHT, lines + "".join(map(_upright, axes, scales, places)))
+    anchors = ["start", *["middle"] * (len(axes) - 2), "end"]
+    ends = [8, *places[1:-1], width - 8]  # long titles of the outer ones would be cut
+    titles = "".join(
+        _text(x, TOP, axis.title, anchor, 'font-weight="650"')
+        for axis, x, anchor in zip(axes, ends, anchors, strict=True)
+    )
+    return _svg(width, HEIGHT, lines + titles + "".join(map(_upright, scales, places)))
 
 
 Heights = tuple[dict[str, float], Scale | None]
@@ -255,11 +281,9 @@ def _said(value: float | str | None) -> str:
     return "–" if value is None else value if isinstance(value, str) else f"{value:.4g}"
 
 
-def _upright(axis: Coordinate, heights: Heights, x: float) -> str:
+def _upright(heights: Heights, x: float) -> str:
     words, scale = heights
     ticks = [(scale.at(v), number(v)) for v in scale.ticks()] if scale else [(y, word) for word, y in words.items()]
-    found = _rule(x, TOP + 18, x, HEIGHT - BOTTOM, 'stroke-opacity="0.5"') + _text(
-        x, TOP, axis.title, more='font-weight="650"'
-    )
+    found = _rule(x, TOP + 18, x, HEIGHT - BOTTOM, 'stroke-opacity="0.5"')
     above = 4 if scale else -6  # a line goes through each word's place
     return found + "".join(_text(x + 6, y + above, text[:18], "start", 'fill-opacity="0.85"') for y, text in ticks)

@@ -4,6 +4,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import streamlit as st
+
 from aecore.jobs.forecast import Forecast, forecast, told
 from aecore.runs import RunRow, events, rights, runs
 from aecore.runs import run as read_run
@@ -19,8 +21,14 @@ _pulse = component("pulse")
 
 
 def pulse(path: str, stamp: str, key: str, seconds: float = 2) -> None:
-    """Rerun what this stands in (the page, or the fragment) when the route at `path` gives another stamp than this; asked so often."""
-    _pulse(data={"path": path, "stamp": stamp, "every": 1000 * seconds}, key=key, on_changed_change=lambda: None)
+    """Rerun what this stands in (the page, or the fragment) when the route at `path` gives another stamp than this; asked so often.
+
+    Where the route refuses, the page was open for longer than its tokens hold: all of it is made anew, which gives it new ones.
+    """
+    data = {"path": path, "stamp": stamp, "every": 1000 * seconds}
+    said = _pulse(data=data, key=key, on_changed_change=lambda: None, on_refused_change=lambda: None)
+    if said.refused:
+        st.rerun()
 
 
 def run_stamp(row: RunRow) -> str:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import streamlit as st
 
@@ -13,7 +12,7 @@ from ui import tickets
 from ui.frame import page_link
 from ui.live import component
 from ui.palette import STATES
-from ui.words import needs_room, plain, size, soon, when
+from ui.words import escape, needs_room, plain, size, soon, when
 
 MOST = 5
 """Lines in a card."""

@@ -13,6 +13,7 @@ from aecore.runs import run as read_row
 from aecore.runs.database import WAITS
 from aecore.runs.history import history
 from aecore.runs.rights import Verb
+from aecore.runs.text import isolated
 from ui import files, kiosk, private, tickets, ways
 from ui.frame import page_link, problem
 from ui.healing import run_health
@@ -164,7 +165,7 @@ def past_events(row: RunRow) -> None:
 def facts(row: RunRow) -> str:
     """Owner, data, model and time in one line."""
     model = f"{row.backbone} with a {row.bottleneck.replace('_', ' ')} code of {row.code_size}"
-    return f"{row.owner} · {row.dataset} · {model} · queued {when(row.created)}"
+    return f"{isolated(row.owner)} · {row.dataset} · {model} · queued {when(row.created)}"
 
 
 def charts(row: RunRow) -> None:

@@ -1,5 +1,6 @@
 """The table of runs: one a row, or one a configuration with all its seeds."""
 
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from aecore.analysis.quality_words import FACTORS, FIGURES
 from aecore.jobs.forecast import Forecast
 from aecore.runs import RunRow
 from aecore.runs.groups import by_seed, interval
+from aecore.runs.text import isolated
 from aecore.runs.values import RESULTS, SEED, Values, config_values
 from ui.lab import lab
 from ui.palette import STATES
@@ -87,7 +89,7 @@ def _cell(name: str, row: RunRow, known: Values, expected: Mapping[str, Forecast
         case "tags" | "tag":
             return list(row.tags)
     value = known.get(name)
-    return shown(value) if isinstance(value, tuple | list) else value
+    return isolated(value) if isinstance(value, str) else shown(value) if isinstance(value, tuple | list) else value
 
 
 def grouped(
@@ -114,10 +116,16 @@ MEASURED = ("loss", "speed")
 """Columns that differ from seed to seed; results do, too."""
 
 
+SEEDED = re.compile(r", seed \d+$")
+"""How the runs of a sweep are called apart."""
+
+
 def _together(cells: Sequence[Any]) -> Any:
     """What the runs of a group have in common."""
     if isinstance(cells[0], list):
         return list(dict.fromkeys(part for cell in cells for part in cell))
+    if len(set(cells)) > 1 and all(isinstance(cell, str) for cell in cells):
+        cells = [SEEDED.sub("", cell) for cell in cells]
     if all(cell == cells[0] for cell in cells):
         return cells[0]
     if all(isinstance(cell, int | float) for cell in cells):

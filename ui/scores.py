@@ -1,7 +1,6 @@
 """The tables of the Compare page: figures beside the lines to beat, and the differences of the configurations."""
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from math import isfinite, prod
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from ui.spreadsheet import as_csv
 from ui.stored import simple_figures, told
 from ui.wall import thousandths
 from ui.widgets import choices_of, say
-from ui.words import shown, span
+from ui.words import escape, shown, span
 
 
 class Line(NamedTuple):
@@ -154,6 +153,10 @@ def columns_of(found: Sequence[Line], among: Mapping[str, Figure] = ALL) -> list
     return [name for name in among if any(name in line.figures for line in found)]
 
 
+MANY = 40
+"""Lines that stand in full; more are scrolled, so that what lies below them is not far away."""
+
+
 def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
     """The lines as HTML: units in the headings, the best of each column in bold, a bar under each error; '' without a figure."""
     names = columns_of(found, among)
@@ -168,7 +171,8 @@ def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
     best = {(group, name): _best(found, group, name) for group in {line.group for line in found} for name in names}
     largest = max((line.figures.get("mse", 0.0) for line in found), default=1.0) or 1.0
     body = "".join(_html(line, names, best, largest, images) for line in found)
-    return f'<div class="wide"><table class="scores{"" if images else " many"}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    kind, tall = "" if images else " many", " tall" * (len(found) > MANY)
+    return f'<div class="wide{tall}"><table class="scores{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _best(found: Sequence[Line], group: int, name: str) -> float | None:

@@ -26,10 +26,13 @@ FOR_GOOD = {"Cache-Control": "public, immutable, max-age=31536000", "Vary": "Acc
 """The names of these files change with their content."""
 ELEMENTS = ("Html", "BidiComponent", "Selectbox", "ButtonGroup", "TextInput")
 """What nearly every page has, each with scripts of its own. Not more: nginx refuses an answer whose headers have over 4 KB."""
-FIRST = {"latent": ("Html", "BidiComponent")}
+FIRST = dict.fromkeys(("compare", "latent"), ("Html", "BidiComponent"))
 """Of a page that shows one thing before all others: what that needs alone. Each script takes its time in the browser, wanted or not."""
 STREAMLITS = b"./static/js/index."
 """Stands in Streamlit's own page."""
+OWN = (b"accept-encoding", b"if-none-match", b"if-modified-since")
+ITS = (b"content-length", b"etag", b"last-modified")
+"""What is not asked for with a page, and not told of it: another version of this program adds something else to the same file."""
 IMPORTED = re.compile(r"(?:from|import)\"\./([\w.-]+\.js)\"")
 
 
@@ -43,7 +46,7 @@ class Scripts:
         if answer := _answer(scope):
             await answer(scope, receive, send)
         elif _wants_page(scope):
-            plain = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]  # some KB, which are added to
+            plain = [pair for pair in scope["headers"] if pair[0] not in OWN]  # some KB, which are added to
             page = str(scope["path"]).removeprefix(base()).strip("/")
             await self.app({**scope, "headers": plain}, receive, _with_needs(send, page if page in FIRST else ""))
         else:
@@ -82,7 +85,7 @@ def _with_needs(send: Send, page: str) -> Send:
                 body, headers = b"".join(parts), list(start["headers"])
                 if STREAMLITS in body:  # and no file that somebody takes home
                     body = body.replace(b"<head>", b"<head>" + _where().encode(), 1)
-                    headers = [pair for pair in headers if pair[0] != b"content-length"]
+                    headers = [pair for pair in headers if pair[0] not in ITS]
                     headers += [(b"content-length", str(len(body)).encode()), (b"link", _needs(page).encode())]
                 await send({**start, "headers": headers})
                 await send({"type": "http.response.body", "body": body})

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from html import escape
 
 import streamlit as st
 
@@ -13,7 +12,7 @@ from aecore.runs import runs
 from ui.frame import href
 from ui.lab import lab
 from ui.queue import device_html
-from ui.words import size, span, when
+from ui.words import escape, size, span, when
 
 MOST = 30
 """Lines of the queue that are shown."""

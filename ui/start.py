@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Iterable, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from aecore.runs.lab import Lab, LabError
 from ui import estimates, frame
 from ui.draft import Draft
 from ui.form import Form
-from ui.words import plain
+from ui.words import escape, plain
 
 DRAFT, BASE, APPLIED, NONCE, SENT, BOX, UPLOAD = (
     f"draft{part}" for part in ("", "-base", "-applied", "-nonce", "-sent", "-preset", "-upload")

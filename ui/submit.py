@@ -1,6 +1,5 @@
 """The button that queues a run, and what can be done with a configuration besides."""
 
-from html import escape
 from typing import Any
 
 import streamlit as st
@@ -15,6 +14,7 @@ from ui import announcement, estimates, frame, private, start, sweep_form, telli
 from ui.form import Form
 from ui.lab import lab, who
 from ui.remembered import recall
+from ui.words import escape
 
 FAILED = "draft-failed"
 """Session key of why the last click queued nothing."""

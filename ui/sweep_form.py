@@ -1,7 +1,5 @@
 """One press that queues many runs: which fields are varied, over which values, with how many seeds, how many at once."""
 
-from html import escape
-
 import streamlit as st
 
 from aecore.config import ConfigError, RunConfig, code_size_path
@@ -13,6 +11,7 @@ from aecore.runs.rights import Verb
 from ui import frame, private, start
 from ui.form import APART, Form
 from ui.lab import lab, who
+from ui.words import escape
 
 SENT, BOX = "sweep-sent", "sweep-box"
 NONE = "–"

@@ -14,7 +14,7 @@ from aecore.runs.database import OPEN
 from ui import comparison, kiosk
 from ui.charts import figure
 from ui.comparison import Compared
-from ui.frame import page_link
+from ui.frame import page_link, section
 from ui.palette import RUNS
 from ui.plots import QUIET, Axis, Mark, Point, Series, plot
 from ui.spreadsheet import as_csv
@@ -190,6 +190,7 @@ def csv_of(title: str, found: Sequence[Trial]) -> str:
 
 def live(here: Lab, name: str) -> None:
     """The sweep, read again every two seconds while some of its runs go on or wait to be analysed."""
+    section("Sweep", "what was varied against what came of it, on the test images")
 
     def going() -> bool:
         rows = known(runs(here))[name]

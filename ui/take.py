@@ -1,7 +1,6 @@
 """Taking a comparison along: tables as CSV, everything as one HTML file; and the tables that belong to the figures."""
 
 from collections.abc import Sequence
-from html import escape
 from math import inf
 
 import streamlit as st
@@ -15,6 +14,7 @@ from ui.scores import Line
 from ui.spreadsheet import as_csv
 from ui.stored import simple_figures
 from ui.wall import payload
+from ui.words import escape
 
 SPOKEN = 6
 """Differences that are told in sentences."""
@@ -76,15 +76,10 @@ def _error(run: Compared) -> float:
     return inf if found is None else float(found)
 
 
-def curves(runs: Sequence[Compared]) -> None:
-    """The curves of the errors as files."""
-    with st.expander("Curves as PNG or SVG", icon=":material/download:", key="still", on_change="rerun") as box:
-        if box.open and (svg := charts.curves(runs)):
-            charts.figure(svg, "curves", "still-curves")
-
-
 def configurations(runs: Sequence[Compared]) -> None:
-    """Where the configurations differ."""
+    """Where the configurations of several differ."""
+    if len(runs) < 2:
+        return
     frame.section("Differences", "of the configurations; nothing that is equal")
     found = scores.changes(runs)
     if not found:
@@ -95,13 +90,11 @@ def configurations(runs: Sequence[Compared]) -> None:
     csv("Configurations as CSV", as_csv(["field", *(run.label for run in runs)], rows), "configurations")
 
 
-def report_button(
-    walls: Sequence[tuple[str, Wall]], choice: Choice, groups: Sequence[Sequence[Compared]], found: Sequence[Line]
-) -> None:
+def report_button(walls: Sequence[tuple[str, Wall]], choice: Choice, groups: Sequence[Sequence[Compared]]) -> None:
     """A button that saves the whole comparison as it is seen now."""
 
     def make() -> str:
-        return whole(walls, choice, groups, found)
+        return whole(walls, choice, groups, scores.lines(groups))
 
     st.download_button(
         "Save as one HTML file", make, "comparison.html", "text/html", key="report", icon=":material/html:", on_click="ignore",

@@ -5,6 +5,7 @@ import streamlit as st
 from aecore.jobs import channels, news
 from aecore.runs import LabError, RunRow, owned_by
 from aecore.runs.database import OPEN
+from aecore.runs.text import isolated
 from ui import kiosk, tickets
 from ui.frame import problem
 from ui.lab import lab, who
@@ -30,7 +31,7 @@ def box(row: RunRow, always: bool = False) -> None:
     icon = ":material/notifications_active:" if row.tell else ":material/notifications:"
     with st.popover("Tell me", icon=icon, key="tell-box"):
         st.markdown("**When this run ends**, or waits for somebody")
-        _tell(data={"run": row.id, "name": row.name}, key=f"tell-here-{row.id}")
+        _tell(data={"run": row.id, "name": isolated(row.name)}, key=f"tell-here-{row.id}")
         _by_post(row, always)
 
 

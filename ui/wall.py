@@ -14,35 +14,41 @@ from ui.pictures import data_url
 from ui.pictures import wall as strip
 
 _wall = component("wall")
-WAITS, LARGE = "wall-waits", 200
-"""Of the session: whether its first wall is awaited; cells from which it is."""
+WAITS, AWAITED, LARGE = "wall-waits", "wall-awaited", 96
+"""Of the session: whether its first wall is awaited now, and whether it was; pictures that models made from which it is."""
 SPLITS = {"val": "validation"}
 HEADLINE = {"model": "", "input": "what the encoder sees", "baseline": "needs no network"}
 
 
 def show(wall: Wall, mode: str, place: int, pair: tuple[str, str] | None = None) -> None:
     """The component; `mode` is 'pictures' or 'differences'. Zoom and swipe stand in the URL, of another than the first wall
-    under its number. A large first one is awaited by what lies below it."""
-    large = place == 0 and (1 + len(wall.columns)) * len(wall.labels) >= LARGE
-    data = payload(wall, mode, pair) | {"link": str(place or ""), "awaited": large}
+    under its number. The first one that a visitor sees is awaited, where it is large, by all that stands around it."""
+    data = payload(wall, mode, pair) | {"link": str(place or ""), "awaited": place == 0 and waited()}
     result = _wall(data=data, key=f"wall-{place}", on_drawn_change=lambda: None)
-    if place == 0:
-        before = waits()
-        st.session_state[WAITS] = large and not (result.drawn or st.session_state.get(WAITS) is False)
-        if before and not waits():
-            st.rerun()  # of the whole page
-        if waits():
-            after_a_while("wall-since", _go_on)
+    if place == 0 and waits():
+        if result.drawn:
+            go_on()
+        after_a_while("wall-since", go_on)
 
 
-def _go_on() -> None:
-    st.session_state[WAITS] = False
-    st.rerun()
+def waits(pictures: int = 0) -> bool:
+    """Whether this visitor's first wall is still to be drawn: what else the page has would hold it up. The first call of a
+    session decides it: only a wall of many pictures is awaited."""
+    if WAITS not in st.session_state:
+        st.session_state[WAITS] = st.session_state[AWAITED] = pictures >= LARGE
+    return bool(st.session_state[WAITS])
 
 
-def waits() -> bool:
-    """Whether this visitor's first wall is still to be drawn: what else the page has would hold it up."""
-    return bool(st.session_state.get(WAITS))
+def waited() -> bool:
+    """Whether the first wall was awaited: what it is told stays the same, so that it is not drawn again when the rest follows."""
+    return bool(st.session_state.get(AWAITED))
+
+
+def go_on() -> None:
+    """Let the rest of the page follow: the wall stands, or there is none."""
+    if waits():
+        st.session_state[WAITS] = False
+        st.rerun()
 
 
 def payload(wall: Wall, mode: str, pair: tuple[str, str] | None = None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Times, sizes and where a run stands, in the words of the pages."""
 
+import html
 import re
 import time
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from aecore.jobs import quota
 from aecore.jobs.forecast import Forecast, told
 from aecore.runs import RunRow
+from aecore.runs.text import isolated
 from aecore.runs.times import ordinal, span, when
 
 MEANT = re.compile(
@@ -22,9 +24,14 @@ JOINER = "\u2060"
 
 def plain(text: str) -> str:
     """Text that somebody typed, safe in Streamlit's markdown: one line, in which no sign means anything but itself."""
-    line = MEANT.sub(rf"\g<0>{JOINER}", " ".join(text.split()))
+    line = MEANT.sub(rf"\g<0>{JOINER}", isolated(" ".join(text.split())))
     line = "".join(f"\\{letter}" if letter in "\\`*_[]<>#|~:$&" else letter for letter in line)
     return re.sub(r"^([-+=]|\d+(?=[.)]))", lambda found: _begun(found[0]), line)
+
+
+def escape(text: str, quote: bool = True) -> str:
+    """The same, safe in HTML and SVG; in an attribute, too, where quotes are."""
+    return html.escape(isolated(text), quote)
 
 
 def _begun(start: str) -> str:

@@ -14,6 +14,7 @@ from aecore.jobs.slots import wish
 from aecore.jobs.speeds import Open, Room
 from aecore.runs import Lab, database, shares
 from aecore.runs.database import LIVE
+from aecore.runs.text import isolated
 from aecore.runs.times import ordinal, span, when
 
 SOON = 5.0
@@ -200,7 +201,11 @@ def _moved(order: Sequence[Open], way: int = 1) -> dict[str, int]:
     places: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
     found = {}
     for job in order:
-        everybody, own, here = places[job.priority, ""], places[job.priority, f"{job.owner}'s"], way * job.place
+        everybody, own, here = (
+            places[job.priority, ""],
+            places[job.priority, f"{isolated(job.owner)}'s"],
+            way * job.place,
+        )
         found[job.run_id] = _beyond(everybody, here) - _beyond(own, here)
         insort(everybody, here)
         insort(own, here)

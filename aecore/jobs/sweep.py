@@ -131,7 +131,8 @@ def submit(
     for config in configs:
         data.suited(config, lab.data_roots)
     content = "\n".join([owner, nonce or secrets.token_hex(8), *map(writes, configs)])
-    slug = re.sub(r"[^a-z0-9]+", "-", (configs[0].name or configs[0].data.name).lower()).strip("-")[:24].strip("-")
+    name = (configs[0].name or configs[0].data.name).partition(", ")[0]  # what follows is varied
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24].strip("-")
     group = queue.Group(f"{slug or 'sweep'}-{hashlib.sha256(content.encode()).hexdigest()[:6]}", at_once)
     quota.ask(lab, owner, configs, group.id)
     return group.id, [

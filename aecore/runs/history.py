@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aecore.runs.index import Event
+from aecore.runs.text import isolated
 from aecore.runs.times import span
 
 AT_ONCE = 60
@@ -97,7 +98,7 @@ class _Story:
             self._wait(before)
             self._resume(event.at, f"started after {span(event.at - before.at)} in the queue", "")
         elif before.old == "":
-            self.lines.append(Line(event.at, f"queued by {before.by} and started"))
+            self.lines.append(Line(event.at, f"queued by {isolated(before.by)} and started"))
         elif before.old == "queued":
             self._wait(before)
             self._resume(event.at, "started", "")
@@ -114,7 +115,7 @@ class _Story:
     def _wait(self, event: Event) -> None:
         """Why it is in the queue."""
         if event.old == "":
-            self.lines.append(Line(event.at, f"queued by {event.by}"))
+            self.lines.append(Line(event.at, f"queued by {isolated(event.by)}"))
         elif event.by in ("supervisor", "trainer"):
             cause, step = _cause(event.reason)
             then = f"it goes on from step {step}" if step else "it begins again"
@@ -151,7 +152,7 @@ class _Story:
             self.lines.append(Line(event.at, f"failed: {_clause(event.reason)}", "bad"))
         else:
             tone = "good" if event.new == "completed" else ""
-            self.lines.append(Line(event.at, _clause(event.reason) or f"{event.new} by {event.by}", tone))
+            self.lines.append(Line(event.at, _clause(event.reason) or f"{event.new} by {isolated(event.by)}", tone))
 
     def flush(self) -> None:
         """Tell what is still to be told."""

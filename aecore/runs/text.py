@@ -2,6 +2,7 @@
 
 import re
 import time
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,40 @@ def shown(text: str) -> str:
     'a\ufffd[31mb\\nc'
     """
     return STEERS.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+TURNS = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+ISOLATE, END = "\u2068", "\u2069"
+"""Around a text whose own reading direction ends with it: Unicode Standard Annex 9, "first strong isolate"."""
+LEFTWARDS = {"R", "AL", "AN"}
+
+
+def isolated(text: str) -> str:
+    """A text that somebody typed, for a page: it cannot turn the reading direction of what stands around it.
+
+    Signs that do nothing else are boxes, unless an isolate that ends is made of them; a text with letters of a script that
+    is read leftwards is such an isolate.
+
+    >>> isolated("a\u202eb"), isolated("\u05d0 1") == f"\u2068\u05d0 1\u2069" == isolated(isolated("\u05d0 1"))
+    ('a\ufffdb', True)
+    """
+    if text.isascii():
+        return text
+    if not _balanced(TURNS.findall(text)):
+        text = TURNS.sub("\ufffd", text)
+    wrapped = text.startswith(ISOLATE) and text.endswith(END)
+    leftwards = any(unicodedata.bidirectional(letter) in LEFTWARDS for letter in text)
+    return f"{ISOLATE}{text}{END}" if leftwards and not wrapped else text
+
+
+def _balanced(signs: Sequence[str]) -> bool:
+    """Whether these are isolates only, each of which ends."""
+    open_ = 0
+    for sign in signs:
+        open_ += {ISOLATE: 1, END: -1}.get(sign, -len(signs))
+        if open_ < 0:
+            return False
+    return not open_
 
 
 def moment(at: float) -> str:

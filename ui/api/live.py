@@ -16,6 +16,7 @@ from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunFolder, index
 from aecore.runs.database import OPEN
 from aecore.runs.folder import MetricRow, TimingRow
+from aecore.runs.text import isolated
 from ui.lab import lab, whole
 from ui.moments import inputs_of, sample_of
 from ui.pictures import wall
@@ -173,7 +174,10 @@ def finite(value: float | None) -> float | None:
 def told(request: Request) -> Response:
     """`?runs=a,b`: {run: what a browser tells of it}, for those that are there: `word` is null while there is no news."""
     rows = index.runs(lab(), request.query_params.get("runs", "").split(",")[:MOST])
-    content = {row.id: {"name": row.name, "word": _word(row), "reason": row.reason.partition("\n")[0]} for row in rows}
+    content = {
+        row.id: {"name": isolated(row.name), "word": _word(row), "reason": row.reason.partition("\n")[0]}
+        for row in rows
+    }
     return JSONResponse(content, headers=NEVER)
 
 

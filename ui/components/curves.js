@@ -28,6 +28,8 @@ class Chart {
     this.key.innerHTML = `<span><svg viewBox="0 0 30 10"><path d="M0 5H30" stroke="currentColor" stroke-width="3"/><circle cx="15" cy="5" r="4" fill="currentColor"/></svg>held-out images</span>
       <span><svg viewBox="0 0 30 10"><path d="M0 5H30" stroke="currentColor" stroke-width="2" stroke-dasharray="5 4"/></svg>train, epoch mean</span>
       <span><svg viewBox="0 0 30 10"><path d="M0 7l4-4 4 5 4-6 4 5 4-4 5 5 5-4" fill="none" stroke="currentColor" opacity=".45"/></svg>train, each step</span>`;
+    const files = element("span", "files", this.key);
+    for (const kind of ["png", "svg"]) Object.assign(element("button", "", files), { type: "button", textContent: kind.toUpperCase(), title: `Save as ${kind.toUpperCase()}`, onclick: () => this.save(kind) });
     this.canvas = element("canvas", "", this.frame);
     this.canvas.setAttribute("role", "img");
     this.tip = element("div", "tip", this.frame);
@@ -214,7 +216,7 @@ class Chart {
     const { canvas } = this, ratio = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
     if (!width || !this.data) return;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) [canvas.width, canvas.height] = [width * ratio, height * ratio].map(Math.round);
-    const pen = (this.pen = canvas.getContext("2d")), style = getComputedStyle(canvas), curves = this.curves();
+    const pen = canvas.getContext("2d"), style = getComputedStyle(canvas), curves = this.curves();
     this.em = (parseFloat(style.fontSize) || 16) / 16; // a large screen has larger letters
     const [left, right, top, bottom] = [PAD.left, PAD.right, PAD.top, PAD.bottom].map((pad) => pad * this.em);
     this.box = { x: left, y: top, w: width - left - right, h: height - top - bottom };
@@ -224,6 +226,17 @@ class Chart {
     this.font = `${16 * this.em}px ${style.getPropertyValue("--st-font") || "sans-serif"}`;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
+    this.plot(pen, curves);
+    canvas.dataset.points = curves.reduce((sum, curve) => sum + curve.points.length, 0);
+    if (!curves.length) this.text("The curve starts here in a moment.", this.box.x + this.box.w / 2, this.box.y + this.box.h / 2, "center", 0.6);
+    this.drawn = [...curves];
+    this.marker(curves);
+    this.cursor(curves);
+    canvas.setAttribute("aria-label", `${this.data.units[this.term] ?? this.term} against the ${this.across}, of ${[...this.runs.values()].map((run) => run.label).join(" and ")}`);
+  }
+
+  plot(pen, curves) {
+    this.pen = pen;
     this.axes();
     pen.save();
     pen.beginPath();
@@ -231,12 +244,21 @@ class Chart {
     pen.clip();
     curves.sort((a, b) => a.width - b.width).forEach((curve) => this.curve(curve));
     pen.restore();
-    canvas.dataset.points = curves.reduce((sum, curve) => sum + curve.points.length, 0);
-    if (!curves.length) this.text("The curve starts here in a moment.", this.box.x + this.box.w / 2, this.box.y + this.box.h / 2, "center", 0.6);
-    this.drawn = [...curves];
-    this.marker(curves);
-    this.cursor(curves);
-    canvas.setAttribute("aria-label", `${this.data.units[this.term] ?? this.term} against the ${this.across}, of ${[...this.runs.values()].map((run) => run.label).join(" and ")}`);
+  }
+
+  // The plot as it is seen now, as a file: dark on white, with the names of its curves below it.
+  save(kind) {
+    const { canvas, em } = this, runs = [...this.runs.values()], line = 24 * em, height = canvas.clientHeight + line * (runs.length + 0.5);
+    const pen = new Vector(canvas.clientWidth, height, canvas.getContext("2d"));
+    Object.assign(this, { ink: "#1c1f24", line: "#d7dae0" });
+    this.plot(pen, this.curves());
+    runs.forEach((run, at) => {
+      const y = canvas.clientHeight + line * (at + 0.5);
+      pen.made("rect", { x: this.box.x, y: y - 6 * em, width: 12 * em, height: 12 * em, rx: 3 * em, fill: run.colour });
+      this.text(run.label, this.box.x + 22 * em, y, "left", 1);
+    });
+    pen.file(`curves-${this.term}`, kind);
+    this.draw();
   }
 
   px(x) { const [from, to] = this.range.x; return this.box.x + ((x - from) / (to - from)) * this.box.w; }

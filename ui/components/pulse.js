@@ -30,10 +30,16 @@ class Heart {
     if (this.asking || this.closed || document.hidden) return;
     this.asking = true;
     const { path, stamp } = this.component.data;
-    const found = await fetch(address(path)).then((answer) => answer.json()).catch(() => ({})); // the server may be away for a moment
+    const answer = await fetch(address(path)).catch(() => null); // the server may be away for a moment
+    const found = answer?.ok ? await answer.json().catch(() => ({})) : {};
     this.asking = false;
     this.rest();
     const { data, setTriggerValue } = this.component;
+    if (answer?.status === 403 && !this.closed && path === data.path && path !== this.refused) {
+      this.refused = path; // its token is of too long ago: the page made anew has others, once
+      setTriggerValue("refused", Date.now());
+      return;
+    }
     if (!this.closed && found.stamp && path === data.path && stamp === data.stamp && found.stamp !== stamp) setTriggerValue("changed", found.stamp);
   }
 

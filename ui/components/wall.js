@@ -1,14 +1,19 @@
-// The reconstruction wall: the same images down the side, a column a model. All pictures come in one strip a column, and all
-// cells show the same part of their images: zoom and drag move them together. A click swipes between two columns.
-const GAP = 9, CAPTION = 24, BETWEEN = 32, LARGEST = 112, SMALL = 72, SCREEN = 660, LARGEST_ZOOM = 8, ROOMY = 1.3;
+// The reconstruction wall: the same images down the side, a column a model. All pictures come in one strip a column, which is the
+// background of its cells: some hundred canvases would cost the browser a third of a second for each frame. All cells show the same
+// part of their images: zoom and drag move them together. A click swipes between two columns.
+const GAP = 9, CAPTION = 24, BETWEEN = 32, LARGEST = 112, SMALL = 72, SCREEN = 660, LARGEST_ZOOM = 8, ROOMY = 1.3, STEEP = 50;
 const COLD = [33, 102, 172], WARM = [202, 60, 24];
 const walls = new WeakMap();
+let made = 0; // walls of this document: a report has them all in one
 
 export default function (component) {
   const { data, parentElement, setStateValue } = component;
   let wall = walls.get(parentElement);
   if (!wall) walls.set(parentElement, (wall = new Wall(parentElement.querySelector(".root"))));
-  const drawn = () => { if (data.awaited) setStateValue?.("drawn", true); };
+  const drawn = () => {
+    if (data.awaited && !wall.told) setTimeout(() => setStateValue("drawn", true), 100); // what follows keeps the browser busy
+    wall.told = true;
+  };
   wall.show(data).then(drawn, (error) => { drawn(); throw error; });
   return () => { wall.close(); walls.delete(parentElement); };
 }
@@ -24,27 +29,36 @@ const add = (tag, className, parent, text) => {
 // As exact as the address, so that it opens the same view to the pixel.
 const round = (value, parts) => Math.round(value * parts) / parts;
 
-// The pixels of a strip, once it is decoded.
+// A column with its strip, once that is decoded.
 async function decode(column) {
   const image = new Image();
   image.src = column.strip;
   await image.decode();
-  const canvas = Object.assign(document.createElement("canvas"), { width: image.naturalWidth, height: image.naturalHeight });
-  const pen = canvas.getContext("2d", { willReadFrequently: true });
-  pen.drawImage(image, 0, 0);
-  return { ...column, canvas, pixels: () => pen.getImageData(0, 0, canvas.width, canvas.height).data };
+  return { ...column, image };
 }
+
+function pixels(image) {
+  const pen = Object.assign(document.createElement("canvas"), { width: image.naturalWidth, height: image.naturalHeight }).getContext("2d");
+  pen.drawImage(image, 0, 0);
+  return pen.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data;
+}
+
+// Once what stands in the document is on the screen; in a tab that nobody looks at, soon.
+const shown = () => new Promise((go) => { setTimeout(go, 500); requestAnimationFrame(() => requestAnimationFrame(go)); });
 
 class Wall {
   constructor(root) {
     this.root = root;
+    this.name = `w${made++}`;
+    this.columnStyle = add("style", "", root); // which strip a column shows
+    this.rowStyle = add("style", "", root); // and which part of it a row
     this.tools = add("div", "tools", root);
     this.bar = add("div", "bar", this.tools);
     for (const [text, name, press] of [["−", "Zoom out", () => this.zoomed(1 / 1.5)], ["+", "Zoom in", () => this.zoomed(1.5)], ["1:1", "Whole images", () => this.zoomed(0)], ["PNG", "Save as PNG", () => this.save()]]) {
       const button = Object.assign(add("button", "", this.tools, text), { type: "button", title: name, onclick: press });
       button.setAttribute("aria-label", name);
     }
-    this.blocks = add("div", "blocks", root);
+    this.blocks = add("div", `blocks ${this.name}`, root);
     this.dialog = add("dialog", "swipe", root);
     this.dialog.onclick = (event) => { if (event.target === this.dialog) this.dialog.close(); };
     this.dialog.onclose = () => { if (!this.closed) this.link("swipe", null); };
@@ -77,6 +91,7 @@ class Wall {
     if (first) this.look(this.linked("zoom", 3, ([zoom, x, y]) => ({ zoom, x, y })) ?? this.view);
     this.build();
     if (first) this.opened();
+    await shown();
   }
 
   // What the address says of this wall, as numbers; null where it says nothing that can be read. A file of its own has no say.
@@ -118,11 +133,13 @@ class Wall {
   build() {
     this.wide = this.root.clientWidth;
     if (!this.wide) return;
-    const { blocks, size } = this.layout(), count = this.data.rows.length, rows = Math.ceil(count / blocks), ratio = window.devicePixelRatio || 1;
-    const [, high, side] = this.data.shape, tall = (size * high) / side, room = ((this.wide + BETWEEN) / blocks - BETWEEN) / this.columns.length - GAP;
+    const { blocks, size } = this.layout(), count = this.data.rows.length, rows = Math.ceil(count / blocks);
+    const [, high, side] = this.data.shape, room = ((this.wide + BETWEEN) / blocks - BETWEEN) / this.columns.length - GAP;
     const track = Math.floor(Math.max(size, Math.min(room, ROOMY * size))); // what an image leaves of the width helps the heads
-    const focused = this.root.getRootNode().activeElement, held = this.cells?.find(({ canvas }) => canvas === focused);
-    this.size = size;
+    const focused = this.root.getRootNode().activeElement, held = this.cells?.find(({ image }) => image === focused);
+    Object.assign(this, { size, tall: (size * high) / side });
+    this.steep = track < STEEP;
+    this.blocks.classList.toggle("steep", this.steep);
     this.blocks.replaceChildren();
     this.cells = [];
     for (let first = 0; first < count; first += rows) {
@@ -133,20 +150,19 @@ class Wall {
         this.columns.forEach((column, place) => {
           const cell = add("figure", [column.kind, column.best[row] ? "best" : ""].join(" "), block);
           if (column.colour) cell.style.setProperty("--c", column.colour);
-          cell.style.width = `${size}px`;
-          const canvas = Object.assign(add("canvas", "", cell), { width: Math.round(size * ratio), height: Math.round(tall * ratio), tabIndex: this.cells.length ? -1 : 0 });
-          Object.assign(canvas.style, { width: `${size}px`, height: `${tall}px` });
-          canvas.setAttribute("role", "button");
-          canvas.setAttribute("aria-label", `${column.label}, ${this.data.rows[row].title}: ${column.captions[row]}`);
-          canvas.title = column.titles?.[row] ?? this.data.rows[row].title;
-          canvas.onkeydown = (event) => this.reach(event, row, place);
+          const image = add("div", `cell c${place} r${row}`, cell);
+          image.tabIndex = this.cells.length ? -1 : 0;
+          image.setAttribute("role", "button");
+          image.setAttribute("aria-label", `${column.label}, ${this.data.rows[row].title}: ${column.captions[row]}`);
+          image.title = column.titles?.[row] ?? this.data.rows[row].title;
+          image.onkeydown = (event) => this.reach(event, row, place);
           add("figcaption", "", cell, column.captions[row]);
-          this.cells.push({ canvas, row, place });
+          this.cells.push({ image, row, place });
         });
     }
     this.draw();
     if (held) this.focus(held.row, held.place, { preventScroll: true }); // a newer picture of a model that trains takes nobody's place away
-    this.root.dataset.cells = this.cells.length;
+    shown().then(() => { this.root.dataset.cells = this.cells.length; });
   }
 
   head(column, block) {
@@ -154,14 +170,16 @@ class Wall {
     if (column.colour) head.style.setProperty("--c", column.colour);
     head.title = column.title;
     add("b", "", head, column.label);
-    add("small", "", head, column.note);
+    add("small", "", head, this.steep ? column.note.replace("mean ", "") : column.note);
   }
 
   draw() {
     if (!this.cells) return;
     cancelAnimationFrame(this.frame); // it would draw the same again
     const maps = this.data.mode === "differences" ? (this.maps ??= this.differences()) : null;
-    for (const { canvas, row, place } of this.cells) this.paint(canvas, maps?.[place] ?? this.columns[place].canvas, row);
+    if (this.styled !== (maps ?? this.columns)) this.columnStyle.textContent = this.columns.map((column, place) => `.${this.name} .c${place} { background-image: url(${maps?.[place]?.url ?? column.strip}); }`).join("\n");
+    this.styled = maps ?? this.columns;
+    this.rowStyle.textContent = this.parts();
     this.scale(maps);
     this.root.dataset.mode = this.data.mode;
     this.root.dataset.zoom = this.view.zoom.toFixed(2);
@@ -173,19 +191,21 @@ class Wall {
     return [row * side + Math.min(side - w, Math.max(0, x * side - w / 2)), Math.min(high - h, Math.max(0, y * high - h / 2)), w, h];
   }
 
-  paint(canvas, source, row) {
-    const pen = canvas.getContext("2d");
-    pen.imageSmoothingEnabled = false;
-    pen.drawImage(source, ...this.part(row), 0, 0, canvas.width, canvas.height);
+  // The same as rules for the cells.
+  parts() {
+    const [, high, side] = this.data.shape, count = this.data.rows.length, { size, tall, name } = this, grow = size / this.part(0)[2];
+    const whole = `.${name} figure { width: ${size}px; } .${name} .cell { height: ${tall}px; background-size: ${count * side * grow}px ${high * grow}px; }`;
+    const place = (row) => { const [x, y] = this.part(row); return `.${name} .r${row} { background-position: ${-x * grow}px ${-y * grow}px; }`; };
+    return [whole, ...this.data.rows.map((_, row) => place(row))].join("\n");
   }
 
   // Column -> a canvas of its signed differences from the original, mean over the channels, all on one scale.
   differences() {
-    const original = this.columns[0].pixels(), values = this.columns.map((column, place) => {
+    const original = pixels(this.columns[0].image), values = this.columns.map((column, place) => {
       if (!place) return null;
-      const pixels = column.pixels(), found = new Float32Array(pixels.length / 4);
+      const mine = pixels(column.image), found = new Float32Array(mine.length / 4);
       for (let i = 0; i < found.length; i++)
-        found[i] = (pixels[4 * i] + pixels[4 * i + 1] + pixels[4 * i + 2] - original[4 * i] - original[4 * i + 1] - original[4 * i + 2]) / 765;
+        found[i] = (mine[4 * i] + mine[4 * i + 1] + mine[4 * i + 2] - original[4 * i] - original[4 * i + 1] - original[4 * i + 2]) / 765;
       return found;
     });
     const sizes = Float32Array.from(values.flatMap((found) => (found ? [...found.filter((_, i) => i % 3 === 0)].map(Math.abs) : []))).sort();
@@ -193,11 +213,11 @@ class Wall {
     const middle = this.middle();
     return values.map((found, place) => {
       if (!found) return null;
-      const { width, height } = this.columns[place].canvas, canvas = Object.assign(document.createElement("canvas"), { width, height });
+      const { naturalWidth: width, naturalHeight: height } = this.columns[place].image, canvas = Object.assign(document.createElement("canvas"), { width, height });
       const pen = canvas.getContext("2d"), image = pen.createImageData(width, height);
       for (let i = 0; i < found.length; i++) image.data.set([...this.colour(found[i] / this.limit, middle), 255], 4 * i);
       pen.putImageData(image, 0, 0);
-      return canvas;
+      return { canvas, url: canvas.toDataURL() };
     });
   }
 
@@ -232,7 +252,7 @@ class Wall {
   }
 
   wheel(event) {
-    if (event.target.tagName !== "CANVAS" || !(event.ctrlKey || event.metaKey || event.altKey || this.view.zoom > 1)) return; // else the page scrolls
+    if (!event.target.matches(".cell") || !(event.ctrlKey || event.metaKey || event.altKey || this.view.zoom > 1)) return; // else the page scrolls
     event.preventDefault();
     this.magnify(event, Math.exp(-event.deltaY / 300));
   }
@@ -255,14 +275,14 @@ class Wall {
   focus(row, place, how) {
     const next = this.cells.find((cell) => cell.row === row && cell.place === place);
     if (!next) return;
-    for (const { canvas } of this.cells) canvas.tabIndex = canvas === next.canvas ? 0 : -1;
-    next.canvas.focus(how);
+    for (const { image } of this.cells) image.tabIndex = image === next.image ? 0 : -1;
+    next.image.focus(how);
   }
 
   // A drag moves all cells; a press without one swipes.
   grab(event) {
-    if (event.target.tagName !== "CANVAS" || event.button) return;
-    const start = { ...this.view, left: event.clientX, top: event.clientY }, canvas = event.target;
+    if (!event.target.matches(".cell") || event.button) return;
+    const start = { ...this.view, left: event.clientX, top: event.clientY }, { target } = event;
     let moved = false;
     const move = (at) => {
       const [dx, dy] = [at.clientX - start.left, at.clientY - start.top];
@@ -271,7 +291,7 @@ class Wall {
     };
     const up = () => {
       window.removeEventListener("pointermove", move);
-      const cell = this.cells.find((one) => one.canvas === canvas);
+      const cell = this.cells.find((one) => one.image === target);
       if (!moved && cell) this.swipe(cell.row, cell.place);
     };
     window.addEventListener("pointermove", move);
@@ -296,7 +316,7 @@ class Wall {
       pen.fillText(column.label, left + (w - GAP) / 2, 16, w - GAP);
       pen.fillText(column.note, left + (w - GAP) / 2, 32, w - GAP);
       this.data.rows.forEach((_, row) => {
-        pen.drawImage(maps?.[place] ?? column.canvas, ...this.part(row), left, 2 * CAPTION + row * h, w - GAP, h - CAPTION);
+        pen.drawImage(maps?.[place]?.canvas ?? column.image, ...this.part(row), left, 2 * CAPTION + row * h, w - GAP, h - CAPTION);
         pen.fillText(column.captions[row], left + (w - GAP) / 2, 2 * CAPTION + row * h + h - CAPTION + 14, w - GAP);
       });
     });
@@ -343,12 +363,12 @@ class Wall {
     const { row, pair } = this.swiped, share = (this.swiped.share = round(this.swiped.share, 1000)), pen = this.large.getContext("2d"), { width, height } = this.large, [, high, side] = this.data.shape;
     pen.imageSmoothingEnabled = false;
     const [left, right] = pair.map((place) => this.columns[place]), cut = Math.round(width * share);
-    pen.drawImage(right.canvas, row * side, 0, side, high, 0, 0, width, height);
+    pen.drawImage(right.image, row * side, 0, side, high, 0, 0, width, height);
     pen.save();
     pen.beginPath();
     pen.rect(0, 0, cut, height);
     pen.clip();
-    pen.drawImage(left.canvas, row * side, 0, side, high, 0, 0, width, height);
+    pen.drawImage(left.image, row * side, 0, side, high, 0, 0, width, height);
     pen.restore();
     Object.assign(pen, { fillStyle: "#ff9d2e" });
     pen.fillRect(cut - 1, 0, 3, height);
