@@ -21,7 +21,9 @@ STATIC = Path(get_static_dir()) / "static"
 
 
 STREAMLITS = '<head></head><script src="./static/js/index.x.js">'
-PAGES = {"/page": STREAMLITS, "/latent": STREAMLITS, "/compare": STREAMLITS, "/report": "<head></head>a report"}
+PAGES = dict.fromkeys(
+    ("/page", "/lab/", "/latent", "/compare", "/lab/latent", "/lab/latent/", "/page of nobody"), STREAMLITS
+) | {"/report": "<head></head>a report"}
 
 
 async def other(request: Request) -> Response:
@@ -81,17 +83,25 @@ def test_a_page_names_the_scripts_of_its_elements_with_all_that_they_import(clie
     assert "link" not in client.get("/page", headers={"Accept": "application/json"}).headers
 
 
-def test_a_page_says_where_its_server_is(client: TestClient) -> None:
-    for place in ("", "lab"):
+WHERE = "<script>window.__streamlit={BACKEND_BASE_URL:location.origin+location.pathname.replace(/\\/+$/,'')}</script>"
+
+
+def test_a_page_says_that_its_server_is_at_its_own_address_without_the_page(client: TestClient) -> None:
+    for place, path, cut in (
+        ("", "/latent", -6),
+        ("lab", "/lab/latent", -6),
+        ("lab", "/lab/latent/", -6),
+        ("lab", "/lab/", 0),
+    ):
         config.set_option("server.baseUrlPath", place)
         try:
-            answer = client.get("/page", headers=PAGE)
+            answer = client.get(path, headers=PAGE)
         finally:
             config.set_option("server.baseUrlPath", "")
-        where = f'location.origin+"/{place + "/" if place else ""}"'
-        told = f"<head><script>window.__streamlit={{BACKEND_BASE_URL:{where}}}</script>"
-        assert answer.text == PAGES["/page"].replace("<head>", told)
+        told = WHERE.replace("''", '""').replace('"")}', f'"").slice(0,{cut})}}' if cut else '"")}')
+        assert answer.text == STREAMLITS.replace("<head>", f"<head>{told}")
         assert int(answer.headers["content-length"]) == len(answer.content)
+    assert client.get("/page%20of%20nobody", headers=PAGE).text == STREAMLITS
 
 
 def test_a_page_is_sent_anew_each_time(client: TestClient) -> None:

@@ -7,7 +7,6 @@ path, and only then, a tenth of a second later, where it is: a page says where t
 """
 
 import gzip
-import json
 import mimetypes
 import re
 from functools import cache
@@ -30,6 +29,8 @@ FIRST = dict.fromkeys(("compare", "latent"), ("Html", "BidiComponent"))
 """Of a page that shows one thing before all others: what that needs alone. Each script takes its time in the browser, wanted or not."""
 STREAMLITS = b"./static/js/index."
 """Stands in Streamlit's own page."""
+PLAIN = re.compile(r"[\w-]*", re.ASCII)
+"""The name of a page, as it stands in an address."""
 OWN = (b"accept-encoding", b"if-none-match", b"if-modified-since")
 ITS = (b"content-length", b"etag", b"last-modified")
 """What is not asked for with a page, and not told of it: another version of this program adds something else to the same file."""
@@ -48,7 +49,7 @@ class Scripts:
         elif _wants_page(scope):
             plain = [pair for pair in scope["headers"] if pair[0] not in OWN]  # some KB, which are added to
             page = str(scope["path"]).removeprefix(base()).strip("/")
-            await self.app({**scope, "headers": plain}, receive, _with_needs(send, page if page in FIRST else ""))
+            await self.app({**scope, "headers": plain}, receive, _with_needs(send, page))
         else:
             await self.app(scope, receive, send)
 
@@ -84,9 +85,10 @@ def _with_needs(send: Send, page: str) -> Send:
             if not message.get("more_body"):
                 body, headers = b"".join(parts), list(start["headers"])
                 if STREAMLITS in body:  # and no file that somebody takes home
-                    body = body.replace(b"<head>", b"<head>" + _where().encode(), 1)
+                    body = body.replace(b"<head>", b"<head>" + _where(page).encode(), 1)
                     headers = [pair for pair in headers if pair[0] not in ITS]
-                    headers += [(b"content-length", str(len(body)).encode()), (b"link", _needs(page).encode())]
+                    needs = _needs(page if page in FIRST else "")
+                    headers += [(b"content-length", str(len(body)).encode()), (b"link", needs.encode())]
                 await send({**start, "headers": headers})
                 await send({"type": "http.response.body", "body": body})
 
@@ -102,8 +104,14 @@ def _is_page(message: Message) -> bool:
     )
 
 
-def _where() -> str:
-    return f"<script>window.__streamlit={{BACKEND_BASE_URL:location.origin+{json.dumps(base() + '/')}}}</script>"
+def _where(page: str) -> str:
+    """A script for a page's head: the server is at the browser's own address without the page, also behind a proxy that puts it
+    below another path."""
+    if not PLAIN.fullmatch(page):
+        return ""
+    cut = f".slice(0,-{len(page)})" if page else ""
+    address = f'location.origin+location.pathname.replace(/\\/+$/,""){cut}'
+    return f"<script>window.__streamlit={{BACKEND_BASE_URL:{address}}}</script>"
 
 
 @cache
