@@ -50,7 +50,6 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.throughput --write docs/benchmarks
 	$(BIN)/python -m benchmarks.pages --write docs/benchmarks
 	$(BIN)/python -m benchmarks.compare_wall
-	$(BIN)/python -m benchmarks.latent_page
 	$(BIN)/python -m benchmarks.sessions --sessions 50 --passers 50 --write docs/benchmarks
 
 torture: $(VENV)/.installed-dev
