@@ -39,8 +39,9 @@ SMALL = ["data.size=16", "model.backbone.channels=16,32", "model.backbone.hidden
 SAMPLES = [
     "model.bottleneck.latent_dim=16",
     "model.objective.beta=3",
-    "training.epochs=8",
+    "training.epochs=20",
     "training.learning_rate=0.002",
+    "training.schedule=cosine",
 ]
 TC = [*SMALL, "training.epochs=12", "training.batch_size=128", "model.objective.beta=3"]
 PLAIN = [*TC[:-1], "model.bottleneck.kind=vector", "model.objective.kind=reconstruction", "model.objective.loss=bce"]
