@@ -77,6 +77,6 @@ def test_the_bar_says_who_one_is_and_that_everyone_is_one_user(
     assert "gil" in bar(page("home", "gil"))
     assert "guest, looks only" in bar(page("home", "gil"))
     test = page("home", "<b>ada")
-    assert "&lt;b>ada" in bar(test)
+    assert "&lt;b&gt;ada" in bar(test)
     monkeypatch.setattr(ways, "way", lambda lab: "")
-    assert "Everyone here is one user: &lt;b>ada" in bar(test.run())
+    assert "Everyone here is one user: &lt;b&gt;ada" in bar(test.run())
