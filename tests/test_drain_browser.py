@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from aecore.__main__ import main
 from aecore.jobs import queue, supervisor
 from aecore.runs import Lab, events, run
+from aecore.runs.database import OPEN
 from tests.browser import PATIENCE, chromium, dashboard, keep
 from tests.conftest import tiny
 from ui import notices
@@ -82,6 +83,9 @@ def test_a_lab_is_drained_restarted_and_goes_on(lab: Lab, browser: Browser) -> N
 
 def renewed(lab: Lab, page: Page, *ids: str) -> None:
     """A page that was open for longer than its tokens hold is made anew, by itself."""
+    until(
+        lambda: not any(job.state in OPEN for one in ids for job in queue.jobs(lab, one))
+    )  # nor does Compare wait for figures
     page.goto(f"{page.url.rpartition('/')[0]}/compare?runs={','.join(ids)}")
     expect(page.get_by_role("heading", name=re.compile("^Figures"))).to_be_visible()
     assert main(["delete", ids[-1], "--lab", str(lab.path), "--user", "bea"]) == 0

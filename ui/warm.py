@@ -10,10 +10,6 @@ PATIENCE = 5
 """Seconds to wait for a first visitor: importing holds the interpreter, and his page would come later for it."""
 READING = 35
 """Seconds from then on for the run that he may start with his first click: its process imports the same things."""
-ROUNDS = (10_000, 10, 10)
-"""How many new objects the garbage collector looks through at once, and how many times before it looks through older ones. By default
-a crowd's scripts made it look through everything every few seconds, with all viewers waiting: a tenth of the dashboard's work.
-What visitors who leave have held is collected then (`ui.leaving`)."""
 
 _visited, _needed = threading.Event(), threading.Event()
 _threads: list[threading.Thread] = []
@@ -46,4 +42,3 @@ def _import() -> None:
         import_module(module)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*ROUNDS)
