@@ -79,7 +79,7 @@ def metrics(request: Request) -> Response:
     return _Json(_news(str(whole().path), run, after), headers=NEVER)
 
 
-@once_in(LATELY)
+@once_in(LATELY, most=32)  # of a long curve it is large
 def _news(_lab: str, run: str, after: str) -> bytes:
     row = _row(_lab, run)  # before the rows: what ended has all of them
     told = _rows(whole().run(run), row.attempt, after)
