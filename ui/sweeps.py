@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from statistics import mean
 from typing import Any, NamedTuple
 
 import streamlit as st
 
 from aecore.analysis.elbow import elbow
-from aecore.config import flat
+from aecore.config import flat, short
 from aecore.runs import Lab, RunRow, runs
 from aecore.runs.database import OPEN
 from ui import comparison, kiosk
@@ -19,9 +20,11 @@ from ui.palette import RUNS
 from ui.plots import QUIET, Axis, Mark, Point, Series, plot
 from ui.spreadsheet import as_csv
 from ui.stored import told as stored
-from ui.words import plain
+from ui.widgets import say
+from ui.words import plain, shown
 
 CODE_SIZE = "code size, numbers"
+MOST_LINES = 8
 
 
 class Measure(NamedTuple):
@@ -91,31 +94,55 @@ def standing(rows: Sequence[RunRow]) -> str:
     return f"{len(rows)} runs: {words}" if rows else "0 runs"
 
 
-def trials(runs: Sequence[Compared]) -> tuple[str, list[Trial]]:
-    """What the horizontal axis is, and the runs along it."""
-    title, places, lines = _varied(runs)
+def trials(runs: Sequence[Compared], sizes: Sequence[int]) -> tuple[Axis, list[Trial]]:
+    """What the horizontal axis is, and the runs along it; `sizes` are the code sizes of those that wait, too."""
+    axis, places, lines = _varied(runs, sizes)
     found = []
     for run, x, line in zip(runs, places, lines, strict=True):
         result = stored(run, "result.json")
         chosen = result.get("mse") if result.get("split") == "val" else None
         found.append(Trial(run, x, line, stored(run, "analysis/metrics.json"), chosen))
-    return title, sorted(found, key=lambda trial: trial.x)
+    return axis, sorted(found, key=lambda trial: trial.x)
 
 
-def _varied(runs: Sequence[Compared]) -> tuple[str, list[float], list[str]]:
-    """Title and values of the axis, and the line that each run is on: the code size, or else a field that is a number."""
-    flats = [flat(run.config) for run in runs]
+def _varied(runs: Sequence[Compared], sizes: Sequence[int]) -> tuple[Axis, list[float], list[str]]:
+    """The axis, the place of each run on it, and the line that it is on: the code size, or else what was varied: numbers before words."""
+    flats, own = [flat(run.config) for run in runs], [run.row.code_size for run in runs]
     paths = [p for p in flats[0] if p not in ("name", "training.seed") and len({str(one.get(p)) for one in flats}) > 1]
-    if len({run.row.code_size for run in runs}) > 1:
-        title, values = CODE_SIZE, [float(run.row.code_size) for run in runs]
-        rest = [p for p in paths if [str(one.get(p)) for one in flats] != [str(run.row.code_size) for run in runs]]
+    columns = {path: [one.get(path) for one in flats] for path in paths}
+    numbers = [path for path, column in columns.items() if all(map(_number, column))]
+    first = next(iter([*numbers, *paths]), "")
+    if len(set(sizes)) > 1 or not first:
+        rest = [path for path in paths if not _alike(columns[path], own)]
+        axis, places = Axis(CODE_SIZE, _wide(sizes), 2, sizes), [float(size) for size in own]
     else:
-        numbers = [p for p in paths if all(_number(one.get(p)) for one in flats)]
-        rest = [p for p in paths if p not in numbers[:1]]
-        title = numbers[0] if numbers else "run"
-        values = [float(one[title]) for one in flats] if numbers else [float(i + 1) for i in range(len(runs))]
-    names = [", ".join(f"{p.rpartition('.')[2]} {one.get(p)}" for p in rest[:1]) for one in flats]
-    return title, values, names
+        rest = [path for path in paths if path != first]
+        axis, places = _along(first, columns[first])
+    names = [", ".join(f"{short(path)} {say(columns[path][at])}" for path in rest[:1]) for at in range(len(runs))]
+    alone = len(set(names)) == len(names) > MOST_LINES  # pairs that were drawn at random are on no lines
+    return axis, places, [""] * len(names) if alone else names
+
+
+def _along(path: str, values: Sequence[Any]) -> tuple[Axis, list[float]]:
+    """An axis of numbers, or of words in the order in which they were queued, and the places on it."""
+    if all(map(_number, values)):
+        whole = all(isinstance(value, int) for value in values)
+        return Axis(path, _wide(values), room=values, whole=whole), [float(value) for value in values]
+    words = list(dict.fromkeys(say(shown(value)) for value in values))
+    return Axis(path, words=words), [words.index(say(shown(value))) + 1.0 for value in values]
+
+
+def _wide(values: Sequence[float]) -> bool:
+    """Whether an axis of these is a logarithmic one."""
+    return min(values) > 0 and max(values) >= 8 * min(values)
+
+
+def _alike(column: Sequence[Any], sizes: Sequence[int]) -> bool:
+    """Whether a field goes with the code size, as that which sets it does."""
+    if not all(map(_number, column)):
+        return False
+    pairs = sorted(set(zip(sizes, column, strict=True)))
+    return len(pairs) == len(set(sizes)) and all(a[1] < b[1] for a, b in pairwise(pairs))
 
 
 def _number(value: object) -> bool:
@@ -138,25 +165,21 @@ def best_size(found: Sequence[Trial]) -> int | None:
     return elbow(list(errors), [mean(values) for values in errors.values()])
 
 
-def pictures(title: str, found: Sequence[Trial]) -> dict[str, str]:
+def pictures(axis: Axis, found: Sequence[Trial]) -> dict[str, str]:
     """{name of the measure: SVG}; left out are those of which nothing is known yet, and errors that are no contest."""
-    positive = [trial.x for trial in found if trial.x > 0]
-    log = len(positive) == len(found) > 0 and max(positive) >= 8 * min(positive)
-    x = Axis(title, log, 2 if title == CODE_SIZE else 10)
-    size = best_size(found) if title == CODE_SIZE else None
+    size = best_size(found) if axis.title == CODE_SIZE else None
     mark = None if size is None else Mark(size, f"elbow: {size}")
     made = {}
-    shown = {name: one for name, one in MEASURES.items() if is_contest(found) or not one.error}
-    for name, measure in shown.items():
-        series = _series(found, measure, title == CODE_SIZE)
-        if svg := plot(series, x, measure.axis, mark):
+    contests = {name: one for name, one in MEASURES.items() if is_contest(found) or not one.error}
+    for name, measure in contests.items():
+        if svg := plot(_series(found, measure, axis), axis, measure.axis, mark):
             made[name] = svg
     return made
 
 
-def _series(found: Sequence[Trial], measure: Measure, sizes: bool) -> list[Series]:
+def _series(found: Sequence[Trial], measure: Measure, axis: Axis) -> list[Series]:
     series = []
-    if sizes:
+    if axis.title == CODE_SIZE:
         beat = {trial.x: value for trial in found if (value := measure.beat(trial.metrics)) is not None}
         points = [Point(x, y, f"PCA, {x:.0f} numbers: {y:.4g}") for x, y in sorted(beat.items())]
         series = [Series("PCA", QUIET, points, marks=False, line=True, dashed=True)] if points else []
@@ -167,17 +190,18 @@ def _series(found: Sequence[Trial], measure: Measure, sizes: bool) -> list[Serie
             if trial.line == line and (value := measure.read(trial.metrics)) is not None
         ]
         colour = RUNS[(place + 1) % len(RUNS)]
-        joined = [Point(x, mean(p.y for p in points if p.x == x)) for x in dict.fromkeys(p.x for p in points)]
+        means = [Point(x, mean(p.y for p in points if p.x == x)) for x in dict.fromkeys(p.x for p in points)]
+        joined = means if line or not axis.words else []  # nothing lies between two words
         series += [Series(line or "these runs", colour, joined, marks=False, line=True), Series("", colour, points)]
     return series
 
 
-def csv_of(title: str, found: Sequence[Trial]) -> str:
+def csv_of(axis: Axis, found: Sequence[Trial]) -> str:
     """What the plots show, as a file."""
     rows = [
         [
             t.run.row.id,
-            t.x,
+            axis.words[round(t.x) - 1] if axis.words else t.x,
             t.line,
             t.validation,
             *(m.read(t.metrics) for m in MEASURES.values()),
@@ -185,7 +209,7 @@ def csv_of(title: str, found: Sequence[Trial]) -> str:
         ]
         for t in found
     ]
-    return as_csv(["run", title, "line", "validation mse", *MEASURES, "pca mse"], rows)
+    return as_csv(["run", axis.title, "line", "validation mse", *MEASURES, "pca mse"], rows)
 
 
 def live(here: Lab, name: str) -> None:
@@ -221,18 +245,18 @@ def show(name: str, rows: Sequence[RunRow], compared: Sequence[Compared]) -> Non
     if not compared:
         st.markdown(":gray[Its plots begin with the first run that has started.]")
         return
-    title, found = trials(compared)
-    made = pictures(title, found)
+    axis, found = trials(compared, [row.code_size for row in rows])
+    made = pictures(axis, found)
     if not made and is_contest(found):
         st.markdown(":gray[The first point comes when a run is finished and analysed.]")
         return
     for place, (measure, svg) in zip(st.columns(3, gap="medium"), made.items(), strict=False):
         with place:
             figure(svg, f"{name}-{measure}", f"sweep-{measure}")
-    st.markdown(f":gray[{told(title, found)}]")
+    st.markdown(f":gray[{told(axis.title, found)}]")
     st.download_button(
         "CSV",
-        csv_of(title, found),
+        csv_of(axis, found),
         f"{name}.csv",
         "text/csv",
         icon=":material/download:",

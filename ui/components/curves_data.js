@@ -62,6 +62,20 @@ class Run {
       if (row[column] != null) (this.metrics[name] ??= { train: [], watch: [], means: [], kind: "measured" }).train.push({ step, epoch, value: row[column] * factor });
   }
 
+  // The curves of a term: points {step, value} with how they are drawn.
+  curves({ term, log, smooth }) {
+    const whole = this.metrics[term], metric = this.near?.metrics?.[term] ?? whole;
+    if (!whole) return [];
+    const good = (points) => points.filter(({ value }) => value != null && (!log || value > 0));
+    if (metric.parts) return Object.entries(metric.parts).map(([part, points]) => ({ kind: `unit ${part}`, points: good(points), width: 1.6, alpha: 0.75, bundle: true }));
+    const train = good(metric.train), kind = metric.kind ?? "train";
+    return [
+      { kind, points: train, width: metric.kind && !smooth ? 2 : 1.2, alpha: smooth ? 0.18 : metric.kind ? 0.9 : 0.38 },
+      smooth ? { kind: `${kind}, smoothed`, points: smoothed(good(whole.stretches ?? whole.train), smooth), width: 2.2 } : { kind: "train, mean", points: good(whole.means.length > 1 ? whole.means : []), width: 2, dash: [6, 5] },
+      { kind: "held out", points: good(metric.watch), width: 3.2, dots: true },
+    ];
+  }
+
   // Where a step lies on an axis of steps, epochs or seconds of training.
   across(step, kind) {
     if (kind === "epoch") return step / this.stepsOfAnEpoch();
