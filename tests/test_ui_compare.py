@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from html import unescape
 from io import BytesIO
 from pathlib import Path
@@ -37,6 +38,7 @@ from ui import (
     selected,
     spreadsheet,
     sweeps,
+    trials,
 )
 from ui.api import live
 from ui.api import moments as pictured
@@ -563,19 +565,19 @@ def test_a_sweep_is_plotted_beside_its_line_to_beat_and_its_elbow_is_of_the_vali
     one = gathered(two_runs.lab, two_runs.ids, monkeypatch)[0]
     validation = {1: 1.0, 2: 0.4, 4: 0.1, 8: 0.08, 16: 0.07}
     found = [
-        sweeps.Trial(
+        trials.Trial(
             one, x, "", {"test": {"mse": 0.05 / x, "psnr": 10.0 + x}, "baselines": {"pca": {"mse": 0.04 / x**1.2}}}, v
         )
         for x, v in validation.items()
     ]
-    waits = sweeps.Trial(one, 32, "", {}, None)
-    sizes = plots.Axis(sweeps.CODE_SIZE, True, 2)
+    waits = trials.Trial(one, 32, "", {}, None)
+    sizes = plots.Axis(trials.CODE_SIZE, True, 2)
     made = sweeps.pictures(sizes, [*found, waits])
     assert list(made) == ["mse", "psnr"], "nothing is known of the neighbours yet"
     assert made["mse"].count("<circle") == 5
     assert made["mse"].count("<polyline") == 2
     assert "elbow: 4" in made["mse"]
-    words = sweeps.told(sweeps.CODE_SIZE, [*found, waits])
+    words = sweeps.told(trials.CODE_SIZE, [*found, waits])
     assert words.startswith("5 of 6 runs are analysed. The elbow is at 4 numbers, by the validation images")
     assert words.endswith("0 of them beat PCA with as many numbers.")
     assert len(sweeps.csv_of(sizes, found).splitlines()) == 6
@@ -588,25 +590,25 @@ def test_a_sweep_over_what_is_to_be_given_is_no_contest_of_errors(
     other = one._replace(config=tiny(task__kind="down_sample"))
     metrics: dict[str, Any] = {"test": {"mse": 0.05, "psnr": 13.0}, "baselines": {"pca": {"mse": 0.06}}}
     found = [
-        sweeps.Trial(run, place + 1.0, "", metrics | {"code": {"knn_accuracy": 0.9}}, 0.05)
+        trials.Trial(run, place + 1.0, "", metrics | {"code": {"knn_accuracy": 0.9}}, 0.05)
         for place, run in enumerate((one, other))
     ]
     tasks = plots.Axis("task.kind", words=["Identity", "Down sample"])
     assert list(sweeps.pictures(tasks, found)) == ["knn"], "the codes stand for the same images"
     assert list(sweeps.pictures(tasks, [trial._replace(metrics=metrics) for trial in found])) == []
-    words = sweeps.told(sweeps.CODE_SIZE, found)
+    words = sweeps.told(trials.CODE_SIZE, found)
     assert f"({plain(one.what)}; {plain(other.what)})" in words
     assert other.what.endswith("target: the image made 2 times smaller")
     assert "their errors are no contest" in words
     assert "elbow" not in words
     assert "beat PCA" not in words
-    assert sweeps.best_size(found) is None
+    assert trials.best_size(found) is None
     assert list(sweeps.pictures(tasks, found[:1])) == ["mse", "psnr", "knn"]
 
 
 def sweep_of(one: comparison.Compared, *configs: RunConfig) -> list[comparison.Compared]:
     """Runs with these configurations; what was measured of each is that of one."""
-    row = lambda config: one.row._replace(code_size=config.model.code_size(one.facts.shape))
+    row = lambda config: replace(one.row, code_size=config.model.code_size(one.facts.shape))
     return [one._replace(config=config, row=row(config)) for config in configs]
 
 
@@ -615,7 +617,7 @@ def test_the_axis_of_a_sweep_is_what_was_varied_and_words_stand_under_their_plac
 ) -> None:
     one = gathered(two_runs.lab, two_runs.ids, monkeypatch)[0]
     tasks = [tiny(task__kind=kind) for kind in ("denoise", "masked_patches", "denoise")]
-    axis, found = sweeps.trials(sweep_of(one, *tasks), [])
+    axis, found = trials.trials(sweep_of(one, *tasks), [])
     assert (axis.title, axis.words, [trial.x for trial in found]) == (
         "task.kind", ["Denoise", "Masked patches"], [1, 1, 2],
     )  # fmt: skip
@@ -626,7 +628,7 @@ def test_the_axis_of_a_sweep_is_what_was_varied_and_words_stand_under_their_plac
     assert "<polyline" not in svg, "nothing lies between two words"
     assert svg.count("<circle") == 3
     assert "Masked patches" in sweeps.csv_of(axis, found)
-    epochs, _ = sweeps.trials(sweep_of(one, *(tiny(training__epochs=count) for count in (1, 2, 3))), [])
+    epochs, _ = trials.trials(sweep_of(one, *(tiny(training__epochs=count) for count in (1, 2, 3))), [])
     assert plots.Scale(epochs, [1, 3], 0, 100).ticks() == [1, 2, 3], "and no half epochs"
 
 
@@ -636,17 +638,16 @@ def test_a_sweep_reaches_to_the_sizes_that_wait_and_its_lines_are_what_else_was_
     one = gathered(two_runs.lab, two_runs.ids, monkeypatch)[0]
     size = "model__bottleneck__latent_dim"
     grid = [tiny(**{size: code, "training__batch_size": batch}) for code in (2, 4) for batch in (32, 64)]
-    axis, found = sweeps.trials(sweep_of(one, *grid), [2, 2, 4, 4, 32])
+    axis, found = trials.trials(sweep_of(one, *grid), [2, 2, 4, 4, 32])
     assert plots.Scale(axis, [2, 4], 0, 100).ticks() == [2, 4, 8, 16, 32]
     assert {trial.line for trial in found} == {"batch_size 32", "batch_size 64"}
-    alone, found = sweeps.trials(sweep_of(one, grid[0]), [2, 4, 8, 16])
-    assert (alone.title, alone.log, [trial.x for trial in found]) == (sweeps.CODE_SIZE, True, [2.0])
-    maps = [
-        tiny(model__bottleneck={"kind": "feature_map", "channels": n}, model__backbone={"kind": "conv"}) for n in (1, 2)
-    ]
-    assert {trial.line for trial in sweeps.trials(sweep_of(one, *maps), [4, 8])[1]} == {""}, "it is what sets the size"
+    alone, found = trials.trials(sweep_of(one, grid[0]), [2, 4, 8, 16])
+    assert (alone.title, alone.log, [trial.x for trial in found]) == (trials.CODE_SIZE, True, [2.0])
+    conv = {"model__backbone__kind": "conv", "model__bottleneck__kind": "feature_map"}
+    maps = [tiny(**conv, model__backbone__channels=(8, n)) for n in (1, 2)]
+    assert {trial.line for trial in trials.trials(sweep_of(one, *maps), [4, 8])[1]} == {""}, "it is what sets the size"
     pairs = [tiny(**{size: 2 + at, "training__batch_size": 32 + at * 7 % 10}) for at in range(10)]
-    assert {trial.line for trial in sweeps.trials(sweep_of(one, *pairs), [2, 11])[1]} == {""}, (
+    assert {trial.line for trial in trials.trials(sweep_of(one, *pairs), [2, 11])[1]} == {""}, (
         "ten points, no ten lines"
     )
 

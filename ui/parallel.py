@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ui.plots import BOTTOM, HEIGHT, TOP, Axis, Scale, letters, number, rule, svg
+from ui.plots import BOTTOM, HEIGHT, TOP, Axis, Scale, letters, rule, svg, told
 from ui.words import escape
 
 
@@ -73,7 +73,9 @@ def _said(value: float | str | None) -> str:
 
 def _upright(heights: Heights, x: float) -> str:
     words, scale = heights
-    ticks = [(scale.at(v), number(v)) for v in scale.ticks()] if scale else [(y, word) for word, y in words.items()]
+    ticks = [(y, word) for word, y in words.items()]
+    if scale:
+        ticks = list(zip(map(scale.at, scale.ticks()), told(scale.ticks()), strict=True))
     found = rule(x, TOP + 18, x, HEIGHT - BOTTOM, 'stroke-opacity="0.5"')
     above = 4 if scale else -6  # a line goes through each word's place
     return found + "".join(letters(x + 6, y + above, text[:18], "start", 'fill-opacity="0.85"') for y, text in ticks)

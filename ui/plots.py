@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from ui.words import escape
@@ -77,7 +78,8 @@ class Scale:
 
     def __init__(self, axis: Axis, values: Sequence[float], start: float, end: float):
         self.axis, self.start, self.end = axis, start, end
-        low, high = (self._value(end(*values, *axis.room, *range(1, len(axis.words) + 1))) for end in (min, max))
+        reached = [*values, *axis.room, *range(1, len(axis.words) + 1)]
+        low, high = self._value(min(reached)), self._value(max(reached))
         room = (0.5 if axis.words else 0) or 0.06 * (high - low) or (0.3 if axis.log else 0.1 * abs(high) or 1.0)
         self.low, self.high = low - room, high + room
         if not axis.log and min(values) >= 0:
@@ -120,6 +122,19 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
+def told(values: Sequence[float]) -> list[str]:
+    """Ticks in few characters, in more where two would read the same.
+
+    >>> told([12.82, 12.84]), told([436_100.0, 436_150.0])
+    (['12.82', '12.84'], ['436,100', '436,150'])
+    """
+    found = list(map(number, values))
+    if len(set(found)) == len(found):
+        return found
+    step = min(abs(b - a) for a, b in pairwise(values))
+    return [f"{value:,.{max(0, math.ceil(-math.log10(step)))}f}" for value in values]
+
+
 def _even(low: float, high: float) -> list[float]:
     rough = (high - low) / 5
     magnitude = 10.0 ** math.floor(math.log10(rough))
@@ -154,7 +169,8 @@ def _across(scale: Scale, width: int) -> str:
     if scale.axis.words:
         return rules + _words(scale.axis.words, [x for x, _ in places], (width - LEFT - RIGHT) / len(places))
     return rules + "".join(
-        letters(x, HEIGHT - BOTTOM + 17, number(value), more='fill-opacity="0.85"') for x, value in places
+        letters(x, HEIGHT - BOTTOM + 17, text, more='fill-opacity="0.85"')
+        for (x, _), text in zip(places, told(scale.ticks()), strict=True)
     )
 
 
@@ -189,7 +205,8 @@ def cut(text: str, most: int) -> str:
 
 
 def _up(scale: Scale, width: int) -> str:
-    places = [(scale.at(value), number(value)) for value in scale.ticks()]
+    ticks = scale.ticks()
+    places = zip(map(scale.at, ticks), told(ticks), strict=True)
     return "".join(
         rule(LEFT, y, width - RIGHT, y) + letters(LEFT - 7, y + 4, text, "end", 'fill-opacity="0.85"')
         for y, text in places

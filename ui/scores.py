@@ -182,22 +182,29 @@ def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
 
 
 def _usual(part: Sequence[Line]) -> str:
-    """What most lines of a group were measured on."""
-    return Counter(line.images for line in part).most_common(1)[0][0]
+    """What most runs of a group were measured on, or most simple methods where there is no run."""
+    runs = [line for line in part if not line.baseline] or part
+    return Counter(line.images for line in runs).most_common(1)[0][0]
 
 
 def _measured_on(part: Sequence[Line]) -> str:
     return ", ".join(filter(None, [part[0].what, _usual(part)]))
 
 
+def _title(words: str, names: Sequence[str]) -> str:
+    return f'<tr class="of"><th class="who" colspan="{len(names) + 1}"><span>{escape(words)}</span></th></tr>'
+
+
 def _part(part: Sequence[Line], names: Sequence[str], largest: float, titled: bool) -> str:
     """The lines of a group, below what its images are where there are several groups."""
     best = {name: _best(part, name) for name in names}
-    title = (
-        f'<tr class="of"><th class="who" colspan="{len(names) + 1}"><span>{escape(_measured_on(part))}</span></th></tr>'
-    )
-    lines = [_html(line, names, best, largest, line.images != _usual(part)) for line in part]
-    return title * titled + "".join(lines)
+    html = _title(_measured_on(part), names) * titled
+    for simple, some in groupby(part, lambda line: line.baseline):
+        lines, usual = list(some), _usual(part)
+        if simple and (own := _usual(lines)) != usual:
+            html, usual = html + _title(f"without a network, {own}", names), own
+        html += "".join(_html(line, names, best, largest, line.images != usual) for line in lines)
+    return html
 
 
 def _best(found: Sequence[Line], name: str) -> float | None:
@@ -215,7 +222,7 @@ def _html(line: Line, names: Sequence[str], best: Mapping[str, float | None], la
     for name in names:
         value = line.figures.get(name)
         if value is None:
-            cells.append('<td class="n">–</td>')
+            cells.append('<td class="n none">–</td>')
             continue
         top = not line.baseline and _written(name, best[name]) == _written(name, value)
         bar = f'<i style="width:{100 * value / largest:.1f}%"></i>' if name == "mse" else ""

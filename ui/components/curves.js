@@ -243,7 +243,7 @@ class Chart {
     if (!run) return;
     const x = run.across(moment.sample[0], this.across) / this.unit, near = curves.findLast((curve) => curve.run === run && (curve.dots || !curve.bundle));
     const accent = getComputedStyle(this.canvas).getPropertyValue("--st-primary-color") || plot.ink;
-    if (plot.marker(x, near && nearest(near.points, x).value, accent)) this.canvas.dataset.marker = moment.sample[0];
+    if (plot.marker(x, near && along(near.points, x), accent)) this.canvas.dataset.marker = moment.sample[0];
   }
 
   // The crosshair with the values at the pointer, and the rectangle that is being dragged.

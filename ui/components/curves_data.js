@@ -1,6 +1,12 @@
 // What the chart knows of a run, and how its rows become points.
 const short = (value) => value == null ? "–" : value === 0 ? "0" : Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5 ? value.toExponential(2) : String(+value.toPrecision(4));
 const nearest = (points, x) => points.reduce((best, point) => (Math.abs(point.x - x) < Math.abs(best.x - x) ? point : best));
+// The value of a line through points at a place between them.
+function along(points, x) {
+  const after = points.findIndex((point) => point.x >= x), [from, to] = [points.at(after - 1), points[after]];
+  if (after < 1) return points.at(after).value;
+  return from.value + ((x - from.x) / (to.x - from.x)) * (to.value - from.value);
+}
 const MEASURED = { images_per_second: [3, 1], device_memory: [4, 1e-9], device_load: [5, 100] }; // column of a timing row, and its factor
 const WORDS = { mse: "MSE", kl: "KL", kl_dim: "KL by unit", images_per_second: "images/s", device_memory: "memory", device_load: "load" };
 const called = (name) => WORDS[name] ?? name.replaceAll("_", " ");

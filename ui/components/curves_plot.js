@@ -100,7 +100,9 @@ const fold = (value, log) => log ? Math.log10(value) : value;
 function reach(curves, [from, to], { log, clip }) {
   const sorted = curves.flatMap((c) => c.points).filter((p) => p.x >= from && p.x <= to).map((p) => fold(p.value, log)).sort((a, b) => a - b);
   if (!sorted.length) return log ? [-2, 0] : [0, 1];
-  const low = sorted[0], most = sorted[sorted.length - 1], high = Math.max(sorted[Math.floor(sorted.length * 0.98)], ...curves.filter((c) => c.dots).map((c) => fold(c.points[Math.min(1, c.points.length - 1)].value, log)));
+  const at = (share) => sorted[Math.floor(sorted.length * share)], low = sorted[0], most = sorted[sorted.length - 1];
+  const usual = [0.98, 0.9, 0.75].find((share) => at(share) - low <= 100 * (at(0.5) - low)) ?? 0.75; // of a run that exploded many are outliers
+  const high = Math.max(at(usual), ...curves.filter((c) => c.dots).map((c) => fold(c.points[Math.min(1, c.points.length - 1)].value, log)));
   const top = clip && most - low > 3 * (high - low) && high > low ? high : most, room = (top - low || Math.abs(top) || 1) * 0.06;
   return [!log && low >= 0 && (low < 0.35 * top || sorted.length < 20) ? 0 : low - room, top + room];
 }
