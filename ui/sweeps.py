@@ -92,7 +92,7 @@ def _series(found: Sequence[Trial], measure: Measure, axis: Axis) -> list[Series
     if axis.title == CODE_SIZE:
         beat = {trial.x: value for trial in found if (value := measure.beat(trial.metrics)) is not None}
         points = [Point(x, y, f"PCA, {x:.0f} numbers: {y:.4g}") for x, y in sorted(beat.items())]
-        series = [Series("PCA", QUIET, points, marks=False, line=True, dashed=True)] if points else []
+        series = [Series("PCA", QUIET, points, marks=len(points) < 2, line=True, dashed=True)] if points else []
     for place, line in enumerate(dict.fromkeys(trial.line for trial in found)):
         points = [
             Point(trial.x, value, f"{trial.run.label}: {value:.4g}")
@@ -163,7 +163,7 @@ def show(name: str, rows: Sequence[RunRow], compared: Sequence[Compared]) -> Non
     for place, (measure, svg) in zip(st.columns(3, gap="medium"), made.items(), strict=False):
         with place:
             figure(svg, f"{name}-{measure}", f"sweep-{measure}")
-    st.markdown(f":gray[{told(axis.title, found)}]")
+    st.markdown(f":gray[{told(axis.title, found, going=done < len(rows))}]")
     st.download_button(
         "CSV",
         csv_of(axis, found),
@@ -186,8 +186,8 @@ def offer(run: Compared) -> None:
         page_link("train", label, ":material/stacked_line_chart:", clone=run.row.id, sweep="open")
 
 
-def told(title: str, found: Sequence[Trial]) -> str:
-    """What the plots say, in a sentence or two."""
+def told(title: str, found: Sequence[Trial], going: bool = False) -> str:
+    """What the plots say, in a sentence or two; `going` where runs are still to come."""
     analysed = [trial for trial in found if MEASURES["mse"].read(trial.metrics) is not None]
     text = f"{len(analysed)} of {len(found)} runs are analysed."
     if not is_contest(found):
@@ -200,7 +200,7 @@ def told(title: str, found: Sequence[Trial]) -> str:
         return text
     size = best_size(found)
     if size is not None:
-        text += f" The elbow is at {size} numbers, by the validation images: beyond it a larger code helps least."
+        text += f" The elbow is at {size} numbers{' so far' * going}, by the validation images: beyond it a larger code helps least."
     beaten = [
         t
         for t in analysed
