@@ -93,7 +93,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
         if row is not None and row.name == "mse":
             sampler.take(state.model)
     reserved = torch.cuda.memory_reserved() if device == "cuda" else 0
-    return {"estimate": expected.total, "measured": _peak(device) + context, "runtime": context or runtime, "reserved": reserved}
+    return {
+        "estimate": expected.total,
+        "measured": _peak(device) + context,
+        "runtime": context or runtime,
+        "reserved": reserved,
+    }
 
 
 def random_data(config: Any, known: Any, device: str) -> Any:
