@@ -77,9 +77,9 @@ async def passer(address: str, place: int) -> Session:
 
 async def slow_reader(address: str, end: float) -> None:
     """Asks for the largest pages again and again, and reads nothing."""
-    with suppress(ClientError, OSError):  # the dashboard may well close it
-        async with visitor() as web, connected(web, address) as stream:
-            while time.perf_counter() < end:
+    with suppress(ClientError, OSError):  # the dashboard may well close it; and who does not read does not hear that it is over
+        async with visitor() as web, asyncio.timeout(end - time.perf_counter()), connected(web, address) as stream:
+            while True:
                 await stream.send_bytes(asks("runs", ""))
                 await asyncio.sleep(2)
 
@@ -200,7 +200,12 @@ async def crowd(address: str, run: str, staying: int, passing: int, pace: Pace) 
     return await asyncio.gather(*map(stays, range(staying)), *map(passes, range(passing)))
 
 
-async def opened_once(address: str) -> None:
-    """Every page, so that what is imported and cached once is there."""
-    for place in range(len(PAGES)):
-        await passer(address, place)
+async def opened_once(address: str, seconds: float = 10) -> None:
+    """Every page for a while, so that what is imported and cached once is there: what lies below a map or a wall comes later."""
+
+    async def stays(page: str) -> None:
+        async with visitor() as web, connected(web, address) as stream:
+            await script(stream, page, "")
+            await asyncio.sleep(seconds)
+
+    await asyncio.gather(*map(stays, PAGES))

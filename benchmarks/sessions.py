@@ -135,9 +135,8 @@ def measured(lab: Lab, run: str, asked: argparse.Namespace) -> list[dict[str, An
     before = trained(lab, run, asked.alone)
     with dashboard(lab.path, STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL=str(FORGOTTEN)) as address:
         server = next(p for p in psutil.Process().children() if "streamlit" in " ".join(p.cmdline()))
-        uvloop.run(opened_once(address))
-        time.sleep(10)  # what is warmed in the background is there
-        uvloop.run(opened_once(address))
+        for _ in range(2):
+            uvloop.run(opened_once(address))
         empty, first, begin = Size.of(server), _step(lab, run), time.perf_counter()
         with watched(server) as sizes:
             pace = Pace(asked.seconds, asked.arriving, asked.thinking)
