@@ -55,11 +55,12 @@ def configured(name: str, changes: list[str]) -> RunConfig:
 
 
 def trained(config: RunConfig) -> Autoencoder:
-    data = training.prepare(config, Lab.open().data_roots, torch.device("cpu"))
+    """A trained model, on the CPU whatever it was trained on."""
+    data = training.prepare(config, Lab.open().data_roots, training.device.choose(config.training.device))
     state = training.start(config, data.facts, 1)
     for _ in training.train(state, data, config):
         pass
-    return state.model.eval()
+    return state.model.cpu().eval()
 
 
 def facts_of(config: RunConfig) -> Facts:

@@ -17,13 +17,23 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from ui import tickets
 
-EVERY, THINKING = 0.5, 20.0
-"""Seconds between polls of a component that follows a run, and between two pages of somebody who reads."""
-ARRIVING = 10.0
-"""Seconds in which those who stay arrive."""
+EVERY = 0.5
+"""Seconds between polls of a component that follows a run."""
 WATCHER, HOSTILE = 2, 25
 """Of those who stay every second one watches the run that trains; of those who pass every 25th is hostile."""
+SHORT = 256
+"""Bytes: the message that a script has ended is shorter, so that longer ones need not be read to know what they are."""
 PAGES = ("train", "runs", "compare", "latent", "")
+
+
+class Pace(NamedTuple):
+    """How fast people come and read, in seconds."""
+
+    all_of_it: float
+    arriving: float
+    """In which those who stay arrive; those who pass come evenly in the time that is left."""
+    thinking: float
+    """Between two pages of somebody who reads."""
 
 
 class Session(NamedTuple):
@@ -42,7 +52,7 @@ def connected(address: str, **options: Any) -> Any:
     return websockets.connect(stream, max_size=None, subprotocols=["streamlit"], open_timeout=60, **options)  # type: ignore[list-item]
 
 
-async def session(address: str, run: str, watches: bool, end: float) -> Session:
+async def session(address: str, run: str, watches: bool, end: float, thinking: float) -> Session:
     """One that stays until the end."""
     chance, seen = random.Random(id(asyncio.current_task())), Session([], 0, [])
     async with connected(address) as stream, httpx.AsyncClient(timeout=60) as web:
@@ -51,7 +61,7 @@ async def session(address: str, run: str, watches: bool, end: float) -> Session:
         if watches:
             return await watch(stream, web, address, run, end, seen)
         while (left := end - time.perf_counter()) > 0:
-            await asyncio.sleep(min(THINKING * chance.uniform(0.5, 1.5), left))
+            await asyncio.sleep(min(thinking * chance.uniform(0.5, 1.5), left))
             await ask(web, f"{address}/api/notices", "notices")
             seen.scripts.append(await script(stream, chance.choice(PAGES), ""))
     return seen
@@ -112,6 +122,8 @@ async def script(stream: Any, page: str, query: str) -> float:
     begin = time.perf_counter()
     await stream.send(asks(page, query))
     async for received in stream:
+        if len(received) > SHORT:
+            continue
         answer = ForwardMsg()
         answer.ParseFromString(received)
         if (
@@ -165,16 +177,16 @@ async def watch(stream: Any, web: httpx.AsyncClient, address: str, run: str, end
     return seen._replace(unasked=unasked)
 
 
-async def crowd(address: str, run: str, staying: int, passing: int, seconds: float) -> list[Session]:
-    """All of them; those who pass come evenly once the others are there."""
-    end = time.perf_counter() + seconds
+async def crowd(address: str, run: str, staying: int, passing: int, pace: Pace) -> list[Session]:
+    """All of them."""
+    end = time.perf_counter() + pace.all_of_it
 
     async def stays(place: int) -> Session:
-        await asyncio.sleep(ARRIVING * place / staying)
-        return await session(address, run, place % WATCHER == 0, end)
+        await asyncio.sleep(pace.arriving * place / staying)
+        return await session(address, run, place % WATCHER == 0, end, pace.thinking)
 
     async def passes(place: int) -> Session:
-        await asyncio.sleep(ARRIVING + (seconds - ARRIVING) * place / passing)
+        await asyncio.sleep(pace.arriving + (pace.all_of_it - pace.arriving) * place / passing)
         if place % HOSTILE:
             return await passer(address, place)
         await ENEMIES[place // HOSTILE % len(ENEMIES)](address, end)

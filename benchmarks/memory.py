@@ -1,10 +1,11 @@
 """Measured peak memory of every preset against `aecore.training.memory.estimate`: hold 15 %.
 
-    python -m benchmarks.memory [--device cpu|cuda] [--only PRESET ...] [--steps 6] [--repeat 1]
+    python -m benchmarks.memory [--device cpu|cuda] [--only PRESET ...] [--steps 6] [--repeat 1] [--jobs 1]
 
 Each preset trains for a few steps, evaluates and takes a sample in a process of its own, on random images of its data set's
 shape and number. CPU: the process's peak resident set. CUDA: `max_memory_allocated` plus the context (memory in use on the
-device less what PyTorch reserved); `reserved` is what its allocator held on to. The median of the repetitions is shown.
+device less what PyTorch reserved, by a process that is alone on it); `reserved` is what its allocator held on to. The median of
+the repetitions is shown.
 """
 
 import argparse
@@ -14,13 +15,14 @@ import platform
 import resource
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
 def main() -> None:
     arguments = _arguments()
     if arguments.child:
-        print(json.dumps(measure(arguments.child, arguments.device, arguments.steps)))
+        print(json.dumps(CHILDREN.get(arguments.child, measure)(arguments)))
         return
     from aecore.config import presets
 
@@ -28,9 +30,12 @@ def main() -> None:
         f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, device {arguments.device}"
     )
     print(f"{'preset':22}{'estimate':>12}{'measured':>12}{'ratio':>8}{'runtime':>10}{'reserved':>10}   (MB)")
-    worst = 0.0
-    for name in arguments.only or presets():
-        runs = [child(name, arguments.device, arguments.steps) for _ in range(arguments.repeat)]
+    worst, names = 0.0, arguments.only or list(presets())
+    if arguments.device == "cuda":
+        arguments.context = child("context", arguments)["context"]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        found = pool.map(lambda name: [child(name, arguments) for _ in range(arguments.repeat)], names)
+    for name, runs in zip(names, found, strict=True):
         row = sorted(runs, key=lambda run: run["measured"])[len(runs) // 2]
         ratio = row["estimate"] / row["measured"]
         worst = max(worst, abs(ratio - 1))
@@ -47,13 +52,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="PRESET")
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="presets that are measured at once")
     parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--context", type=float, default=0.0, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def child(name: str, device: str, steps: int) -> dict[str, Any]:
-    """`measure` in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.memory", "--child", name, "--device", device, "--steps", str(steps)]
+def child(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """`measure` in a process of its own, or what is asked in its place."""
+    kept = {key: str(getattr(arguments, key)) for key in ("device", "steps", "context")}
+    options = [word for key, value in kept.items() for word in (f"--{key}", value)]
+    command = [sys.executable, "-m", "benchmarks.memory", "--child", name, *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
@@ -62,7 +71,7 @@ def child(name: str, device: str, steps: int) -> dict[str, Any]:
     return result
 
 
-def measure(name: str, device: str, steps: int) -> dict[str, float]:
+def measure(arguments: argparse.Namespace) -> dict[str, float]:
     """Bytes: the estimate, the measured peak, what was there before the model, what the allocator reserved."""
     import torch
 
@@ -71,10 +80,11 @@ def measure(name: str, device: str, steps: int) -> dict[str, float]:
     from aecore.config import override, preset
     from aecore.data import facts
 
-    config = override(preset(name).config, [f"training.device={device}", f"training.max_steps={steps}"])
+    device, context = arguments.device, arguments.context
+    changes = [f"training.device={device}", f"training.max_steps={arguments.steps}"]
+    config = override(preset(arguments.child).config, changes)
     known = facts(config.data, [])
     expected = training.memory.estimate(config, known)
-    context = _in_use(device)
     images = random_data(config, known, device)
     runtime = _peak(device) - sum(t.nbytes for t in (images.train_images, images.watch_images))
     state = training.start(config, known)
@@ -83,8 +93,12 @@ def measure(name: str, device: str, steps: int) -> dict[str, float]:
         if row is not None and row.name == "mse":
             sampler.take(state.model)
     reserved = torch.cuda.memory_reserved() if device == "cuda" else 0
-    measured = _peak(device) + (context if device == "cuda" else 0)
-    return {"estimate": expected.total, "measured": measured, "runtime": context or runtime, "reserved": reserved}
+    return {
+        "estimate": expected.total,
+        "measured": _peak(device) + context,
+        "runtime": context or runtime,
+        "reserved": reserved,
+    }
 
 
 def random_data(config: Any, known: Any, device: str) -> Any:
@@ -110,15 +124,17 @@ def _peak(device: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _in_use(device: str) -> float:
-    """Bytes of the GPU that the context takes; 0 on the CPU. Other processes must be off that GPU."""
+def context(arguments: argparse.Namespace) -> dict[str, float]:
+    """Bytes of the GPU that a process takes before any model. Other processes must be off that GPU."""
     import torch
 
-    if device != "cuda":
-        return 0.0
     torch.zeros(1, device="cuda") @ torch.zeros(1, device="cuda")  # loads cuBLAS as well
     free, total = torch.cuda.mem_get_info()
-    return float(total - free - torch.cuda.memory_reserved())
+    return {"context": float(total - free - torch.cuda.memory_reserved())}
+
+
+CHILDREN = {"context": context}
+"""What else is measured in a process of its own."""
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """A crowd of browser sessions while a run trains: how long pages' scripts take, what the run loses, and what is left of it all.
 
-    python -m benchmarks.sessions [--sessions 100] [--passers 500] [--seconds 70] [--runs 1000] [--keep LAB] [--write docs/benchmarks]
+    python -m benchmarks.sessions [--sessions 100] [--passers 500] [--seconds 600] [--arriving 60] [--thinking 60]
+                                  [--runs 1000] [--keep LAB] [--write docs/benchmarks]
 
-The trainer is pinned to the first processor; the dashboard and the sessions share the others. `--sessions` of them stay: half of
-them watch the run that trains, the others open a page every twenty seconds. `--passers` come one after the other, open a page and close
-it; every 25th of them is hostile: it never reads what it asked for, sends files that nobody asked for, or makes up ids. First the
-pinned run trains alone, then beside the crowd, then alone again; then what the dashboard still holds is measured, the sessions that
-were left being forgotten after `FORGOTTEN` seconds. A lab of 1,000 runs takes a while to make: `--keep` keeps it.
+The trainer is pinned to the first processor; the dashboard and the sessions share the others. `--sessions` of them come
+within `--arriving` seconds and stay: half of them watch the run that trains, the others open a page every `--thinking` seconds.
+`--passers` come one after the other, open a page and close it; every 25th of them is hostile: it never reads what it asked for,
+sends files that nobody asked for, or makes up ids. First the pinned run trains alone, then beside the crowd, then alone again;
+then what the dashboard still holds is measured, the sessions that were left being forgotten after `FORGOTTEN` seconds. A lab of
+1,000 runs takes a while to make: `--keep` keeps it.
 """
 
 import argparse
@@ -27,7 +29,7 @@ from aecore.config import parse, with_values
 from aecore.jobs import queue
 from aecore.jobs.supervisor import ensure_supervisor, stop_supervisor
 from aecore.runs import Lab, runs
-from benchmarks.crowd import WATCHER, crowd, opened_once
+from benchmarks.crowd import WATCHER, Pace, crowd, opened_once
 from benchmarks.pages import fill
 from benchmarks.table import save
 from tests.browser import dashboard
@@ -66,7 +68,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=100)
     parser.add_argument("--passers", type=int, default=500)
-    parser.add_argument("--seconds", type=float, default=70)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--arriving", type=float, default=60)
+    parser.add_argument("--thinking", type=float, default=60)
     parser.add_argument("--alone", type=float, default=10, help="seconds of training alone, before and after")
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=1000)
@@ -136,7 +140,8 @@ def measured(lab: Lab, run: str, asked: argparse.Namespace) -> list[dict[str, An
         asyncio.run(opened_once(address))
         empty, first, begin = Size.of(server), _step(lab, run), time.perf_counter()
         with watched(server) as sizes:
-            seen = asyncio.run(crowd(address, run, asked.sessions, asked.passers, asked.seconds))
+            pace = Pace(asked.seconds, asked.arriving, asked.thinking)
+            seen = asyncio.run(crowd(address, run, asked.sessions, asked.passers, pace))
         beside = (_step(lab, run) - first) / (time.perf_counter() - begin)
         time.sleep(FORGOTTEN + EVERY + 5)  # what the last of them held is given back then
         left, load = Size.of(server), sum(server.cpu_times()[:2])

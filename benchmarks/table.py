@@ -75,7 +75,7 @@ def machine() -> dict[str, Any]:
         **{name: found for name in ("torch", "jax", "pythae") if (found := _version(name))},
         "load": round(os.getloadavg()[0], 1),
         "date": time.strftime("%Y-%m-%d"),
-        "command": " ".join(["python -m", sys.modules["__main__"].__spec__.name, *sys.argv[1:]]),  # type: ignore[union-attr]
+        "command": " ".join(["python", *sys.orig_argv[1:]]),
     }
 
 
