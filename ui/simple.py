@@ -29,7 +29,7 @@ def sampled(run: Compared) -> list[str]:
 
 @st.cache_resource(max_entries=32, show_spinner="Running the simple methods on these images …")
 def _made(run_id: str, stamp: str, key: str, count: int, _images: np.ndarray) -> dict[str, np.ndarray]:
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for method in _methods(run_id, stamp)[0]:
         x_hat, size = method.apply(_images)
         found |= {method.name: x_hat} | ({} if size is None else {f"{method.name}.bytes": size})
