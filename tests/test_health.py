@@ -53,6 +53,14 @@ def test_a_loss_that_rises_again_is_a_learning_rate_too_high() -> None:
     assert one(health(rows(falls(50) + [0.4] * 50), tiny())).tone == "good"  # less than half of the gain is lost
 
 
+def test_a_loss_that_jumped_tells_of_the_learning_rate_though_it_came_back() -> None:
+    found = one(health(rows([0.7, 1e8, *falls(48), *[0.3] * 50]), tiny(training__learning_rate=10)))
+    assert found.sentence == "The training loss jumped from 0.7 to 1e+08: the learning rate is too high."
+    assert found.change == Change("training.learning_rate", 0.01), "a fifth of it would be as bad"
+    sgd = tiny(training__learning_rate=10, training__optimiser="sgd")
+    assert one(health(rows([0.7, 1e8, *[0.3] * 98]), sgd)).change == Change("training.learning_rate", 2)
+
+
 def test_a_loss_that_rises_because_a_weight_does_is_no_high_learning_rate() -> None:
     warming = tiny(**GAUSSIAN, model__objective__kl_warmup=100)
     assert one(health(rows(falls(50) + [1.0] * 50), warming)).tone == "good"

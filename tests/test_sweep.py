@@ -31,6 +31,10 @@ def test_a_grid_has_every_combination_and_names_what_it_varies() -> None:
     assert [c.name for c in sweep.plan(tiny(), {"code_size": "2,4"})] == ["tiny", "tiny"], (
         "a code size has its own column"
     )
+    assert [c.name for c in sweep.plan(tiny(), {"task.kind": "denoise,grey"})] == [
+        "tiny, task denoise",
+        "tiny, task grey",
+    ]
 
 
 def test_a_sample_is_drawn_from_the_grid_or_from_a_range_and_is_the_same_again() -> None:

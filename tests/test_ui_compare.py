@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from html import unescape
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +19,7 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from aecore.analysis.bootstrap import Interval
-from aecore.config import Facts
+from aecore.config import Facts, RunConfig
 from aecore.jobs import queue, sweep, trash
 from aecore.jobs.foreground import train_here
 from aecore.runs import Inputs, Lab, runs
@@ -30,12 +31,14 @@ from ui import (
     latent_selection,
     noise,
     ordering,
+    parallel,
     plots,
     report,
     scores,
     selected,
     spreadsheet,
     sweeps,
+    trials,
 )
 from ui.api import live
 from ui.api import moments as pictured
@@ -138,7 +141,7 @@ def test_errors_are_against_what_the_decoder_should_give_and_the_page_says_so(
     (shown,) = walls(at)
     assert labels(at)[:3] == ["Target", "Input", "shrinker"]
     assert shown["columns"][0]["note"] == "the image made 2 times smaller"
-    assert "297 test, target: the image made 2 times smaller" in text(at)
+    assert "target: the image made 2 times smaller, 297 test images" in text(at)
 
     kept, found = folder.analysis("shown-test"), gathered(lab, (run_id,), monkeypatch)
     assert kept is not None
@@ -149,7 +152,7 @@ def test_errors_are_against_what_the_decoder_should_give_and_the_page_says_so(
     held = columns.held_out(found, None)
     assert first is not None
     assert held is not None
-    for wall in (first, held, columns.elsewhere(found, "shapes")):
+    for wall in (first, held, selected.elsewhere(found, "shapes")):
         assert (wall.originals[:, :, ::2] == wall.originals[:, :, 1::2]).all()
         assert wall.target == "the image made 2 times smaller"
         for column in wall.columns:
@@ -183,7 +186,7 @@ def test_the_worst_of_all_classes_can_be_looked_at(denoiser: TrainedRun, monkeyp
     at.selectbox("images").set_value("digits").run()
     at.selectbox("order").set_value(ordering.WORST).run()
     assert not at.exception
-    made = columns.elsewhere(gathered(denoiser.lab, (denoiser.id,), monkeypatch), "digits")
+    made = selected.elsewhere(gathered(denoiser.lab, (denoiser.id,), monkeypatch), "digits")
     worst = np.sort(made.models[0].errors)[::-1][:12]
     assert walls(at)[0]["columns"][2]["captions"] == [thousandths(error) for error in worst.tolist()]
     assert {"0", "7"} & {made.name(row) for row in range(len(made.labels))}, "classes that were left out"
@@ -513,8 +516,8 @@ def test_the_smallest_error_wins_and_a_line_to_beat_wins_nothing() -> None:
 
 
 def test_an_axis_on_which_all_numbers_are_one_says_it_once_and_lines_leave_the_words_readable():
-    axes = [plots.Coordinate("kernel", [4.0, 4.0, None]), plots.Coordinate("kind", ["conv", "conv", "dense"])]
-    made = plots.parallel(axes, ["a", "b", "c"], ["#111111", "#222222", "#333333"])
+    axes = [parallel.Coordinate("kernel", [4.0, 4.0, None]), parallel.Coordinate("kind", ["conv", "conv", "dense"])]
+    made = parallel.parallel(axes, ["a", "b", "c"], ["#111111", "#222222", "#333333"])
     heights = {word: float(y) for y, word in re.findall(r'y="([\d.]+)" text-anchor="start"[^>]*>([^<]+)<', made)}
     assert set(heights) == {"kernel", "4", "conv", "dense"}, (
         "the first title begins where the plot does, and is not cut"
@@ -562,21 +565,22 @@ def test_a_sweep_is_plotted_beside_its_line_to_beat_and_its_elbow_is_of_the_vali
     one = gathered(two_runs.lab, two_runs.ids, monkeypatch)[0]
     validation = {1: 1.0, 2: 0.4, 4: 0.1, 8: 0.08, 16: 0.07}
     found = [
-        sweeps.Trial(
+        trials.Trial(
             one, x, "", {"test": {"mse": 0.05 / x, "psnr": 10.0 + x}, "baselines": {"pca": {"mse": 0.04 / x**1.2}}}, v
         )
         for x, v in validation.items()
     ]
-    waits = sweeps.Trial(one, 32, "", {}, None)
-    made = sweeps.pictures(sweeps.CODE_SIZE, [*found, waits])
+    waits = trials.Trial(one, 32, "", {}, None)
+    sizes = plots.Axis(trials.CODE_SIZE, True, 2)
+    made = sweeps.pictures(sizes, [*found, waits])
     assert list(made) == ["mse", "psnr"], "nothing is known of the neighbours yet"
     assert made["mse"].count("<circle") == 5
     assert made["mse"].count("<polyline") == 2
     assert "elbow: 4" in made["mse"]
-    words = sweeps.told(sweeps.CODE_SIZE, [*found, waits])
+    words = sweeps.told(trials.CODE_SIZE, [*found, waits])
     assert words.startswith("5 of 6 runs are analysed. The elbow is at 4 numbers, by the validation images")
     assert words.endswith("0 of them beat PCA with as many numbers.")
-    assert len(sweeps.csv_of(sweeps.CODE_SIZE, found).splitlines()) == 6
+    assert len(sweeps.csv_of(sizes, found).splitlines()) == 6
 
 
 def test_a_sweep_over_what_is_to_be_given_is_no_contest_of_errors(
@@ -586,19 +590,66 @@ def test_a_sweep_over_what_is_to_be_given_is_no_contest_of_errors(
     other = one._replace(config=tiny(task__kind="down_sample"))
     metrics: dict[str, Any] = {"test": {"mse": 0.05, "psnr": 13.0}, "baselines": {"pca": {"mse": 0.06}}}
     found = [
-        sweeps.Trial(run, place + 1.0, f"kind {run.config.task.kind}", metrics | {"code": {"knn_accuracy": 0.9}}, 0.05)
+        trials.Trial(run, place + 1.0, "", metrics | {"code": {"knn_accuracy": 0.9}}, 0.05)
         for place, run in enumerate((one, other))
     ]
-    assert list(sweeps.pictures("run", found)) == ["knn"], "the codes stand for the same images"
-    assert list(sweeps.pictures("run", [trial._replace(metrics=metrics) for trial in found])) == []
-    words = sweeps.told(sweeps.CODE_SIZE, found)
+    tasks = plots.Axis("task.kind", words=["Identity", "Down sample"])
+    assert list(sweeps.pictures(tasks, found)) == ["knn"], "the codes stand for the same images"
+    assert list(sweeps.pictures(tasks, [trial._replace(metrics=metrics) for trial in found])) == []
+    words = sweeps.told(trials.CODE_SIZE, found)
     assert f"({plain(one.what)}; {plain(other.what)})" in words
     assert other.what.endswith("target: the image made 2 times smaller")
     assert "their errors are no contest" in words
     assert "elbow" not in words
     assert "beat PCA" not in words
-    assert sweeps.best_size(found) is None
-    assert list(sweeps.pictures("run", found[:1])) == ["mse", "psnr", "knn"]
+    assert trials.best_size(found) is None
+    assert list(sweeps.pictures(tasks, found[:1])) == ["mse", "psnr", "knn"]
+
+
+def sweep_of(one: comparison.Compared, *configs: RunConfig) -> list[comparison.Compared]:
+    """Runs with these configurations; what was measured of each is that of one."""
+    row = lambda config: replace(one.row, code_size=config.model.code_size(one.facts.shape))
+    return [one._replace(config=config, row=row(config)) for config in configs]
+
+
+def test_the_axis_of_a_sweep_is_what_was_varied_and_words_stand_under_their_places(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = gathered(two_runs.lab, two_runs.ids, monkeypatch)[0]
+    tasks = [tiny(task__kind=kind) for kind in ("denoise", "masked_patches", "denoise")]
+    axis, found = trials.trials(sweep_of(one, *tasks), [])
+    assert (axis.title, axis.words, [trial.x for trial in found]) == (
+        "task.kind", ["Denoise", "Masked patches"], [1, 1, 2],
+    )  # fmt: skip
+    svg = sweeps.pictures(axis, found)["psnr"]
+    written = re.findall(r">([^<]+)</text>", svg)
+    assert written[:3] == ["Denoise", "Masked", "patches"]
+    assert "0.5" not in svg.split("</g>")[0]
+    assert "<polyline" not in svg, "nothing lies between two words"
+    assert svg.count("<circle") == 3
+    assert "Masked patches" in sweeps.csv_of(axis, found)
+    epochs, _ = trials.trials(sweep_of(one, *(tiny(training__epochs=count) for count in (1, 2, 3))), [])
+    assert plots.Scale(epochs, [1, 3], 0, 100).ticks() == [1, 2, 3], "and no half epochs"
+
+
+def test_a_sweep_reaches_to_the_sizes_that_wait_and_its_lines_are_what_else_was_varied(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = gathered(two_runs.lab, two_runs.ids, monkeypatch)[0]
+    size = "model__bottleneck__latent_dim"
+    grid = [tiny(**{size: code, "training__batch_size": batch}) for code in (2, 4) for batch in (32, 64)]
+    axis, found = trials.trials(sweep_of(one, *grid), [2, 2, 4, 4, 32])
+    assert plots.Scale(axis, [2, 4], 0, 100).ticks() == [2, 4, 8, 16, 32]
+    assert {trial.line for trial in found} == {"batch_size 32", "batch_size 64"}
+    alone, found = trials.trials(sweep_of(one, grid[0]), [2, 4, 8, 16])
+    assert (alone.title, alone.log, [trial.x for trial in found]) == (trials.CODE_SIZE, True, [2.0])
+    conv = {"model__backbone__kind": "conv", "model__bottleneck__kind": "feature_map"}
+    maps = [tiny(**conv, model__backbone__channels=(8, n)) for n in (1, 2)]
+    assert {trial.line for trial in trials.trials(sweep_of(one, *maps), [4, 8])[1]} == {""}, "it is what sets the size"
+    pairs = [tiny(**{size: 2 + at, "training__batch_size": 32 + at * 7 % 10}) for at in range(10)]
+    assert {trial.line for trial in trials.trials(sweep_of(one, *pairs), [2, 11])[1]} == {""}, (
+        "ten points, no ten lines"
+    )
 
 
 def test_a_line_of_many_runs_is_blue_by_what_the_runs_of_its_kind_reach() -> None:
@@ -674,5 +725,13 @@ def test_a_selection_of_the_latent_page_goes_through_every_model(
     assert len(made.models) == 2
     for column, folder in zip(made.models, two_runs.folders, strict=True):
         np.testing.assert_allclose(column.errors, (folder.analysis("test") or {})["errors"][chosen], rtol=0.05)
+    assert labels(at)[3:5] == ["Mean image", "PCA, 2"], "what is lit above the wall stands in it"
+    beside = selected.wall_of(gathered(two_runs.lab, two_runs.ids, monkeypatch), name, SIMPLE)
+    assert beside is not None
+    for method in ("mean", "pca", "bicubic", "jpeg"):
+        column = next(column for column in beside.columns if column.key == method)
+        measured = two_runs.folders[0].analysis("measures") or {}
+        at_ = [measured["indices"].tolist().index(index) for index in chosen]
+        np.testing.assert_allclose(column.errors, measured[f"{method}.mse"][at_], rtol=1e-4, err_msg=method)
     assert selected.wall_of(gathered(two_runs.lab, two_runs.ids, monkeypatch), "0" * 16) is None
     assert "Silhouette" in text(at), "how good the codes are is a table of its own"

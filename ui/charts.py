@@ -9,7 +9,8 @@ import streamlit as st
 from aecore.config import flat
 from ui.comparison import Compared
 from ui.live import component
-from ui.plots import QUIET, Axis, Coordinate, Point, Series, parallel, plot
+from ui.parallel import Coordinate, parallel
+from ui.plots import QUIET, Axis, Point, Series, plot
 from ui.scores import Line, changes
 from ui.stored import told
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -109,14 +110,26 @@ def labels(rows: Sequence[RunRow]) -> list[str]:
     """A short name for each run that no other of them has: its name, with the code size where needed, else its id."""
     names = Counter(row.name for row in rows)
     sized = Counter((row.name, row.code_size) for row in rows)
+    same = _shared([row.name for row in rows]) if len({row.sweep or row.id for row in rows}) == 1 else 0
     return [
-        isolated(row.name)
+        isolated(row.name[same:])
         if names[row.name] == 1
-        else f"{isolated(row.name)}, {row.code_size}"
+        else f"{isolated(row.name[same:])}, {row.code_size}"
         if sized[row.name, row.code_size] == 1
         else row.id
         for row in rows
     ]
+
+
+def _shared(names: Sequence[str]) -> int:
+    """How many letters the runs of a sweep begin with alike, up to a comma: room is short, and what was varied stands behind it.
+
+    >>> _shared(["demo, task grey, seed 0", "demo, task grey, seed 1"]), _shared(["demo"]), _shared(["demo", "demo, 2"])
+    (17, 0, 0)
+    """
+    parts = [name.split(", ") for name in names]
+    alike = takewhile(lambda column: len(set(column)) == 1, zip(*(part[:-1] for part in parts), strict=False))
+    return sum(len(f"{column[0]}, ") for column in alike)
 
 
 def others(run: Compared, here: Lab) -> dict[str, str]:

@@ -35,7 +35,7 @@ def component(name: str, *scripts: str, isolated: bool = True) -> Callable[..., 
     return mount
 
 
-_curves = component("curves", "curves_data", "vector")
+_curves = component("curves", "curves_data", "curves_plot", "vector")
 _strips = component("strips")
 _moment = component("moment")
 

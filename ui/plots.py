@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from ui.words import escape
@@ -38,6 +39,12 @@ class Axis(NamedTuple):
     log: bool = False
     base: int = 10
     """Of a logarithmic scale: where its ticks are."""
+    room: Sequence[float] = ()
+    """Values that it reaches to, whether points are there or not."""
+    whole: bool = False
+    """Whether there is nothing between two whole numbers."""
+    words: Sequence[str] = ()
+    """What stands at 1, 2, ... instead of numbers."""
 
 
 class Mark(NamedTuple):
@@ -63,7 +70,7 @@ def plot(series: Sequence[Series], x: Axis, y: Axis, mark: Mark | None = None, w
     places = [(across.at(p.x), up.at(p.y)) for s in kept for p in s.points]
     beside = len(named) > FEW
     inside.append(_beside(named, width) if beside else _legend(named, width, places))
-    return _svg(width + beside * _room(named), HEIGHT, "".join(inside))
+    return svg(width + beside * _room(named), HEIGHT, "".join(inside))
 
 
 class Scale:
@@ -71,8 +78,9 @@ class Scale:
 
     def __init__(self, axis: Axis, values: Sequence[float], start: float, end: float):
         self.axis, self.start, self.end = axis, start, end
-        low, high = self._value(min(values)), self._value(max(values))
-        room = 0.06 * (high - low) or (0.3 if axis.log else 0.1 * abs(high) or 1.0)
+        reached = [*values, *axis.room, *range(1, len(axis.words) + 1)]
+        low, high = self._value(min(reached)), self._value(max(reached))
+        room = (0.5 if axis.words else 0) or 0.06 * (high - low) or (0.3 if axis.log else 0.1 * abs(high) or 1.0)
         self.low, self.high = low - room, high + room
         if not axis.log and min(values) >= 0:
             self.low = max(self.low, 0.0)
@@ -85,7 +93,10 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        return self._log_ticks() if self.axis.log else _even(self.low, self.high)
+        if self.axis.words:
+            return [place + 1.0 for place in range(len(self.axis.words))]
+        found = self._log_ticks() if self.axis.log else _even(self.low, self.high)
+        return [value for value in found if value.is_integer()] if self.axis.whole else found
 
     def _log_ticks(self) -> list[float]:
         base = self.axis.base
@@ -111,6 +122,19 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
+def told(values: Sequence[float]) -> list[str]:
+    """Ticks in few characters, in more where two would read the same.
+
+    >>> told([12.82, 12.84]), told([436_100.0, 436_150.0])
+    (['12.82', '12.84'], ['436,100', '436,150'])
+    """
+    found = list(map(number, values))
+    if len(set(found)) == len(found):
+        return found
+    step = min(abs(b - a) for a, b in pairwise(values))
+    return [f"{value:,.{max(0, math.ceil(-math.log10(step)))}f}" for value in values]
+
+
 def _even(low: float, high: float) -> list[float]:
     rough = (high - low) / 5
     magnitude = 10.0 ** math.floor(math.log10(rough))
@@ -123,7 +147,7 @@ def _drawable(value: float, axis: Axis) -> bool:
     return math.isfinite(value) and (value > 0 or not axis.log)
 
 
-def _svg(width: int, height: int, inside: str) -> str:
+def svg(width: int, height: int, inside: str) -> str:
     style = "font-family:system-ui,sans-serif;font-size:12px;font-variant-numeric:tabular-nums"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
@@ -131,41 +155,75 @@ def _svg(width: int, height: int, inside: str) -> str:
     )
 
 
-def _text(x: float, y: float, text: str, anchor: str = "middle", more: str = "") -> str:
+def letters(x: float, y: float, text: str, anchor: str = "middle", more: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {more}>{escape(text)}</text>'
 
 
-def _rule(x1: float, y1: float, x2: float, y2: float, more: str = 'stroke-opacity="0.14"') -> str:
+def rule(x1: float, y1: float, x2: float, y2: float, more: str = 'stroke-opacity="0.14"') -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="currentColor" {more}/>'
 
 
 def _across(scale: Scale, width: int) -> str:
-    places = [(scale.at(value), number(value)) for value in scale.ticks()]
-    return "".join(
-        _rule(x, TOP, x, HEIGHT - BOTTOM) + _text(x, HEIGHT - BOTTOM + 17, text, more='fill-opacity="0.85"')
-        for x, text in places
+    places = [(scale.at(value), value) for value in scale.ticks()]
+    rules = "".join(rule(x, TOP, x, HEIGHT - BOTTOM) for x, _ in places)
+    if scale.axis.words:
+        return rules + _words(scale.axis.words, [x for x, _ in places], (width - LEFT - RIGHT) / len(places))
+    return rules + "".join(
+        letters(x, HEIGHT - BOTTOM + 17, text, more='fill-opacity="0.85"')
+        for (x, _), text in zip(places, told(scale.ticks()), strict=True)
     )
 
 
+def _words(words: Sequence[str], places: Sequence[float], room: float) -> str:
+    """Words below an axis, each in at most two lines, in letters that are as small as it takes, and cut where that is not enough."""
+    lines = [_two_lines(word) for word in words]
+    longest = max(len(line) for pair in lines for line in pair)
+    size = max(8.0, min(12.0, room / (0.56 * longest)))
+    most = max(2, int(room / (0.56 * size)))
+    texts = [
+        letters(x, HEIGHT - BOTTOM + 15 + 12 * down, cut(line, most), more='fill-opacity="0.85"')
+        for x, pair in zip(places, lines, strict=True)
+        for down, line in enumerate(pair)
+    ]
+    return f'<g font-size="{size:.1f}">{"".join(texts)}</g>'
+
+
+def _two_lines(word: str) -> list[str]:
+    """Broken at the blank that makes the longer line shortest.
+
+    >>> _two_lines("Masked patches"), _two_lines("Grey")
+    (['Masked', 'patches'], ['Grey'])
+    """
+    blanks = [place for place, letter in enumerate(word) if letter == " "]
+    at = min(blanks, key=lambda place: max(place, len(word) - place), default=None)
+    return [word] if at is None else [word[:at], word[at + 1 :]]
+
+
+def cut(text: str, most: int) -> str:
+    """The beginning of a text, with three dots where that is not all."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def _up(scale: Scale, width: int) -> str:
-    places = [(scale.at(value), number(value)) for value in scale.ticks()]
+    ticks = scale.ticks()
+    places = zip(map(scale.at, ticks), told(ticks), strict=True)
     return "".join(
-        _rule(LEFT, y, width - RIGHT, y) + _text(LEFT - 7, y + 4, text, "end", 'fill-opacity="0.85"')
+        rule(LEFT, y, width - RIGHT, y) + letters(LEFT - 7, y + 4, text, "end", 'fill-opacity="0.85"')
         for y, text in places
     )
 
 
 def _titles(x: Axis, y: Axis, width: int) -> str:
     middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
-    return _text(LEFT + (width - LEFT - RIGHT) / 2, HEIGHT - 8, x.title) + _text(
+    return letters(LEFT + (width - LEFT - RIGHT) / 2, HEIGHT - (3 if x.words else 8), x.title) + letters(
         13, middle, y.title, more=f'transform="rotate(-90 13 {middle:.1f})"'
     )
 
 
 def _mark(x: float, label: str, width: int) -> str:
     side, anchor = (-6, "end") if x > width * 0.6 else (6, "start")
-    line = _rule(x, TOP, x, HEIGHT - BOTTOM, 'stroke-width="1.5" stroke-dasharray="2 3" stroke-opacity="0.8"')
-    return line + _text(x + side, HEIGHT - BOTTOM - 8, label, anchor, 'font-weight="650"')
+    line = rule(x, TOP, x, HEIGHT - BOTTOM, 'stroke-width="1.5" stroke-dasharray="2 3" stroke-opacity="0.8"')
+    return line + letters(x + side, HEIGHT - BOTTOM - 8, label, anchor, 'font-weight="650"')
 
 
 def _series(one: Series, across: Scale, up: Scale) -> str:
@@ -214,76 +272,4 @@ def _named(one: Series, right: float, y: float) -> str:
     """A name, and behind it a piece of its line."""
     dash = ' stroke-dasharray="6 4"' if one.dashed else ""
     line = f'<line x1="{right - 22:.1f}" y1="{y - 4:.1f}" x2="{right:.1f}" y2="{y - 4:.1f}" stroke="{escape(one.colour)}" stroke-width="2.5"{dash}/>'
-    return _text(right - 28, y, one.label, "end") + line
-
-
-class Coordinate(NamedTuple):
-    """An axis of parallel coordinates: a value for each line, numbers or words; None where a line has none."""
-
-    title: str
-    values: Sequence[float | str | None]
-    log: bool = False
-
-
-def parallel(axes: Sequence[Coordinate], labels: Sequence[str], colours: Sequence[str], width: int = 1100) -> str:
-    """Parallel coordinates: a line for each run through its value on every axis; '' for fewer than two axes."""
-    if len(axes) < 2 or not labels:
-        return ""
-    left, right = 70, width - 90
-    places = [left + (right - left) * i / (len(axes) - 1) for i in range(len(axes))]
-    scales = [_heights(axis) for axis in axes]
-    lines = "".join(_through(i, axes, scales, places, labels[i], colours[i]) for i in range(len(labels)))
-    anchors = ["start", *["middle"] * (len(axes) - 2), "end"]
-    ends = [8, *places[1:-1], width - 8]  # long titles of the outer ones would be cut
-    titles = "".join(
-        _text(x, TOP, axis.title, anchor, 'font-weight="650"')
-        for axis, x, anchor in zip(axes, ends, anchors, strict=True)
-    )
-    return _svg(width, HEIGHT, lines + titles + "".join(map(_upright, scales, places)))
-
-
-Heights = tuple[dict[str, float], Scale | None]
-
-
-def _heights(axis: Coordinate) -> Heights:
-    """Where words stand, as a number that all have does; or the scale of numbers."""
-    known = [value for value in axis.values if value is not None]
-    numbers = [float(value) for value in known if isinstance(value, int | float)]
-    if len(set(numbers)) > 1 and len(numbers) == len(known):
-        log = axis.log and min(numbers) > 0
-        return {}, Scale(Axis(axis.title, log), numbers, HEIGHT - BOTTOM, TOP + 24)
-    words = list(dict.fromkeys(map(_said, known)))
-    step = (HEIGHT - BOTTOM - TOP - 24) / max(1, len(words))
-    return {word: HEIGHT - BOTTOM - step * (i + 0.5) for i, word in enumerate(words)}, None
-
-
-def _height(value: float | str | None, heights: Heights) -> float:
-    words, scale = heights
-    if value is None:
-        return HEIGHT - BOTTOM + 14  # below the axis
-    return scale.at(float(value)) if scale else words[_said(value)]
-
-
-def _through(
-    i: int, axes: Sequence[Coordinate], scales: Sequence[Heights], places: Sequence[float], label: str, colour: str
-) -> str:
-    path = " ".join(
-        f"{x:.1f},{_height(axis.values[i], heights):.1f}" for axis, heights, x in zip(axes, scales, places, strict=True)
-    )
-    said = ", ".join(f"{axis.title}: {_said(axis.values[i])}" for axis in axes)
-    return (
-        f'<polyline class="run" points="{path}" fill="none" stroke="{escape(colour)}" stroke-width="2" stroke-opacity="0.8">'
-        f"<title>{escape(label)} · {escape(said)}</title></polyline>"
-    )
-
-
-def _said(value: float | str | None) -> str:
-    return "–" if value is None else value if isinstance(value, str) else f"{value:.4g}"
-
-
-def _upright(heights: Heights, x: float) -> str:
-    words, scale = heights
-    ticks = [(scale.at(v), number(v)) for v in scale.ticks()] if scale else [(y, word) for word, y in words.items()]
-    found = _rule(x, TOP + 18, x, HEIGHT - BOTTOM, 'stroke-opacity="0.5"')
-    above = 4 if scale else -6  # a line goes through each word's place
-    return found + "".join(_text(x + 6, y + above, text[:18], "start", 'fill-opacity="0.85"') for y, text in ticks)
+    return letters(right - 28, y, one.label, "end") + line

@@ -15,9 +15,7 @@ body { max-width: 105rem; margin: 2rem auto; padding: 0 1.5rem; font: 15px/1.5 s
 h1 { margin: 0; } h2 { margin: 2.2rem 0 .6rem; } .quiet { opacity: .75; } svg { max-width: 100%; height: auto; }
 .plots { display: flex; flex-wrap: wrap; gap: .7rem; } .wide { overflow-x: auto; }
 """
-NARROW = (
-    ".tall { max-height: none; } .head { font-size: .74rem; } .head small { font-size: .7rem; letter-spacing: -.02em; }"
-)
+NARROW = ".scores { --ground: light-dark(#fff, #14171c); } .tall { max-height: none; } .head { font-size: .74rem; } .head small { font-size: .7rem; letter-spacing: -.02em; }"
 """Heads of columns in whatever letters a machine has: wider ones than the dashboard's."""
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 

@@ -1,6 +1,8 @@
 """The tables of the Compare page: figures beside the lines to beat, and the differences of the configurations."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from math import isfinite, prod
 from typing import Any, NamedTuple
 
@@ -22,11 +24,14 @@ class Line(NamedTuple):
     label: str
     colour: str
     images: str
+    """What they were measured on, in words."""
     figures: dict[str, float]
     baseline: bool = False
     group: int = 0
     """Only lines of the same group saw the same images: the best is the best of them."""
     note: str = ""
+    what: str = ""
+    """What the images of its group are, where that is to be said."""
 
 
 class Figure(NamedTuple):
@@ -102,7 +107,7 @@ def lines(groups: Sequence[Sequence[Compared]]) -> list[Line]:
     """The runs of each group, then what simple methods reach on the same images, best first."""
     found: list[Line] = []
     for place, runs in enumerate(groups):
-        what = f"{runs[0].what}, " if len(groups) > 1 else ""
+        what = runs[0].what if len(groups) > 1 else f"target: {runs[0].target}" * bool(runs[0].target)
         found += [_run(run, what, place) for run in runs]
         beat = {line.label: line for run in runs for line in _simple(run, what, place)}
         found += sorted(beat.values(), key=lambda line: line.figures["mse"])
@@ -121,13 +126,16 @@ def _run(run: Compared, what: str, group: int) -> Line:
     }
     known |= {"code_size": run.row.code_size, "bytes": run.row.code_size, "parameters": model.get("parameters")}
     known |= {"compression": prod(run.facts.shape) / max(1, run.row.code_size), "seconds": result.get("seconds")}
-    where = f"{int(seen['n']):,} test" if "n" in seen else WHERE.get(seen.get("split", ""), "not finished")
-    where += f", target: {run.target}" * bool(run.target and not what)
+    where = _tests(seen["n"]) if "n" in seen else WHERE.get(seen.get("split", ""), "not finished")
     note = f"{known['likelihood']} likelihood" if "likelihood" in known else ""
-    return Line(run.label, run.colour, what + where, _finite(known), group=group, note=note)
+    return Line(run.label, run.colour, where, _finite(known), group=group, note=note, what=what)
 
 
-WHERE = {"val": "validation", "test": "test"}
+def _tests(count: float) -> str:
+    return f"{int(count):,} test images"
+
+
+WHERE = {"val": "validation images", "test": "test images"}
 
 
 def _simple(run: Compared, what: str, group: int) -> list[Line]:
@@ -138,7 +146,7 @@ def _simple(run: Compared, what: str, group: int) -> list[Line]:
             if name in ("pca", "mean"):
                 values["code_size"] = float(run.row.code_size if name == "pca" else 0)
             values = {key: value for key, value in values.items() if value or key != "compression"}
-            found.append(Line(str(known["label"]), "", f"{what}{int(known['n']):,} test", values, True, group))
+            found.append(Line(str(known["label"]), "", _tests(known["n"]), values, True, group, what=what))
     return found
 
 
@@ -162,38 +170,61 @@ def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
     names = columns_of(found, among)
     if not names and among is not FIGURES:
         return ""
-    images = among is FIGURES  # the codes are of the same ones
-    head = (
-        "<th></th>"
-        + "<th>Images</th>" * images
-        + "".join(f'<th class="n" title="{escape(ALL[name].help)}">{escape(ALL[name].head)}</th>' for name in names)
+    groups = [list(part) for _, part in groupby(found, lambda line: line.group)]
+    corner = _measured_on(groups[0]) if len(groups) == 1 else ""
+    head = f'<th class="who">{escape(corner)}</th>' + "".join(
+        f'<th class="n" title="{escape(ALL[name].help)}">{escape(ALL[name].head)}</th>' for name in names
     )
-    best = {(group, name): _best(found, group, name) for group in {line.group for line in found} for name in names}
     largest = max((line.figures.get("mse", 0.0) for line in found), default=1.0) or 1.0
-    body = "".join(_html(line, names, best, largest, images) for line in found)
-    kind, tall = "" if images else " many", " tall" * (len(found) > MANY)
-    return f'<div class="wide{tall}"><table class="scores{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    body = "".join(_part(part, names, largest, titled=len(groups) > 1) for part in groups)
+    tall = " tall" * (len(found) > MANY)
+    return f'<div class="wide{tall}"><table class="scores many"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _best(found: Sequence[Line], group: int, name: str) -> float | None:
-    """The best value among several runs; None where nothing is to be won, as between bounds of unlike likelihoods."""
-    runs = [line for line in found if line.group == group and not line.baseline and name in line.figures]
+def _usual(part: Sequence[Line]) -> str:
+    """What most runs of a group were measured on, or most simple methods where there is no run."""
+    runs = [line for line in part if not line.baseline] or part
+    return Counter(line.images for line in runs).most_common(1)[0][0]
+
+
+def _measured_on(part: Sequence[Line]) -> str:
+    return ", ".join(filter(None, [part[0].what, _usual(part)]))
+
+
+def _title(words: str, names: Sequence[str]) -> str:
+    return f'<tr class="of"><th class="who" colspan="{len(names) + 1}"><span>{escape(words)}</span></th></tr>'
+
+
+def _part(part: Sequence[Line], names: Sequence[str], largest: float, titled: bool) -> str:
+    """The lines of a group, below what its images are where there are several groups."""
+    best = {name: _best(part, name) for name in names}
+    html = _title(_measured_on(part), names) * titled
+    for simple, some in groupby(part, lambda line: line.baseline):
+        lines, usual = list(some), _usual(part)
+        if simple and (own := _usual(lines)) != usual:
+            html, usual = html + _title(f"without a network, {own}", names), own
+        html += "".join(_html(line, names, best, largest, line.images != usual) for line in lines)
+    return html
+
+
+def _best(found: Sequence[Line], name: str) -> float | None:
+    """The best value among several runs of a group; None where nothing is to be won, as between bounds of unlike likelihoods."""
+    runs = [line for line in found if not line.baseline and name in line.figures]
     if len(runs) < 2 or not ALL[name].better or (name == "elbo" and len({line.note for line in runs}) > 1):
         return None
     return (max if ALL[name].better > 0 else min)(line.figures[name] for line in runs)
 
 
-def _html(
-    line: Line, names: Sequence[str], best: dict[tuple[int, str], float | None], largest: float, images: bool
-) -> str:
-    cells = [f'<td class="who" title="{escape(line.note)}"><b>{escape(line.label)}</b></td>']
-    cells += [f'<td class="quiet">{escape(line.images)}</td>'] * images
+def _html(line: Line, names: Sequence[str], best: Mapping[str, float | None], largest: float, other: bool) -> str:
+    """A line; with what it was measured on, where that is another thing than for most."""
+    small = f'<small class="quiet">{escape(line.images)}</small>' * other
+    cells = [f'<td class="who" title="{escape(line.note)}"><b>{escape(line.label)}</b>{small}</td>']
     for name in names:
         value = line.figures.get(name)
         if value is None:
-            cells.append('<td class="n">–</td>')
+            cells.append('<td class="n none">–</td>')
             continue
-        top = not line.baseline and _written(name, best[line.group, name]) == _written(name, value)
+        top = not line.baseline and _written(name, best[name]) == _written(name, value)
         bar = f'<i style="width:{100 * value / largest:.1f}%"></i>' if name == "mse" else ""
         cells.append(f'<td class="n{" best" * top}">{escape(_written(name, value))}{bar}</td>')
     return f'<tr class="{"baseline" * line.baseline}" style="--c:{line.colour or QUIET}">{"".join(cells)}</tr>'
@@ -212,7 +243,10 @@ def lines_csv(found: Sequence[Line]) -> str:
     names = columns_of(found)
     return as_csv(
         ["", "images", *names],
-        [[line.label, line.images, *(line.figures.get(name) for name in names)] for line in found],
+        [
+            [line.label, ", ".join(filter(None, [line.what, line.images])), *(line.figures.get(name) for name in names)]
+            for line in found
+        ],
     )
 
 

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from aecore.analysis.elbow import elbow
-from aecore.config import flat
 from aecore.runs import Lab, RunRow, runs
 from aecore.runs.database import OPEN
 from ui import comparison, kiosk
@@ -18,10 +16,8 @@ from ui.frame import page_link, section
 from ui.palette import RUNS
 from ui.plots import QUIET, Axis, Mark, Point, Series, plot
 from ui.spreadsheet import as_csv
-from ui.stored import told as stored
+from ui.trials import CODE_SIZE, Trial, best_size, is_contest, trials
 from ui.words import plain
-
-CODE_SIZE = "code size, numbers"
 
 
 class Measure(NamedTuple):
@@ -54,18 +50,6 @@ MEASURES = {
 }
 
 
-class Trial(NamedTuple):
-    """One run of a sweep: what was set, and what came of it."""
-
-    run: Compared
-    x: float
-    line: str
-    """The second field's value, where two were varied; runs of a line are joined."""
-    metrics: dict[str, Any]
-    validation: float | None
-    """MSE on the validation split: what may be chosen by."""
-
-
 def known(rows: Sequence[RunRow]) -> dict[str, list[RunRow]]:
     """{sweep: its runs in the order of their code sizes, and of when they were queued}, the newest sweep first."""
     found: dict[str, list[RunRow]] = {}
@@ -91,75 +75,24 @@ def standing(rows: Sequence[RunRow]) -> str:
     return f"{len(rows)} runs: {words}" if rows else "0 runs"
 
 
-def trials(runs: Sequence[Compared]) -> tuple[str, list[Trial]]:
-    """What the horizontal axis is, and the runs along it."""
-    title, places, lines = _varied(runs)
-    found = []
-    for run, x, line in zip(runs, places, lines, strict=True):
-        result = stored(run, "result.json")
-        chosen = result.get("mse") if result.get("split") == "val" else None
-        found.append(Trial(run, x, line, stored(run, "analysis/metrics.json"), chosen))
-    return title, sorted(found, key=lambda trial: trial.x)
-
-
-def _varied(runs: Sequence[Compared]) -> tuple[str, list[float], list[str]]:
-    """Title and values of the axis, and the line that each run is on: the code size, or else a field that is a number."""
-    flats = [flat(run.config) for run in runs]
-    paths = [p for p in flats[0] if p not in ("name", "training.seed") and len({str(one.get(p)) for one in flats}) > 1]
-    if len({run.row.code_size for run in runs}) > 1:
-        title, values = CODE_SIZE, [float(run.row.code_size) for run in runs]
-        rest = [p for p in paths if [str(one.get(p)) for one in flats] != [str(run.row.code_size) for run in runs]]
-    else:
-        numbers = [p for p in paths if all(_number(one.get(p)) for one in flats)]
-        rest = [p for p in paths if p not in numbers[:1]]
-        title = numbers[0] if numbers else "run"
-        values = [float(one[title]) for one in flats] if numbers else [float(i + 1) for i in range(len(runs))]
-    names = [", ".join(f"{p.rpartition('.')[2]} {one.get(p)}" for p in rest[:1]) for one in flats]
-    return title, values, names
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def is_contest(found: Sequence[Trial]) -> bool:
-    """Whether these runs should give the same images: only then do their errors say which is better."""
-    return len({trial.run.kind for trial in found}) < 2
-
-
-def best_size(found: Sequence[Trial]) -> int | None:
-    """The elbow of the mean validation error over the code size: the test images are only for telling."""
-    if not is_contest(found):
-        return None
-    errors: dict[int, list[float]] = {}
-    for trial in found:
-        if trial.validation is not None:
-            errors.setdefault(int(trial.x), []).append(trial.validation)
-    return elbow(list(errors), [mean(values) for values in errors.values()])
-
-
-def pictures(title: str, found: Sequence[Trial]) -> dict[str, str]:
+def pictures(axis: Axis, found: Sequence[Trial]) -> dict[str, str]:
     """{name of the measure: SVG}; left out are those of which nothing is known yet, and errors that are no contest."""
-    positive = [trial.x for trial in found if trial.x > 0]
-    log = len(positive) == len(found) > 0 and max(positive) >= 8 * min(positive)
-    x = Axis(title, log, 2 if title == CODE_SIZE else 10)
-    size = best_size(found) if title == CODE_SIZE else None
+    size = best_size(found) if axis.title == CODE_SIZE else None
     mark = None if size is None else Mark(size, f"elbow: {size}")
     made = {}
-    shown = {name: one for name, one in MEASURES.items() if is_contest(found) or not one.error}
-    for name, measure in shown.items():
-        series = _series(found, measure, title == CODE_SIZE)
-        if svg := plot(series, x, measure.axis, mark):
+    contests = {name: one for name, one in MEASURES.items() if is_contest(found) or not one.error}
+    for name, measure in contests.items():
+        if svg := plot(_series(found, measure, axis), axis, measure.axis, mark):
             made[name] = svg
     return made
 
 
-def _series(found: Sequence[Trial], measure: Measure, sizes: bool) -> list[Series]:
+def _series(found: Sequence[Trial], measure: Measure, axis: Axis) -> list[Series]:
     series = []
-    if sizes:
+    if axis.title == CODE_SIZE:
         beat = {trial.x: value for trial in found if (value := measure.beat(trial.metrics)) is not None}
         points = [Point(x, y, f"PCA, {x:.0f} numbers: {y:.4g}") for x, y in sorted(beat.items())]
-        series = [Series("PCA", QUIET, points, marks=False, line=True, dashed=True)] if points else []
+        series = [Series("PCA", QUIET, points, marks=len(points) < 2, line=True, dashed=True)] if points else []
     for place, line in enumerate(dict.fromkeys(trial.line for trial in found)):
         points = [
             Point(trial.x, value, f"{trial.run.label}: {value:.4g}")
@@ -167,17 +100,18 @@ def _series(found: Sequence[Trial], measure: Measure, sizes: bool) -> list[Serie
             if trial.line == line and (value := measure.read(trial.metrics)) is not None
         ]
         colour = RUNS[(place + 1) % len(RUNS)]
-        joined = [Point(x, mean(p.y for p in points if p.x == x)) for x in dict.fromkeys(p.x for p in points)]
+        means = [Point(x, mean(p.y for p in points if p.x == x)) for x in dict.fromkeys(p.x for p in points)]
+        joined = means if line or not axis.words else []  # nothing lies between two words
         series += [Series(line or "these runs", colour, joined, marks=False, line=True), Series("", colour, points)]
     return series
 
 
-def csv_of(title: str, found: Sequence[Trial]) -> str:
+def csv_of(axis: Axis, found: Sequence[Trial]) -> str:
     """What the plots show, as a file."""
     rows = [
         [
             t.run.row.id,
-            t.x,
+            axis.words[round(t.x) - 1] if axis.words else t.x,
             t.line,
             t.validation,
             *(m.read(t.metrics) for m in MEASURES.values()),
@@ -185,7 +119,7 @@ def csv_of(title: str, found: Sequence[Trial]) -> str:
         ]
         for t in found
     ]
-    return as_csv(["run", title, "line", "validation mse", *MEASURES, "pca mse"], rows)
+    return as_csv(["run", axis.title, "line", "validation mse", *MEASURES, "pca mse"], rows)
 
 
 def live(here: Lab, name: str) -> None:
@@ -221,18 +155,18 @@ def show(name: str, rows: Sequence[RunRow], compared: Sequence[Compared]) -> Non
     if not compared:
         st.markdown(":gray[Its plots begin with the first run that has started.]")
         return
-    title, found = trials(compared)
-    made = pictures(title, found)
+    axis, found = trials(compared, [row.code_size for row in rows])
+    made = pictures(axis, found)
     if not made and is_contest(found):
         st.markdown(":gray[The first point comes when a run is finished and analysed.]")
         return
     for place, (measure, svg) in zip(st.columns(3, gap="medium"), made.items(), strict=False):
         with place:
             figure(svg, f"{name}-{measure}", f"sweep-{measure}")
-    st.markdown(f":gray[{told(title, found)}]")
+    st.markdown(f":gray[{told(axis.title, found, going=done < len(rows))}]")
     st.download_button(
         "CSV",
-        csv_of(title, found),
+        csv_of(axis, found),
         f"{name}.csv",
         "text/csv",
         icon=":material/download:",
@@ -252,8 +186,8 @@ def offer(run: Compared) -> None:
         page_link("train", label, ":material/stacked_line_chart:", clone=run.row.id, sweep="open")
 
 
-def told(title: str, found: Sequence[Trial]) -> str:
-    """What the plots say, in a sentence or two."""
+def told(title: str, found: Sequence[Trial], going: bool = False) -> str:
+    """What the plots say, in a sentence or two; `going` where runs are still to come."""
     analysed = [trial for trial in found if MEASURES["mse"].read(trial.metrics) is not None]
     text = f"{len(analysed)} of {len(found)} runs are analysed."
     if not is_contest(found):
@@ -266,7 +200,7 @@ def told(title: str, found: Sequence[Trial]) -> str:
         return text
     size = best_size(found)
     if size is not None:
-        text += f" The elbow is at {size} numbers, by the validation images: beyond it a larger code helps least."
+        text += f" The elbow is at {size} numbers{' so far' * going}, by the validation images: beyond it a larger code helps least."
     beaten = [
         t
         for t in analysed

@@ -47,6 +47,16 @@ def flat(config: Config) -> dict[str, Any]:
     return {field.path: field.value for field in walk(config)}
 
 
+def short(path: str) -> str:
+    """The last word of a path, or the one before where that says nothing by itself.
+
+    >>> short("training.learning_rate"), short("model.objective.kind"), short("data.name")
+    ('learning_rate', 'objective', 'data')
+    """
+    first, _, last = path.rpartition(".")
+    return first.rpartition(".")[2] if first and last in ("kind", "name") else last
+
+
 def differences(configs: Sequence[Config]) -> dict[str, list[Any]]:
     """{path: one value a config} of the fields in which the configs differ; None where a config has no such field."""
     columns = [flat(config) for config in configs]

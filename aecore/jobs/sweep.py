@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 
 from aecore import data
-from aecore.config import ConfigError, RunConfig, code_size_path, flat, override, suggest, with_values, writes
+from aecore.config import ConfigError, RunConfig, code_size_path, flat, override, short, suggest, with_values, writes
 from aecore.jobs import queue, quota
 from aecore.runs import Lab
 
@@ -49,7 +49,7 @@ def plan(base: RunConfig, fields: Mapping[str, str], sample: int | None = None, 
 
 def _config(base: RunConfig, values: dict[str, str], own: str | None, seed: int, seeds: int) -> RunConfig:
     """One run of it, with what is varied in its name; the code size has a column of its own."""
-    said = [f"{path.rpartition('.')[2]} {value}" for path, value in values.items() if path != own]
+    said = [f"{short(path)} {value}" for path, value in values.items() if path != own]
     said += [f"seed {base.training.seed + seed}"] * (seeds > 1)
     name = ", ".join([base.name or base.data.name, *said])[:80]
     found = override(base, [f"{path}={value}" for path, value in values.items()])

@@ -14,6 +14,8 @@ from aecore.runs.folder import MetricRow
 RATE = "training.learning_rate"
 FEW_EPOCHS = 3
 """Epochs before which a curve says little."""
+JUMP = 10
+"""A loss of so many times what it was has left the place where it learnt."""
 
 
 class Change(NamedTuple):
@@ -105,22 +107,33 @@ def health(rows: Iterable[MetricRow], config: RunConfig, seen: Seen = NOTHING, e
 
 
 def learning_rate_too_high(curves: Curves, config: RunConfig) -> Finding | None:
-    """The training loss lies, at the end, far above the lowest that it had reached: half of all that it had gained is lost."""
+    """The training loss jumped to ten times what it began with; or it lies, at the end, far above the lowest that it had reached:
+    half of all that it had gained is lost."""
     loss = curves.of_train("loss")
     if len(loss) < 20 or _warming(config):
         return None
     smooth = np.convolve(loss, np.ones(5) / 5, mode="valid")
     lowest, now = float(smooth.min()), float(smooth[-max(1, len(smooth) // 10) :].mean())
     gained = float(loss[0]) - lowest
-    if now - lowest <= 0.5 * max(gained, 1e-12) or now <= lowest:
+    jumped = float(loss.max()) > JUMP * max(abs(float(loss[0])), gained)
+    if not jumped and (now - lowest <= 0.5 * max(gained, 1e-12) or now <= lowest):
         return None
-    rate = _round(config.training.learning_rate / 5)
-    sentence = (
-        f"The training loss rose again, from {lowest:.4g} at its best to {now:.4g}: the learning rate is too high."
+    rate = _lower(config)
+    what = (
+        f"jumped from {loss[0]:.4g} to {loss.max():.4g}"
+        if jumped
+        else f"rose again, from {lowest:.4g} at its best to {now:.4g}"
     )
+    sentence = f"The training loss {what}: the learning rate is too high."
     return Finding(
         "learning rate too high", "bad", sentence, f"Lower the learning rate to {rate:g}.", Change(RATE, rate)
     )
+
+
+def _lower(config: RunConfig) -> float:
+    """A fifth of the learning rate; with Adam at most a hundredth, above which its steps seldom lead anywhere."""
+    rate = config.training.learning_rate / 5
+    return _round(rate if config.training.optimiser == "sgd" else min(rate, 1e-2))
 
 
 def _warming(config: RunConfig) -> bool:
@@ -218,7 +231,7 @@ def dead_units(curves: Curves, config: RunConfig) -> Finding | None:
     if fields.get("model.bottleneck.activation") == "relu":
         change = Change("model.bottleneck.activation", "none")
         return Finding("dead units", tone, sentence, "Leave out the ReLU on the code.", change)
-    rate = _round(config.training.learning_rate / 5)
+    rate = _lower(config)
     return Finding("dead units", tone, sentence, f"Lower the learning rate to {rate:g}.", Change(RATE, rate))
 
 
@@ -238,7 +251,7 @@ def dead_outputs(curves: Curves, config: RunConfig) -> Finding | None:
     if output == "relu":
         fitting = "sigmoid" if config.data.value_range == "[0,1]" else "tanh"
         return Finding("dead outputs", tone, sentence, f"Let the output be a {fitting}.", Change(path, fitting))
-    rate = _round(config.training.learning_rate / 5)
+    rate = _lower(config)
     return Finding("dead outputs", tone, sentence, f"Lower the learning rate to {rate:g}.", Change(RATE, rate))
 
 

@@ -175,21 +175,8 @@ class Chart {
   // Every curve that is shown: points {x, step, value} with how they are drawn.
   curves() {
     this.unit = this.across === "time" ? this.timeUnit() : 1;
-    return [...this.runs.values()].flatMap((run) => this.curvesOf(run).filter((curve) => curve.points.length).map((curve) =>
+    return [...this.runs.values()].flatMap((run) => run.curves(this).filter((curve) => curve.points.length).map((curve) =>
       ({ run, ...curve, points: curve.points.map((point) => ({ ...point, x: run.across(point.step, this.across) / this.unit })) })));
-  }
-
-  curvesOf(run) {
-    const whole = run.metrics[this.term], metric = run.near?.metrics?.[this.term] ?? whole, { smooth } = this;
-    if (!whole) return [];
-    const good = (points) => points.filter(({ value }) => value != null && (!this.log || value > 0));
-    if (metric.parts) return Object.entries(metric.parts).map(([part, points]) => ({ kind: `unit ${part}`, points: good(points), width: 1.6, alpha: 0.75, bundle: true }));
-    const train = good(metric.train), kind = metric.kind ?? "train";
-    return [
-      { kind, points: train, width: metric.kind && !smooth ? 2 : 1.2, alpha: smooth ? 0.18 : metric.kind ? 0.9 : 0.38 },
-      smooth ? { kind: `${kind}, smoothed`, points: smoothed(good(whole.stretches ?? whole.train), smooth), width: 2.2 } : { kind: "train, mean", points: good(whole.means.length > 1 ? whole.means : []), width: 2, dash: [6, 5] },
-      { kind: "held out", points: good(metric.watch), width: 3.2, dots: true },
-    ];
   }
 
   // Seconds, minutes or hours, by the longest run.
@@ -198,155 +185,79 @@ class Chart {
     return longest > 10800 ? 3600 : longest > 180 ? 60 : 1;
   }
 
-  // What the axes span: what the user chose, else all steps and the values there, without outliers where they are clipped.
+  // What the axes span: what the user chose, else all steps and the values there.
   ranges(curves) {
-    const runs = [...this.runs.values()], open = (run) => !run.standing?.ended && this.across !== "time";
-    const ends = runs.map((run) => (open(run) ? run.across(run.standing?.total || 0, this.across) : 0)).concat(curves.map((c) => c.points[c.points.length - 1].x));
+    const open = (run) => !run.standing?.ended && this.across !== "time";
+    const ends = [...this.runs.values()].map((run) => (open(run) ? run.across(run.standing?.total || 0, this.across) : 0)).concat(curves.map((c) => c.points[c.points.length - 1].x));
     const x = this.view?.x ?? [0, Math.max(...ends) || 1];
-    const sorted = curves.flatMap((c) => c.points).filter((p) => p.x >= x[0] && p.x <= x[1]).map((p) => this.fold(p.value)).sort((a, b) => a - b);
-    if (!sorted.length) return { x, y: this.view?.y ?? (this.log ? [-2, 0] : [0, 1]) };
-    const low = sorted[0], most = sorted[sorted.length - 1], high = Math.max(sorted[Math.floor(sorted.length * 0.98)], ...curves.filter((c) => c.dots).map((c) => this.fold(c.points[Math.min(1, c.points.length - 1)].value)));
-    const top = this.clip && most - low > 3 * (high - low) && high > low ? high : most, room = (top - low || Math.abs(top) || 1) * 0.06;
-    return { x, y: this.view?.y ?? [!this.log && low >= 0 && (low < 0.35 * top || sorted.length < 20) ? 0 : low - room, top + room] };
+    return { x, y: reach(curves, x, this) };
   }
-
-  fold(value) { return this.log ? Math.log10(value) : value; }
 
   draw() {
     const { canvas } = this, ratio = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
     if (!width || !this.data) return;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) [canvas.width, canvas.height] = [width * ratio, height * ratio].map(Math.round);
-    const pen = canvas.getContext("2d"), style = getComputedStyle(canvas), curves = this.curves();
-    this.em = (parseFloat(style.fontSize) || 16) / 16; // a large screen has larger letters
-    const [left, right, top, bottom] = [PAD.left, PAD.right, PAD.top, PAD.bottom].map((pad) => pad * this.em);
-    this.box = { x: left, y: top, w: width - left - right, h: height - top - bottom };
-    this.ink = style.getPropertyValue("--st-text-color") || style.color;
-    this.line = style.getPropertyValue("--st-border-color") || "#8884";
-    this.range = this.ranges(curves);
-    this.font = `${16 * this.em}px ${style.getPropertyValue("--st-font") || "sans-serif"}`;
+    const pen = canvas.getContext("2d"), style = getComputedStyle(canvas), curves = this.curves(), of = (name) => style.getPropertyValue(name);
+    const em = (parseFloat(style.fontSize) || 16) / 16; // a large screen has larger letters
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
-    this.plot(pen, curves);
+    this.look = { em, ink: of("--st-text-color") || style.color, line: of("--st-border-color") || "#8884", font: `${16 * em}px ${of("--st-font") || "sans-serif"}` };
+    this.plot = new Plot(pen, this.look, this.seen(curves, width, height));
+    this.plot.draw(curves);
     canvas.dataset.points = curves.reduce((sum, curve) => sum + curve.points.length, 0);
-    if (!curves.length) this.text("The curve starts here in a moment.", this.box.x + this.box.w / 2, this.box.y + this.box.h / 2, "center", 0.6);
+    const { box } = this.plot;
+    if (!curves.length) this.plot.text("The curve starts here in a moment.", box.x + box.w / 2, box.y + box.h / 2, "center", 0.6);
     this.drawn = [...curves];
     this.marker(curves);
     this.cursor(curves);
     canvas.setAttribute("aria-label", `${this.data.units[this.term] ?? this.term} against the ${this.across}, of ${[...this.runs.values()].map((run) => run.label).join(" and ")}`);
   }
 
-  plot(pen, curves) {
-    this.pen = pen;
-    this.axes();
-    pen.save();
-    pen.beginPath();
-    pen.rect(this.box.x, this.box.y - 4, this.box.w + 8, this.box.h + 4);
-    pen.clip();
-    curves.sort((a, b) => a.width - b.width).forEach((curve) => this.curve(curve));
-    pen.restore();
-  }
-
-  // The plot as it is seen now, as a file: dark on white, with the names of its curves below it.
-  save(kind) {
-    const { canvas, em } = this, runs = [...this.runs.values()], line = 24 * em, height = canvas.clientHeight + line * (runs.length + 0.5);
-    const pen = new Vector(canvas.clientWidth, height, canvas.getContext("2d"));
-    Object.assign(this, { ink: "#1c1f24", line: "#d7dae0" });
-    this.plot(pen, this.curves());
-    runs.forEach((run, at) => {
-      const y = canvas.clientHeight + line * (at + 0.5);
-      pen.made("rect", { x: this.box.x, y: y - 6 * em, width: 12 * em, height: 12 * em, rx: 3 * em, fill: run.colour });
-      this.text(run.label, this.box.x + 22 * em, y, "left", 1);
-    });
-    pen.file(`curves-${this.term}`, kind);
-    this.draw();
-  }
-
-  px(x) { const [from, to] = this.range.x; return this.box.x + ((x - from) / (to - from)) * this.box.w; }
-  py(value) { const [from, to] = this.range.y; return this.box.y + this.box.h - ((this.fold(value) - from) / (to - from)) * this.box.h; }
-
-  text(words, x, y, align, alpha = 0.85) {
-    Object.assign(this.pen, { font: this.font, textAlign: align, textBaseline: "middle", fillStyle: this.ink, globalAlpha: alpha });
-    this.pen.fillText(words, x, y);
-    this.pen.globalAlpha = 1;
-  }
-
-  axes() {
-    const { pen, box, em } = this, rule = (x0, y0, x1, y1) => { pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x1, y1); pen.stroke(); };
-    Object.assign(pen, { strokeStyle: this.line, lineWidth: 1 });
-    for (const value of this.log ? decades(...this.range.y) : ticks(...this.range.y, 5)) {
-      const y = Math.round(this.py(value)) + 0.5;
-      rule(box.x, y, box.x + box.w, y);
-      this.text(short(value), box.x - 9 * em, y, "right");
-    }
-    const whole = this.across === "step" || this.range.x[1] - this.range.x[0] > 4;
-    for (const x of ticks(...this.range.x, Math.max(3, box.w / (105 * em))).filter((x) => !whole || Number.isInteger(x))) this.text(x.toLocaleString("en"), this.px(x), box.y + box.h + 17 * em, "center");
-    Object.assign(pen, { strokeStyle: this.ink, globalAlpha: 0.5 });
-    rule(box.x, box.y + box.h + 0.5, box.x + box.w, box.y + box.h + 0.5);
-    this.text(this.axisTitle(), box.x + box.w, box.y + box.h + 38 * em, "right", 1);
-    this.title((this.data.units[this.term] ?? this.term) + (this.log ? ", log scale" : ""));
-  }
-
-  // In letters that are as small as it takes, down to two thirds: then it is cut, and ends with three dots.
-  title(words) {
-    const size = parseFloat(this.font.match(/[\d.]+(?=px)/)[0]), fit = () => (this.pen.font = this.font, this.canvas.clientWidth / this.pen.measureText(words).width);
-    const share = Math.min(1, Math.max(2 / 3, fit())), whole = this.font;
-    this.font = whole.replace(/[\d.]+px/, `${size * share}px`);
-    while (fit() < 1 && words.length > 4) words = `${words.replace(/…$/, "").slice(0, -1)}…`;
-    this.text(words, 0, 12 * this.em, "left", 1);
-    this.font = whole;
+  // Where the plot lies, and what it spans.
+  seen(curves, width, height) {
+    const [left, right, top, bottom] = [PAD.left, PAD.right, PAD.top, PAD.bottom].map((pad) => pad * this.look.em);
+    const titles = { x: this.axisTitle(), y: (this.data.units[this.term] ?? this.term) + (this.log ? ", log scale" : "") };
+    return { box: { x: left, y: top, w: width - left - right, h: height - top - bottom }, range: this.ranges(curves), log: this.log, whole: this.across === "step", width, titles };
   }
 
   axisTitle() { return this.across === "time" ? `time, ${{ 1: "s", 60: "min", 3600: "h" }[this.unit]}` : this.across; }
 
-  // Where the moment that everything shows lies.
-  marker(curves) {
-    const { pen, box, moment } = this, run = this.runs.get(moment?.run);
-    delete this.canvas.dataset.marker;
-    if (!run) return;
-    const x = run.across(moment.sample[0], this.across) / this.unit, at = this.px(x);
-    if (at < box.x - 1 || at > box.x + box.w + 1) return;
-    this.canvas.dataset.marker = moment.sample[0];
-    const accent = getComputedStyle(this.canvas).getPropertyValue("--st-primary-color") || this.ink;
-    Object.assign(pen, { strokeStyle: accent, fillStyle: accent, lineWidth: 2 });
-    pen.strokeRect(at, box.y, 0, box.h);
-    pen.beginPath();
-    pen.moveTo(at - 6, box.y - 7);
-    pen.lineTo(at + 6, box.y - 7);
-    pen.lineTo(at, box.y + 2);
-    pen.fill();
-    const near = curves.findLast((curve) => curve.run === run && (curve.dots || !curve.bundle));
-    if (near) { const point = nearest(near.points, x); pen.beginPath(); pen.arc(at, Math.max(box.y, this.py(point.value)), 5, 0, 7); pen.fill(); }
+  // The plot as it is seen now, as a file: dark on white, with the names of its curves below it.
+  save(kind) {
+    const { canvas } = this, { em } = this.look, { width, box } = this.plot, runs = [...this.runs.values()], line = 24 * em;
+    const pen = new Vector(width, canvas.clientHeight + line * (runs.length + 0.5), canvas.getContext("2d"));
+    const curves = this.curves(), plot = new Plot(pen, { ...this.look, ink: "#1c1f24", line: "#d7dae0" }, this.seen(curves, width, canvas.clientHeight));
+    plot.draw(curves);
+    runs.forEach((run, at) => {
+      const y = canvas.clientHeight + line * (at + 0.5);
+      pen.made("rect", { x: box.x, y: y - 6 * em, width: 12 * em, height: 12 * em, rx: 3 * em, fill: run.colour });
+      plot.text(run.label, box.x + 22 * em, y, "left", 1);
+    });
+    pen.file(`curves-${this.term}`, kind);
   }
 
-  curve({ run, points, width, alpha = 1, dash = [], dots }) {
-    const { pen } = this;
-    Object.assign(pen, { strokeStyle: run.colour, fillStyle: run.colour, lineWidth: width, globalAlpha: alpha, lineJoin: "round" });
-    pen.setLineDash(dash);
-    pen.beginPath();
-    for (const { x, value } of points) pen.lineTo(this.px(x), this.py(value));
-    pen.stroke();
-    pen.setLineDash([]);
-    if (dots && points.length < this.box.w / 12) for (const { x, value } of points) { pen.beginPath(); pen.arc(this.px(x), this.py(value), 4.2, 0, 7); pen.fill(); }
-    pen.globalAlpha = 1;
+  // Where the moment that everything shows lies.
+  marker(curves) {
+    const { moment, plot } = this, run = this.runs.get(moment?.run);
+    delete this.canvas.dataset.marker;
+    if (!run) return;
+    const x = run.across(moment.sample[0], this.across) / this.unit, near = curves.findLast((curve) => curve.run === run && (curve.dots || !curve.bundle));
+    const accent = getComputedStyle(this.canvas).getPropertyValue("--st-primary-color") || plot.ink;
+    if (plot.marker(x, near && along(near.points, x), accent)) this.canvas.dataset.marker = moment.sample[0];
   }
 
   // The crosshair with the values at the pointer, and the rectangle that is being dragged.
   cursor(curves) {
-    const { pen, box, pointer, drag } = this;
+    const { pointer, drag, plot } = this;
     this.tip.hidden = !pointer || !curves.length || Boolean(drag);
-    if (drag) {
-      Object.assign(pen, { fillStyle: this.ink, globalAlpha: 0.12 });
-      pen.fillRect(drag.x, box.y, pointer.x - drag.x, box.h);
-      pen.globalAlpha = 1;
-    } else if (!this.tip.hidden) {
-      const x = this.under(pointer.x), { step } = nearest(curves[curves.length - 1].points, x);
-      Object.assign(pen, { strokeStyle: this.ink, globalAlpha: 0.4, lineWidth: 1 });
-      pen.strokeRect(pointer.x, box.y, 0, box.h);
-      pen.globalAlpha = 1;
+    if (drag) plot.band(drag.x, pointer.x);
+    else if (!this.tip.hidden) {
+      const x = plot.under(pointer.x), { step } = nearest(curves[curves.length - 1].points, x);
+      plot.hair(pointer.x);
       this.tip.replaceChildren(element("b"));
       this.tip.firstChild.textContent = this.across === "step" ? `step ${Math.round(x).toLocaleString("en")}` : `${this.axisTitle()} ${+x.toPrecision(3)} · step ${step.toLocaleString("en")}`;
       for (const curve of this.told(curves, x)) this.tell(curve, x);
-      const right = pointer.x > box.x + box.w / 2;
+      const right = pointer.x > plot.box.x + plot.box.w / 2;
       this.tip.style.left = right ? "auto" : `${pointer.x + 14}px`;
       this.tip.style.right = right ? `${this.canvas.clientWidth - pointer.x + 14}px` : "auto";
     }
@@ -358,9 +269,6 @@ class Chart {
     return curves.sort((a, b) => nearest(b.points, x).value - nearest(a.points, x).value).slice(0, MOST_TOLD);
   }
 
-  // What lies under a place of the canvas, on the axis.
-  under(place) { const [from, to] = this.range.x; return from + ((place - this.box.x) / this.box.w) * (to - from); }
-
   tell({ run, kind, points }, x) {
     const near = nearest(points, x);
     const line = element("div", "", this.tip), who = element("em", "", line);
@@ -370,15 +278,15 @@ class Chart {
   }
 
   listen() {
-    const { canvas } = this, at = (event) => ({ x: Math.min(Math.max(event.offsetX, this.box.x), this.box.x + this.box.w), y: event.offsetY });
+    const { canvas } = this, at = (event, { x, w } = this.plot.box) => ({ x: Math.min(Math.max(event.offsetX, x), x + w), y: event.offsetY });
     canvas.onpointermove = (event) => { this.pointer = at(event); this.draw(); };
     canvas.onpointerleave = () => { if (!this.drag) { this.pointer = null; this.draw(); } };
     canvas.onpointerdown = (event) => { this.drag = this.pointer = at(event); canvas.setPointerCapture(event.pointerId); };
     canvas.onpointerup = (event) => {
       const ends = [this.drag?.x ?? 0, at(event).x].sort((a, b) => a - b), [run] = this.runs.values();
       this.drag = null;
-      if (ends[1] - ends[0] > 8) this.view = { x: ends.map((x) => this.under(x)) };
-      else if (this.data.shared && this.drawn?.length) say("seek", { run: run.id, step: nearest(this.drawn[this.drawn.length - 1].points, this.under(ends[1])).step });
+      if (ends[1] - ends[0] > 8) this.view = { x: ends.map((x) => this.plot.under(x)) };
+      else if (this.data.shared && this.drawn?.length) say("seek", { run: run.id, step: nearest(this.drawn[this.drawn.length - 1].points, this.plot.under(ends[1])).step });
       this.store();
       this.draw();
       this.closer();
@@ -387,20 +295,4 @@ class Chart {
     canvas.ondblclick = () => { this.view = null; this.store(); this.draw(); };
     canvas.title = "Drag to zoom, double-click to see all";
   }
-}
-
-// About `count` round numbers from low to high.
-function ticks(low, high, count) {
-  const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough)), step = power * [1, 2, 5, 10].find((times) => times * power >= rough);
-  const found = [];
-  for (let at = Math.ceil(low / step); at * step <= high + 1e-9 * step; at++) found.push(+(at * step).toPrecision(12));
-  return found;
-}
-
-// 1, 2 and 5 of each power of ten between two logarithms; the powers alone where there are many; round numbers where there are few.
-function decades(low, high) {
-  const found = [];
-  for (let power = Math.floor(low); power <= high; power++) for (const times of high - low > 2.5 ? [1] : [1, 2, 5]) found.push(times * 10 ** power);
-  const inside = found.filter((value) => Math.log10(value) >= low && Math.log10(value) <= high);
-  return inside.length > 1 ? inside : ticks(10 ** low, 10 ** high, 4);
 }

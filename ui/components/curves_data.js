@@ -1,6 +1,12 @@
 // What the chart knows of a run, and how its rows become points.
 const short = (value) => value == null ? "–" : value === 0 ? "0" : Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5 ? value.toExponential(2) : String(+value.toPrecision(4));
 const nearest = (points, x) => points.reduce((best, point) => (Math.abs(point.x - x) < Math.abs(best.x - x) ? point : best));
+// The value of a line through points at a place between them.
+function along(points, x) {
+  const after = points.findIndex((point) => point.x >= x), [from, to] = [points.at(after - 1), points[after]];
+  if (after < 1) return points.at(after).value;
+  return from.value + ((x - from.x) / (to.x - from.x)) * (to.value - from.value);
+}
 const MEASURED = { images_per_second: [3, 1], device_memory: [4, 1e-9], device_load: [5, 100] }; // column of a timing row, and its factor
 const WORDS = { mse: "MSE", kl: "KL", kl_dim: "KL by unit", images_per_second: "images/s", device_memory: "memory", device_load: "load" };
 const called = (name) => WORDS[name] ?? name.replaceAll("_", " ");
@@ -60,6 +66,20 @@ class Run {
     this.times.push({ step, seconds });
     for (const [name, [column, factor]] of Object.entries(MEASURED))
       if (row[column] != null) (this.metrics[name] ??= { train: [], watch: [], means: [], kind: "measured" }).train.push({ step, epoch, value: row[column] * factor });
+  }
+
+  // The curves of a term: points {step, value} with how they are drawn.
+  curves({ term, log, smooth }) {
+    const whole = this.metrics[term], metric = this.near?.metrics?.[term] ?? whole;
+    if (!whole) return [];
+    const good = (points) => points.filter(({ value }) => value != null && (!log || value > 0));
+    if (metric.parts) return Object.entries(metric.parts).map(([part, points]) => ({ kind: `unit ${part}`, points: good(points), width: 1.6, alpha: 0.75, bundle: true }));
+    const train = good(metric.train), kind = metric.kind ?? "train";
+    return [
+      { kind, points: train, width: metric.kind && !smooth ? 2 : 1.2, alpha: smooth ? 0.18 : metric.kind ? 0.9 : 0.38 },
+      smooth ? { kind: `${kind}, smoothed`, points: smoothed(good(whole.stretches ?? whole.train), smooth), width: 2.2 } : { kind: "train, mean", points: good(whole.means.length > 1 ? whole.means : []), width: 2, dash: [6, 5] },
+      { kind: "held out", points: good(metric.watch), width: 3.2, dots: true },
+    ];
   }
 
   // Where a step lies on an axis of steps, epochs or seconds of training.
