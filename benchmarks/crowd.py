@@ -77,7 +77,9 @@ async def passer(address: str, place: int) -> Session:
 
 async def slow_reader(address: str, end: float) -> None:
     """Asks for the largest pages again and again, and reads nothing."""
-    with suppress(ClientError, OSError):  # the dashboard may well close it; and who does not read does not hear that it is over
+    with suppress(
+        ClientError, OSError
+    ):  # the dashboard may well close it; and who does not read does not hear that it is over
         async with visitor() as web, asyncio.timeout(end - time.perf_counter()), connected(web, address) as stream:
             while True:
                 await stream.send_bytes(asks("runs", ""))
