@@ -110,3 +110,12 @@ def test_an_analysis_scores_the_factors_that_it_kept_and_says_nothing_where_ther
     }
     assert factors_found(kept)["disentanglement"]["mig"] > 0.8
     assert factors_found({name: {"codes": part["codes"]} for name, part in kept.items()}) == {}
+
+
+def test_a_code_that_is_the_same_for_every_image_scores_zero_or_chance():
+    train, test, code = factors(3000, 0), factors(3000, 1), np.full((3000, 16), 0.25)
+    found = disentanglement(known(code, train), known(code, test))
+    for score in ("mig", "sap", "dci_disentanglement", "dci_completeness"):
+        assert found[score] == pytest.approx(0, abs=1e-9), score
+    assert found["dci_informativeness"] < 0.15
+    assert found["factor_vae_score"] == pytest.approx(1 / 3, abs=0.1)

@@ -152,7 +152,7 @@ def test_errors_are_against_what_the_decoder_should_give_and_the_page_says_so(
     held = columns.held_out(found, None)
     assert first is not None
     assert held is not None
-    for wall in (first, held, columns.elsewhere(found, "shapes")):
+    for wall in (first, held, selected.elsewhere(found, "shapes")):
         assert (wall.originals[:, :, ::2] == wall.originals[:, :, 1::2]).all()
         assert wall.target == "the image made 2 times smaller"
         for column in wall.columns:
@@ -186,7 +186,7 @@ def test_the_worst_of_all_classes_can_be_looked_at(denoiser: TrainedRun, monkeyp
     at.selectbox("images").set_value("digits").run()
     at.selectbox("order").set_value(ordering.WORST).run()
     assert not at.exception
-    made = columns.elsewhere(gathered(denoiser.lab, (denoiser.id,), monkeypatch), "digits")
+    made = selected.elsewhere(gathered(denoiser.lab, (denoiser.id,), monkeypatch), "digits")
     worst = np.sort(made.models[0].errors)[::-1][:12]
     assert walls(at)[0]["columns"][2]["captions"] == [thousandths(error) for error in worst.tolist()]
     assert {"0", "7"} & {made.name(row) for row in range(len(made.labels))}, "classes that were left out"
@@ -725,5 +725,13 @@ def test_a_selection_of_the_latent_page_goes_through_every_model(
     assert len(made.models) == 2
     for column, folder in zip(made.models, two_runs.folders, strict=True):
         np.testing.assert_allclose(column.errors, (folder.analysis("test") or {})["errors"][chosen], rtol=0.05)
+    assert labels(at)[3:5] == ["Mean image", "PCA, 2"], "what is lit above the wall stands in it"
+    beside = selected.wall_of(gathered(two_runs.lab, two_runs.ids, monkeypatch), name, SIMPLE)
+    assert beside is not None
+    for method in ("mean", "pca", "bicubic", "jpeg"):
+        column = next(column for column in beside.columns if column.key == method)
+        measured = two_runs.folders[0].analysis("measures") or {}
+        at_ = [measured["indices"].tolist().index(index) for index in chosen]
+        np.testing.assert_allclose(column.errors, measured[f"{method}.mse"][at_], rtol=1e-4, err_msg=method)
     assert selected.wall_of(gathered(two_runs.lab, two_runs.ids, monkeypatch), "0" * 16) is None
     assert "Silhouette" in text(at), "how good the codes are is a table of its own"

@@ -5,16 +5,13 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
-import streamlit as st
 
 from aecore.config import Facts
 from aecore.runs import Inputs, SampleFile
-from ui.comparison import Compared, converted, sizes
-from ui.lab import latest_stamp, split, trained
+from ui.comparison import Compared, sizes
+from ui.lab import latest_stamp, trained
 from ui.stored import inputs, sample, shown, simple_figures
 
-POOL = 256
-"""Images of another data set that go through the models."""
 FEW = 4
 """With fewer common images than this, the models are run on the first run's images instead."""
 SIZES = 2
@@ -112,11 +109,11 @@ def test_images(runs: Sequence[Compared], beside: Sequence[str]) -> Wall | None:
         mine = stored[run.row.id]
         seen = mine["seen"][at] if "seen" in mine else originals
         columns += made(run, originals, seen, mine["model"][at], "the analysed model")
-    columns += _beside(
+    columns += stand_beside(
         ready, originals, beside, lambda run: (stored[run.row.id], [places[run.row.id][i] for i in common])
     )
     images = originals, first["labels"][common], first["indices"][common]
-    return _in_turns(walled(ready[0], images, "test", columns, notes))
+    return in_turns(walled(ready[0], images, "test", columns, notes))
 
 
 def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] = ()) -> Wall | None:
@@ -154,7 +151,7 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
     measured = [
         run for run in runs if shown(run, "shown-watched") is not None and all(i in places[run.row.id] for i in common)
     ]
-    columns += _beside(
+    columns += stand_beside(
         measured,
         originals,
         beside,
@@ -162,25 +159,6 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
     )
     images = originals, first.labels[common], first.indices[common]
     return walled(runs[0], images, first.split, columns, notes)
-
-
-def elsewhere(runs: Sequence[Compared], name: str, count: int = POOL) -> Wall:
-    """Images of another data set, brought to the runs' shape, through every run's newest model. Raises DataError, ConfigError."""
-    config = converted(runs[0].config.data, runs[0].facts, name)
-    found = split(config.model_dump_json(), "test")
-    chosen = np.sort(np.random.default_rng(0).permutation(len(found.labels))[:count])
-    clean = originals = found.images[chosen]
-    columns, notes = [], []
-    for run in runs:
-        try:
-            stamp, key = latest_stamp(run.row.id), config.model_dump_json()
-            labels = found.labels[chosen] if name == run.config.data.name else None  # others' labels are other things
-            originals, seen, x_hat = run_through(run.row.id, stamp, key, count, clean, labels)
-            columns += made(run, originals, seen, x_hat, "newest model")
-        except ValueError as error:
-            notes.append(f"{run.label}: {error}")
-    first = runs[0]._replace(facts=runs[0].facts._replace(class_names=found.class_names))
-    return _in_turns(walled(first, (originals, found.labels[chosen], chosen), "test", columns, notes))
 
 
 def walled(first: Compared, images: Images, part: str, columns: list[Column], notes: list[str]) -> Wall:
@@ -196,11 +174,11 @@ def made(run: Compared, originals: np.ndarray, seen: np.ndarray, x_hat: np.ndarr
     return [Column("Input", "input", seen, errors(originals, seen), "", run.config.task.kind, run.row.id), column]
 
 
-Stored = Callable[[Compared], tuple[dict[str, np.ndarray], list[int]]]
+Stored = Callable[[Compared], tuple[dict[str, np.ndarray], Sequence[int]]]
 """A run -> what was kept of it, and where in that the originals are."""
 
 
-def _beside(runs: Sequence[Compared], originals: np.ndarray, names: Sequence[str], stored: Stored) -> list[Column]:
+def stand_beside(runs: Sequence[Compared], originals: np.ndarray, names: Sequence[str], stored: Stored) -> list[Column]:
     """Simple methods at the code sizes of the first few runs, the same one once."""
     columns: list[Column] = []
     known = sorted(sizes(runs))
@@ -271,23 +249,13 @@ def each_once(columns: Sequence[Column]) -> list[Column]:
     return kept
 
 
-def _in_turns(found: Wall) -> Wall:
+def in_turns(found: Wall) -> Wall:
     """One class after another, so that the first few rows are different things."""
     turns = np.empty(len(found.labels), np.int64)
     for label in np.unique(found.labels):
         of_label = np.flatnonzero(found.labels == label)
         turns[of_label] = np.arange(len(of_label))
     return found.take(np.lexsort((found.labels, turns)))
-
-
-@st.cache_resource(max_entries=64, show_spinner="Running the model on these images …")
-def run_through(
-    run_id: str, stamp: str, config: str, count: int, _images: np.ndarray, _labels: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the decoder should give for the images, what the encoder sees of them, and what the model makes of that."""
-    model = trained(run_id, stamp)
-    seen = model.see(_images)
-    return model.wanted(_images), seen, model.reconstruct(seen, _labels)
 
 
 def _places(first: np.ndarray, other: np.ndarray) -> dict[int, int]:

@@ -222,9 +222,9 @@ def build(runs: Sequence[Compared], choice: Choice) -> tuple[Wall | None, list[s
     elif choice.source == VALIDATION:
         found = columns.held_out(most, choice.epoch, choice.beside)
     elif choice.source == NAME:
-        found = selected.wall_of(most, st.query_params.get(NAME, ""))
+        found = selected.wall_of(most, st.query_params.get(NAME, ""), choice.beside)
     else:
-        found = columns.elsewhere(most, choice.source)
+        found = selected.elsewhere(most, choice.source, choice.beside)
     if found is None or not found.models:
         return None, []
     rows, notes = _rows(found, choice)

@@ -72,7 +72,7 @@ def traversals(view: View) -> None:
             plain(view), latent_points.stamp(view), weights_of(view), start, rows
         )
     parts = [
-        f"<tr><th>Number {dimension + 1}<small>{values[0, row]:.3g} to {values[-1, row]:.3g}</small></th>"
+        f"<tr><th>Number {dimension + 1}<small>{signed(values[0, row])} to {signed(values[-1, row])}</small></th>"
         f'<td>{latent_walk.row(frames[row])}</td><td class="bar"><i style="width:{100 * change[row] / max(change.max(), 1e-12):.0f}%" '
         f'title="Mean change of a pixel: {change[row]:.3f}"></i></td></tr>'
         for row, dimension in enumerate(order)
@@ -83,6 +83,11 @@ def traversals(view: View) -> None:
     if own.open:
         with own:
             by_hand(view, order, start)
+
+
+def signed(value: float) -> str:
+    """A number in three digits, with the sign that is as wide as a plus."""
+    return f"{value:.3g}".replace("-", "−")
 
 
 def how_many(size: int) -> int:
@@ -139,7 +144,7 @@ def by_hand(view: View, order: np.ndarray, start: int) -> None:
                 float(code[dimension]),
                 key=f"latent-hand-{view.run}-{start}-{dimension}",
             )
-    with right:
+    with right.container(key="latent-hand-picture"):
         st.html(latent_walk.row(latent_walk.decode(view, code[None])))
 
 
@@ -195,15 +200,18 @@ def arithmetic(view: View, code: np.ndarray, names: tuple[str, ...]) -> None:
     st.markdown("#### A direction, added to that image")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         to = st.selectbox(
-            "Plus the mean of", list(groups), min(1, len(groups) - 1), key=f"latent-plus-{view.run}", width=200
+            "Plus the mean of", list(groups), min(1, len(groups) - 1), key=f"latent-plus-{view.run}", width=280
         )
-        minus = st.selectbox("Minus the mean of", list(groups), 0, key=f"latent-minus-{view.run}", width=200)
+        minus = st.selectbox("Minus the mean of", list(groups), 0, key=f"latent-minus-{view.run}", width=280)
         most = st.slider("Strength up to", 0.5, 10.0, 2.0, 0.5, key="latent-strength", width=220)
     strengths = np.linspace(-most, most, 9)
     path = code + strengths[:, None] * (groups[to] - groups[minus])
     st.html(
         latent_walk.strip(
-            latent_walk.decode(view, path), latent_walk.far(view, path), [f"{s:+g} ×" for s in strengths], wide=True
+            latent_walk.decode(view, path),
+            latent_walk.far(view, path),
+            [f"{'+' * bool(s > 0)}{signed(s)} ×" for s in strengths],
+            wide=True,
         )
     )
 

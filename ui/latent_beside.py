@@ -65,7 +65,7 @@ def show(view: View) -> None:
     part = f"{len(found.kept):,} of the " if len(found.kept) < found.common else ""
     st.caption(
         f"{part}{found.common:,} images in both. Of each image's {NEIGHBOURS} nearest codes the second {second} keeps "
-        f"{100 * found.kept.mean():.0f} % on average. The second map is turned, scaled and moved onto the first one; a lasso "
+        f"{100 * found.kept.mean():.0f} % on average; the colours say how many of its own each image keeps. The second map is turned, scaled and moved onto the first one; a lasso "
         "in one selects in both."
     )
     st.html(movers(two, found))

@@ -86,8 +86,8 @@ def cells(counts: np.ndarray) -> "Figure":
         )
     )  # fmt: skip
     figure.update_layout(height=280, margin={"l": 8, "r": 8, "t": 8, "b": 8}, plot_bgcolor="rgba(138,143,152,0.25)")
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
+    figure.update_xaxes(visible=False, constrain="domain", constraintoward="left")
+    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain", constraintoward="top")
     return figure
 
 

@@ -16,7 +16,8 @@ from ui.palette import STEPS
 
 MOST, NEIGHBOURS = 5_000, 15
 """Images that are compared at most, a sample with each label in its share; and neighbours of each among them."""
-KEEPS = ((0.0, "keeps none"), (1 / 3, "keeps few"), (2 / 3, "keeps many"), (0.999, "keeps most"), (2.0, "keeps all"))
+KEEPS = ((0.0, "none"), (1 / 3, "few"), (2 / 3, "many"), (0.999, "most"), (2.0, "all"))
+"""Share of its neighbours that an image keeps up to which a word holds."""
 SHADES = tuple(STEPS[round(place * (len(STEPS) - 1) / 4)] for place in range(5))
 FIRST, OWN = "first", "own"
 """Where the second model's map begins: at the first model's places, or at its own principal components."""

@@ -11,13 +11,16 @@ from ui.words import escape
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-SHOWN = 32
-"""Numbers of the code in the pictures: those that vary most."""
+SHOWN, FEW = 32, 12
+"""Numbers of the code in the pictures: those that vary most; and labels that are all written at an axis."""
 BLUE, ORANGE, GREY = "#2f7de1", "#e8710a", "#8a8f98"
+SHARES = [[0, "rgba(47,125,225,0.05)"], [0.5, "rgba(47,125,225,0.6)"], [1, "rgb(47,125,225)"]]
+SIGNED = [[0, "rgb(47,125,225)"], [0.5, "rgba(138,143,152,0.1)"], [1, "rgb(232,113,10)"]]
+"""Colour scales that begin, or have their middle, at the page itself: light or dark."""
 TAKEN = {
     "probe": ("What the probe takes for what", "Rows are the labels, columns what was said: off the diagonal are the mistakes."),
     "knn": ("What the neighbours take for what", "Rows are the labels, columns what most neighbours are: alike codes are mixed up."),
-    "clusters": ("Labels in the clusters", "Rows are the labels, columns clusters that know none: one dark cell a row is a cluster of its own."),
+    "clusters": ("Labels in the clusters", "Rows are the labels, columns clusters that know none: one strong cell a row is a cluster of its own."),
 }  # fmt: skip
 Drawn = tuple[str, str, "Figure"]
 
@@ -38,12 +41,13 @@ def taken(pictures: dict[str, Any], what: str, names: tuple[str, ...]) -> Drawn 
     hover = "%{y} → %{x}: %{customdata:.0f} images, %{z:.0%}<extra></extra>"
     figure = Figure(
         Heatmap(
-            z=shares, customdata=counts, x=across, y=rows, zmin=0, zmax=1, colorscale="Blues", showscale=False,
+            z=shares, customdata=counts, x=across, y=rows, zmin=0, zmax=1, colorscale=SHARES, showscale=False,
             hovertemplate=hover,
         )
     )  # fmt: skip
-    figure.update_xaxes(type="category", title="Cluster" if what == "clusters" else "Taken for")
-    figure.update_yaxes(type="category", autorange="reversed", title="Label")
+    every = 1 if len(rows) <= FEW else None
+    figure.update_xaxes(type="category", title="Cluster" if what == "clusters" else "Taken for", dtick=every)
+    figure.update_yaxes(type="category", autorange="reversed", title="Label", dtick=every)
     title, said = TAKEN[what]
     return title, said, _small(figure)
 
@@ -89,12 +93,10 @@ def correlation(codes: np.ndarray) -> Drawn:
     chosen = _most(codes)
     names = [str(number + 1) for number in chosen]
     matrix = correlations(codes[:, chosen])
-    figure = Figure(
-        Heatmap(z=matrix, x=names, y=names, zmin=-1, zmax=1, colorscale="RdBu_r", colorbar={"thickness": 8})
-    )
+    figure = Figure(Heatmap(z=matrix, x=names, y=names, zmin=-1, zmax=1, colorscale=SIGNED, colorbar={"thickness": 8}))
     figure.update_xaxes(title="Number of the code", type="category")
     figure.update_yaxes(type="category", autorange="reversed")
-    said = "White beside the diagonal: each number tells something of its own."
+    said = "Pale beside the diagonal: each number tells something of its own."
     return "Correlation of the numbers", said, _small(figure)
 
 
@@ -145,13 +147,13 @@ def factors(figures: dict[str, Any]) -> Drawn | None:
     figure = Figure(
         Heatmap(
             z=matrix[:, chosen], x=[str(unit + 1) for unit in chosen], y=[name.replace("_", " ") for name in known],
-            colorscale="Blues", colorbar={"thickness": 8},
+            colorscale=SHARES, colorbar={"thickness": 8},
             hovertemplate="unit %{x} knows %{z:.2f} nats of %{y}<extra></extra>",
         )
     )  # fmt: skip
     figure.update_xaxes(title="Number of the code", type="category")
     figure.update_yaxes(type="category", autorange="reversed")
-    said = "Nats that each number knows of each factor: one dark cell in a row, each in another column, is the best."
+    said = "Nats that each number knows of each factor: one strong cell in a row, each in another column, is the best."
     return "Which number knows which factor", said, _small(figure)
 
 
@@ -180,4 +182,6 @@ def _name(names: tuple[str, ...], label: int) -> str:
 
 def _small(figure: "Figure") -> "Figure":
     figure.update_layout(height=280, margin={"l": 8, "r": 8, "t": 8, "b": 8}, showlegend=False)
+    if figure.data[0].type == "heatmap":  # lines would shine through its pale cells
+        figure.update_yaxes(showgrid=False)
     return figure

@@ -107,6 +107,7 @@ def cards(figures: dict[str, Any], names: Sequence[str] = (*FIGURES, *FACTORS)) 
 
 def _card(figures: dict[str, Any], name: str, figure: Figure) -> str:
     value = figures[name]
+    said = format(value, figure.form).replace("-", "−")
     chance = figures.get(figure.chance, 0.0) if figure.chance else None
     mark = (
         f'<u style="left:{100 * chance:.1f}%" title="Always saying the most frequent label: {chance:.2f}"></u>'
@@ -118,4 +119,4 @@ def _card(figures: dict[str, Any], name: str, figure: Figure) -> str:
         if figure.share
         else ""
     )
-    return f"<div><b>{escape(figure.title)}</b><strong>{value:{figure.form}}</strong>{bar}<p>{escape(figure.read)}</p></div>"
+    return f"<div><b>{escape(figure.title)}</b><strong>{said}</strong>{bar}<p>{escape(figure.read)}</p></div>"

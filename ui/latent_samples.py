@@ -47,7 +47,8 @@ def show(view: View) -> None:
         * (not ready)
     )
     st.caption(
-        f"{said}Left the new image, right the nearest training image by its pixels: where both are the same, the model copies."
+        f"{said}Left the new image, right the nearest training image by its pixels: where both are the same, the model copies. "
+        "Below them how far apart their pixels are: 0 is the same, 1 is black against white."
     )
     parts = [
         f'<figure><img src="{data_url(wall(np.stack([new, old])[None]))}" alt="">'

@@ -29,7 +29,8 @@ def table(
     rows: Sequence[RunRow], found: Sequence[Values], expected: Mapping[str, Forecast], chosen: str | None, now: View
 ) -> None:
     """The rows of a view. A click on a cell puts the run's id into the URL; ticked rows are kept in the session under TICKED."""
-    groups = by_seed([row.id for row in rows], [config_values(lab(), row) for row in rows]) if now.seeds else None
+    here = lab()
+    groups = by_seed([row.id for row in rows], [config_values(here, row) for row in rows]) if now.seeds else None
     ids = groups or [[row.id] for row in rows]
     made = grouped(rows, found, groups, now.columns) if groups else frame(rows, found, expected, now.columns)
     if groups and (name := now.sort.removeprefix("-")) in made.columns and name != "state":

@@ -110,8 +110,8 @@ def factor_vae_score(known: Known) -> float:
     """
     random, codes = np.random.default_rng(0), known.codes
     deviation = codes.std(0)
-    kept = deviation > 0.05 * max(deviation.max(), 1e-12)
-    codes = codes[:, kept] / deviation[kept]
+    kept = deviation >= 0.05 * deviation.max()  # all of them where every code is the same
+    codes = codes[:, kept] / np.maximum(deviation[kept], 1e-12)
     steps = [binned(values) for values in known.factors.values()]
     votes = np.zeros((2, codes.shape[1], len(steps)))
     for number in range(VOTES):

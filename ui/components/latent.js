@@ -215,7 +215,7 @@ class LatentMap {
     if (this.counts.length > 27 || !this.data.named || this.piled) return [];
     this.middles ??= middles(this.points, this.shown, this.data.groups.length);
     const brief = (text) => (text.length > 24 ? `${text.slice(0, 22)} …` : text);
-    return this.middles.map(({ group, x, y }) => ({ text: brief(this.groupName(group)), x, y }));
+    return this.middles.map((middle) => ({ ...middle, text: brief(this.groupName(middle.group)) }));
   }
 
   /** Draw in the next frame: all, or only what lies over the points. */

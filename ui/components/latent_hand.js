@@ -1,6 +1,7 @@
 // The visitor's hand: what hovering, clicking, dragging and the wheel do, in the mode that is chosen.
 
 const REACH = 7;  // a point is under the cursor within this many pixels
+const OTHERS = "input, textarea, [role=combobox], [role=listbox], [role=dialog]";  // Escape is theirs while they have the focus
 const MODES = {
   move: ["Move: drag to pan, wheel to zoom, double click to reset", "M12 3v18M3 12h18M9 6l3-3 3 3M9 18l3 3 3-3M6 9l-3 3 3 3M18 9l3 3-3 3"],
   path: ["Path: draw a line across the map, and see the film of what the decoder draws along it", "M4 19c4 0 3-8 8-8s4-6 8-6M18 3l3 2-3 2"],
@@ -65,7 +66,7 @@ class Hand {
     over.ondblclick = () => { clearTimeout(this.pinning); map.reset(); };
     over.addEventListener("wheel", (event) => { event.preventDefault(); if (map.view) this.wheel(event.deltaY, ...at(event)); }, { passive: false });
     this.escape = (event) => {
-      if (event.key !== "Escape") return;
+      if (event.key !== "Escape" || event.target.closest?.(OTHERS)) return;
       if (this.drag || map.chosen) { this.drag = null; map.select(null, null); }
       this.forget();
     };

@@ -81,10 +81,10 @@ class Overlay {
     pen.clip();
     if (map.turn) drawDirections(pen, map.turn, (x, y) => map.toScreen(x, y), data.axes, look, field, (...place) => this.halo(...place));
     Object.assign(pen, { textAlign: "center", textBaseline: "middle", font: type(17, font, 700) });
-    const above = points.n < FEW ? 18 * UNIT : 0;  // a name may lie on many points, but not on the only one
-    const names = map.names().map(({ text, x, y }) => {
-      const wide = pen.measureText(text).width, [px, py] = map.toScreen(x, y);
-      return [text, ...inward([px, py - above], field, wide / 2 + 4, 12), wide];
+    const names = map.names().map(({ text, x, y, wide, high }) => {
+      const across = pen.measureText(text).width, [px, py] = map.toScreen(x, y), down = high * map.view.sy;
+      const hides = points.n < FEW || (down < 22 * UNIT && wide * map.view.sx < across);  // a name may lie on many points, but not on all of them
+      return [text, ...inward([px, py - (hides ? down / 2 + 18 * UNIT : 0)], field, across / 2 + 4, 12), across];
     });
     this.named = apart(names);
     this.named.forEach(([text, px, py], at) => {

@@ -30,8 +30,14 @@ function middles({ n, x, y, group }, shown, groups) {
     places.get(group[i])[0].push(x[i]);
     places.get(group[i])[1].push(y[i]);
   }
-  const middle = (values) => Float32Array.from(values).sort()[values.length >> 1];
-  return [...places].map(([at, [xs, ys]]) => ({ group: at, x: middle(xs), y: middle(ys) }));
+  const spread = (values) => {
+    const sorted = Float32Array.from(values).sort(), at = (share) => sorted[Math.floor(share * (sorted.length - 1))];
+    return [sorted[sorted.length >> 1], at(0.9) - at(0.1)];
+  };
+  return [...places].map(([at, [xs, ys]]) => {
+    const [x, wide] = spread(xs), [y, high] = spread(ys);
+    return { group: at, x, y, wide, high };
+  });
 }
 
 /** Names [text, px, py, width] on the screen, pushed apart where they would cover each other. */
