@@ -10,8 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import httpx
-import websockets
+from aiohttp import ClientError, ClientSession, ClientTimeout, ClientWebSocketResponse, FormData, WSMsgType
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
@@ -46,16 +45,19 @@ class Session(NamedTuple):
     polls: list[float]
 
 
-def connected(address: str, **options: Any) -> Any:
+def visitor() -> ClientSession:
+    return ClientSession(timeout=ClientTimeout(60))
+
+
+def connected(web: ClientSession, address: str) -> Any:
     """A socket as a page has it."""
-    stream = address.replace("http", "ws") + "/_stcore/stream"
-    return websockets.connect(stream, max_size=None, subprotocols=["streamlit"], open_timeout=60, **options)  # type: ignore[list-item]
+    return web.ws_connect(f"{address}/_stcore/stream", protocols=["streamlit"], max_msg_size=0)
 
 
 async def session(address: str, run: str, watches: bool, end: float, thinking: float) -> Session:
     """One that stays until the end."""
     chance, seen = random.Random(id(asyncio.current_task())), Session([], 0, [])
-    async with connected(address) as stream, httpx.AsyncClient(timeout=60) as web:
+    async with visitor() as web, connected(web, address) as stream:
         page = "runs" if watches else chance.choice(PAGES)
         seen.scripts.append(await script(stream, page, f"run={run}" if watches else ""))
         if watches:
@@ -69,27 +71,29 @@ async def session(address: str, run: str, watches: bool, end: float, thinking: f
 
 async def passer(address: str, place: int) -> Session:
     """One that opens a page and closes it."""
-    async with connected(address) as stream:
+    async with visitor() as web, connected(web, address) as stream:
         return Session([await script(stream, PAGES[place % len(PAGES)], "")], 0, [])
 
 
 async def slow_reader(address: str, end: float) -> None:
     """Asks for the largest pages again and again, and reads nothing."""
-    with suppress(websockets.ConnectionClosed, OSError):  # the dashboard may well close it
-        async with connected(address, max_queue=1, ping_interval=None, close_timeout=1) as stream:
-            while time.perf_counter() < end:
-                await stream.send(asks("runs", ""))
+    with suppress(
+        ClientError, OSError
+    ):  # the dashboard may well close it; and who does not read does not hear that it is over
+        async with visitor() as web, asyncio.timeout(end - time.perf_counter()), connected(web, address) as stream:
+            while True:
+                await stream.send_bytes(asks("runs", ""))
                 await asyncio.sleep(2)
 
 
 async def uploader(address: str, end: float) -> None:
     """Sends files to sessions that are not there."""
-    async with httpx.AsyncClient(timeout=60) as web:
+    async with visitor() as web:
         for number in range(5):
-            answer = await web.put(
-                f"{address}/_stcore/upload_file/invented-{number}/{number}", files={"file": ("a.png", bytes(5_000_000))}
-            )
-            assert answer.status_code in (400, 403, 404), answer.status_code
+            form = FormData()
+            form.add_field("file", bytes(5_000_000), filename="a.png")
+            async with web.put(f"{address}/_stcore/upload_file/invented-{number}/{number}", data=form) as answer:
+                assert answer.status in (400, 403, 404), answer.status
 
 
 async def liar(address: str, end: float) -> None:
@@ -100,32 +104,32 @@ async def liar(address: str, end: float) -> None:
         "api/sample/none/1.png",
         "media/none.png",
     )
-    async with httpx.AsyncClient(timeout=60) as web:
-        for path in invented:
-            answer = await web.get(f"{address}/{path}")
-            assert 400 <= answer.status_code < 500, (path, answer.status_code)
     message = BackMsg()
     message.rerun_script.page_script_hash, message.rerun_script.fragment_id = "f" * 32, "none"
     message.rerun_script.widget_states.widgets.add(id="none", string_value="x" * 100_000)
-    for content in (message.SerializeToString(), bytes(1000), b"\xff" * 1000):
-        with suppress(websockets.ConnectionClosed, OSError):
-            async with connected(address) as stream:
-                await stream.send(content)
-                await asyncio.wait_for(stream.recv(), 60)
+    async with visitor() as web:
+        for path in invented:
+            async with web.get(f"{address}/{path}") as answer:
+                assert 400 <= answer.status < 500, (path, answer.status)
+        for content in (message.SerializeToString(), bytes(1000), b"\xff" * 1000):
+            with suppress(ClientError, OSError):
+                async with connected(web, address) as stream:
+                    await stream.send_bytes(content)
+                    await stream.receive(60)
 
 
 ENEMIES: tuple[Callable[[str, float], Awaitable[None]], ...] = (slow_reader, uploader, liar)
 
 
-async def script(stream: Any, page: str, query: str) -> float:
+async def script(stream: ClientWebSocketResponse, page: str, query: str) -> float:
     """Ask for a run of a page's script, and wait for its end."""
     begin = time.perf_counter()
-    await stream.send(asks(page, query))
+    await stream.send_bytes(asks(page, query))
     async for received in stream:
-        if len(received) > SHORT:
+        if len(received.data) > SHORT:
             continue
         answer = ForwardMsg()
-        answer.ParseFromString(received)
+        answer.ParseFromString(received.data)
         if (
             answer.WhichOneof("type") == "script_finished"
             and answer.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
@@ -142,25 +146,28 @@ def asks(page: str, query: str) -> bytes:
     return message.SerializeToString()
 
 
-async def ask(web: httpx.AsyncClient, address: str, named: str, **query: str) -> httpx.Response:
-    """As a browser asks: once more where the dashboard has just closed a connection that was idle."""
+async def ask(web: ClientSession, address: str, named: str, **query: str | int) -> Any:
+    """What a route answers, as a browser asks: once more where the dashboard has just closed a connection that was idle."""
     query["token"] = tickets.own(named)
     try:
-        return await web.get(address, params=query)
-    except httpx.TransportError:
-        return await web.get(address, params=query)
+        async with web.get(address, params=query) as answer:
+            return await answer.json()
+    except (ClientError, OSError):
+        async with web.get(address, params=query) as answer:
+            return await answer.json()
 
 
-async def watch(stream: Any, web: httpx.AsyncClient, address: str, run: str, end: float, seen: Session) -> Session:
+async def watch(
+    stream: ClientWebSocketResponse, web: ClientSession, address: str, run: str, end: float, seen: Session
+) -> Session:
     """Poll as the components of a run's page do, and count what comes through the socket meanwhile."""
-    unasked, place, number, pictures = 0, "", 0, 0.0
+    unasked, place, number, pictures = 0, 0, 0, 0.0
     while time.perf_counter() < end:
         begin = time.perf_counter()
-        answer = await ask(web, f"{address}/api/metrics", run, run=run, after=place)
-        place = answer.json()["next"]
+        place = (await ask(web, f"{address}/api/metrics", run, run=run, after=place))["next"]
         seen.polls.append(time.perf_counter() - begin)
         if begin >= pictures:
-            taken = (await ask(web, f"{address}/api/samples", run, run=run)).json()["samples"]
+            taken = (await ask(web, f"{address}/api/samples", run, run=run))["samples"]
             pictures = begin + min(2.0, max(EVERY, (taken[-1][2] - taken[-2][2]) / 2 if len(taken) > 1 else 0))
         if number % 4 == 0:
             await ask(web, f"{address}/api/pulse/{run}", run)
@@ -168,12 +175,12 @@ async def watch(stream: Any, web: httpx.AsyncClient, address: str, run: str, end
         if number % 20 == 0:
             await ask(web, f"{address}/api/notices", "notices")
         number += 1
-        try:
+        with suppress(TimeoutError):
             while True:
-                await asyncio.wait_for(stream.recv(), max(0.001, EVERY - (time.perf_counter() - begin)))
+                received = await stream.receive(max(0.001, EVERY - (time.perf_counter() - begin)))
+                if received.type is not WSMsgType.BINARY:
+                    raise ConnectionError("the dashboard closed the session")
                 unasked += 1
-        except TimeoutError:
-            pass
     return seen._replace(unasked=unasked)
 
 
@@ -195,7 +202,12 @@ async def crowd(address: str, run: str, staying: int, passing: int, pace: Pace) 
     return await asyncio.gather(*map(stays, range(staying)), *map(passes, range(passing)))
 
 
-async def opened_once(address: str) -> None:
-    """Every page, so that what is imported and cached once is there."""
-    for place in range(len(PAGES)):
-        await passer(address, place)
+async def opened_once(address: str, seconds: float = 10) -> None:
+    """Every page for a while, so that what is imported and cached once is there: what lies below a map or a wall comes later."""
+
+    async def stays(page: str) -> None:
+        async with visitor() as web, connected(web, address) as stream:
+            await script(stream, page, "")
+            await asyncio.sleep(seconds)
+
+    await asyncio.gather(*map(stays, PAGES))

@@ -12,7 +12,6 @@ then what the dashboard still holds is measured, the sessions that were left bei
 """
 
 import argparse
-import asyncio
 import os
 import statistics
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
+import uvloop
 
 from aecore.config import parse, with_values
 from aecore.jobs import queue
@@ -135,13 +135,12 @@ def measured(lab: Lab, run: str, asked: argparse.Namespace) -> list[dict[str, An
     before = trained(lab, run, asked.alone)
     with dashboard(lab.path, STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL=str(FORGOTTEN)) as address:
         server = next(p for p in psutil.Process().children() if "streamlit" in " ".join(p.cmdline()))
-        asyncio.run(opened_once(address))
-        time.sleep(10)  # what is warmed in the background is there
-        asyncio.run(opened_once(address))
+        for _ in range(2):
+            uvloop.run(opened_once(address))
         empty, first, begin = Size.of(server), _step(lab, run), time.perf_counter()
         with watched(server) as sizes:
             pace = Pace(asked.seconds, asked.arriving, asked.thinking)
-            seen = asyncio.run(crowd(address, run, asked.sessions, asked.passers, pace))
+            seen = uvloop.run(crowd(address, run, asked.sessions, asked.passers, pace))
         beside = (_step(lab, run) - first) / (time.perf_counter() - begin)
         time.sleep(FORGOTTEN + EVERY + 5)  # what the last of them held is given back then
         left, load = Size.of(server), sum(server.cpu_times()[:2])

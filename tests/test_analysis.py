@@ -1,6 +1,7 @@
 """Figures of images and codes agree with closed forms and with scikit-image."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -209,6 +210,11 @@ def test_load_gives_a_trained_model_whose_halves_work_alone(tmp_path, data):
     training.commit(tmp_path / "checkpoints", state, Mark(), 1, data.facts)
 
     trained = aecore.load(str(tmp_path))
+    shutil.copytree(tmp_path, tmp_path / "broken")
+    for weights in (tmp_path / "broken").glob("checkpoints/*/*.safetensors"):
+        weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(ConfigError, match="The checkpoints of run broken are damaged"):
+        aecore.load(tmp_path / "broken")
     images = data.watch_images[:5].numpy()
     x = torch.from_numpy(images).float() / 255
     with torch.no_grad():

@@ -1,6 +1,8 @@
 """What each backbone computes, against PyTorch's own layers or by hand, and what it refuses."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -192,3 +194,15 @@ def test_a_transformer_learns_from_hidden_patches():
     (terms,) = model.training_step(Batch(seen, x), Progress(0, 1))
     terms["reconstruction"].backward()
     assert model.encoder.layers.unknown.token.grad.abs().sum() > 0
+
+
+def test_a_model_is_loaded_without_importing_a_compiler():
+    """`to_empty` of torch imports sympy to find out how a tensor lies: most of a second in each process that loads a model."""
+    script = """import sys
+from aecore.config import Facts, ModelConfig
+from aecore.models import unset
+unset(ModelConfig.model_validate({"backbone": {"kind": "conv"}}), Facts((1, 28, 28), (0, 1), 100, ()))
+print({"sympy", "torch._dynamo"} & set(sys.modules))
+"""
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"

@@ -1,12 +1,13 @@
 """What the Compare page plots: the error against what it costs, and many runs at once."""
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from statistics import median
 
 import streamlit as st
 
-from aecore.config import flat
+from aecore.config import code_size_path, flat, short
 from ui.comparison import Compared
 from ui.live import component
 from ui.parallel import Coordinate, parallel
@@ -108,9 +109,14 @@ def coordinates(runs: Sequence[Compared], found: Sequence[Line]) -> str:
     if len(runs) < 3:
         return ""
     figures = {line.label: line.figures for line in found if not line.baseline}
-    varied = [change.path for change in changes(runs) if change.path != "training.seed"]
-    flats = [flat(run.config) for run in runs]
-    axes = [_varied(path, [one.get(path) for one in flats]) for path in varied[: MOST_AXES - 3]]
+    flats, sizes = [flat(run.config) for run in runs], [float(run.row.code_size) for run in runs]
+    known = {"training.seed", *(code_size_path(run.config) for run in runs)}
+    varied = [change.path for change in changes(runs) if change.path not in known]
+    varied.sort(key=lambda path: sum(path not in one for one in flats))  # what all have first
+    axes = [Coordinate("code size", sizes, log=max(sizes) > 8 * min(sizes))] * (len(set(sizes)) > 1)
+    few = varied[: MOST_AXES - 3 - len(axes)]
+    words = Counter(map(short, few))
+    axes += [_varied(short(p) if words[short(p)] == 1 else _two(p), [one.get(p) for one in flats]) for p in few]
     for name, title in (("parameters", "parameters"), ("seconds", "seconds"), ("mse", "MSE")):
         values = [figures.get(run.label, {}).get(name) for run in runs]
         if any(value is not None for value in values):
@@ -119,17 +125,17 @@ def coordinates(runs: Sequence[Compared], found: Sequence[Line]) -> str:
     return parallel(axes, [run.label for run in runs], by_error(errors, [run.kind for run in runs]))
 
 
-def _varied(path: str, values: Sequence[object]) -> Coordinate:
+def _two(path: str) -> str:
+    return ".".join(path.split(".")[-2:])
+
+
+def _varied(title: str, values: Sequence[object]) -> Coordinate:
     plain = [
         v if v is None else float(v) if isinstance(v, int | float) and not isinstance(v, bool) else _word(v)
         for v in values
     ]
     numbers = [v for v in plain if isinstance(v, float) and v > 0]
-    return Coordinate(
-        ".".join(path.split(".")[-2:]).removeprefix("training."),
-        plain,
-        log=len(numbers) > 1 and max(numbers) > 20 * min(numbers),
-    )
+    return Coordinate(title, plain, log=len(numbers) > 1 and max(numbers) > 20 * min(numbers))
 
 
 def _word(value: object) -> str:

@@ -20,8 +20,12 @@ def wall(images: Pixels, scale: int = 1, gap: int = 0) -> bytes:
 
     The gap is in pixels of the images: it is enlarged with them.
     """
-    rows, columns, _, height, width = images.shape
-    canvas = Image.new("RGBA" if gap else _mode(images), (columns * (width + gap) - gap, rows * (height + gap) - gap))
+    rows, columns, channels, height, width = images.shape
+    if not gap:
+        return _encode(
+            _pillow(images.transpose(2, 0, 3, 1, 4).reshape(channels, rows * height, columns * width)), scale
+        )
+    canvas = Image.new("RGBA", (columns * (width + gap) - gap, rows * (height + gap) - gap))
     for row in range(rows):
         for column in range(columns):
             canvas.paste(_pillow(images[row, column]), (column * (width + gap), row * (height + gap)))
@@ -31,10 +35,6 @@ def wall(images: Pixels, scale: int = 1, gap: int = 0) -> bytes:
 def data_url(content: bytes, kind: str = "image/png") -> str:
     """A `data:` URL of these bytes."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _mode(images: Pixels) -> str:
-    return {1: "L", 3: "RGB", 4: "RGBA"}[images.shape[-3]]
 
 
 def _pillow(image: Pixels) -> Image.Image:

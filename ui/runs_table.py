@@ -29,7 +29,8 @@ def table(
     rows: Sequence[RunRow], found: Sequence[Values], expected: Mapping[str, Forecast], chosen: str | None, now: View
 ) -> None:
     """The rows of a view. A click on a cell puts the run's id into the URL; ticked rows are kept in the session under TICKED."""
-    groups = by_seed([row.id for row in rows], [config_values(lab(), row) for row in rows]) if now.seeds else None
+    here = lab()
+    groups = by_seed([row.id for row in rows], [config_values(here, row) for row in rows]) if now.seeds else None
     ids = groups or [[row.id] for row in rows]
     made = grouped(rows, found, groups, now.columns) if groups else frame(rows, found, expected, now.columns)
     if groups and (name := now.sort.removeprefix("-")) in made.columns and name != "state":
@@ -138,19 +139,19 @@ def columns(made: pd.DataFrame) -> dict[str, Any]:
     of = st.column_config
     colours = [colour for colour, _ in STATES.values()]
     known: dict[str, Any] = {
-        "state": of.MultiselectColumn("State", options=list(STATES), color=colours, width=105),
+        "state": of.MultiselectColumn("State", options=list(STATES), color=colours, width=100),
         "seeds": of.NumberColumn("Seeds", width=60),
         "name": of.TextColumn("Name", width=150),
-        "owner": of.TextColumn("Owner", width=80),
-        "data": of.TextColumn("Data", width=95),
+        "owner": of.TextColumn("Owner", width=72),
+        "data": of.TextColumn("Data", width=82),
         "model": of.TextColumn("Model", width=125),
-        "code": of.NumberColumn("Code size", width=88, format="localized"),
-        "progress": of.ProgressColumn("Progress", format="%d%%", min_value=0, max_value=100, width=110),
-        "loss": of.NumberColumn("Loss", format="%.4g", width=75),
-        "speed": of.NumberColumn("Images/s", format="localized", width=85),
-        "starts": of.TextColumn("Starts", width=80),
-        "ends": of.TextColumn("Ends", width=110),
-        "tags": of.ListColumn("Tags", width=140),
+        "code": of.NumberColumn("Code size", width=82, format="localized"),
+        "progress": of.ProgressColumn("Progress", format="%d%%", min_value=0, max_value=100, width=100),
+        "loss": of.NumberColumn("Loss", format="%.4g", width=70),
+        "speed": of.NumberColumn("Images/s", format="localized", width=80),
+        "starts": of.TextColumn("Starts", width=70),
+        "ends": of.TextColumn("Ends", width=108),
+        "tags": of.ListColumn("Tags", width=100),
         "tag": of.ListColumn("Tags", width=140),
         "note": of.TextColumn("Note", width=220),
         "device": of.TextColumn("Device"),

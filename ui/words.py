@@ -84,7 +84,7 @@ def standing(row: RunRow, expected: Forecast | None = None) -> str:
     if row.shown == "queued":
         return " ".join(filter(None, [f"{told(expected)}." if expected else "It waits for a free slot.", row.reason]))
     if row.shown == "failed":
-        return f"It failed at step {row.step:,}." if row.step else "It failed before its first step."
+        return f"It failed at step {row.step:,}." if row.step else "It failed soon after its start."
     if row.shown in ("running", "starting"):
         device = f" on {row.device}" if row.device else ""
         if row.reason[:1].islower():  # what it does before its first step

@@ -59,7 +59,7 @@ def load_trained(folder: Path, best: bool = False) -> Trained:
     """The trained model in a run's folder: the newest checkpoint, or the one of the lowest watched loss.
 
     Raises:
-        ConfigError: where there is no run, or nothing of it was saved yet.
+        ConfigError: where there is no run, nothing of it was saved yet, or what was saved is damaged.
     """
     try:
         config = reads((folder / "config.json").read_text(encoding="utf-8"))
@@ -68,6 +68,10 @@ def load_trained(folder: Path, best: bool = False) -> Trained:
             {"": f"There is no run in {folder}: config.json cannot be read ({error.strerror})."}
         ) from None
     checkpoint = (best and manifest.best(folder / "checkpoints")) or manifest.newest(folder / "checkpoints")
+    if checkpoint is None and any((folder / "checkpoints").glob("*/MANIFEST.json")):
+        raise ConfigError(
+            {"": f"The checkpoints of run {folder.name} are damaged: a clone of it can be trained again."}
+        )
     if checkpoint is None:
         raise ConfigError({"": f"Run {folder.name} has no checkpoint yet: it is saved once a minute, and at its end."})
     facts = kept_facts(checkpoint)

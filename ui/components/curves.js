@@ -154,6 +154,7 @@ class Chart {
     const found = new Set(["loss", ...runs.flatMap((run) => Object.keys(run.metrics))]), late = ["learning_rate", ...Object.keys(MEASURED)];
     const names = [...[...found].filter((name) => !late.includes(name)), ...late.filter((name) => found.has(name))];
     if (!names.includes(this.term) && runs.some((run) => run.standing)) this.term = "loss";
+    this.key.classList.toggle("alone", runs.some((run) => run.metrics[this.term]?.parts || run.metrics[this.term]?.kind)); // such curves are of one kind
     const afresh = (change) => (value) => { change(value); this.view = null; };
     this.choose(this.terms, names, this.term, afresh((name) => { this.term = name; }), called);
     this.choose(this.axis, ["step", "epoch", "time"], this.across, afresh((kind) => { this.across = kind; }));
