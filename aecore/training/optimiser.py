@@ -103,10 +103,11 @@ class Optimiser:
         assert len(gradients) == len(self.parameters), "every parameter belongs to the loss"
         with torch.no_grad():
             self.steps += 1
+            rate = learning_rate if self.rate == 1 else self.rate * learning_rate
             if self.kind == "sgd":
-                self._descend(gradients, self.rate * learning_rate, skip)
+                self._descend(gradients, rate, skip)
             else:
-                self._adam(gradients, self.rate * learning_rate, skip)
+                self._adam(gradients, rate, skip)
             if skip is not None:
                 self.steps -= skip
 

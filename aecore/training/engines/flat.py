@@ -176,9 +176,12 @@ class Flat(Halves):
         """The input of each layer, and the code that was drawn."""
         inputs, code = [x], None
         for layer, room in zip(self.layers, rooms, strict=True):
-            torch.addmm(layer.bias, inputs[-1], layer.transposed, out=room.before)
-            if layer.activation is not None:
-                layer.activation.forward(layer.module, room.before, room.after)
+            if type(layer.module) is nn.ReLU:  # one kernel on a GPU
+                torch._addmm_activation(layer.bias, inputs[-1], layer.transposed, out=room.before)
+            else:
+                torch.addmm(layer.bias, inputs[-1], layer.transposed, out=room.before)
+                if layer.activation is not None:
+                    layer.activation.forward(layer.module, room.before, room.after)
             if layer.draws:
                 code = draw(room.after, self.state.noise)
             inputs.append(code.z if layer.draws and code else room.after)
