@@ -53,8 +53,12 @@ SELECT = """(root, wanted) => { const map = root.latentMap, { x } = map.points, 
   map.select({ kind: "polygon", polygon }, chosen);
   const took = performance.now() - start;
   return [[...map.points.index].filter((i) => chosen.has(i)).length, took]; }"""
-BUSY = """() => { let last = performance.now(); window.longest = 0;
+BUSY = """() => { new MutationObserver(() => { if (document.querySelector("h1") && !window.titled) window.titled = performance.now(); })
+    .observe(document, { childList: true, subtree: true });
+  let last = performance.now(); window.longest = 0;
   setInterval(() => { const now = performance.now(); window.longest = Math.max(window.longest, now - last); last = now; }, 10); }"""
+
+CAME = """performance.getEntriesByName("latent-ready")[0]?.startTime ?? window.titled"""
 
 
 def grow(folder: RunFolder, points: int) -> None:
@@ -82,6 +86,8 @@ class Opened(NamedTuple):
     """Seconds until what is wanted is there, in a browser that has seen nothing."""
     again: float
     """The same in the same browser."""
+    own: tuple[float, float]
+    """Both by the page's own clock, from the address on, until it was drawn: nobody has to notice it."""
     busy: float
     """Longest time in one piece that it did not answer, the second time, in milliseconds."""
 
@@ -90,15 +96,16 @@ def opened(browser: Browser, url: str, wanted: str) -> Opened:
     """Open a page twice, in a context of its own."""
     page = browser.new_context(viewport={"width": 1280, "height": 720}).new_page()
     page.add_init_script(f"({BUSY})()")
-    seconds, busy = [], 0.0
+    seconds, own, busy = [], [], 0.0
     for _ in range(2):
         start = time.perf_counter()
         page.goto(url, wait_until="commit")
         page.wait_for_selector(wanted, timeout=60_000)
         seconds.append(time.perf_counter() - start)
         busy = page.evaluate("window.longest")
+        own.append(page.evaluate(CAME) / 1000)
         page.wait_for_timeout(REST)  # else the second time begins with what is left of the first
-    return Opened(page, *seconds, busy)
+    return Opened(page, seconds[0], seconds[1], (own[0], own[1]), busy)
 
 
 def come_up(browser: Browser, url: str, floor: str, rounds: int, points: int) -> Page:
@@ -115,6 +122,9 @@ def come_up(browser: Browser, url: str, floor: str, rounds: int, points: int) ->
     said("the same, its scripts in the browser's cache", [found.again for found in empty], "s")
     said(f"from the address to {points:,} points, new browser", [found.new for found in pages], "s")
     said("the same, the scripts in the browser's cache", [found.again for found in pages], "s")
+    for place, kind in enumerate(("new browser", "again")):
+        said(f"by its own clock, {kind}, an empty page", [found.own[place] for found in empty], "s")
+        said(f"by its own clock, {kind}, the points", [found.own[place] for found in pages], "s")
     said("does not answer while it opens", [found.busy for found in pages])
     return page
 

@@ -133,6 +133,16 @@ def test_numbers_of_few_values_are_groups_of_their_own_and_what_is_not_known_is_
     assert (found.names, found.colours) == (("1", "3"), (STEPS[0], STEPS[4]))
 
 
+def test_the_densest_codes_have_the_last_colour_and_numbers_have_the_digits_that_tell_them_apart() -> None:
+    away = np.array([2.0, 1.0, 4.0, np.nan, 2.0])
+    np.testing.assert_array_equal(latent_colours.dense(away), [1, 2, 0.5, np.nan, 1])
+    found = latent_colours.bins(latent_colours.dense(np.linspace(1, 2, 101)))
+    assert found.member[0] == len(found.names) - 1, "whose neighbours are nearest"
+    assert found.member[-1] == 0
+    assert latent_colours.written(np.array([-0.19, -0.0931, 2.7e-05, 0.19])) == ["−0.19", "−0.09", "0.00", "0.19"]
+    assert latent_colours.written(np.array([0.02, 47.3, 360])) == ["0", "47", "360"]
+
+
 def test_a_factor_that_is_known_colours_the_points(here: TrainedRun) -> None:
     kept = here.folder.analysis("test") or {}
     np.savez(here.folder.path / "analysis" / "test.npz", **(kept | {"factor.tilt": np.arange(297) % 3}))

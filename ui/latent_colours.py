@@ -86,8 +86,28 @@ def bins(values: np.ndarray) -> Groups:
         return Groups(member, tuple(f"{value:g}" for value in different), shades, False)
     edges = np.unique(np.quantile(known, np.linspace(0, 1, len(STEPS) + 1)))
     member = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-    names = tuple(f"{low:.3g} – {high:.3g}" for low, high in pairwise(edges))
+    names = tuple(f"{low} – {high}" for low, high in pairwise(written(edges)))
     return Groups(np.where(np.isfinite(values), member, -1), names, STEPS[: len(names)], False)
+
+
+def dense(away: np.ndarray) -> np.ndarray:
+    """Mean distances (n,) to the nearest codes as densities: 1 is usual, 2 has them at half the usual distance.
+
+    >>> dense(np.array([2.0, 1.0, 4.0, np.nan]))
+    array([1. , 2. , 0.5, nan])
+    """
+    return np.nanmedian(away) / np.maximum(away, 1e-12) if np.isfinite(away).any() else away
+
+
+def written(edges: np.ndarray) -> list[str]:
+    """Ascending numbers, each with the digits that tell the nearest two apart.
+
+    >>> written(np.array([-0.19, -0.0931, 2.7e-05, 0.19])), written(np.array([0.02, 47.3, 360]))
+    (['−0.19', '−0.09', '0.00', '0.19'], ['0', '47', '360'])
+    """
+    digits = max(0, int(np.ceil(np.log10(2 / np.diff(edges).min()))))
+    said = [f"{value:.{digits}f}" if digits < 6 else f"{value:.3g}" for value in edges.tolist()]
+    return [text.replace("-", "−") for text in said]
 
 
 def _values(view: View) -> np.ndarray:
@@ -99,7 +119,8 @@ def _values(view: View) -> np.ndarray:
         made = projections.arrays(folder, surroundings_key())
         if made is None or f"{view.split}.{view.colour}" not in made:
             raise FileNotFoundError("The neighbours of all codes are not known yet.")
-        return made[f"{view.split}.{view.colour}"]
+        found = made[f"{view.split}.{view.colour}"]
+        return dense(found) if view.colour == "density" else found
     kept = _factors(view)
     name = view.colour.removeprefix("factor.")
     if not view.colour.startswith("factor.") or name not in kept:

@@ -189,6 +189,9 @@ def reading(view: View) -> str:
     notes = f" {found.left_out:,} codes that are not finite numbers are left out." * bool(found.left_out)
     if view.dims == 2 and not weights_of(view):
         notes += _why_no_weights(view)
+    notes += " Density 1 is usual; at 2 the neighbours in the code are at half the usual distance." * (
+        view.colour == "density"
+    )
     if (total := len(found.labels)) > (drawn := min(view.n or total, latent_points.DRAWN)) and not view.only:
         notes += f" {drawn:,} of {total:,} points are drawn: a sample that has each label in its share."
     if equal(view):

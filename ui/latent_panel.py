@@ -131,7 +131,7 @@ def gallery(view: View, indices: np.ndarray, weights: str) -> None:
     try:
         split(lab().run(view.run).config().data.model_dump_json(), view.split)  # type: ignore[arg-type]
     except ValueError as error:
-        problem(error)
+        problem(f"The images themselves are not there any more. {error}")
         return
     pictures = st.container()
     pages = -(-len(place) // PAGE)

@@ -58,7 +58,8 @@ def show(view: View) -> None:
     known = Known(view, figures, metrics.get("code_pictures", {}), facts.class_names if facts else ())
     if not figures:
         st.caption(
-            "The analysis of this run did not measure its code: it is older than this measure, or no code is a finite number."
+            "The analysis of this run did not measure its code: it is older than this measure, or fewer than three codes are finite "
+            "numbers."
         )
     if latent_book.finite(view):
         latent_book.show(view)

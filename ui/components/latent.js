@@ -125,7 +125,7 @@ class LatentMap {
     this.paint();
     if (same) return;
     if (points.n) this.card.pictures.find(this.pictureUrl(0), () => {}, () => {});  // so that images and model are at hand at the first hover
-    requestAnimationFrame(() => { this.root.dataset.state = "ready"; this.root.dataset.points = points.n; this.arrived(); });
+    requestAnimationFrame(() => { this.root.dataset.state = "ready"; this.root.dataset.points = points.n; performance.mark("latent-ready"); this.arrived(); });
   }
 
   /** What lies below the first map waits for it. */

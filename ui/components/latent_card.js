@@ -20,7 +20,7 @@ class Card {
       if (map.hover !== hit) return;
       this.pictured = hit;
       const [high, wide] = map.data.shape, pair = picture && picture.width > (1.5 * picture.height * wide) / high;
-      const under = pair ? ["image", "reconstruction"] : ["image"];
+      const under = pair ? ["image", "reconstruction"] : picture ? ["image"] : [];
       this.show(map.colour(group[hit]), map.name(label[hit]), picture, under, said ?? `${split} image ${whole(index[hit])}${mse}`);
     };
     this.pictured = -1;

@@ -43,7 +43,7 @@ function drawNote(pen, { left, top, w, h }, note, { ink, font }) {
 /** Of three dimensions the axes themselves, through the middle. */
 function drawDirections(pen, turn, toScreen, titles, { ink, font }, field, halo) {
   Object.assign(pen, { font: type(14, font, 600), textBaseline: "middle", textAlign: "center" });
-  titles.forEach((title, axis) => {
+  const named = titles.map((title, axis) => {
     const end = (side) => toScreen(...turn.flat(...turn.middle.map((value, k) => value + (k === axis ? side * 1.15 * turn.reach[k] : 0))));
     const [from, to] = [end(-1), end(1)];
     Object.assign(pen, { strokeStyle: ink, lineWidth: 1.5, globalAlpha: 0.55 });
@@ -52,8 +52,9 @@ function drawDirections(pen, turn, toScreen, titles, { ink, font }, field, halo)
     pen.lineTo(...to);
     pen.stroke();
     pen.globalAlpha = 1;
-    halo(title, ...inward([to[0], to[1] - 10], field, 52, 12));
+    return [title, ...inward([to[0], to[1] - 10], field, 52, 12), pen.measureText(title).width];
   });
+  for (const [title, px, py] of apart(named)) halo(title, px, py);
 }
 
 /** A place of the screen, at the edge of the field where it is outside. */
@@ -83,8 +84,8 @@ class Overlay {
     Object.assign(pen, { textAlign: "center", textBaseline: "middle", font: type(17, font, 700) });
     const names = map.names().map(({ text, x, y, wide, high }) => {
       const across = pen.measureText(text).width, [px, py] = map.toScreen(x, y), down = high * map.view.sy;
-      const hides = points.n < FEW || (down < 22 * UNIT && wide * map.view.sx < across);  // a name may lie on many points, but not on all of them
-      return [text, ...inward([px, py - (hides ? down / 2 + 18 * UNIT : 0)], field, across / 2 + 4, 12), across];
+      const hides = down < 22 * UNIT && wide * map.view.sx < across, above = hides ? down / 2 + 18 * UNIT : points.n < FEW ? 18 * UNIT : 0;
+      return [text, ...inward([px, py - above], field, across / 2 + 4, 12), across];  // it may lie on many points, but not on all of them
     });
     this.named = apart(names);
     this.named.forEach(([text, px, py], at) => {

@@ -32,7 +32,7 @@ function middles({ n, x, y, group }, shown, groups) {
   }
   const spread = (values) => {
     const sorted = Float32Array.from(values).sort(), at = (share) => sorted[Math.floor(share * (sorted.length - 1))];
-    return [sorted[sorted.length >> 1], at(0.9) - at(0.1)];
+    return [(sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2, at(0.9) - at(0.1)];
   };
   return [...places].map(([at, [xs, ys]]) => {
     const [x, wide] = spread(xs), [y, high] = spread(ys);
