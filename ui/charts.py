@@ -19,7 +19,7 @@ _figure = component("figure")
 MSE = Axis("MSE per pixel", log=True)
 COSTS = {
     "code_size": Axis("code size, numbers", log=True, base=2),
-    "parameters": Axis("parameters", log=True),
+    "parameters": Axis("parameters", log=True, whole=True),
     "seconds": Axis("training, s", log=True),
 }
 MOST_AXES = 9

@@ -40,8 +40,8 @@ def _heights(axis: Coordinate) -> Heights:
     known = [value for value in axis.values if value is not None]
     numbers = [float(value) for value in known if isinstance(value, int | float)]
     if len(set(numbers)) > 1 and len(numbers) == len(known):
-        log = axis.log and min(numbers) > 0
-        return {}, Scale(Axis(axis.title, log), numbers, HEIGHT - BOTTOM, TOP + 24)
+        log, whole = axis.log and min(numbers) > 0, all(number.is_integer() for number in numbers)
+        return {}, Scale(Axis(axis.title, log, whole=whole), numbers, HEIGHT - BOTTOM, TOP + 24)
     words = list(dict.fromkeys(map(_said, known)))
     step = (HEIGHT - BOTTOM - TOP - 24) / max(1, len(words))
     return {word: HEIGHT - BOTTOM - step * (i + 0.5) for i, word in enumerate(words)}, None

@@ -96,7 +96,8 @@ class Scale:
         if self.axis.words:
             return [place + 1.0 for place in range(len(self.axis.words))]
         found = self._log_ticks() if self.axis.log else _even(self.low, self.high)
-        return [value for value in found if value.is_integer()] if self.axis.whole else found
+        whole = [value for value in found if value.is_integer()] if self.axis.whole else []
+        return whole or found
 
     def _log_ticks(self) -> list[float]:
         base = self.axis.base

@@ -1,5 +1,5 @@
 // What the chart knows of a run, and how its rows become points.
-const short = (value) => value == null ? "–" : value === 0 ? "0" : Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5 ? value.toExponential(2) : String(+value.toPrecision(4));
+const short = (value) => value == null ? "–" : value === 0 ? "0" : Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5 ? value.toExponential(2).replace(/\.?0*e\+?/, "e") : String(+value.toPrecision(4));
 const nearest = (points, x) => points.reduce((best, point) => (Math.abs(point.x - x) < Math.abs(best.x - x) ? point : best));
 // The value of a line through points at a place between them.
 function along(points, x) {

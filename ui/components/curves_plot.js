@@ -115,10 +115,10 @@ function ticks(low, high, count) {
   return found;
 }
 
-// 1, 2 and 5 of each power of ten between two logarithms; the powers alone where there are many; round numbers where there are few.
+// 1, 2 and 5 of each power of ten between two logarithms; the powers alone, or some of them, where there are many; round numbers where there are few.
 function decades(low, high) {
-  const found = [];
-  for (let power = Math.floor(low); power <= high; power++) for (const times of high - low > 2.5 ? [1] : [1, 2, 5]) found.push(times * 10 ** power);
+  const found = [], step = Math.ceil((high - low) / 8) || 1;
+  for (let power = step * Math.floor(low / step); power <= high; power += step) for (const times of high - low > 2.5 ? [1] : [1, 2, 5]) found.push(times * 10 ** power);
   const inside = found.filter((value) => Math.log10(value) >= low && Math.log10(value) <= high);
   return inside.length > 1 ? inside : ticks(10 ** low, 10 ** high, 4);
 }
