@@ -25,7 +25,7 @@ from aecore.config import (
 from aecore.jobs import doctor, queue, supervisor
 from aecore.jobs.children import PATIENT
 from aecore.jobs.forecast import Forecast, first, forecast, told
-from aecore.runs import Lab, RunFolder, RunRow, events, owned_by, run, runs
+from aecore.runs import Lab, RunFolder, RunRow, events, owned_by, rights, run, runs
 from aecore.runs.history import history
 from aecore.runs.text import table
 from aecore.runs.times import ordinal, when
@@ -207,13 +207,14 @@ def show_log(args: argparse.Namespace) -> Answer:
 
 def stop(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    ask(args, run(lab, args.run), "Stop")
+    ask(args, lab, run(lab, args.run), "Stop", rights.Verb.STOP)
     shown = queue.stop(lab, args.run, args.user)
     return Answer({"run": args.run, "state": shown}, f"{args.run}: {shown}")
 
 
-def ask(args: argparse.Namespace, row: RunRow, verb: str) -> None:
-    """Before somebody else's run is touched. Raises Refused where the answer is no."""
+def ask(args: argparse.Namespace, lab: Lab, row: RunRow, verb: str, may: rights.Verb) -> None:
+    """Before somebody else's run is touched. Raises Forbidden where that is not allowed, Refused where the answer is no."""
+    lab.demand(may, row.owner)
     if owned_by(row, args.user) or args.yes:
         return
     try:

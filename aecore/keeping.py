@@ -7,14 +7,14 @@ from pathlib import Path
 from aecore.commands import Answer, Refused, Verb, ask, open_lab
 from aecore.jobs import trash
 from aecore.runs import backup as backups
-from aecore.runs import run
+from aecore.runs import rights, run
 from aecore.runs.text import moment, table
 from aecore.runs.usage import by_owner, usage
 
 
 def delete(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    ask(args, run(lab, args.run), "Delete")
+    ask(args, lab, run(lab, args.run), "Delete", rights.Verb.DELETE)
     trash.delete(lab, args.run, args.user)
     days = f"{lab.settings.keep_deleted_days:g} days"
     back = f"`python -m aecore undelete {args.run}` brings it back for {days}"

@@ -4,7 +4,7 @@ import argparse
 
 from aecore.commands import Answer, Verb, ask, open_lab
 from aecore.jobs import marks, news
-from aecore.runs import LabError, run
+from aecore.runs import LabError, rights, run
 
 
 def tag(args: argparse.Namespace) -> Answer:
@@ -25,7 +25,7 @@ def note(args: argparse.Namespace) -> Answer:
 def archive(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
     row = run(lab, args.run)
-    ask(args, row, "Archive")
+    ask(args, lab, row, "Archive", rights.Verb.ARCHIVE)
     if marks.archive(lab, [args.run], args.user):
         raise LabError(f"{args.run} is {row.shown}: only a run that has ended can be archived.")
     return Answer({"run": args.run, "archived": True}, f"{args.run} is archived.")
@@ -33,7 +33,7 @@ def archive(args: argparse.Namespace) -> Answer:
 
 def unarchive(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    ask(args, run(lab, args.run), "Take out of the archive")
+    ask(args, lab, run(lab, args.run), "Take out of the archive", rights.Verb.ARCHIVE)
     marks.unarchive(lab, [args.run], args.user)
     return Answer({"run": args.run, "archived": False}, f"{args.run} is not archived.")
 
@@ -41,7 +41,7 @@ def unarchive(args: argparse.Namespace) -> Answer:
 def tell(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
     row = run(lab, args.run)
-    ask(args, row, "Tell the owner of")
+    ask(args, lab, row, "Tell the owner of", rights.Verb.TELL)
     news.ask(lab, args.run, not args.off)
     said = "is not told" if args.off else "is told"
     return Answer({"run": args.run, "tell": not args.off}, f"{row.owner} {said} when {args.run} ends.")

@@ -4,7 +4,7 @@ import argparse
 
 from aecore.commands import Answer, Verb, ask, open_lab
 from aecore.jobs import owners
-from aecore.runs import run
+from aecore.runs import rights, run
 
 
 def hide(args: argparse.Namespace) -> Answer:
@@ -17,7 +17,7 @@ def unhide(args: argparse.Namespace) -> Answer:
 
 def _hide(args: argparse.Namespace, private: bool) -> Answer:
     lab = open_lab(args)
-    ask(args, run(lab, args.run), "Hide" if private else "Show all")
+    ask(args, lab, run(lab, args.run), "Hide" if private else "Show all", rights.Verb.HIDE)
     owners.hide(lab, [args.run], private, args.user)
     text = f"{args.run} is private" if private else f"{args.run} is visible to all"
     return Answer({"run": args.run, "private": private}, text)
@@ -25,7 +25,7 @@ def _hide(args: argparse.Namespace, private: bool) -> Answer:
 
 def give(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    ask(args, run(lab, args.run), "Give away")
+    ask(args, lab, run(lab, args.run), "Give away", rights.Verb.HAND_OVER)
     owners.hand_over(lab, [args.run], args.to, args.user)
     return Answer({"run": args.run, "owner": args.to}, f"{args.run} is {args.to}'s now.")
 

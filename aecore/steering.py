@@ -6,18 +6,18 @@ from collections.abc import Callable
 from aecore.commands import Answer, Verb, ask, open_lab
 from aecore.jobs import steer, supervisor
 from aecore.jobs.forecast import forecast, told
-from aecore.runs import Lab, run
+from aecore.runs import Lab, rights, run
 
 
 def pause(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    ask(args, run(lab, args.run), "Pause")
+    ask(args, lab, run(lab, args.run), "Pause", rights.Verb.PAUSE)
     return _state(args, steer.pause(lab, args.run, args.user))
 
 
 def resume(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    ask(args, run(lab, args.run), "Resume")
+    ask(args, lab, run(lab, args.run), "Resume", rights.Verb.RESUME)
     state = steer.resume(lab, args.run, args.user)
     supervisor.ensure_supervisor(lab)
     return _state(args, state)
@@ -46,7 +46,7 @@ def later(args: argparse.Namespace) -> Answer:
 def _move(args: argparse.Namespace, move: Callable[[Lab, str, str], bool], end: str) -> Answer:
     lab = open_lab(args)
     row = run(lab, args.run)
-    ask(args, row, "Move")
+    ask(args, lab, row, "Move", rights.Verb.MOVE)
     moved = move(lab, row.id, args.user)
     expected = forecast(lab).get(row.id)
     place = told(expected) if expected else run(lab, row.id).shown

@@ -170,6 +170,16 @@ def test_somebody_elses_run_is_not_touched_without_asking(
     assert cli(lab, "stop", own, "--user", "ada") == (0, f"{own}: cancelled\n", "")
 
 
+def test_who_may_not_is_refused_and_not_asked(lab: Lab, tiny_config: RunConfig, cli: Cli) -> None:
+    run_id = queue.submit(lab, tiny_config, "bea")
+    (lab.path / "settings.json").write_text('{"access": {"admins": ["cyd"]}}')
+    for verb in ("stop", "pause", "resume", "delete", "archive", "unarchive", "hide", "earlier"):
+        code, _, err = cli(Lab.open(lab.path), verb, run_id, "--user", "ada")
+        assert code == 3
+        assert "[y/N]" not in err
+        assert "Only bea, whose run it is, and the lab's admins may" in err
+
+
 @pytest.fixture
 def nobody_starts(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
     """No supervisor is started: gives the labs that asked for one."""

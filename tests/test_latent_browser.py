@@ -92,6 +92,11 @@ def test_hovering_lasso_decoding_and_drawing_work_together(here: Place) -> None:
     assert page.get_by_text(f"{chosen} of ").first.is_visible(), "both sides count alike"
     keep(page, "latent-selection")
 
+    page.get_by_role("combobox", name="Colour").click()
+    page.get_by_role("listbox").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("listbox").wait_for(state="detached")
+    assert on(map_, "return map.chosen.size") == chosen, "that Escape was the menu's"
     page.keyboard.press("Escape")
     page.wait_for_selector(".latent-tiles", state="detached")
     page.locator("[class*=st-key-latent-draw] button").first.click()

@@ -150,7 +150,7 @@ def by_hand(view: View, order: np.ndarray, start: int) -> None:
 
 def between(view: View) -> None:
     """A walk from one image to another, and a direction that is added to one."""
-    everyone, names = latent_points.cloud(view), class_names(view)
+    everyone = latent_points.cloud(view)
     chosen = selection(view)
     if len(everyone.indices) < 2:
         raise ValueError("A way needs two images, but there is only one code.")
@@ -189,15 +189,16 @@ def between(view: View) -> None:
         on_click="ignore",
         icon=":material/download:",
     )
-    arithmetic(view, first, names)
+    st.markdown(f"#### A direction, added to {view.split} image {a:,}")
+    arithmetic(view, first)
 
 
-def arithmetic(view: View, code: np.ndarray, names: tuple[str, ...]) -> None:
+def arithmetic(view: View, code: np.ndarray) -> None:
     """The image plus a direction, from the mean of one group to that of another, at nine strengths."""
     groups = means(view)
     if len(groups) < 2:
+        st.caption("A direction leads from one group of images to another: select some in the map.")
         return
-    st.markdown("#### A direction, added to that image")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         to = st.selectbox(
             "Plus the mean of", list(groups), min(1, len(groups) - 1), key=f"latent-plus-{view.run}", width=280

@@ -159,15 +159,17 @@ def select(two: Two, side: int, drawn: Any, key: str, found: Pair) -> str:
 def movers(two: Two, found: Pair) -> str:
     """The images that moved most, as HTML: image, then what each model makes of it."""
     side, names = found.sides[0], class_names(two.first)
+    drawing = {view.run: view for view in two if weights_of(view)}  # an old moment draws nothing
+    shown = list(drawing.values()) or [two.first]
     parts = []
     for at in latent_pair.most_moved(found, SHOWN):
         index, label_ = int(side.indices[at]), int(side.labels[at])
         kept = f"{escape(name(names, label_))} · keeps {100 * found.kept[at]:.0f} %"
-        pictures = "".join(
-            f'<img src="{picture_address(view, index, weights_of(view))}" alt="">' for view in dict.fromkeys(two)
-        )
+        pictures = "".join(f'<img src="{picture_address(view, index, weights_of(view))}" alt="">' for view in shown)
         parts.append(f"<figure>{pictures}<figcaption>{kept}</figcaption></figure>")
-    return f'<h4>They moved most</h4><div class="latent-pairs wide">{"".join(parts)}</div>'
+    twice = "; above by the first, below by the second" * (len(shown) > 1)
+    said = f"<p>The image, and what is made of it{twice}; how many of its neighbours it keeps.</p>"
+    return f'<h4>They moved most</h4>{said}<div class="latent-pairs wide">{"".join(parts)}</div>'
 
 
 def title(view: View) -> str:

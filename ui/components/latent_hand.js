@@ -1,7 +1,7 @@
 // The visitor's hand: what hovering, clicking, dragging and the wheel do, in the mode that is chosen.
 
 const REACH = 7;  // a point is under the cursor within this many pixels
-const OTHERS = "input, textarea, [role=combobox], [role=listbox], [role=dialog]";  // Escape is theirs while they have the focus
+const OTHERS = "[aria-expanded=true], [role=listbox], [role=dialog]";  // what is open and has the focus is closed by Escape
 const MODES = {
   move: ["Move: drag to pan, wheel to zoom, double click to reset", "M12 3v18M3 12h18M9 6l3-3 3 3M9 18l3 3 3-3M6 9l-3 3 3 3M18 9l3 3-3 3"],
   path: ["Path: draw a line across the map, and see the film of what the decoder draws along it", "M4 19c4 0 3-8 8-8s4-6 8-6M18 3l3 2-3 2"],
@@ -23,7 +23,7 @@ class Hand {
     this.choose("move");
   }
 
-  close() { document.removeEventListener("keydown", this.escape); }
+  close() { document.removeEventListener("keydown", this.escape, true); }
 
   choose(mode) {
     if (mode === "reset") { this.map.reset(); return; }
@@ -70,7 +70,7 @@ class Hand {
       if (this.drag || map.chosen) { this.drag = null; map.select(null, null); }
       this.forget();
     };
-    document.addEventListener("keydown", this.escape);
+    document.addEventListener("keydown", this.escape, true);  // before what is open closes
   }
 
   wheel(delta, px, py) {
