@@ -207,7 +207,8 @@ class Chart {
     this.plot.draw(curves);
     canvas.dataset.points = curves.reduce((sum, curve) => sum + curve.points.length, 0);
     const { box } = this.plot;
-    if (!curves.length) this.plot.text("The curve starts here in a moment.", box.x + box.w / 2, box.y + box.h / 2, "center", 0.6);
+    const gone = [...this.runs.values()].every((run) => run.standing?.ended);
+    if (!curves.length) this.plot.text(gone ? "It ended before its first point." : "The curve starts here in a moment.", box.x + box.w / 2, box.y + box.h / 2, "center", 0.6);
     this.drawn = [...curves];
     this.marker(curves);
     this.cursor(curves);
