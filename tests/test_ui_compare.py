@@ -400,7 +400,8 @@ def test_a_run_without_an_analysis_is_offered_one_and_a_damaged_checkpoint_stops
     assert (job.kind, job.state) == ("analyse", "queued")
     at.selectbox("images").set_value("shapes").run()
     assert not at.exception
-    assert labels(at) == ["Original", "tiny, 2"]
+    assert labels(at)[:3] == ["Original", "tiny, 2", "Mean image"], "without tiny, 4"
+    assert any(f"The checkpoints of run {other} are damaged" in one.value.replace("\\", "") for one in at.info)
     queue.stop(lab, other, "ada")
 
 
@@ -647,9 +648,12 @@ def test_a_sweep_reaches_to_the_sizes_that_wait_and_its_lines_are_what_else_was_
     maps = [tiny(**conv, model__backbone__channels=(8, n)) for n in (1, 2)]
     assert {trial.line for trial in trials.trials(sweep_of(one, *maps), [4, 8])[1]} == {""}, "it is what sets the size"
     pairs = [tiny(**{size: 2 + at, "training__batch_size": 32 + at * 7 % 10}) for at in range(10)]
-    assert {trial.line for trial in trials.trials(sweep_of(one, *pairs), [2, 11])[1]} == {""}, (
-        "ten points, no ten lines"
-    )
+    axis, found = trials.trials(sweep_of(one, *pairs), [2, 11])
+    assert {trial.line for trial in found} == {""}, "ten points, no ten lines"
+    assert trials.best_size([trial._replace(validation=1 / trial.x) for trial in found]) is None, "nor an elbow"
+    svg = sweeps.pictures(axis, found)["knn"]
+    assert svg.count("<circle") == 10
+    assert "<polyline" not in svg
 
 
 def test_a_line_of_many_runs_is_blue_by_what_the_runs_of_its_kind_reach() -> None:

@@ -101,7 +101,7 @@ def _series(found: Sequence[Trial], measure: Measure, axis: Axis) -> list[Series
         ]
         colour = RUNS[(place + 1) % len(RUNS)]
         means = [Point(x, mean(p.y for p in points if p.x == x)) for x in dict.fromkeys(p.x for p in points)]
-        joined = means if line or not axis.words else []  # nothing lies between two words
+        joined = means if all(trial.joined for trial in found) and (line or not axis.words) else []
         series += [Series(line or "these runs", colour, joined, marks=False, line=True), Series("", colour, points)]
     return series
 

@@ -15,6 +15,7 @@ from ui.words import shown
 
 CODE_SIZE = "code size, numbers"
 MOST_LINES = 8
+"""Where each of more runs than that has a second value of its own, they are on no lines."""
 
 
 class Trial(NamedTuple):
@@ -23,20 +24,23 @@ class Trial(NamedTuple):
     run: Compared
     x: float
     line: str
-    """The second field's value, where two were varied; runs of a line are joined."""
+    """The second field's value, where two were varied."""
     metrics: dict[str, Any]
     validation: float | None
     """MSE on the validation split: what may be chosen by."""
+    joined: bool = True
+    """Whether a line goes through it and those with the same second value: not through pairs that were drawn at random."""
 
 
 def trials(runs: Sequence[Compared], sizes: Sequence[int]) -> tuple[Axis, list[Trial]]:
     """What the horizontal axis is, and the runs along it; `sizes` are the code sizes of those that wait, too."""
     axis, places, lines = _varied(runs, sizes)
+    joined = not len(set(lines)) == len(lines) > MOST_LINES
     found = []
     for run, x, line in zip(runs, places, lines, strict=True):
         result = told(run, "result.json")
         chosen = result.get("mse") if result.get("split") == "val" else None
-        found.append(Trial(run, x, line, told(run, "analysis/metrics.json"), chosen))
+        found.append(Trial(run, x, line if joined else "", told(run, "analysis/metrics.json"), chosen, joined))
     return axis, sorted(found, key=lambda trial: trial.x)
 
 
@@ -54,8 +58,7 @@ def _varied(runs: Sequence[Compared], sizes: Sequence[int]) -> tuple[Axis, list[
         rest = [path for path in paths if path != first]
         axis, places = _along(first, columns[first])
     names = [", ".join(f"{short(path)} {say(columns[path][at])}" for path in rest[:1]) for at in range(len(runs))]
-    alone = len(set(names)) == len(names) > MOST_LINES  # pairs that were drawn at random are on no lines
-    return axis, places, [""] * len(names) if alone else names
+    return axis, places, names
 
 
 def _along(path: str, values: Sequence[Any]) -> tuple[Axis, list[float]]:
@@ -94,7 +97,7 @@ def is_contest(found: Sequence[Trial]) -> bool:
 
 def best_size(found: Sequence[Trial]) -> int | None:
     """The elbow of the mean validation error over the code size: the test images are only for telling."""
-    if not is_contest(found):
+    if not is_contest(found) or not all(trial.joined for trial in found):
         return None
     errors: dict[int, list[float]] = {}
     for trial in found:
