@@ -217,12 +217,8 @@ def ask(args: argparse.Namespace, lab: Lab, row: RunRow, verb: str, may: rights.
     lab.demand(may, row.owner)
     if owned_by(row, args.user) or args.yes:
         return
-    try:
-        print(f"{verb} {row.owner}'s run {row.id}? [y/N] ", end="", file=sys.stderr, flush=True)
-        answer = input()
-    except EOFError:
-        answer = ""
-    if answer.strip().lower() not in ("y", "yes"):
+    print(f"{verb} {row.owner}'s run {row.id}? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Refused(f"Nothing was changed: {row.id} is {row.owner}'s run (--yes does not ask).")
 
 
