@@ -63,7 +63,7 @@ async def session(address: str, run: str, watches: bool, end: float, thinking: f
         if watches:
             return await watch(stream, web, address, run, end, seen)
         while (left := end - time.perf_counter()) > 0:
-            await asyncio.sleep(min(thinking * chance.uniform(0.5, 1.5), left))
+            await rest(stream, min(thinking * chance.uniform(0.5, 1.5), left))
             await ask(web, f"{address}/api/notices", "notices")
             seen.scripts.append(await script(stream, chance.choice(PAGES), ""))
     return seen
@@ -138,6 +138,18 @@ async def script(stream: ClientWebSocketResponse, page: str, query: str) -> floa
     raise ConnectionError("the dashboard closed the session")
 
 
+async def rest(stream: ClientWebSocketResponse, seconds: float) -> int:
+    """Ask for nothing, but answer what keeps the socket open; how many messages came all the same."""
+    end, came = time.perf_counter() + seconds, 0
+    with suppress(TimeoutError):
+        while True:
+            received = await stream.receive(max(0.001, end - time.perf_counter()))
+            if received.type is not WSMsgType.BINARY:
+                raise ConnectionError("the dashboard closed the session")
+            came += 1
+    return came
+
+
 def asks(page: str, query: str) -> bytes:
     """The message that asks for a run of a page's script."""
     message = BackMsg()
@@ -175,12 +187,7 @@ async def watch(
         if number % 20 == 0:
             await ask(web, f"{address}/api/notices", "notices")
         number += 1
-        with suppress(TimeoutError):
-            while True:
-                received = await stream.receive(max(0.001, EVERY - (time.perf_counter() - begin)))
-                if received.type is not WSMsgType.BINARY:
-                    raise ConnectionError("the dashboard closed the session")
-                unasked += 1
+        unasked += await rest(stream, EVERY - (time.perf_counter() - begin))
     return seen._replace(unasked=unasked)
 
 
@@ -208,6 +215,6 @@ async def opened_once(address: str, seconds: float = 10) -> None:
     async def stays(page: str) -> None:
         async with visitor() as web, connected(web, address) as stream:
             await script(stream, page, "")
-            await asyncio.sleep(seconds)
+            await rest(stream, seconds)
 
     await asyncio.gather(*map(stays, PAGES))
