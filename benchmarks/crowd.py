@@ -20,6 +20,8 @@ EVERY = 0.5
 """Seconds between polls of a component that follows a run."""
 WATCHER, HOSTILE = 2, 25
 """Of those who stay every second one watches the run that trains; of those who pass every 25th is hostile."""
+GRACE = 10
+"""Seconds after the end in which hostile ones are let go of."""
 SHORT = 256
 """Bytes: the message that a script has ended is shorter, so that longer ones need not be read to know what they are."""
 PAGES = ("train", "runs", "compare", "latent", "")
@@ -115,7 +117,7 @@ async def liar(address: str, end: float) -> None:
             with suppress(ClientError, OSError):
                 async with connected(web, address) as stream:
                     await stream.send_bytes(content)
-                    await stream.receive(60)
+                    await stream.receive(5)
 
 
 ENEMIES: tuple[Callable[[str, float], Awaitable[None]], ...] = (slow_reader, uploader, liar)
@@ -203,7 +205,9 @@ async def crowd(address: str, run: str, staying: int, passing: int, pace: Pace) 
         await asyncio.sleep(pace.arriving + (pace.all_of_it - pace.arriving) * place / passing)
         if place % HOSTILE:
             return await passer(address, place)
-        await ENEMIES[place // HOSTILE % len(ENEMIES)](address, end)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, end - time.perf_counter()) + GRACE):
+                await ENEMIES[place // HOSTILE % len(ENEMIES)](address, end)
         return Session([], 0, [])
 
     return await asyncio.gather(*map(stays, range(staying)), *map(passes, range(passing)))
