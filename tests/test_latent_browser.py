@@ -116,25 +116,34 @@ def test_hovering_lasso_decoding_and_drawing_work_together(here: Place) -> None:
 
 NEIGHBOURS = """const at = (i) => map.toScreen(map.points.x[i], map.points.y[i]), own = (i) => map.pick(...at(i)) === i;
   for (let i = 0; i < map.points.n; i++) for (const j of own(i) ? map.around(...at(i)) : [])
-    if (j !== i && own(j) && Math.hypot(at(i)[0] - at(j)[0], at(i)[1] - at(j)[1]) > 9) return [at(i), at(j), map.pictureUrl(j), map.points.index[j]];"""
+    if (j !== i && own(j) && Math.hypot(at(i)[0] - at(j)[0], at(i)[1] - at(j)[1]) > 9) return [i, j, map.pictureUrl(j), map.points.index[j]];"""
+
+
+def point_at(page: Page, map_: Locator, place: int) -> None:
+    """Move to a point, wherever the page has the map and the map has the point by now."""
+    corner = map_.locator(".over").bounding_box()
+    assert corner
+    x, y = on(map_, f"return map.toScreen(map.points.x[{place}], map.points.y[{place}])")
+    page.mouse.move(corner["x"] + x, corner["y"] + y)
 
 
 def test_the_pictures_of_points_around_the_pointer_are_there_before_it_and_names_give_way(here: Place) -> None:
     page, asked = here.open(run=here.ids[0], split="test"), []
     map_, card = page.locator(".latent-map"), page.locator(".latent-map .card")
-    corner = page.locator(".latent-map .over").bounding_box()
-    assert corner
+    page.wait_for_selector("[class*=st-key-latent-split]")  # what stands above the map, and comes later
     first, second, url, index = on(map_, NEIGHBOURS)
-    page.mouse.move(corner["x"] + first[0], corner["y"] + first[1])
+    point_at(page, map_, first)
     root = map_.element_handle()
     page.wait_for_function("([root, url]) => root.latentMap.card.pictures.kept.has(url)", arg=[root, url])
     page.on("request", lambda request: asked.append(request.url))
-    page.mouse.move(corner["x"] + second[0], corner["y"] + second[1])
+    point_at(page, map_, second)
     card.get_by_text(f"test image {index} ").wait_for()
     card.get_by_text("reconstruction").wait_for()
     assert not [url for url in asked if f"/test/{index}.png" in url], "it was there"
 
     name, x, y, _ = on(map_, "return map.overlay.named[0]")
+    corner = page.locator(".latent-map .over").bounding_box()
+    assert corner
     page.mouse.move(corner["x"] + x, corner["y"] + y)
     faint = "([root, text]) => { const { named, faint } = root.latentMap.overlay; return (named[faint]?.[0] ?? null) === text; }"
     page.wait_for_function(faint, arg=[root, name])
