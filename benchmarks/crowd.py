@@ -21,7 +21,7 @@ EVERY = 0.5
 WATCHER, HOSTILE = 2, 25
 """Of those who stay every second one watches the run that trains; of those who pass every 25th is hostile."""
 GRACE = 10
-"""Seconds after the end in which hostile ones are let go of."""
+"""Seconds after the end in which everybody is let go of."""
 SHORT = 256
 """Bytes: the message that a script has ended is shorter, so that longer ones need not be read to know what they are."""
 PAGES = ("train", "runs", "compare", "latent", "")
@@ -193,8 +193,8 @@ async def watch(
     return seen._replace(unasked=unasked)
 
 
-async def crowd(address: str, run: str, staying: int, passing: int, pace: Pace) -> list[Session]:
-    """All of them."""
+async def crowd(address: str, run: str, staying: int, passing: int, pace: Pace) -> list[Session | None]:
+    """All of them; None for one who still waited for an answer `GRACE` seconds after the end."""
     end = time.perf_counter() + pace.all_of_it
 
     async def stays(place: int) -> Session:
@@ -205,12 +205,16 @@ async def crowd(address: str, run: str, staying: int, passing: int, pace: Pace) 
         await asyncio.sleep(pace.arriving + (pace.all_of_it - pace.arriving) * place / passing)
         if place % HOSTILE:
             return await passer(address, place)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, end - time.perf_counter()) + GRACE):
-                await ENEMIES[place // HOSTILE % len(ENEMIES)](address, end)
+        await ENEMIES[place // HOSTILE % len(ENEMIES)](address, end)
         return Session([], 0, [])
 
-    return await asyncio.gather(*map(stays, range(staying)), *map(passes, range(passing)))
+    async def bounded(visit: Awaitable[Session]) -> Session | None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(end - time.perf_counter() + GRACE):
+                return await visit
+        return None
+
+    return await asyncio.gather(*map(bounded, [*map(stays, range(staying)), *map(passes, range(passing))]))
 
 
 async def opened_once(address: str, seconds: float = 10) -> None:

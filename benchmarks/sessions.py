@@ -140,7 +140,8 @@ def measured(lab: Lab, run: str, asked: argparse.Namespace) -> list[dict[str, An
         empty, first, begin = Size.of(server), _step(lab, run), time.perf_counter()
         with watched(server) as sizes:
             pace = Pace(asked.seconds, asked.arriving, asked.thinking)
-            seen = uvloop.run(crowd(address, run, asked.sessions, asked.passers, pace))
+            all_of_them = uvloop.run(crowd(address, run, asked.sessions, asked.passers, pace))
+        seen = [one for one in all_of_them if one is not None]
         beside = (_step(lab, run) - first) / (time.perf_counter() - begin)
         time.sleep(FORGOTTEN + EVERY + 5)  # what the last of them held is given back then
         left, load = Size.of(server), sum(server.cpu_times()[:2])
@@ -159,6 +160,7 @@ def measured(lab: Lab, run: str, asked: argparse.Namespace) -> list[dict[str, An
     return [
         line("script run p95, s", late(scripts), 2.0, len(scripts)),
         line("script run p50, s", scripts[len(scripts) // 2], None, len(scripts)),
+        line("visitors who never had an answer", len(all_of_them) - len(seen), 0.0, len(all_of_them)),
         line("poll of a live curve p95, s", late(polls), None, len(polls)),
         line("messages to watchers, each", unasked, None, watchers),
         line("training lost beside them, %", 100 * (1 - beside / speed), 10.0, 1),
