@@ -336,7 +336,7 @@ def test_where_no_pictures_near_an_epoch_were_kept_it_is_said(
         for step in lab.run(run_id).sample_steps()[1:-1]:
             lab.run(run_id).drop_sample(step)
     at = open_page(lab, monkeypatch, runs=",".join(two_runs.ids), images=VALIDATION, epoch="epoch 2")
-    sentence = "Of tiny, 2 and tiny, 4 no pictures near epoch 2 were kept: the newest before it are shown."
+    sentence = "Of tiny, 2 and tiny, 4 no pictures near epoch 2 were kept: those of the untrained model are shown."
     assert [note.value.replace("\\", "") for note in at.info] == [sentence]
     assert "untrained" in walls(at)[0]["columns"][1]["title"]
 
@@ -540,6 +540,14 @@ def test_a_legend_stands_where_its_lines_are_not():
         return float(place[1])
 
     assert legend(3, 2, 1) > legend(1, 2, 3) + 100
+
+
+def test_a_legend_does_not_stand_on_a_line_between_two_points():
+    guess = plots.Series("guessing", "red", [plots.Point(0, 0.1), plots.Point(1, 0.1)], marks=False, line=True)
+    falls = plots.Series("a model", "blue", [plots.Point(0, 1), plots.Point(0.5, 0.9), plots.Point(1, 0.1)], line=True)
+    drawn = plots.plot([guess, falls], plots.Axis("recall"), plots.Axis("precision"))
+    (x, y) = map(float, re.search(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>guessing<', drawn).groups())
+    assert (x > 200, y < plots.HEIGHT / 2) == (True, True), "at the top on the right"
 
 
 def test_a_difference_within_the_noise_is_said_in_a_sentence(

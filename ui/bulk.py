@@ -62,7 +62,8 @@ def bar(rows: Sequence[RunRow], count: int) -> None:
         if not chosen:
             some = f"{len(rows):,} of {count:,} runs. " if len(rows) < count else ""
             what = "compare, tag, archive or stop" if rights.allowed(visitor(), Verb.SUBMIT) else "compare"
-            st.markdown(f":gray[{some}Click a run to open it; tick several to {what} them.]")
+            click = f"Click a run to open it; tick several to {what} them." if rows else ""
+            st.markdown(f":gray[{some}{click}]")
             return
         st.markdown(f"**{len(chosen)} ticked**", width="content")
         if any(row.step for row in chosen):

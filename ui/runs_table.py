@@ -11,7 +11,7 @@ import streamlit as st
 from aecore.analysis.quality_words import FACTORS, FIGURES
 from aecore.jobs.forecast import Forecast
 from aecore.runs import RunRow
-from aecore.runs.groups import by_seed, interval
+from aecore.runs.groups import by_seed, interval, once
 from aecore.runs.text import isolated
 from aecore.runs.values import RESULTS, SEED, Values, config_values
 from ui.lab import lab
@@ -98,14 +98,15 @@ def grouped(
 ) -> pd.DataFrame:
     """One row a configuration: how many seeds; of each number that is shown the mean over them and half the 95 % interval."""
     by_id = {row.id: (row, one) for row, one in zip(rows, found, strict=True)}
-    content: dict[str, list[Any]] = {"seeds": [len(group) for group in groups]}
     members = [[by_id[run] for run in group] for group in groups]
+    seeds = [[one.get(SEED) for _, one in group] for group in members]
+    content: dict[str, list[Any]] = {"seeds": [len(set(group)) for group in seeds]}
     for name in names:
         if name in ("starts", "ends", SEED):
             continue
         cells = [[_cell(name, row, one, {}) for row, one in group] for group in members]
         if name in MEASURED or name.startswith(RESULTS):
-            means = [interval(group) for group in cells]
+            means = [interval(once(group, of)) for group, of in zip(cells, seeds, strict=True)]
             content[name] = [mean and mean.mean for mean in means]
             content[f"{name} ±"] = [mean and mean.half for mean in means]
         else:
