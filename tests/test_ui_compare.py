@@ -1,5 +1,6 @@
 """The Compare page: the same images, the errors under them, the lines to beat, and what is said where something is missing."""
 
+import dataclasses
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from aecore.analysis.bootstrap import Interval
-from aecore.config import Facts, RunConfig
+from aecore.config import Facts, RunConfig, with_values
 from aecore.jobs import queue, sweep, trash
 from aecore.jobs.foreground import train_here
 from aecore.runs import Inputs, Lab, runs
@@ -471,6 +472,28 @@ def test_the_first_wall_comes_without_its_controls_and_shows_what_they_will_say(
     assert at.selectbox("order").value in ordering.ORDERS
     (after,) = walls(at)
     assert before == after, "the browser has nothing to draw again"
+
+
+def test_seeds_of_one_configuration_are_called_by_their_seeds(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = gathered(two_runs.lab, two_runs.ids[:1], monkeypatch)[0]
+    of = [
+        first._replace(
+            label=name,
+            row=dataclasses.replace(first.row, id=name),
+            config=with_values(first.config, {"training.seed": s}),
+        )
+        for name, s in (("tiny-2-aaaa", 0), ("tiny-2-bbbb", 1), ("tiny-2-cccc", 1), ("tiny-2-dddd", 7))
+    ]
+    assert [run.label for run in comparison.by_seed(of)] == [
+        "tiny, seed 0",
+        "tiny-2-bbbb",
+        "tiny-2-cccc",
+        "tiny, seed 7",
+    ]
+    taken = [*of, first._replace(label="tiny, seed 7")]
+    assert comparison.by_seed(taken)[3].label == "tiny-2-dddd"
 
 
 def test_names_are_never_markup() -> None:
