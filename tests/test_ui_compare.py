@@ -1,6 +1,5 @@
 """The Compare page: the same images, the errors under them, the lines to beat, and what is said where something is missing."""
 
-import dataclasses
 import json
 import os
 import re
@@ -481,7 +480,7 @@ def test_seeds_of_one_configuration_are_called_by_their_seeds(
     of = [
         first._replace(
             label=name,
-            row=dataclasses.replace(first.row, id=name),
+            row=replace(first.row, id=name),
             config=with_values(first.config, {"training.seed": s}),
         )
         for name, s in (("tiny-2-aaaa", 0), ("tiny-2-bbbb", 1), ("tiny-2-cccc", 1), ("tiny-2-dddd", 7))
