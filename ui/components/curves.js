@@ -186,17 +186,10 @@ class Chart {
     return longest > 10800 ? 3600 : longest > 180 ? 60 : 1;
   }
 
-  // The step to which the axis of a run that goes on reaches: the last one, but in a long run's first tenth not so far that nothing is seen.
-  horizon({ step, total }) {
-    let end = total || 0;
-    if (step > 0 && step < end / 10) while (end > 8 * step) end /= 4;
-    return end;
-  }
-
   // What the axes span: what the user chose, else all steps and the values there.
   ranges(curves) {
     const open = (run) => !run.standing?.ended && this.across !== "time";
-    const ends = [...this.runs.values()].map((run) => (open(run) ? run.across(this.horizon(run.standing ?? {}), this.across) : 0)).concat(curves.map((c) => c.points[c.points.length - 1].x));
+    const ends = [...this.runs.values()].map((run) => (open(run) ? run.across(run.horizon(), this.across) : 0)).concat(curves.map((c) => c.points[c.points.length - 1].x));
     const x = this.view?.x ?? [0, Math.max(...ends) || 1];
     return { x, y: reach(curves, x, this) };
   }
