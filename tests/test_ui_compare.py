@@ -242,6 +242,16 @@ def test_images_are_ordered_by_what_two_models_are_apart_or_by_what_they_look_li
         ordering.uploaded(b"text", (1, 8, 8))
 
 
+def test_an_upload_that_is_no_image_is_said_and_the_wall_stays(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice = compare_view.Choice("test", None, "pictures", 12, ordering.ORDERS[0], None, (), "", None, b"text")
+    made, notes = compare_view.build(gathered(two_runs.lab, two_runs.ids, monkeypatch), choice)
+    assert notes == ["This is not an image that can be read: use a PNG, JPEG or WebP."]
+    assert made is not None
+    assert len(made.labels) == 12
+
+
 def test_one_image_is_found_by_its_number(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids))
     at.number_input("image").set_value(33).run()
