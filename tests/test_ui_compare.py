@@ -27,6 +27,7 @@ from tests.conftest import TrainedRun, TwoRuns, tiny
 from ui import (
     charts,
     columns,
+    compare_view,
     comparison,
     latent_selection,
     noise,
