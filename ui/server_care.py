@@ -11,7 +11,7 @@ from aecore.jobs import care, cleanup, doctor
 from aecore.jobs.settings import BY_HAND, by_hand, change
 from aecore.runs import Lab, LabError, usage
 from ui import server_now, ways, widgets
-from ui.frame import problem
+from ui.frame import problem, section
 from ui.lab import lab, who
 from ui.words import plain, size
 
@@ -158,6 +158,7 @@ def disk() -> None:
 
 def _clean() -> None:
     """Tick, read what it would free, press."""
+    section("Clean up")
     parts = _parts(str(lab().path), who(), lab())
     chosen = []
     for kind, words in cleanup.KINDS.items():

@@ -139,11 +139,19 @@ def happened(lab: Lab, most: int = 200) -> list[Happened]:
     """The latest events of all runs, newest first."""
     lab.demand(Verb.SERVER)
     e = events.c
-    query = select(e.at, e.by, e.run_id, e.old, e.new, e.reason).join(runs, runs.c.id == e.run_id)
+    query = select(e.at, e.by, e.run_id, e.kind, e.new, e.reason).join(runs, runs.c.id == e.run_id)
     query = query.where(rights.seen(lab.viewer)).order_by(e.id.desc()).limit(most)
     with database.reading(lab.engine) as connection:
         rows = connection.execute(query).all()
-    return [Happened(row.at, row.by, row.run_id, row.reason.partition("\n")[0] or row.new) for row in rows]
+    return [Happened(row.at, row.by, row.run_id, row.reason.partition("\n")[0] or _became(row)) for row in rows]
+
+
+def _became(event: Any) -> str:
+    """A job's new state; of what is no training, with what it is: a run that has ended is queued no more."""
+    what = {"analyse": "analysis ", "project": "map "}.get(
+        event.kind, "" if event.kind == "train" else f"{event.kind} "
+    )
+    return f"{what}{event.new}"
 
 
 def acts(lab: Lab) -> list[diary.Act]:
