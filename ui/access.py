@@ -218,7 +218,7 @@ def _refusal(scope: Scope, lab: Lab) -> Response | None:
     if not is_page:
         return PlainTextResponse(sentence, status)
     if sentence != ENDED:
-        return _page("refused", status, problem=sentence)
+        return _page("unnamed" if way == "proxy" else "refused", status, problem=sentence)  # from a proxy nobody leaves
     query = scope["query_string"].decode("latin-1")
     return RedirectResponse(f"{base()}/{LOGIN}?next=" + quote(path + "?" * bool(query) + query, safe="/"), 303)
 
