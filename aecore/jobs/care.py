@@ -11,6 +11,7 @@ from aecore.jobs.devices import gpus
 from aecore.jobs.slots import slots
 from aecore.runs import Lab, database, diary, rights, shares
 from aecore.runs.database import LIVE, events, in_line, jobs, runs
+from aecore.runs.history import SIDE
 from aecore.runs.rights import Verb
 from aecore.runs.shares import Spell
 
@@ -139,7 +140,8 @@ def happened(lab: Lab, most: int = 200) -> list[Happened]:
     """The latest events of all runs, newest first."""
     lab.demand(Verb.SERVER)
     e = events.c
-    query = select(e.at, e.by, e.run_id, e.kind, e.new, e.reason).join(runs, runs.c.id == e.run_id)
+    query = select(e.at, e.by, e.run_id, jobs.c.kind, e.new, e.reason).join(runs, runs.c.id == e.run_id)
+    query = query.outerjoin(jobs, jobs.c.id == e.job_id)
     query = query.where(rights.seen(lab.viewer)).order_by(e.id.desc()).limit(most)
     with database.reading(lab.engine) as connection:
         rows = connection.execute(query).all()
@@ -148,10 +150,7 @@ def happened(lab: Lab, most: int = 200) -> list[Happened]:
 
 def _became(event: Any) -> str:
     """A job's new state; of what is no training, with what it is: a run that has ended is queued no more."""
-    what = {"analyse": "analysis ", "project": "map "}.get(
-        event.kind, "" if event.kind == "train" else f"{event.kind} "
-    )
-    return f"{what}{event.new}"
+    return event.new if event.kind in (None, "train") else f"{SIDE.get(event.kind, event.kind)} {event.new}"
 
 
 def acts(lab: Lab) -> list[diary.Act]:
