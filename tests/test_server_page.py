@@ -162,6 +162,7 @@ def test_what_would_be_freed_is_said_before_it_is(server: Open, lab: Lab) -> Non
     ran(test.button(key="clean").click())
     assert trash.deleted(lab) == []
     assert test.success[0].value == "5 MB are free again."
+    assert not test.checkbox(key="clean-deleted").value
 
 
 def test_health_and_events_are_listed(server: Open, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

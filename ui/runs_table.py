@@ -68,9 +68,16 @@ def frame(
     rows: Sequence[RunRow], found: Sequence[Values], expected: Mapping[str, Forecast], names: Sequence[str]
 ) -> pd.DataFrame:
     """One row a run, with these columns."""
-    return pd.DataFrame(
-        {name: [_cell(name, row, one, expected) for row, one in zip(rows, found, strict=True)] for name in names}
-    )
+    made = {name: [_cell(name, row, one, expected) for row, one in zip(rows, found, strict=True)] for name in names}
+    if "owner" in made:
+        made["owner"] = _short(made["owner"])
+    return pd.DataFrame(made)
+
+
+def _short(owners: list[str]) -> list[str]:
+    """Owners in the width of their column: where all are addresses of one domain, without it."""
+    domains = {owner.partition("@")[2] for owner in owners}
+    return [owner.partition("@")[0] for owner in owners] if len(domains) == 1 and "" not in domains else owners
 
 
 def _cell(name: str, row: RunRow, known: Values, expected: Mapping[str, Forecast]) -> Any:
