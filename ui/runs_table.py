@@ -95,7 +95,7 @@ def _cell(name: str, row: RunRow, known: Values, expected: Mapping[str, Forecast
         case "ends":
             return ends(row, expected.get(row.id))
         case "tags" | "tag":
-            return list(row.tags)
+            return [*["archived"] * (row.archived is not None), *row.tags]  # as on the run's own page
     value = known.get(name)
     return isolated(value) if isinstance(value, str) else shown(value) if isinstance(value, tuple | list) else value
 
