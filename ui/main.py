@@ -9,6 +9,7 @@ from ui import kiosk, telling, tour, warm
 from ui.frame import PAGES, problem, visitor
 from ui.lab import lab
 from ui.notices import keeper, notices
+from ui.turns import turn
 
 HERE = Path(__file__).parent
 TITLES = {
@@ -43,6 +44,7 @@ else:
     else:
         visitor()
         telling.listen()
-    notices()
-    page.run()
+    with turn():
+        notices()
+        page.run()
     warm.visited()
