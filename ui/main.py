@@ -7,9 +7,9 @@ import streamlit as st
 from aecore.runs import LabError
 from ui import kiosk, telling, tour, warm
 from ui.frame import PAGES, problem, visitor
+from ui.in_turn import in_turn
 from ui.lab import lab
 from ui.notices import keeper, notices
-from ui.turns import turn
 
 HERE = Path(__file__).parent
 TITLES = {
@@ -44,7 +44,7 @@ else:
     else:
         visitor()
         telling.listen()
-    with turn():
+    with in_turn():
         notices()
         page.run()
     warm.visited()

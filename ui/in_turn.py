@@ -14,7 +14,7 @@ _turns = Semaphore(AT_ONCE)
 
 
 @contextmanager
-def turn() -> Iterator[None]:
+def in_turn() -> Iterator[None]:
     """While a script works. Those who wait come in their order."""
     mine = _turns.acquire(timeout=PATIENCE)
     try:
