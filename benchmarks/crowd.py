@@ -176,6 +176,7 @@ async def watch(
 ) -> Session:
     """Poll as the components of a run's page do, and count what comes through the socket meanwhile."""
     unasked, place, number, pictures = 0, 0, 0, 0.0
+    await rest(stream, EVERY)  # what Streamlit says behind the end of a script
     while time.perf_counter() < end:
         begin = time.perf_counter()
         place = (await ask(web, f"{address}/api/metrics", run, run=run, after=place))["next"]
