@@ -7,7 +7,6 @@ import streamlit as st
 from aecore.runs import LabError
 from ui import kiosk, telling, tour, warm
 from ui.frame import PAGES, problem, visitor
-from ui.in_turn import in_turn
 from ui.lab import lab
 from ui.notices import keeper, notices
 
@@ -44,7 +43,6 @@ else:
     else:
         visitor()
         telling.listen()
-    with in_turn():
-        notices()
-        page.run()
+    notices()
+    page.run()
     warm.visited()
