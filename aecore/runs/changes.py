@@ -1,13 +1,14 @@
 """Whether a lab's database says something else than before: what was read from it is kept until then."""
 
-import sqlite3
 import threading
 import time
 from collections.abc import Hashable
 from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy import Engine, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import PoolProxiedConnection
 
 from aecore.runs import database, files
 
@@ -25,23 +26,26 @@ class _Listener:
 
     def __init__(self, path: str) -> None:
         self.path, self.file, self.turn = Path(path), 0, threading.Lock()
-        self.connection: sqlite3.Connection | None = None
+        self.connection: PoolProxiedConnection | None = None
 
     def latest(self) -> Hashable:
         with self.turn:
             try:
                 return self._asked()
-            except (OSError, database.sqlite.Error):  # it is being replaced, say: nothing is kept meanwhile
+            except (OSError, DBAPIError, database.sqlite.Error):  # it is being replaced, say: nothing is kept meanwhile
                 self._close()
                 return time.monotonic_ns()
 
     def _asked(self) -> Hashable:
         if (file := files.inode(self.path)) != self.file or self.connection is None:
             self._close()
-            address = f"{self.path.absolute().as_uri()}?mode=ro"
-            self.connection = database.sqlite.connect(address, uri=True, check_same_thread=False)
-            self.file = file
-        (version,) = self.connection.execute("PRAGMA data_version").fetchone()
+            url = URL.create("sqlite", database=self.path.absolute().as_uri(), query={"mode": "ro", "uri": "true"})
+            any_thread = {"check_same_thread": False}
+            engine = create_engine(url, module=database.sqlite, poolclass=NullPool, connect_args=any_thread)
+            self.connection, self.file = engine.raw_connection(), file
+        cursor = self.connection.cursor()  # and no transaction: in one, nobody else's would be heard of
+        cursor.execute("PRAGMA data_version")
+        version = cursor.fetchone()
         # another file may come to lie under the number of one that was deleted: then its journal was written at another time
         journal = Path(f"{self.path}-wal")
         return file, version, journal.stat().st_mtime_ns if journal.exists() else 0
