@@ -2,16 +2,18 @@
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from threading import Condition
 from typing import Any
 
 import pandas as pd
 import streamlit as st
+from cachetools import LRUCache, cached
 
 from aecore.analysis.quality_words import FACTORS, FIGURES
 from aecore.jobs.forecast import Forecast
 from aecore.runs import RunRow
-from aecore.runs.groups import by_seed, interval
+from aecore.runs.groups import by_seed, interval, once
 from aecore.runs.text import isolated
 from aecore.runs.values import RESULTS, SEED, Values, config_values
 from ui.lab import lab
@@ -26,13 +28,18 @@ TICKED = "runs-ticked"
 
 
 def table(
-    rows: Sequence[RunRow], found: Sequence[Values], expected: Mapping[str, Forecast], chosen: str | None, now: View
+    rows: Sequence[RunRow],
+    found: Sequence[Values],
+    expected: Mapping[str, Forecast],
+    chosen: str | None,
+    now: View,
+    at: Hashable,
 ) -> None:
-    """The rows of a view. A click on a cell puts the run's id into the URL; ticked rows are kept in the session under TICKED."""
+    """The rows of a view, as they were at a moment. A click on a cell puts the run's id into the URL; ticked rows are kept in the session under TICKED."""
     here = lab()
     groups = by_seed([row.id for row in rows], [config_values(here, row) for row in rows]) if now.seeds else None
     ids = groups or [[row.id] for row in rows]
-    made = grouped(rows, found, groups, now.columns) if groups else frame(rows, found, expected, now.columns)
+    made = grouped(rows, found, groups, now.columns) if groups else _frame(at, now, rows, found, expected)
     if groups and (name := now.sort.removeprefix("-")) in made.columns and name != "state":
         made = made.sort_values(name, ascending=not now.sort.startswith("-"), kind="stable", na_position="last")
         ids = [ids[place] for place in made.index]  # by the mean over the seeds, not by the best of them
@@ -62,6 +69,14 @@ def _selected(key: str, ids: Sequence[Sequence[str]]) -> None:
     if selection["cells"]:
         st.query_params["run"] = ids[selection["cells"][0][0]][0]
         st.query_params.pop("at", None)
+
+
+@cached(LRUCache(8), key=lambda at, now, *_: (at, now), condition=Condition())
+def _frame(
+    at: Hashable, now: View, rows: Sequence[RunRow], found: Sequence[Values], expected: Mapping[str, Forecast]
+) -> pd.DataFrame:
+    """Made once for all who look at the same."""
+    return frame(rows, found, expected, now.columns)
 
 
 def frame(
@@ -95,7 +110,7 @@ def _cell(name: str, row: RunRow, known: Values, expected: Mapping[str, Forecast
         case "ends":
             return ends(row, expected.get(row.id))
         case "tags" | "tag":
-            return list(row.tags)
+            return [*["archived"] * (row.archived is not None), *row.tags]  # as on the run's own page
     value = known.get(name)
     return isolated(value) if isinstance(value, str) else shown(value) if isinstance(value, tuple | list) else value
 
@@ -105,14 +120,15 @@ def grouped(
 ) -> pd.DataFrame:
     """One row a configuration: how many seeds; of each number that is shown the mean over them and half the 95 % interval."""
     by_id = {row.id: (row, one) for row, one in zip(rows, found, strict=True)}
-    content: dict[str, list[Any]] = {"seeds": [len(group) for group in groups]}
     members = [[by_id[run] for run in group] for group in groups]
+    seeds = [[one.get(SEED) for _, one in group] for group in members]
+    content: dict[str, list[Any]] = {"seeds": [len(set(group)) for group in seeds]}
     for name in names:
         if name in ("starts", "ends", SEED):
             continue
         cells = [[_cell(name, row, one, {}) for row, one in group] for group in members]
         if name in MEASURED or name.startswith(RESULTS):
-            means = [interval(group) for group in cells]
+            means = [interval(once(group, of)) for group, of in zip(cells, seeds, strict=True)]
             content[name] = [mean and mean.mean for mean in means]
             content[f"{name} ±"] = [mean and mean.half for mean in means]
         else:
