@@ -261,7 +261,7 @@ def test_a_deleted_run_is_brought_back_from_the_page_and_the_disk_is_told(page: 
     assert not test.text, "nobody looks at all files before it is opened"
     test.session_state[disk.KEY] = True
     test.run()
-    assert re.search(r"\d+ MB in 0 runs, 1 deleted", shown(test))
+    assert re.search(r"\d+ [kM]B in 0 runs, 1 deleted", shown(test))
     assert any(text.value.startswith(f"{run_id}, ada's") for text in test.text)
     test.button(key=f"undelete-{run_id}").click().run()
     assert not test.exception
