@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -116,7 +116,7 @@ def told_apart(labels: Sequence[str]) -> list[str]:
     alike: dict[str, list[str]] = {}
     for label in labels:
         alike.setdefault(label[:HEAD], []).append(label)
-    same = {start: len(commonprefix(names)) for start, names in alike.items() if len(set(names)) > 1}
+    same = {start: _alike(names) for start, names in alike.items() if len(set(names)) > 1}
 
     def brief(label: str) -> str:
         last = same.get(label[:HEAD], 0)
@@ -124,6 +124,11 @@ def told_apart(labels: Sequence[str]) -> list[str]:
         return f"{label[:8]}… {rest}" if last and ISOLATE not in label else label
 
     return [brief(label) for label in labels]
+
+
+def _alike(names: Sequence[str]) -> int:
+    """How many letters all of them begin with."""
+    return sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
 
 
 def _caption(wall: Wall, row: int, apart: np.ndarray | None) -> str:
