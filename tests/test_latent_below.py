@@ -139,6 +139,7 @@ def test_every_figure_of_a_code_is_explained(trained_run: TrainedRun) -> None:
     cards = latent_quality.cards(figures)
     assert f"<strong>{figures['knn_accuracy']:.3f}</strong>" in cards
     assert f"left:{100 * figures['majority']:.1f}%" in cards
+    assert "<strong>0.000</strong>" in latent_quality.cards({"ari": -0.0002}), "no zero below zero"
 
 
 def test_a_turned_scaled_and_moved_map_is_laid_over_exactly_and_keeps_all_neighbours() -> None:
