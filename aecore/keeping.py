@@ -51,7 +51,7 @@ def megabytes(size: float) -> str:
 
 def backup(args: argparse.Namespace) -> Answer:
     kept = backups.backup(open_lab(args), Path(args.file))
-    text = f"{args.file}: {kept.runs} runs, {megabytes(kept.bytes)} MB; data sets are not in it."
+    text = f"{args.file}: {kept.runs} run{'s' * (kept.runs != 1)}, {megabytes(kept.bytes)} MB; data sets are not in it."
     return Answer({"file": args.file, **kept._asdict()}, text)
 
 
@@ -59,7 +59,9 @@ def restore(args: argparse.Namespace) -> Answer:
     if not args.lab:
         raise Refused("Say where the lab is to be made: --lab DIR, a new folder.", 2)
     kept = backups.restore(Path(args.file), Path(args.lab).expanduser().absolute())
-    return Answer({"lab": args.lab, **kept._asdict()}, f"{args.lab}: a lab with {kept.runs} runs.")
+    return Answer(
+        {"lab": args.lab, **kept._asdict()}, f"{args.lab}: a lab with {kept.runs} run{'s' * (kept.runs != 1)}."
+    )
 
 
 LISTS: dict[str, Verb] = {"usage": show_usage, "deleted": show_deleted}

@@ -30,14 +30,13 @@ def introduction(rows: list[RunRow]) -> None:
     with left.container(key="hero-words", gap="medium"):
         st.title("Autoencoder Lab", anchor=False)
         st.markdown(STORY)
-        label = "Train the demo: code size 2 against 16"
-        if st.button(label, key="demo", type="primary", icon=":material/play_arrow:", width="stretch"):
+        if demo.button():
             try:
                 demo.start()
                 st.rerun()
             except (ConfigError, DataError, LabError) as error:
                 problem(error)
-        page_link("train", "or set up a model of your own", icon=":material/tune:")
+        demo.otherwise()
     with right.container(key="hero-pictures"):
         live_pictures(demo.latest_pair(rows) or demo.recorded(), key="film", loop=True)
 

@@ -38,7 +38,7 @@ if rows and kiosk.place() is None:  # the tour shows one run, and room is short
     if sentence:
         problem(sentence)
     overview()
-    bulk.bar(shown, len(rows))
+    bulk.bar(shown, rows)
 elif not rows:
     empty("Nothing was trained here yet.", "train", "Set up the first run")
 newest = next((row.id for row in rows if row.archived is None), None)

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from ui import server_care, server_now
-from ui.frame import header, section
+from ui.frame import empty, header, section
+from ui.notices import keeper
 
 PARTS = ("Now", "Disk", "Settings", "Health", "Event log")
 """As they stand in the address, too."""
@@ -25,6 +26,10 @@ def now() -> None:
             server_now.people()
 
 
+if not keeper():
+    header("Server")
+    empty(server_now.whose(), "home", "Home")
+    st.stop()
 with st.container(key="server-head", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     header("Server")
     part = st.segmented_control(

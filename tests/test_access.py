@@ -1,8 +1,10 @@
 """The door of a dashboard on the network: a name and the shared password, and nothing behind it without them."""
 
+import asyncio
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -85,6 +87,20 @@ def test_a_wrong_password_is_a_sentence_and_keeps_the_name(visitor: TestClient) 
     assert "This is not the password" in answer.text
     assert "&lt;b>&quot;ada&quot;" in answer.text
     assert "set-cookie" not in answer.headers
+
+
+def test_of_many_guesses_at_once_few_are_looked_at(visitor: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "PAUSE", 2.0)  # all of them come within it
+
+    async def guesses() -> list[str]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(visitor.app), base_url="http://testserver") as web:
+            sent = [web.post("/login", data={"name": "ada", "password": f"guess {n}"}) for n in range(20)]
+            return [answer.text for answer in await asyncio.gather(*sent)]
+
+    answers = asyncio.run(guesses())
+    assert sum("This is not the password" in text for text in answers) == access.GUESSES
+    assert sum("Too many wrong passwords at once" in text for text in answers) == 20 - access.GUESSES
+    assert come_in(visitor, "ada").status_code == 303
 
 
 def test_a_link_deep_into_the_dashboard_survives_the_door(visitor: TestClient) -> None:

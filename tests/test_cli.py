@@ -416,8 +416,8 @@ def test_a_lab_is_backed_up_and_restored(lab: Lab, tiny_config: RunConfig, cli: 
     run_id = queue.submit(lab, tiny_config, "ada")
     file = str(tmp_path / "lab.tar")
     code, out, _ = cli(lab, "backup", file)
-    assert (code, out.startswith(f"{file}: 1 runs, ")) == (0, True)
-    assert cli(tmp_path / "new", "restore", file) == (0, f"{tmp_path / 'new'}: a lab with 1 runs.\n", "")
+    assert (code, out.startswith(f"{file}: 1 run, ")) == (0, True)
+    assert cli(tmp_path / "new", "restore", file) == (0, f"{tmp_path / 'new'}: a lab with 1 run.\n", "")
     assert run(Lab.open(tmp_path / "new"), run_id).owner == "ada"
     code, out, err = cli(tmp_path / "new", "restore", file)
     assert (code, out) == (3, "")

@@ -310,17 +310,24 @@ def test_work_knows_its_folder(trained_run: TrainedRun) -> None:
     assert Work(trained_run.lab, job, 1, None).folder.path == trained_run.folder.path
 
 
-def test_who_is_told_to_leave_while_it_imports_leaves_at_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("drain", "why"),
+    [
+        ("off", "The run's process was told to leave from outside."),
+        ("save", "The lab was made ready for maintenance."),
+    ],
+)
+def test_who_is_told_to_leave_while_it_imports_leaves_at_once_and_says_why(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, drain: str, why: str
+) -> None:
     run_id = queue.submit(lab, tiny(), "ada")
     stop, job_id = Stop(), queue.jobs(lab, run_id)[0].id
     move(lab, job_id, "starting", by="supervisor")
     monkeypatch.setattr(trainer, "task_of", lambda kind: stop._set())
+    (lab.path / "settings.json").write_text(json.dumps({"drain": drain}))
     assert trainer.work_on(lab, job_id, stop, 1) == endings.LEFT
     row = run(lab, run_id)
-    assert (row.state, row.reason) == (
-        "queued",
-        "The run's process was told to leave from outside. It begins again.",
-    )
+    assert (row.state, row.reason) == ("queued", f"{why} It begins again.")
 
 
 def test_what_cannot_be_read_for_a_moment_is_neither_damaged_nor_removed(

@@ -133,7 +133,7 @@ def test_a_session_that_ends_in_a_form_loses_nothing_that_was_typed(lab: Lab, br
         expect(
             page.get_by_text("Memory to train")
         ).to_be_visible()  # the drawing is there: the page is made anew once for it
-        name = page.get_by_placeholder("(name of the run)")
+        name = page.get_by_placeholder("Name: ")
         name.fill("typed with care")
         name.press("Tab")
         settle(page)

@@ -162,6 +162,7 @@ def test_what_would_be_freed_is_said_before_it_is(server: Open, lab: Lab) -> Non
     ran(test.button(key="clean").click())
     assert trash.deleted(lab) == []
     assert test.success[0].value == "5 MB are free again."
+    assert not test.checkbox(key="clean-deleted").value
 
 
 def test_health_and_events_are_listed(server: Open, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,3 +180,15 @@ def test_health_and_events_are_listed(server: Open, lab: Lab, monkeypatch: pytes
     test = ran(server().button(key="restart").click())
     assert len(began) == 1
     assert test.success[0].value == "The supervisor was restarted; runs go on."
+
+
+def test_settings_that_were_broken_by_hand_are_red_and_what_they_said_holds(server: Open, lab: Lab) -> None:
+    assert "cpu-1" in html(server())
+    (lab.path / "settings.json").write_text('{"cpu_slots": "many"')
+    shown = html(server("Health"))
+    first = shown.partition("<tbody>")[2].partition("</tr>")[0]
+    assert '<b class="bad">' in first
+    assert "<td>settings</td>" in first
+    assert "settings.json is not JSON: line 1" in first
+    assert "What was read of it before still holds." in first
+    assert "cpu-1" in html(server())

@@ -249,7 +249,7 @@ def test_what_the_rule_did_is_said_of_each_run_and_agrees_with_the_forecast(one_
         (2, "2 runs that were queued later go first: ada has used more lately."),
         (2, "2 runs that were queued later go first: ada has used more lately."),
     ]
-    assert soon(found[mine[0]], NOW) == "2 of others first, starts in 22 min"
+    assert soon(found[mine[0]], NOW) == "in 22 min, after 2 of others"
     assert soon(found[theirs[0]], NOW) == "1st, next"
     lines = main_says(lab, "runs").splitlines()
     assert any(mine[0] in line and "3rd, 2 runs of others first" in line for line in lines)

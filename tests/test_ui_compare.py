@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from aecore.analysis.bootstrap import Interval
-from aecore.config import Facts, RunConfig
+from aecore.config import Facts, RunConfig, with_values
 from aecore.jobs import queue, sweep, trash
 from aecore.jobs.foreground import train_here
 from aecore.runs import Inputs, Lab, runs
@@ -27,6 +27,7 @@ from tests.conftest import TrainedRun, TwoRuns, tiny
 from ui import (
     charts,
     columns,
+    compare_view,
     comparison,
     latent_selection,
     noise,
@@ -250,6 +251,16 @@ def test_images_are_ordered_by_what_two_models_are_apart_or_by_what_they_look_li
         ordering.uploaded(b"text", (1, 8, 8))
 
 
+def test_an_upload_that_is_no_image_is_said_and_the_wall_stays(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice = compare_view.Choice("test", None, "pictures", 12, ordering.ORDERS[0], None, (), "", None, b"text")
+    made, notes = compare_view.build(gathered(two_runs.lab, two_runs.ids, monkeypatch), choice)
+    assert notes == ["This is not an image that can be read: use a PNG, JPEG or WebP."]
+    assert made is not None
+    assert len(made.labels) == 12
+
+
 def test_one_image_is_found_by_its_number(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids))
     at.number_input("image").set_value(33).run()
@@ -344,7 +355,7 @@ def test_where_no_pictures_near_an_epoch_were_kept_it_is_said(
         for step in lab.run(run_id).sample_steps()[1:-1]:
             lab.run(run_id).drop_sample(step)
     at = open_page(lab, monkeypatch, runs=",".join(two_runs.ids), images=VALIDATION, epoch="epoch 2")
-    sentence = "Of tiny, 2 and tiny, 4 no pictures near epoch 2 were kept: the newest before it are shown."
+    sentence = "Of tiny, 2 and tiny, 4 no pictures near epoch 2 were kept: those of the untrained model are shown."
     assert [note.value.replace("\\", "") for note in at.info] == [sentence]
     assert "untrained" in walls(at)[0]["columns"][1]["title"]
 
@@ -481,6 +492,28 @@ def test_the_first_wall_comes_without_its_controls_and_shows_what_they_will_say(
     assert before == after, "the browser has nothing to draw again"
 
 
+def test_seeds_of_one_configuration_are_called_by_their_seeds(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = gathered(two_runs.lab, two_runs.ids[:1], monkeypatch)[0]
+    of = [
+        first._replace(
+            label=name,
+            row=replace(first.row, id=name),
+            config=with_values(first.config, {"training.seed": s}),
+        )
+        for name, s in (("tiny-2-aaaa", 0), ("tiny-2-bbbb", 1), ("tiny-2-cccc", 1), ("tiny-2-dddd", 7))
+    ]
+    assert [run.label for run in comparison.by_seed(of)] == [
+        "tiny, seed 0",
+        "tiny-2-bbbb",
+        "tiny-2-cccc",
+        "tiny, seed 7",
+    ]
+    taken = [*of, first._replace(label="tiny, seed 7")]
+    assert comparison.by_seed(taken)[3].label == "tiny-2-dddd"
+
+
 def test_names_are_never_markup() -> None:
     name = "<script>alert(1)</script> *a*"
     facts = Facts((1, 4, 4), (0.0, 1.0), 10, ("<i>x</i>",))
@@ -548,6 +581,14 @@ def test_a_legend_stands_where_its_lines_are_not():
         return float(place[1])
 
     assert legend(3, 2, 1) > legend(1, 2, 3) + 100
+
+
+def test_a_legend_does_not_stand_on_a_line_between_two_points():
+    guess = plots.Series("guessing", "red", [plots.Point(0, 0.1), plots.Point(1, 0.1)], marks=False, line=True)
+    falls = plots.Series("a model", "blue", [plots.Point(0, 1), plots.Point(0.5, 0.9), plots.Point(1, 0.1)], line=True)
+    drawn = plots.plot([guess, falls], plots.Axis("recall"), plots.Axis("precision"))
+    (x, y) = map(float, re.search(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>guessing<', drawn).groups())
+    assert (x > 200, y < plots.HEIGHT / 2) == (True, True), "at the top on the right"
 
 
 def test_a_difference_within_the_noise_is_said_in_a_sentence(

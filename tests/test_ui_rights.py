@@ -55,6 +55,15 @@ def test_a_guest_sets_up_a_run_but_cannot_queue_it(page: Open, lab: Lab) -> None
     assert [row.owner for row in runs(lab)] == ["bea"]
 
 
+def test_a_page_that_is_not_for_somebody_says_so(page: Open) -> None:
+    for who in ("bea", "gil"):
+        test = page("server", who)
+        assert "This page is for those who keep the lab: cyd." in said(test)
+        assert not [*test.button, *test.text_input]
+    assert page("home", "gil").button("demo").disabled
+    assert not page("home", "bea").button("demo").disabled
+
+
 def test_a_run_is_private_from_its_first_moment_and_until_its_owner_says_otherwise(page: Open, lab: Lab) -> None:
     test = page("train", "ada")
     test.checkbox("queue-private").check().run()

@@ -67,9 +67,19 @@ def test_seeds_together_are_one_row_with_mean_and_interval(page: Open, lab: Lab,
     assert "training.seed" not in falling
 
 
+def test_the_same_seed_again_is_no_further_seed(page: Open, lab: Lab, three: list[str]) -> None:  # noqa: F811
+    job(lab, ended(lab, training__seed=0, name="once more"), loss=0.5)
+    table = page(lab, seeds="together", cols="loss").dataframe[0].value
+    assert table["seeds"].tolist() == [3]
+    assert table["loss"].tolist() == [pytest.approx(((0.1 + 0.5) / 2 + 0.2 + 0.3) / 3)]
+
+
 def test_archived_runs_are_out_of_the_way_until_they_are_asked_for(page: Open, lab: Lab, three: list[str]) -> None:  # noqa: F811
     marks.archive(lab, three[:2], "ada")
-    assert names(page(lab)) == ["seed-2"]
+    without = page(lab)
+    assert names(without) == ["seed-2"]
+    assert "1 of 3 runs, 2 in the archive. Click" in shown(without)
+    assert "Click" not in shown(page(lab, filter="nobody")), "there is none to click"
     assert len(names(page(lab, archived="shown"))) == 3
     test = page(lab, run=three[0])  # a link to it still opens it
     assert "seed-0" in test.header[0].value

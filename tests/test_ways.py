@@ -262,6 +262,10 @@ def test_a_name_on_no_list_is_refused_at_the_form(browser: Browser) -> None:
     answer = client.post("/login", data={"name": "zoe", "password": "all know this"})
     assert "zoe is not on the list of this lab" in answer.text
     assert "set-cookie" not in answer.headers
+    cookies = {ways.COOKIE: ways.token("zoe", access._lab())}
+    answer = client.get("/_stcore/host-config", cookies=cookies)  # an open page asks for it, and shows what it is told
+    said = "zoe is not on the list of this lab: its admins can put you there."
+    assert (answer.status_code, answer.json()) == (401, said)
 
 
 def test_a_pages_connection_ends_with_the_session(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:

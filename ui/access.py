@@ -30,6 +30,10 @@ PROVIDERS = ("/auth/login", "/auth/logout", "/oauth2callback")
 """Streamlit's own paths of a login, open where the way in is one."""
 ASSETS = Path(__file__).parent / "assets"
 ENDED = "Your session has ended.\nCome in again in another tab: /login\nWhat you typed here is kept."
+UNNAMED = "The proxy in front of this lab did not say who you are: come in through it, by its own address."
+PAUSE, GUESSES = 0.5, 8
+"""Seconds that a wrong password waits, and how many may at the same moment; while so many do, nobody's is looked at."""
+_wrong: list[str] = []
 PATIENCE = 5.0
 """Seconds that an identity provider may take to answer."""
 asking: ContextVar[HTTPConnection | None] = ContextVar("asking", default=None)
@@ -81,8 +85,14 @@ async def _refused(lab: Lab, name: str, password: str) -> str:
     needed, role = ways.password_of(name, lab), rights.person(lab.settings.access, name).role
     if not needed:
         return f"{name} keeps this lab, and comes in with the admins' password: it was not set (AELAB_ADMIN_PASSWORD)."
+    if len(_wrong) >= GUESSES:
+        return "Too many wrong passwords at once: try again in a moment."
     if not hmac.compare_digest(password.encode("utf-8", "replace"), needed.encode()):
-        await asyncio.sleep(0.5)  # a guess costs time
+        _wrong.append(name)
+        try:
+            await asyncio.sleep(PAUSE)  # a guess costs time
+        finally:
+            _wrong.pop()
         if role is Role.ADMIN:
             return f"This is not the admins' password, which {name}, who keeps this lab, needs."
         return "This is not the password. The person who started the lab knows it."
@@ -198,15 +208,17 @@ def _refusal(scope: Scope, lab: Lab) -> Response | None:
     if path.startswith("/api/"):
         return PlainTextResponse(ENDED, 403)  # whatever token it brings, it is not this visitor's
     if name := ways.name(HTTPConnection(scope), lab):
-        sentence = f"{name} is not on the list of this lab: its admins can put you there."
-        return _page("refused", 403, problem=sentence) if is_page else PlainTextResponse(sentence, 403)
-    if way == "proxy":
-        sentence = "The proxy in front of this lab did not say who you are: come in through it, by its own address."
-        return _page("refused", 401, problem=sentence) if is_page else PlainTextResponse(sentence, 401)
+        sentence, status = f"{name} is not on the list of this lab: its admins can put you there.", 403
+    elif way == "proxy":
+        sentence, status = UNNAMED, 401
+    else:
+        sentence, status = ENDED, 401
     if path.startswith("/_stcore/"):
-        return JSONResponse(ENDED, 401)  # as JSON an open page shows it
+        return JSONResponse(sentence, 401)  # an open page shows it: JSON, and of 403 it would say something of its own
     if not is_page:
-        return PlainTextResponse(ENDED, 401)
+        return PlainTextResponse(sentence, status)
+    if sentence != ENDED:
+        return _page("unnamed" if way == "proxy" else "refused", status, problem=sentence)  # from a proxy nobody leaves
     query = scope["query_string"].decode("latin-1")
     return RedirectResponse(f"{base()}/{LOGIN}?next=" + quote(path + "?" * bool(query) + query, safe="/"), 303)
 

@@ -54,15 +54,18 @@ ACTS = {
 def _none(_: object) -> None: ...
 
 
-def bar(rows: Sequence[RunRow], count: int) -> None:
+def bar(rows: Sequence[RunRow], every: Sequence[RunRow]) -> None:
     """What can be done with those of the shown rows that are ticked; where none is, a hint, and how many of all are shown."""
     ticked = set(st.session_state.get(TICKED, ()))
     chosen = [row for row in rows if row.id in ticked]
     with st.container(key="runs-bulk", horizontal=True, vertical_alignment="center", gap="small"):
         if not chosen:
-            some = f"{len(rows):,} of {count:,} runs. " if len(rows) < count else ""
+            put = sum(row.archived is not None for row in every) - sum(row.archived is not None for row in rows)
+            away = f", {put:,} in the archive" if put else ""
+            some = f"{len(rows):,} of {len(every):,} runs{away}. " if len(rows) < len(every) else ""
             what = "compare, tag, archive or stop" if rights.allowed(visitor(), Verb.SUBMIT) else "compare"
-            st.markdown(f":gray[{some}Click a run to open it; tick several to {what} them.]")
+            click = f"Click a run to open it; tick several to {what} them." if rows else ""
+            st.markdown(f":gray[{some}{click}]")
             return
         st.markdown(f"**{len(chosen)} ticked**", width="content")
         if any(row.step for row in chosen):

@@ -199,16 +199,19 @@ def stand_beside(runs: Sequence[Compared], originals: np.ndarray, names: Sequenc
 def _of_another(runs: Sequence[Compared], epoch: int) -> list[str]:
     """Who has no such epoch, and of whom no pictures near it were kept."""
     late = [run for run in runs if run.row.epoch < epoch]
-    far = [run.label for run in runs if run not in late and _far(sample(run, epoch), run, epoch)]
+    kept = {run: found for run in runs if run not in late and (found := sample(run, epoch)) is not None}
+    far = [run.label for run, found in kept.items() if _far(found, run, epoch)]
     names = " and ".join(far[:3] + [f"{len(far) - 3} more"] * (len(far) > 3))
+    trained = any(found.step for run, found in kept.items() if run.label in far)
+    what = "the newest before it" if trained else "those of the untrained model"
     return [f"{run.label} has no epoch {epoch}: it is at epoch {run.row.epoch}, which is shown." for run in late] + [
-        f"Of {names} no pictures near epoch {epoch} were kept: the newest before it are shown."
+        f"Of {names} no pictures near epoch {epoch} were kept: {what} are shown."
     ] * bool(far)
 
 
-def _far(found: SampleFile | None, run: Compared, epoch: int) -> bool:
-    """Whether these pictures are of long before this epoch."""
-    return found is not None and epoch - found.epoch > max(1, run.row.epoch // 20)
+def _far(found: SampleFile, run: Compared, epoch: int) -> bool:
+    """Whether these pictures are of long before this epoch, or of before any training."""
+    return epoch - found.epoch > (max(1, run.row.epoch // 20) if found.step else 0)
 
 
 def _at(

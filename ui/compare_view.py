@@ -245,7 +245,10 @@ def _rows(found: Wall, choice: Choice) -> tuple[np.ndarray, list[str]]:
                 f"Image {choice.number} is not among the {len(found.indices)} that are kept of the {found.split} split."
             )
     elif choice.upload is not None:
-        rows = ordering.like(found, ordering.uploaded(choice.upload, found.originals.shape[1:]), rows)
+        try:
+            rows = ordering.like(found, ordering.uploaded(choice.upload, found.originals.shape[1:]), rows)
+        except ValueError as error:
+            notes += [str(error)]
     return rows, notes
 
 

@@ -66,7 +66,17 @@ def gather(here: Lab, rows: Sequence[RunRow]) -> tuple[list[Compared], list[str]
             sentences.append(f"{label} has not started yet: it will appear here once it has.")
             continue
         runs.append(Compared(row, folder, *known, label, run_colour(len(runs))))
-    return runs, sentences
+    return by_seed(runs), sentences
+
+
+def by_seed(runs: Sequence[Compared]) -> list[Compared]:
+    """What only an id tells apart is called by its seed, where that does so, too."""
+    names = [f"{isolated(run.row.name)}, seed {run.config.training.seed}" for run in runs]
+    alone = Counter([*names, *(run.label for run in runs)])
+    return [
+        run._replace(label=name) if run.label == run.row.id and alone[name] == 1 else run
+        for run, name in zip(runs, names, strict=True)
+    ]
 
 
 @lru_cache(maxsize=2048)

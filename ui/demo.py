@@ -7,8 +7,10 @@ import streamlit as st
 from aecore.config import RunConfig, code_size_path, preset, with_values
 from aecore.jobs import quota
 from aecore.jobs.queue import submit
-from aecore.runs import Lab, RunRow, runs
-from ui.lab import lab, who
+from aecore.runs import Lab, RunRow, rights, runs
+from aecore.runs.rights import Verb
+from ui.frame import page_link
+from ui.lab import lab, visitor, who
 from ui.live import Shown, live_curves, live_pictures
 from ui.live import shown as with_colours
 
@@ -32,6 +34,25 @@ def start() -> None:
     quota.ask(lab(), who(), wanted, nonce)
     pair = [submit(lab(), config, who(), nonce=nonce) for config in wanted]
     st.query_params[KEY] = ",".join(pair)
+
+
+def may() -> bool:
+    """Whether this visitor may train: a guest looks only."""
+    return rights.allowed(visitor(), Verb.SUBMIT)
+
+
+def button() -> bool:
+    """The one click: whether it was made."""
+    label, icon = f"Train the demo: code size {CODE_SIZES[0]} against {CODE_SIZES[1]}", ":material/play_arrow:"
+    return st.button(label, key="demo", type="primary", icon=icon, width="stretch", disabled=not may())
+
+
+def otherwise() -> None:
+    """The way on without the demo."""
+    if may():
+        page_link("train", "or set up a model of your own", icon=":material/tune:")
+    else:
+        page_link("runs", "You are a guest: look at what was trained", icon=":material/monitoring:")
 
 
 def again() -> None:

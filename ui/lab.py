@@ -10,7 +10,8 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from aecore.config import DataConfig
-from aecore.runs import Lab
+from aecore.config.lab import read_settings
+from aecore.runs import Lab, LabError
 from aecore.runs.lab import CHECKOUT
 from aecore.runs.rights import Person
 from ui import access, ways
@@ -28,8 +29,29 @@ def lab() -> Lab:
 
 def whole() -> Lab:
     """The lab of `AELAB_HOME`, else `lab/` in the checkout, as the program itself sees it: for no page and no route."""
-    path = os.environ.get("AELAB_HOME")
-    return _open(path, os.environ.get("AELAB_DATA"), changed(path))
+    path, root = os.environ.get("AELAB_HOME"), os.environ.get("AELAB_DATA")
+    try:
+        _last[path, root] = _open(path, root, changed(path))
+    except LabError:
+        if (path, root) not in _last or not _broken(path):
+            raise
+    return _last[path, root]
+
+
+_last: dict[tuple[str | None, str | None], Lab] = {}
+"""The lab as it was opened last: what its settings said holds while somebody's hand has broken the file."""
+
+
+def _settings(path: str | None) -> Path:
+    return Path(path or CHECKOUT / "lab").expanduser() / "settings.json"
+
+
+def _broken(path: str | None) -> bool:
+    try:
+        read_settings(_settings(path))
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 @lru_cache(maxsize=4)
@@ -40,7 +62,7 @@ def _open(path: str | None, data_root: str | None, _changed: int) -> Lab:
 def changed(path: str | None) -> int:
     """When the settings were written last, so that new ones are read; 0 where there are none."""
     try:
-        return (Path(path or CHECKOUT / "lab").expanduser() / "settings.json").stat().st_mtime_ns
+        return _settings(path).stat().st_mtime_ns
     except OSError:
         return 0
 

@@ -25,10 +25,18 @@ st.set_page_config("Autoencoder Lab", page_icon=str(HERE / "assets/icon.png"), l
 st.logo(str(HERE / "assets/logo.svg"), size="large")
 st.html(HERE / "assets/style.css")
 
-names = kiosk.PAGES if kiosk.chosen() else [name for name in PAGES if name != "tour" and (name != "server" or keeper())]
+names = kiosk.PAGES if kiosk.chosen() else [name for name in PAGES if name != "tour"]
+hidden = "server" if not keeper() else ""
 page = st.navigation(
     [
-        st.Page(PAGES[name], title=TITLES[name][0], icon=TITLES[name][1], url_path=name, default=name == names[0])
+        st.Page(
+            PAGES[name],
+            title=TITLES[name][0],
+            icon=TITLES[name][1],
+            url_path=name,
+            default=name == names[0],
+            visibility="hidden" if name == hidden else "visible",  # a link that somebody sent says whom it is for
+        )
         for name in names
     ],
     position="top",

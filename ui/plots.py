@@ -67,7 +67,7 @@ def plot(series: Sequence[Series], x: Axis, y: Axis, mark: Mark | None = None, w
         inside.append(_mark(across.at(mark.x), mark.label, width))
     inside += [_series(one, across, up) for one in kept]
     named = [s for s in kept if s.line and s.points and s.label]
-    places = [(across.at(p.x), up.at(p.y)) for s in kept for p in s.points]
+    places = [place for s in kept for place in _drawn([(across.at(p.x), up.at(p.y)) for p in s.points], s.line)]
     beside = len(named) > FEW
     inside.append(_beside(named, width) if beside else _legend(named, width, places))
     return svg(width + beside * _room(named), HEIGHT, "".join(inside))
@@ -240,6 +240,19 @@ def _series(one: Series, across: Scale, up: Scale) -> str:
             for x, y, title in places
         )
     return found
+
+
+def _drawn(places: Sequence[tuple[float, float]], line: bool) -> list[tuple[float, float]]:
+    """Where there is ink: the points, and of a line one every few pixels.
+
+    >>> _drawn([(0, 0), (16, 8)], line=True)
+    [(0.0, 0.0), (8.0, 4.0), (16, 8)]
+    """
+    found: list[tuple[float, float]] = []
+    for (x, y), (to_x, to_y) in pairwise(places) if line else ():
+        steps = max(1, round(max(abs(to_x - x), abs(to_y - y)) / 8))
+        found += [(x + (to_x - x) * step / steps, y + (to_y - y) * step / steps) for step in range(steps)]
+    return [*found, *(places[-1:] if line else places)]
 
 
 FEW = 4

@@ -124,7 +124,8 @@ def _ask(row: RunRow, name: str) -> None:
     def question() -> None:
         st.markdown(f"**{plain(row.name)}** is not yours. {ACTS[name].then} Its history will say that it was you.")
         with st.container(horizontal=True):
-            if st.button(f"{name.capitalize()} it all the same", key=f"{name}-anyway", type="primary"):
+            verb = "Take it out" if name == "unarchive" else f"{name.capitalize()} it"
+            if st.button(f"{verb} all the same", key=f"{name}-anyway", type="primary"):
                 _do(row, name)
             if st.button("Leave it", key="leave"):
                 st.rerun()

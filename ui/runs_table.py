@@ -11,7 +11,7 @@ import streamlit as st
 from aecore.analysis.quality_words import FACTORS, FIGURES
 from aecore.jobs.forecast import Forecast
 from aecore.runs import RunRow
-from aecore.runs.groups import by_seed, interval
+from aecore.runs.groups import by_seed, interval, once
 from aecore.runs.text import isolated
 from aecore.runs.values import RESULTS, SEED, Values, config_values
 from ui.lab import lab
@@ -68,9 +68,16 @@ def frame(
     rows: Sequence[RunRow], found: Sequence[Values], expected: Mapping[str, Forecast], names: Sequence[str]
 ) -> pd.DataFrame:
     """One row a run, with these columns."""
-    return pd.DataFrame(
-        {name: [_cell(name, row, one, expected) for row, one in zip(rows, found, strict=True)] for name in names}
-    )
+    made = {name: [_cell(name, row, one, expected) for row, one in zip(rows, found, strict=True)] for name in names}
+    if "owner" in made:
+        made["owner"] = _short(made["owner"])
+    return pd.DataFrame(made)
+
+
+def _short(owners: list[str]) -> list[str]:
+    """Owners in the width of their column: where all are addresses of one domain, without it."""
+    domains = {owner.partition("@")[2] for owner in owners}
+    return [owner.partition("@")[0] for owner in owners] if len(domains) == 1 and "" not in domains else owners
 
 
 def _cell(name: str, row: RunRow, known: Values, expected: Mapping[str, Forecast]) -> Any:
@@ -98,14 +105,15 @@ def grouped(
 ) -> pd.DataFrame:
     """One row a configuration: how many seeds; of each number that is shown the mean over them and half the 95 % interval."""
     by_id = {row.id: (row, one) for row, one in zip(rows, found, strict=True)}
-    content: dict[str, list[Any]] = {"seeds": [len(group) for group in groups]}
     members = [[by_id[run] for run in group] for group in groups]
+    seeds = [[one.get(SEED) for _, one in group] for group in members]
+    content: dict[str, list[Any]] = {"seeds": [len(set(group)) for group in seeds]}
     for name in names:
         if name in ("starts", "ends", SEED):
             continue
         cells = [[_cell(name, row, one, {}) for row, one in group] for group in members]
         if name in MEASURED or name.startswith(RESULTS):
-            means = [interval(group) for group in cells]
+            means = [interval(once(group, of)) for group, of in zip(cells, seeds, strict=True)]
             content[name] = [mean and mean.mean for mean in means]
             content[f"{name} ±"] = [mean and mean.half for mean in means]
         else:

@@ -29,6 +29,8 @@ FIRST = dict.fromkeys(("compare", "latent"), ("Html", "BidiComponent"))
 """Of a page that shows one thing before all others: what that needs alone. Each script takes its time in the browser, wanted or not."""
 STREAMLITS = b"./static/js/index."
 """Stands in Streamlit's own page."""
+LARGE = b"<style>@media (min-width: 1700px) { html { font-size: 19px !important; } }</style>"
+"""On a projector everything is larger, from the first moment on: a page that grows later jumps, and tables measure their letters once."""
 PLAIN = re.compile(r"[\w-]*", re.ASCII)
 """The name of a page, as it stands in an address."""
 OWN = (b"accept-encoding", b"if-none-match", b"if-modified-since")
@@ -85,7 +87,7 @@ def _with_needs(send: Send, page: str) -> Send:
             if not message.get("more_body"):
                 body, headers = b"".join(parts), list(start["headers"])
                 if STREAMLITS in body:  # and no file that somebody takes home
-                    body = body.replace(b"<head>", b"<head>" + _where(page).encode(), 1)
+                    body = body.replace(b"<head>", b"<head>" + LARGE + _where(page).encode(), 1)
                     headers = [pair for pair in headers if pair[0] not in ITS]
                     needs = _needs(page if page in FIRST else "")
                     headers += [(b"content-length", str(len(body)).encode()), (b"link", needs.encode())]

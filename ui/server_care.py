@@ -11,7 +11,7 @@ from aecore.jobs import care, cleanup, doctor
 from aecore.jobs.settings import BY_HAND, by_hand, change
 from aecore.runs import Lab, LabError, usage
 from ui import server_now, ways, widgets
-from ui.frame import problem
+from ui.frame import problem, section
 from ui.lab import lab, who
 from ui.words import plain, size
 
@@ -158,6 +158,7 @@ def disk() -> None:
 
 def _clean() -> None:
     """Tick, read what it would free, press."""
+    section("Clean up")
     parts = _parts(str(lab().path), who(), lab())
     chosen = []
     for kind, words in cleanup.KINDS.items():
@@ -168,14 +169,18 @@ def _clean() -> None:
             chosen += mine
         st.caption(words)
     label = f"Free {size(sum(part.bytes for part in chosen))}" if chosen else "Free nothing"
-    if st.button(label, key="clean", type="primary", icon=":material/mop:", disabled=not chosen):
-        freed = cleanup.clean(lab(), chosen, who())
-        _usage.clear()
-        _parts.clear()
-        for kind in cleanup.KINDS:
-            st.session_state.pop(f"clean-{kind}", None)
-        st.session_state[SAID] = ("done", f"{size(freed)} are free again.")
-        st.rerun()
+    free: dict[str, Any] = {"on_click": _free, "args": [chosen], "disabled": not chosen}
+    st.button(label, key="clean", type="primary", icon=":material/mop:", **free)
+
+
+def _free(chosen: list[cleanup.Part]) -> None:
+    """Before the page is made anew, so that no box stays ticked."""
+    freed = cleanup.clean(lab(), chosen, who())
+    _usage.clear()
+    _parts.clear()
+    for kind in cleanup.KINDS:
+        st.session_state[f"clean-{kind}"] = False
+    st.session_state[SAID] = ("done", f"{size(freed)} are free again.")
 
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner="Looking at the disk …")

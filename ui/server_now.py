@@ -12,11 +12,17 @@ from aecore.runs import runs
 from ui.frame import href
 from ui.lab import lab
 from ui.queue import device_html
-from ui.words import escape, size, span, when
+from ui.words import escape, plain, size, span, when
 
 MOST = 30
 """Lines of the queue that are shown."""
 JOBS = {"train": "trains", "analyse": "is analysed", "project": "is mapped"}
+
+
+def whose() -> str:
+    """For those whom a link led here: whom this page is for."""
+    admins = ", ".join(map(plain, lab().settings.access.admins))
+    return f"This page is for those who keep the lab: {admins or 'its members'}."
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], empty: str, key: str) -> None:
@@ -74,6 +80,7 @@ def queue() -> None:
         if row := rows.get(run_id):
             starts = f"in {span(max(0, one.starts - time.time()))}" if one.starts else "not known"
             why = " ".join(filter(None, [one.rule, row.reason if row.reason.startswith("Waits") else ""]))
+            why = why or "As it came."
             lines.append([str(one.position), escape(row.owner), run_link(run_id, row.name), starts, escape(why)])
     table(["", "Person", "Run", "Starts", "Why there"], lines, "Nothing waits.", "queue")
     if len(expected) > MOST:
@@ -97,8 +104,8 @@ def people() -> None:
     ]
     table(["Person", "Runs", "Training", "Waiting", "Slots used lately"], lines, "Nobody has a run yet.", "people")
     st.caption(
-        "The next free slot goes to the person who has used least lately; time counts half after a day. "
-        "Of each person the first that was queued starts first, and an idle lab gives everything to whoever asks."
+        "The next free slot goes to the person who has used least lately; time counts half after a day, and what trains "
+        "counts ten minutes from its start on. Of each person the first that was queued starts first, and an idle lab gives everything to whoever asks."
     )
 
 

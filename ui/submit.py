@@ -89,7 +89,7 @@ def _name(form: Form, named: RunConfig | None) -> None:
     def change() -> None:
         form.draft = form.draft.put("name", st.session_state[key].strip())
 
-    shown = f"{named.name}  (name of the run)" if named else "Name of the run"
+    shown = f"Name: {named.name}" if named else "Name of the run"
     st.text_input("Name", key=key, max_chars=80, placeholder=shown, on_change=change, label_visibility="collapsed")
 
 

@@ -40,11 +40,13 @@ def _begun(start: str) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes in gigabytes, or megabytes below a tenth of one.
+    """Bytes in gigabytes, in megabytes below a tenth of one, and in kilobytes where less would be none.
 
-    >>> size(8.2e9), size(5e6)
-    ('8.2 GB', '5 MB')
+    >>> size(8.2e9), size(5e6), size(4_321), size(0)
+    ('8.2 GB', '5 MB', '4 kB', '0 MB')
     """
+    if 0 < count < 1e6:
+        return f"{max(1, count / 1e3):.0f} kB"
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
 
 
@@ -73,10 +75,12 @@ def ends(row: RunRow, expected: Forecast | None, now: float | None = None) -> st
 
 
 def soon(expected: Forecast, now: float | None = None) -> str:
-    """A forecast in the width of a card: '2nd, starts in 4 min'."""
+    """A forecast in the width of a card: '2nd, in 4 min', or 'in 4 min, after 2 of others'."""
     wait = None if expected.starts is None else max(0, expected.starts - (time.time() if now is None else now))
-    place = f"{expected.others} of others first" if expected.others else ordinal(expected.position)
-    return place + ("" if wait is None else f", starts in {span(wait)}" if wait >= 5 else ", next")
+    starts = "" if wait is None else f"in {span(wait)}" if wait >= 5 else "next"
+    if expected.others:
+        return ", ".join(filter(None, [starts, f"after {expected.others} of others"]))
+    return ", ".join(filter(None, [ordinal(expected.position), starts]))
 
 
 def standing(row: RunRow, expected: Forecast | None = None) -> str:

@@ -90,7 +90,7 @@ class LabSettings(Config):
         description="The supervisor leaves after so long with nothing to do and nobody there.",
     )
     stop_grace_seconds: float = Field(
-        60, gt=0, title="Grace", description="Seconds that a stopped run has to save before it is killed."
+        60, gt=0, title="Grace, s", description="Seconds that a stopped run has to save before it is killed."
     )
     retries: int = Field(
         3, ge=1, le=1000, title="Retries", description="A run that died so often without a newer checkpoint has failed."

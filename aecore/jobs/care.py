@@ -11,6 +11,7 @@ from aecore.jobs.devices import gpus
 from aecore.jobs.slots import slots
 from aecore.runs import Lab, database, diary, rights, shares
 from aecore.runs.database import LIVE, events, in_line, jobs, runs
+from aecore.runs.history import SIDE
 from aecore.runs.rights import Verb
 from aecore.runs.shares import Spell
 
@@ -139,11 +140,17 @@ def happened(lab: Lab, most: int = 200) -> list[Happened]:
     """The latest events of all runs, newest first."""
     lab.demand(Verb.SERVER)
     e = events.c
-    query = select(e.at, e.by, e.run_id, e.old, e.new, e.reason).join(runs, runs.c.id == e.run_id)
+    query = select(e.at, e.by, e.run_id, jobs.c.kind, e.new, e.reason).join(runs, runs.c.id == e.run_id)
+    query = query.outerjoin(jobs, jobs.c.id == e.job_id)
     query = query.where(rights.seen(lab.viewer)).order_by(e.id.desc()).limit(most)
     with database.reading(lab.engine) as connection:
         rows = connection.execute(query).all()
-    return [Happened(row.at, row.by, row.run_id, row.reason.partition("\n")[0] or row.new) for row in rows]
+    return [Happened(row.at, row.by, row.run_id, row.reason.partition("\n")[0] or _became(row)) for row in rows]
+
+
+def _became(event: Any) -> str:
+    """A job's new state; of what is no training, with what it is: a run that has ended is queued no more."""
+    return event.new if event.kind in (None, "train") else f"{SIDE.get(event.kind, event.kind)} {event.new}"
 
 
 def acts(lab: Lab) -> list[diary.Act]:

@@ -104,7 +104,8 @@ def _disk(lab: Lab) -> Check:
 
 
 def _database(lab: Lab) -> Check:
-    rows, version_ = f"{len(runs(lab))} runs", database.version(lab.engine)
+    count = len(runs(lab))
+    rows, version_ = f"{count} run{'s' * (count != 1)}", database.version(lab.engine)
     if lab.engine.dialect.name == "postgresql":
         return Check("database", True, f"{rows}, {version_} at {database.name(lab.engine)}")
     with database.reading(lab.engine) as connection:

@@ -18,6 +18,7 @@ from aecore.jobs.work import Shown, Stopped, Work
 from aecore.manifest import Mark
 from aecore.models.summary import summarise
 from aecore.runs import Lab, LabError
+from aecore.runs.times import span
 from aecore.training import device as devices
 
 
@@ -152,7 +153,7 @@ def _conclude(work: Work, config: RunConfig, recorder: Recorder, prepared: train
 def _completed(recorder: Recorder) -> str:
     step, total = recorder.state.step, recorder.total_steps
     early = f"; stopped early, {total - step:,} steps before the end" if step < total else ""
-    return f"Completed {step:,} steps in {recorder.seconds:.0f} s{early}."
+    return f"Completed {step:,} steps in {span(recorder.seconds)}{early}."
 
 
 def _figures(config: RunConfig, recorder: Recorder, prepared: training.Data) -> dict[str, Any]:

@@ -140,7 +140,14 @@ class Work:
         wanted, person = self.wanted(), self.job.owner
         if wanted == "run" and self.job.engine != "foreground":
             saved = f"It goes on from step {step:,}." if step else "It begins again."
-            self.end("queued", f"The run's process was told to leave from outside. {saved}", "signal")
+            self.lab.reread()
+            drained = self.lab.settings.drain == "save"
+            why = (
+                "The lab was made ready for maintenance"
+                if drained
+                else "The run's process was told to leave from outside"
+            )
+            self.end("queued", f"{why}. {saved}", "signal")
             return endings.LEFT
         if wanted != "run":
             person = states.stopper(self.lab, self.job.id)

@@ -53,6 +53,19 @@ def interval(found: Iterable[float | None]) -> Interval | None:
     return Interval(mean, quantile * spread / math.sqrt(n), n)
 
 
+def once(found: Sequence[float | None], seeds: Sequence[Any]) -> list[float | None]:
+    """A number for each seed, the mean of its runs: the same seed again is no further draw.
+
+    >>> once([1.0, 3.0, 5.0, None], [0, 0, 1, 2])
+    [2.0, 5.0, None]
+    """
+    runs: dict[Any, list[float | None]] = {}
+    for value, seed in zip(found, seeds, strict=True):
+        runs.setdefault(seed, []).append(value)
+    means = [interval(values) for values in runs.values()]
+    return [None if mean is None else mean.mean for mean in means]
+
+
 def by_seed(ids: Sequence[str], configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """The ids in groups of equal configs but for seed and name, each where its first one stands; one without a config is alone."""
     groups: dict[Any, list[str]] = {}

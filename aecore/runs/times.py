@@ -14,9 +14,11 @@ def when(moment: float | None, now: float | None = None) -> str:
 def span(seconds: float) -> str:
     """A length of time in its largest fitting unit.
 
-    >>> span(4.21), span(75), span(4000), span(9000)
-    ('4 s', '75 s', '67 min', '2.5 h')
+    >>> span(0.31), span(4.21), span(75), span(4000), span(9000)
+    ('0.3 s', '4 s', '75 s', '67 min', '2.5 h')
     """
+    if 0.05 <= seconds < 0.95:
+        return f"{seconds:.1f} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -189,7 +189,7 @@ class Chart {
   // What the axes span: what the user chose, else all steps and the values there.
   ranges(curves) {
     const open = (run) => !run.standing?.ended && this.across !== "time";
-    const ends = [...this.runs.values()].map((run) => (open(run) ? run.across(run.standing?.total || 0, this.across) : 0)).concat(curves.map((c) => c.points[c.points.length - 1].x));
+    const ends = [...this.runs.values()].map((run) => (open(run) ? run.across(run.horizon(), this.across) : 0)).concat(curves.map((c) => c.points[c.points.length - 1].x));
     const x = this.view?.x ?? [0, Math.max(...ends) || 1];
     return { x, y: reach(curves, x, this) };
   }

@@ -82,6 +82,14 @@ class Run {
     ];
   }
 
+  // The step to which its axis reaches while it goes on: the last one, but in a long run's first tenth not so far that nothing is seen.
+  horizon() {
+    const { step = 0, total = 0 } = this.standing ?? {};
+    let end = total;
+    if (step > 0 && step < end / 10) while (end > 8 * step) end /= 4;
+    return end;
+  }
+
   // Where a step lies on an axis of steps, epochs or seconds of training.
   across(step, kind) {
     if (kind === "epoch") return step / this.stepsOfAnEpoch();

@@ -11,7 +11,7 @@ export default function (component) {
   return () => { view.close(); views.delete(parentElement); };
 }
 
-const thousandths = (error) => { if (error == null) return "–"; const value = 1e3 * error; return value >= 99.95 ? value.toFixed(0) : String(+value.toPrecision(3)); };
+const thousandths = (error) => { if (error == null) return "–"; const value = 1e3 * error; return value >= 99.95 ? value.toFixed(0) : value.toPrecision(3); };
 const KINDS = { best: "Best", typical: "Typical", worst: "Worst" };
 
 class View {

@@ -162,7 +162,7 @@ class Wall {
     }
     this.draw();
     if (held) this.focus(held.row, held.place, { preventScroll: true }); // a newer picture of a model that trains takes nobody's place away
-    shown().then(() => { this.root.dataset.cells = this.cells.length; });
+    shown().then(() => { this.root.dataset.cells = this.cells.length; performance.mark("wall-drawn"); });
   }
 
   head(column, block) {
