@@ -142,13 +142,13 @@ async def script(stream: ClientWebSocketResponse, page: str, query: str) -> floa
 
 async def rest(stream: ClientWebSocketResponse, seconds: float) -> int:
     """Ask for nothing, but answer what keeps the socket open; how many messages came all the same."""
-    end, came = time.perf_counter() + seconds, 0
+    came = 0
     with suppress(TimeoutError):
-        while True:
-            received = await stream.receive(max(0.001, end - time.perf_counter()))
-            if received.type is not WSMsgType.BINARY:
-                raise ConnectionError("the dashboard closed the session")
-            came += 1
+        async with asyncio.timeout(seconds):  # a limit of `receive` itself begins anew with each ping
+            while True:
+                if (await stream.receive()).type is not WSMsgType.BINARY:
+                    raise ConnectionError("the dashboard closed the session")
+                came += 1
     return came
 
 
@@ -176,6 +176,7 @@ async def watch(
 ) -> Session:
     """Poll as the components of a run's page do, and count what comes through the socket meanwhile."""
     unasked, place, number, pictures = 0, 0, 0, 0.0
+    await rest(stream, EVERY)  # what Streamlit says behind the end of a script
     while time.perf_counter() < end:
         begin = time.perf_counter()
         place = (await ask(web, f"{address}/api/metrics", run, run=run, after=place))["next"]

@@ -13,6 +13,7 @@ from ui.latent_map import reading, trust_said
 from ui.latent_panel import STYLE, map_and_panel
 from ui.latent_points import View
 from ui.latent_view import choose_run, choose_source, film, offer_analysis, open_page, opened, wait_for_codes
+from ui.words import plain
 
 
 def page() -> None:
@@ -33,7 +34,10 @@ def page() -> None:
         empty("No model was trained here yet: a map needs one.", "train", "Set up the first run")
     elif not source:
         open_page()
-        st.fragment(wait_for_codes, run_every=1.0)(row)
+        if row.live:
+            st.fragment(wait_for_codes, run_every=1.0)(row)
+        else:
+            empty(f"{plain(row.name)} has no codes: it ended before its first sample, or its samples were removed.")
     else:
         with st.container(key="latent-offers"):
             if opened():

@@ -11,22 +11,23 @@ from ui.lab import lab
 from ui.pulse import pulse, table_stamp
 from ui.runs_table import TICKED, table
 
-rows, found = runs_tools.read()
+first = runs_tools.read()
+_, rows, found = first
 going = any(row.state in OPEN for row in rows)
-known = [(rows, found)]  # the first time they need not be read again
+known = [first]  # the first time they need not be read again
 opened, ticked = st.query_params.get("run"), st.session_state.get(TICKED)
 
 
 @st.fragment
 def overview() -> None:
     """The table, made again when it would say something else; a click on a cell opens its run."""
-    rows, found = known.pop() if known else runs_tools.read()
+    at, rows, found = known.pop() if known else runs_tools.read()
     seen = (any(row.state in OPEN for row in rows), st.query_params.get("run"), st.session_state.get(TICKED))
     if seen != (going, opened, ticked):
         st.rerun()  # the rest of the page is shown there
     expected = forecast(lab())
     pulse(tickets.signed("api/pulse", "pulse"), table_stamp(rows, expected), key="table-pulse")
-    table(*runs_tools.chosen_of(rows, found, now)[:2], expected, opened, now)
+    table(*runs_tools.chosen_of(rows, found, now)[:2], expected, opened, now, at)
 
 
 every = "Everything that was trained in this lab, and what trains now."

@@ -244,6 +244,12 @@ def test_what_was_selected_among_the_samples_stays_selected_when_the_analysis_is
     assert f"{len(codes):,} of" in text(latent(copy.lab, state, run=copy.id))
 
 
+def test_an_ended_run_without_a_sample_has_a_sentence(latent: Open, copy: TrainedRun) -> None:
+    shutil.rmtree(copy.folder.path / "samples")
+    shutil.rmtree(copy.folder.path / "analysis")
+    assert "it ended before its first sample" in text(latent(copy.lab, run=copy.id)), "and asks for no rerun for ever"
+
+
 def test_a_run_without_weights_shows_its_codes_and_says_what_is_missing(latent: Open, copy: TrainedRun) -> None:
     shutil.rmtree(copy.folder.checkpoints)
     test = latent(copy.lab, run=copy.id)

@@ -1,18 +1,21 @@
 """What the rules of `aecore.runs.health` say of a run: found once where it has ended, and now and then while it goes on."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 from aecore.config import ConfigError
-from aecore.runs import LabError, RunFolder, RunRow
+from aecore.runs import LabError, RunFolder, RunRow, files
+from aecore.runs.curves import Curves, Seen
 from aecore.runs.database import OPEN
-from aecore.runs.health import NOTHING, Finding, Seen, health
+from aecore.runs.health import NOTHING, Finding, health
 from ui.lab import lab
 from ui.moments import sample_of
 from ui.shared import once_in
 
 LATELY = 10
-"""Seconds for which that holds of a run that goes on: its whole curve is read for it."""
+"""Seconds for which that holds of a run that goes on."""
 
 
 def run_health(row: RunRow) -> Sequence[Finding]:
@@ -27,19 +30,35 @@ def run_health(row: RunRow) -> Sequence[Finding]:
 
 
 @once_in(LATELY)
-def _going(path: str, _attempt: int) -> tuple[Finding, ...]:
-    return _health(path, ended=False)
+def _going(path: str, attempt: int) -> tuple[Finding, ...]:
+    return _health(path, _read_so_far(path, attempt, files.inode(Path(path) / "metrics.csv")))
 
 
 @lru_cache(maxsize=256)
 def _ended(path: str, _attempt: int, _size: int) -> tuple[Finding, ...]:
-    return _health(path, ended=True)
+    return _health(path)
 
 
-def _health(path: str, ended: bool) -> tuple[Finding, ...]:
-    folder = RunFolder(path)
+@dataclass
+class _Read:
+    """Of a curve that grows: what was read, and the byte to go on from."""
+
+    curves: Curves = field(default_factory=Curves)
+    end: int = 0
+
+
+@lru_cache(maxsize=32)
+def _read_so_far(_path: str, _attempt: int, _file: int) -> _Read:
+    """One that is read on; anew where a run goes on from a checkpoint, whose rows after it were cut off."""
+    return _Read()
+
+
+def _health(path: str, going: _Read | None = None) -> tuple[Finding, ...]:
+    folder, read = RunFolder(path), going or _Read()
     try:
-        return tuple(health(folder.metrics()[0], folder.config(), _seen(folder), ended))
+        config, seen = folder.config(), _seen(folder)
+        rows, read.end = folder.metrics(read.end)
+        return tuple(health(rows, config, seen, going is None, read.curves))
     except (ConfigError, ValueError):
         return ()
 

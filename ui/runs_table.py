@@ -2,11 +2,13 @@
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from threading import Condition
 from typing import Any
 
 import pandas as pd
 import streamlit as st
+from cachetools import LRUCache, cached
 
 from aecore.analysis.quality_words import FACTORS, FIGURES
 from aecore.jobs.forecast import Forecast
@@ -26,13 +28,18 @@ TICKED = "runs-ticked"
 
 
 def table(
-    rows: Sequence[RunRow], found: Sequence[Values], expected: Mapping[str, Forecast], chosen: str | None, now: View
+    rows: Sequence[RunRow],
+    found: Sequence[Values],
+    expected: Mapping[str, Forecast],
+    chosen: str | None,
+    now: View,
+    at: Hashable,
 ) -> None:
-    """The rows of a view. A click on a cell puts the run's id into the URL; ticked rows are kept in the session under TICKED."""
+    """The rows of a view, as they were at a moment. A click on a cell puts the run's id into the URL; ticked rows are kept in the session under TICKED."""
     here = lab()
     groups = by_seed([row.id for row in rows], [config_values(here, row) for row in rows]) if now.seeds else None
     ids = groups or [[row.id] for row in rows]
-    made = grouped(rows, found, groups, now.columns) if groups else frame(rows, found, expected, now.columns)
+    made = grouped(rows, found, groups, now.columns) if groups else _frame(at, now, rows, found, expected)
     if groups and (name := now.sort.removeprefix("-")) in made.columns and name != "state":
         made = made.sort_values(name, ascending=not now.sort.startswith("-"), kind="stable", na_position="last")
         ids = [ids[place] for place in made.index]  # by the mean over the seeds, not by the best of them
@@ -62,6 +69,14 @@ def _selected(key: str, ids: Sequence[Sequence[str]]) -> None:
     if selection["cells"]:
         st.query_params["run"] = ids[selection["cells"][0][0]][0]
         st.query_params.pop("at", None)
+
+
+@cached(LRUCache(8), key=lambda at, now, *_: (at, now), condition=Condition())
+def _frame(
+    at: Hashable, now: View, rows: Sequence[RunRow], found: Sequence[Values], expected: Mapping[str, Forecast]
+) -> pd.DataFrame:
+    """Made once for all who look at the same."""
+    return frame(rows, found, expected, now.columns)
 
 
 def frame(
@@ -95,7 +110,7 @@ def _cell(name: str, row: RunRow, known: Values, expected: Mapping[str, Forecast
         case "ends":
             return ends(row, expected.get(row.id))
         case "tags" | "tag":
-            return list(row.tags)
+            return [*["archived"] * (row.archived is not None), *row.tags]  # as on the run's own page
     value = known.get(name)
     return isolated(value) if isinstance(value, str) else shown(value) if isinstance(value, tuple | list) else value
 

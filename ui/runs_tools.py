@@ -1,12 +1,15 @@
 """Above the table of runs: the filter, the columns, the order, seeds together, the archive. All of it stands in the URL."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from threading import Condition
 from typing import Any, NamedTuple
 
 import streamlit as st
+from cachetools import LRUCache, cached
 
-from aecore.runs import RunRow, runs
+from aecore.runs import Lab, RunRow, runs
 from aecore.runs.filters import FilterError, holds, parse
+from aecore.runs.index import moment
 from aecore.runs.values import Values, all_values, names
 from ui.lab import lab
 from ui.remembered import recall, remember
@@ -109,11 +112,25 @@ def _columns(now: View, known: list[str]) -> None:
     st.checkbox("Largest first", key="runs-falling", on_change=order, disabled=not shown)
 
 
-def read() -> tuple[list[RunRow], list[Values]]:
+class Known(NamedTuple):
     """All runs, and what is known of each: config and results, so that every name of them can be chosen."""
+
+    at: Hashable
+    """The moment at which it was read."""
+    rows: list[RunRow]
+    found: list[Values]
+
+
+def read() -> Known:
+    """Once for all who see the same."""
     here = lab()
+    return _read(here, moment(here))
+
+
+@cached(LRUCache(4), key=lambda here, at: at, condition=Condition())
+def _read(here: Lab, at: Hashable) -> Known:
     rows = runs(here)
-    return rows, all_values(here, rows)
+    return Known(at, rows, all_values(here, rows))
 
 
 def chosen_of(rows: Sequence[RunRow], found: Sequence[Values], now: View) -> tuple[list[RunRow], list[Values], str]:

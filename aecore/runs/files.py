@@ -88,3 +88,11 @@ def tail(path: Path, lines: int) -> str:
             return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
     except FileNotFoundError:
         return ""
+
+
+def inode(path: Path) -> int:
+    """Which file lies at a path, another one after its rows were cut; 0 where there is none."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aecore.config import RunConfig, code_size_path, flat
+from aecore.runs.curves import Curves, Seen
 from aecore.runs.folder import MetricRow
 
 RATE = "training.learning_rate"
@@ -44,62 +45,27 @@ class Finding(NamedTuple):
     """The control that does it."""
 
 
-class Seen(NamedTuple):
-    """Of the newest sample; None where there is none."""
-
-    codes: np.ndarray | None = None
-    """(m, D), for units that never change."""
-    targets: np.ndarray | None = None
-    """(n, C, H, W) uint8."""
-    x_hat: np.ndarray | None = None
-    """(n, C, H, W) uint8: what the model made of them, for pixels that never change."""
-
-
-class Curves:
-    """The metrics of a run by name: (steps, values) of the training, and (epochs, values) of the watched split."""
-
-    def __init__(self, rows: Iterable[MetricRow], seen: "Seen", ended: bool = True):
-        self.train: dict[str, list[tuple[int, float]]] = {}
-        self.watched: dict[str, list[tuple[int, float]]] = {}
-        for step, epoch, split, name, value in rows:
-            if split == "train":
-                self.train.setdefault(name, []).append((step, value))
-            else:
-                self.watched.setdefault(name, []).append((epoch, value))
-        self.codes, self.targets, self.x_hat = seen
-        self.ended = ended
-
-    def of_train(self, name: str) -> np.ndarray:
-        """(n,) finite values of each step or window, in order."""
-        return _values(self.train.get(name, []))
-
-    def of_watch(self, name: str) -> np.ndarray:
-        """(n,) finite values, the untrained model's first."""
-        return _values(self.watched.get(name, []))
-
-    def last(self, name: str) -> float | None:
-        found = self.of_watch(name)
-        return float(found[-1]) if len(found) else None
-
-
-def _values(pairs: list[tuple[int, float]]) -> np.ndarray:
-    found = np.array([value for _, value in pairs], dtype=np.float64)
-    return found[np.isfinite(found)]
-
-
 NOTHING = Seen()
 
 Rule = Callable[[Curves, RunConfig], Finding | None]
 
 
-def health(rows: Iterable[MetricRow], config: RunConfig, seen: Seen = NOTHING, ended: bool = True) -> list[Finding]:
+def health(
+    rows: Iterable[MetricRow],
+    config: RunConfig,
+    seen: Seen = NOTHING,
+    ended: bool = True,
+    known: Curves | None = None,
+) -> list[Finding]:
     """What the rules find, the worst first; one good sentence where they find nothing, nothing before there is enough to tell.
 
     Args:
         seen: what the newest sample shows.
         ended: whether the run is over: only then it is worth saying that it was too short.
+        known: the curves up to these rows, which are added to them; none where the rows are all that there are.
     """
-    curves = Curves(rows, seen, ended)
+    curves = (Curves() if known is None else known).add(rows)
+    (curves.codes, curves.targets, curves.x_hat), curves.ended = seen, ended
     found = [finding for rule in RULES if (finding := rule(curves, config)) is not None]
     if not found and len(curves.of_watch("loss")) > FEW_EPOCHS:
         return [Finding("fine", "good", "It learns as it should: no rule has anything to say.")]

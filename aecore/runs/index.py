@@ -1,13 +1,15 @@
 """The table of runs, read in one query: no run folder is opened for it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from threading import Condition
 from typing import Any, NamedTuple
 
+from cachetools import LRUCache, cached
 from sqlalchemy import Select, select
 
-from aecore.runs import database, rights
+from aecore.runs import changes, database, rights
 from aecore.runs.database import LIVE, WAITS, jobs
 from aecore.runs.database import events as events_table
 from aecore.runs.database import runs as runs_table
@@ -82,13 +84,32 @@ class Event(NamedTuple):
     reason: str
 
 
+FRESH = 5
+"""Seconds for which a table that was read is kept at most: a run's end comes nearer though the database says nothing new."""
+
+
 def runs(lab: Lab, ids: Sequence[str] | None = None, limit: int | None = None) -> list[RunRow]:
     """The lab's runs, newest first; only those of `ids` where given (unknown ones are left out)."""
-    query = QUERY.where(rights.seen(lab.viewer))
-    if ids is not None:
-        query = query.where(runs_table.c.id.in_(ids))
+    if ids is None and limit is None:
+        return list(_all(lab, moment(lab)))
+    query = QUERY if ids is None else QUERY.where(runs_table.c.id.in_(ids))
+    return _read(lab, query.limit(limit))
+
+
+def moment(lab: Lab) -> Hashable:
+    """For as long as this is the same, so is what `runs` says of all of them. Ask it first: what is read later may be newer."""
+    return str(lab.engine.url), lab.viewer, changes.latest(lab.engine), int(time.monotonic() / FRESH)
+
+
+@cached(LRUCache(8), key=lambda lab, moment: moment, condition=Condition())
+def _all(lab: Lab, moment: Hashable) -> tuple[RunRow, ...]:
+    """Read once for all who ask at the same moment."""
+    return tuple(_read(lab, QUERY))
+
+
+def _read(lab: Lab, query: Select[Any]) -> list[RunRow]:
     with database.reading(lab.engine) as connection:
-        found = connection.execute(query.limit(limit)).all()
+        found = connection.execute(query.where(rights.seen(lab.viewer))).all()
     now = time.time()
     return [_row(lab, tuple(row), now) for row in found]
 

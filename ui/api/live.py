@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from aecore.jobs import news, states
 from aecore.jobs.forecast import forecast
-from aecore.runs import LabError, RunFolder, index
+from aecore.runs import LabError, RunFolder, files, index
 from aecore.runs.database import OPEN
 from aecore.runs.folder import MetricRow, TimingRow
 from aecore.runs.text import isolated
@@ -127,21 +127,13 @@ def _rows(folder: RunFolder, attempt: int, after: str) -> Told:
     inodes: whoever has drawn the old ones must start again. An inode may come back, but not within one attempt.
     """
     while True:
-        file = _file(folder)
+        file = files.inode(folder.path / "metrics.csv")
         known, *bytes_ = after.rsplit("-", 2)
         onward = known == f"{attempt}-{file}" and len(bytes_) == 2
         first, second = (int(byte) for byte in bytes_) if onward else (0, 0)
         (rows, end), (timing, until) = folder.metrics(first), folder.timing(second)
-        if file == _file(folder):  # otherwise it was cut just now
+        if file == files.inode(folder.path / "metrics.csv"):  # otherwise it was cut just now
             return Told(rows, timing, not onward, f"{attempt}-{file}-{end}-{until}")
-
-
-def _file(folder: RunFolder) -> int:
-    """The inode of metrics.csv, 0 where there is none yet."""
-    try:
-        return (folder.path / "metrics.csv").stat().st_ino
-    except FileNotFoundError:
-        return 0
 
 
 def standing(row: index.RunRow) -> dict[str, Any]:
