@@ -18,6 +18,7 @@ from playwright.sync_api import Browser
 
 from aecore.config import preset, with_values
 from aecore.jobs.foreground import train_here
+from aecore.jobs.supervisor import stop_supervisor
 from aecore.runs import Lab
 from tests.browser import chromium, dashboard
 
@@ -84,6 +85,7 @@ def main() -> None:
                 for page in pages.values():
                     measure(browser, *page)
             times = [[measure(browser, *page) for page in pages.values()] for _ in range(args.rounds)]
+        stop_supervisor(lab)
     for name, took in zip(pages, zip(*times, strict=True), strict=True):
         middle = Took(*(statistics.median(column) for column in zip(*took, strict=True)))
         print(f"{name}: {middle.new:.2f} s in a new browser, {middle.again:.2f} s in one that was there before")

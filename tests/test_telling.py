@@ -176,6 +176,7 @@ def test_mail_goes_to_the_owner_over_tls_after_a_login(
     assert first.get_content().replace("\r\n", "\n") == "Run a b: completed. Completed 66 steps in 3 s.\n"  # type: ignore[attr-defined]
     assert first.get_content_type() == "text/plain"
     assert first["Message-ID"].startswith(f"<{mine}-")
+    assert first["Date"].datetime.tzinfo is not None
     assert set(box.logins) == {USER.encode()}
     assert heard(lab, mine) == [("told ada, by mail, that it has completed", "")]
     assert heard(lab, theirs)[-1] == (

@@ -39,6 +39,7 @@ from ui import (
     selected,
     spreadsheet,
     sweeps,
+    take,
     trials,
 )
 from ui.api import live
@@ -122,6 +123,8 @@ def test_what_a_denoiser_saw_is_a_column_and_its_gain_a_figure(
     assert list(drawn) == ["left-out-roc", "left-out-pr"]
     for name, area in (("roc", "auroc"), ("pr", "average_precision")):
         assert f": {metrics['anomalies'][area]:.3f}<" in drawn[f"left-out-{name}"]
+    choice = compare_view.Choice("test", None, "pictures", 12, ordering.ORDERS[0], None, (), "", None, None)
+    assert all(svg in take.whole([], choice, [found], []) for svg in drawn.values()), "the file has them, too"
     made = columns.held_out(found, None)
     assert made is not None
     assert inputs is not None

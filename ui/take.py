@@ -126,4 +126,6 @@ def whole(
         svg for i in range(len(groups)) for svg in charts.costs([line for line in found if line.group == i]).values()
     ]
     lines = [svg for svg in (charts.coordinates(runs, found), charts.curves(runs[:MOST])) if svg]
-    return report(title, pictures, tables, [("Error against cost", plots), ("Runs and curves", lines)], sentences)
+    left = list(charts.left_out(runs).values())
+    drawn = [("Error against cost", plots), ("Classes left out", left), ("Runs and curves", lines)]
+    return report(title, pictures, tables, drawn, sentences)

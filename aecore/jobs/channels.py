@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import localtime
 from urllib.parse import urlsplit
 
 from aecore.config.tell import TellSettings
@@ -66,6 +67,7 @@ def _mail(settings: TellSettings, one: News) -> None:
     message = EmailMessage(policy=SMTP)
     message["From"], message["To"], message["Subject"] = mail.sender, to, one.title
     message["Message-ID"] = f"<{one.id}@{mail.sender.rpartition('@')[2]}>"
+    message["Date"] = localtime()
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(_with_link(one, settings) + "\n")
     safe = ssl.create_default_context()
