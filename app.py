@@ -1,5 +1,6 @@
 """The launcher: `streamlit run app.py`. Routes, the door, and what must be warm; the pages start in ui/main.py."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -8,9 +9,10 @@ from aecore.jobs import launch
 # before what takes a second to import: its process imports the same, side by side
 if not os.environ.get("AELAB_KIOSK"):
     launch.early(Path(__file__).parent)
+if gc.isenabled():  # of what is imported next to nothing is garbage
+    gc.disable()
 
 import asyncio
-import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -77,3 +79,4 @@ app = st.App(
     routes=[Route(ways.base() + route.path, route.endpoint, methods=route.methods) for route in ROUTES],
     middleware=[Middleware(Shield), Middleware(access.Door), Middleware(Scripts)],
 )
+gc.enable()

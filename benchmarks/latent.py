@@ -29,6 +29,19 @@ from aecore.models import build
 from aecore.runs import Lab
 
 
+def digits(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """MNIST's first n images, train then test, and their labels."""
+    roots, config = Lab.open().data_roots, DataConfig(name="mnist", validation=0)
+    parts = [data.load(config, split, roots) for split in ("train", "test")]
+    return np.concatenate([part.images for part in parts])[:n], np.concatenate([part.labels for part in parts])[:n]
+
+
+def principal(images: np.ndarray, dims: int) -> np.ndarray:
+    """(N, dims) float32: their first principal components."""
+    flat = images.reshape(len(images), -1).astype(np.float32) / 255
+    return fit_pca(flat, dims).project(flat).astype(np.float32)
+
+
 def timed(name: str, work: Callable[[], Any], note: Callable[[Any], str] = lambda result: "") -> tuple[Any, float]:
     """Do it, say how long it took, and return its result and the processor's seconds."""
     clock, cpu = time.perf_counter(), time.process_time()
@@ -99,15 +112,13 @@ def main() -> None:
     parser.add_argument("--part", choices=("both", "ours", "theirs"), default="both")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    roots, config = Lab.open().data_roots, DataConfig(name="mnist", validation=0)
-    images = np.concatenate([data.load(config, split, roots).images for split in ("train", "test")])[: asked.n]
-    facts = data.facts(config, roots)
+    images, _ = digits(asked.n)
+    facts = data.facts(DataConfig(name="mnist", validation=0), Lab.open().data_roots)
     model = build(preset("conv-16").config.model, facts)
     print(f"{len(images):,} images; load of the machine {os.getloadavg()[0]:.1f}", flush=True)
     if asked.part != "theirs":
         timed("encode, conv-16", lambda: latent.encode(model, images, facts))
-    flat = images.reshape(len(images), -1).astype(np.float32) / 255
-    codes = fit_pca(flat, 16).project(flat).astype(np.float32)
+    codes = principal(images, 16)
     if asked.part != "theirs":
         ours(codes)
     if asked.part != "ours":

@@ -75,6 +75,18 @@ def test_each_section_shows_itself(latent: Open, here: TrainedRun) -> None:
     assert len(quality.get("plotly_chart")) == 7, "no prior, no posterior, no factors"
 
 
+def test_near_one_image_alone_its_nearest_are_taken_with_it(latent: Open, here: TrainedRun) -> None:
+    view, codes = View(here.id, "test"), (here.folder.analysis("test") or {})["codes"]
+    one, two = (latent_selection.keep(here.id, "test", np.array(indices)) for indices in ([5], [5, 9]))
+    nearest = np.argsort(np.linalg.norm(codes - codes[5], axis=1), kind="stable")[: latent_samples.ALONE + 1]
+    np.testing.assert_array_equal(latent_samples._selected(view, one), codes[nearest])
+    np.testing.assert_array_equal(np.sort(latent_samples._selected(view, two), 0), np.sort(codes[[5, 9]], 0))
+    for name, said in ((one, "the one and its 8 nearest"), (two, "Between the images that are selected.")):
+        shown = text(latent(here.lab, run=here.id, split="test", below="samples", samples="near", selection=name))
+        assert said in shown
+        assert "Without a prior" not in shown
+
+
 def test_a_slider_for_each_number_draws_its_code(latent: Open, here: TrainedRun) -> None:
     test = latent(here.lab, {latent_below.HAND: True}, run=here.id, split="test")
     assert [slider.label for slider in test.slider] == ["Number 1", "Number 2"]
@@ -127,6 +139,7 @@ def test_every_figure_of_a_code_is_explained(trained_run: TrainedRun) -> None:
     cards = latent_quality.cards(figures)
     assert f"<strong>{figures['knn_accuracy']:.3f}</strong>" in cards
     assert f"left:{100 * figures['majority']:.1f}%" in cards
+    assert "<strong>0.000</strong>" in latent_quality.cards({"ari": -0.0002}), "no zero below zero"
 
 
 def test_a_turned_scaled_and_moved_map_is_laid_over_exactly_and_keeps_all_neighbours() -> None:

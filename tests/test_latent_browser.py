@@ -112,6 +112,9 @@ def test_hovering_lasso_decoding_and_drawing_work_together(here: Place) -> None:
 
     page.locator(".latent-map .legend button").nth(1).click()
     assert on(map_, "return map.shown.reduce((a, b) => a + b, 0)") == on(map_, "return map.counts[1]")
+    other = "const other = map.points.group.findIndex((group) => group !== 1);"
+    faint = on(map_, f"{other} return [...map.colours.slice(4 * other, 4 * other + 3)]")
+    assert faint == [218, 219, 221], "a pile of what is not shown is no darker than this, whatever colour lies on it"
 
 
 NEIGHBOURS = """const at = (i) => map.toScreen(map.points.x[i], map.points.y[i]), own = (i) => map.pick(...at(i)) === i;

@@ -44,7 +44,7 @@ from ui import (
 )
 from ui.api import live
 from ui.api import moments as pictured
-from ui.wall import WAITS, payload, thousandths
+from ui.wall import WAITS, payload, thousandths, told_apart
 from ui.words import plain
 
 ROOT = Path(__file__).parents[1]
@@ -226,6 +226,14 @@ def test_the_error_under_an_image_is_that_of_the_image(two_runs: TwoRuns, monkey
             np.testing.assert_allclose(column.errors, expected, rtol=1e-5)
         shown = payload(made, "pictures")
         assert shown["columns"][1]["captions"][0] == thousandths(float(made.columns[0].errors[0]))
+
+
+def test_heads_that_begin_alike_show_what_tells_them_apart() -> None:
+    names = ["convolutional autoencoder, small", "convolutional autoencoder, large", "convolutional, 4", "PCA, 16"]
+    assert told_apart(names) == ["convolut… small", "convolut… large", "convolutional, 4", "PCA, 16"]
+    same = ["one and the same long name, 4", "one and the same long name, 16"]
+    assert told_apart(same) == ["one and … 4", "one and … 16"]
+    assert told_apart([same[0], same[0]]) == [same[0]] * 2, "what is the same needs no end"
 
 
 def test_images_are_ordered_by_what_two_models_are_apart_or_by_what_they_look_like(

@@ -64,7 +64,7 @@ def traversals(view: View) -> None:
     said = f"{view.split} image {start:,}" if start >= 0 else "the mean of all codes; select one image to start from it"
     st.caption(
         f"Each row changes one number of the code and leaves the others, at nine quantiles of the data, from {said}. "
-        "The rows that change the picture most come first."
+        "The rows that change the picture most come first; the bars say how much."
     )
     rows = how_many(latent_points.codes(view).shape[1])
     with st.spinner("Decoding …"):

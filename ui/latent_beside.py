@@ -55,6 +55,7 @@ def show(view: View) -> None:
     with st.spinner("Comparing the neighbourhoods …"):
         found = latent_pair.pair(two)
     if glide:
+        st.markdown(f"**{plain(title(two[side]))}**")
         draw(two, side, "glide", found)
     else:
         for column, place in zip(st.columns(2, gap="medium"), (0, 1), strict=True):

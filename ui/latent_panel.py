@@ -49,6 +49,8 @@ def panel(view: View, chosen: Chosen) -> None:
             find(view)
             if weights:
                 latent_own.offer(view)
+        if said := st.session_state.get(f"{_find_key(view)}-said"):
+            st.text(said)
         own = False
         if weights:
             try:
@@ -75,7 +77,7 @@ def panel(view: View, chosen: Chosen) -> None:
 
 def find(view: View) -> None:
     """A line that selects an image by its number, or all of a label."""
-    key = f"latent-find-{view.run}-{view.split}"
+    key = _find_key(view)
 
     def changed() -> None:
         text = str(st.session_state[key]).strip()
@@ -93,8 +95,10 @@ def find(view: View) -> None:
         placeholder="Find a label, or image #12",
         label_visibility="collapsed",
     )
-    if said := st.session_state.get(f"{key}-said"):
-        st.text(said)
+
+
+def _find_key(view: View) -> str:
+    return f"latent-find-{view.run}-{view.split}"
 
 
 def found(view: View, text: str) -> np.ndarray:

@@ -80,7 +80,8 @@ def spectrum(codes: np.ndarray) -> Drawn:
 
     explained = np.cumsum(fit_pca(codes[:5_000], min(SHOWN, *codes[:5_000].shape)).explained)
     figure = Figure(Scatter(x=np.arange(1, len(explained) + 1), y=100 * explained, mode="lines+markers"))
-    figure.update_xaxes(title="Principal components", rangemode="tozero")
+    every = 1 if len(explained) <= 10 else None  # no halves of a component
+    figure.update_xaxes(title="Principal components", rangemode="tozero", dtick=every)
     figure.update_yaxes(title="Variance, %", range=[0, 103])
     said = "A steep start and a long flat end: the code uses fewer dimensions than it has."
     return "Variance that few directions hold", said, _small(figure)

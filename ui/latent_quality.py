@@ -108,7 +108,7 @@ def cards(figures: dict[str, Any], names: Sequence[str] = (*FIGURES, *FACTORS)) 
 
 def _card(figures: dict[str, Any], name: str, figure: Figure) -> str:
     value = figures[name]
-    said = format(value, figure.form).replace("-", "−")
+    said = format(value, f"z{figure.form}").replace("-", "−")  # z: no zero below zero
     chance = figures.get(figure.chance, 0.0) if figure.chance else None
     mark = (
         f'<u style="left:{100 * chance:.1f}%" title="Always saying the most frequent label: {chance:.2f}"></u>'

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from aecore.analysis.neighbours import nearest
 from ui import latent_points, latent_walk
 from ui.lab import lab, split
 from ui.latent_map import weights_of
@@ -19,7 +20,8 @@ from ui.words import escape
 if TYPE_CHECKING:
     from aecore.analysis.generation import Mixture
 
-COUNT = 18
+COUNT, ALONE = 18, 8
+"""New images, and neighbours that are taken with an image that is selected alone."""
 SOURCES = {"prior": "From the prior", "mixture": "From a Gaussian mixture of the codes", "near": "Near the selection"}
 
 
@@ -41,11 +43,14 @@ def show(view: View) -> None:
     name = st.query_params.get(NAME, "") if source == "near" else ""
     with st.spinner("Drawing and looking for copies …"):
         plain = View(view.run, view.split, view.step)
-        images, nearest, indices, away = _made(plain, latent_points.stamp(view), weights, str(source), turn, name)
-    said = (
-        "Without a prior the codes have no place of their own to be drawn from: a mixture of Gaussians is fitted to them. "
-        * (not ready)
-    )
+        images, copies, indices, away = _made(plain, latent_points.stamp(view), weights, str(source), turn, name)
+    said = ""
+    if source == "near":
+        said = f"Between the images that are selected{f': the one and its {ALONE} nearest' * (len(chosen) == 1)}. "
+    elif not ready:
+        said = (
+            "Without a prior the codes have no place of their own to be drawn from: a mixture of Gaussians is fitted. "
+        )
     st.caption(
         f"{said}Left the new image, right the nearest training image by its pixels: where both are the same, the model copies. "
         "Below them how far apart their pixels are: 0 is the same, 1 is black against white."
@@ -53,7 +58,7 @@ def show(view: View) -> None:
     parts = [
         f'<figure><img src="{data_url(wall(np.stack([new, old])[None]))}" alt="">'
         f"<figcaption>{escape(f'train image {index:,}')} · {far:.3f}</figcaption></figure>"
-        for new, old, index, far in zip(images, nearest, indices, away, strict=True)
+        for new, old, index, far in zip(images, copies, indices, away, strict=True)
     ]
     st.html(f'<div class="latent-pairs">{"".join(parts)}</div>')
 
@@ -68,15 +73,21 @@ def _made(view: View, stamp: str, weights: str, source: str, turn: int, name: st
     elif source == "mixture":
         codes = generation.sample(_mixture(view, stamp), COUNT, turn)
     else:
-        found = latent_points.cloud(view)
-        codes = generation.near(
-            latent_points.codes(view)[np.isin(found.indices, kept(view.run, view.split, name))], COUNT, turn
-        )
+        codes = generation.near(_selected(view, name), COUNT, turn)
     images = latent_walk.decode(view, codes)
     train = split(lab().run(view.run).config().data.model_dump_json(), "train").images
     train = model(view.run, weights).wanted(train)
     indices, away = generation.nearest_images(train, images)
     return images, train[indices], indices, away
+
+
+def _selected(view: View, name: str) -> np.ndarray:
+    """Codes (n, D) of a selection; of one image alone, between which and itself there is nothing, with its ALONE nearest."""
+    codes = latent_points.codes(view)
+    chosen = np.isin(latent_points.cloud(view).indices, kept(view.run, view.split, name))
+    if chosen.sum() != 1:
+        return codes[chosen]
+    return codes[nearest(codes, codes[chosen], min(ALONE + 1, len(codes))).indices[0]]
 
 
 @lru_cache(maxsize=4)

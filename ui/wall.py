@@ -1,11 +1,14 @@
 """The wall as its component takes it: one strip of pictures a column, and the words around them. It needs no server any more."""
 
 import re
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from aecore.runs.text import ISOLATE
 from ui.columns import Column, Wall
 from ui.late import after_a_while
 from ui.live import component
@@ -16,6 +19,8 @@ from ui.pictures import wall as strip
 _wall = component("wall")
 WAITS, AWAITED, LARGE = "wall-waits", "wall-awaited", 96
 """Of the session: whether its first wall is awaited now, and whether it was; pictures that models made from which it is."""
+HEAD = 22
+"""Letters of a column's name that its head shows, about."""
 SPLITS = {"val": "validation"}
 HEADLINE = {"model": "", "input": "what the encoder sees", "baseline": "needs no network"}
 
@@ -66,6 +71,8 @@ def payload(wall: Wall, mode: str, pair: tuple[str, str] | None = None) -> dict[
         "best": [False] * len(wall.labels),
     }
     columns = [_column(column, best == place) for place, column in enumerate(wall.columns)]
+    for column, label in zip(columns, told_apart([column["label"] for column in columns]), strict=True):
+        column["label"] = label
     rows = [
         {"title": f"{wall.name(row)}, image {index} of the {wall.split} split", "index": index}
         for row, index in enumerate(wall.indices.tolist())
@@ -98,6 +105,30 @@ def short(label: str) -> str:
     ('PCA, 16', 'Mean image')
     """
     return re.sub(r" numbers?$", "", label) if label.startswith("PCA") else label
+
+
+def told_apart(labels: Sequence[str]) -> list[str]:
+    """Names of columns, of which about HEAD letters are seen: of those that begin alike the middle is left out.
+
+    >>> told_apart(["convolutional autoencoder, small", "convolutional autoencoder, large", "Mean image"])
+    ['convolut… small', 'convolut… large', 'Mean image']
+    """
+    alike: dict[str, list[str]] = {}
+    for label in labels:
+        alike.setdefault(label[:HEAD], []).append(label)
+    same = {start: _alike(names) for start, names in alike.items() if len(set(names)) > 1}
+
+    def brief(label: str) -> str:
+        last = same.get(label[:HEAD], 0)
+        rest = label[max(last - 9, label.rfind(" ", 0, last) + 1) :]  # from the word on in which they differ
+        return f"{label[:8]}… {rest}" if last and ISOLATE not in label else label
+
+    return [brief(label) for label in labels]
+
+
+def _alike(names: Sequence[str]) -> int:
+    """How many letters all of them begin with."""
+    return sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
 
 
 def _caption(wall: Wall, row: int, apart: np.ndarray | None) -> str:

@@ -38,7 +38,10 @@ def visited() -> None:
 def _import() -> None:
     if _visited.wait(PATIENCE):
         _needed.wait(READING)
-    for module in MODULES:
-        import_module(module)
-    gc.collect()
+    gc.disable()  # its rounds hold everybody up, for half a second at last, and find one object in fifty
+    try:
+        for module in MODULES:
+            import_module(module)
+    finally:
+        gc.enable()
     gc.freeze()

@@ -63,7 +63,7 @@ class LatentMap {
     this.hand.offer(data);
     if (old) this.pins.refresh(old, data);
     if (old && old.plane !== data.plane) setTimeout(() => this.hand.forget());  // a place means another code now
-    const looks = JSON.stringify([data.groups, data.colours, data.named, data.behind]), same = looks === this.looks;
+    const looks = JSON.stringify([data.groups, data.colours, data.named, data.behind, this.paper]), same = looks === this.looks;
     this.looks = looks;
     if (old?.points !== data.points) this.load(data.points); else if (same) this.redraw(false); else this.paint();
     if (old?.selected !== data.selected) this.recall(data.selected);
@@ -187,10 +187,10 @@ class LatentMap {
     const { points, chosen } = this;
     if (!points) return;
     const { n, group, index } = points, behind = this.backdrop?.[0].length ?? 0, alpha = n > 20000 ? 150 : n > 4000 ? 190 : 230;
-    const packed = (hex, opacity) => { const [r, g, b] = rgb(hex); return ((opacity << 24) | (b << 16) | (g << 8) | r) >>> 0; };
-    const bright = [...this.data.groups, ""].map((_, i) => packed(this.colour(i), alpha)), dull = packed(GREY, n > 4000 ? 24 : 46);
+    const packed = ([r, g, b], opacity) => ((opacity << 24) | (b << 16) | (g << 8) | r) >>> 0, faint = between(this.paper, GREY, 0.3);  // a pile of it is no darker
+    const bright = [...this.data.groups, ""].map((_, i) => packed(rgb(this.colour(i)), alpha)), dull = packed(faint, n > 4000 ? 110 : 190);
     const lit = bright.map((_, i) => this.shows(i)), last = bright.length - 1, few = chosen?.size <= 30;
-    const colours = new Uint32Array(n + behind).fill(packed(GREY, behind > 20000 ? 40 : 80)), order = (this.order = new Uint32Array(n + behind)), shown = (this.shown = new Uint8Array(n));
+    const colours = new Uint32Array(n + behind).fill(packed(faint, behind > 20000 ? 110 : 190)), order = (this.order = new Uint32Array(n + behind)), shown = (this.shown = new Uint8Array(n));
     let grey = behind, full = n + behind;
     for (let i = 0; i < behind; i++) order[i] = n + i;
     this.few = [];  // selected points that would be overlooked, being so few

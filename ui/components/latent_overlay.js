@@ -5,6 +5,8 @@ const LEFT = Math.round(58 * UNIT), BOTTOM = Math.round(44 * UNIT), TOP = 4, RIG
 const FEW = 60;  // points among which none should lie below a name
 const type = (size, font, weight = 400) => `${weight} ${Math.round(size * UNIT)}px ${font}`;
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+/** So much of the way from one colour to another. */
+const between = (from, to, share) => rgb(from).map((part, at) => Math.round(part + (rgb(to)[at] - part) * share));
 const whole = (value) => value.toLocaleString("en-US");
 /** How far a place is from real data, in words; 1 is usual between real codes. */
 const distance = (away) => away <= 1.5 ? "among real data" : away <= 4 ? `${away.toFixed(1)} × the usual distance from real data` : `far from all data: ${away < 100 ? away.toFixed(0) : "> 100"} × the usual distance`;
