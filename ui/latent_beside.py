@@ -63,9 +63,10 @@ def show(view: View) -> None:
                 st.markdown(f"**{plain(title(two[place]))}**")
                 draw(two, place, str(place), found)
     second = "moment" if other == EPOCHS else "model"
+    nearest = min(NEIGHBOURS, len(found.kept) - 1)
     part = f"{len(found.kept):,} of the " if len(found.kept) < found.common else ""
     st.caption(
-        f"{part}{found.common:,} images in both. Of each image's {NEIGHBOURS} nearest codes the second {second} keeps "
+        f"{part}{found.common:,} images in both. Of each image's {nearest} nearest codes the second {second} keeps "
         f"{100 * found.kept.mean():.0f} % on average; the colours say how many of its own each image keeps. The second map is turned, scaled and moved onto the first one; a lasso "
         "in one selects in both."
     )

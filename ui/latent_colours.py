@@ -19,7 +19,7 @@ TITLES = {
     "error": "Error",
     "cluster": "Cluster",
     "density": "Density",
-    "agreement": "Neighbours agree",
+    "agreement": "Agreement",
 }
 AROUND = ("cluster", "density", "agreement")
 """What needs the neighbours of all codes: a job computes it once."""
