@@ -26,6 +26,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import LabError
 from ui import access, api, errors, kiosk, leaving, warm, ways
+from ui.api.first import First
 from ui.lab import whole
 from ui.scripts import Scripts
 from ui.serve import LOOPBACK
@@ -77,6 +78,6 @@ app = st.App(
     on_script_error=errors.told,
     secrets=provider() or None,
     routes=[Route(ways.base() + route.path, route.endpoint, methods=route.methods) for route in ROUTES],
-    middleware=[Middleware(Shield), Middleware(access.Door), Middleware(Scripts)],
+    middleware=[Middleware(Shield), Middleware(access.Door), Middleware(First), Middleware(Scripts)],
 )
 gc.enable()
