@@ -304,7 +304,7 @@ def test_a_private_run_is_in_no_list_and_no_count_for_others(lab: Lab, capsys: p
     said = everywhere(lab, capsys, "bea")
     assert "secret" not in said
     assert "open" in said
-    assert ", 1 runs," in said  # the doctor's count
+    assert ", 1 run," in said  # the doctor's count
     assert [one.position for one in forecast(lab.seen_by("bea")).values()] == [1]
 
 
