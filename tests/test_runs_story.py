@@ -171,7 +171,7 @@ def test_a_filter_leaves_what_it_says_and_stands_in_the_url(page: Page, address:
     expect(page.get_by_text("No run has a field 'betta'")).to_be_visible(timeout=PATIENCE)
     page.goto(f"{address}?filter=code%3D4")
     settle(page)
-    expect(page.get_by_text("1 of 3 runs.")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("1 of 3 runs, 2 in the archive.")).to_be_visible(timeout=PATIENCE)
 
 
 def test_a_name_that_is_markup_is_shown_as_it_was_typed(page: Page) -> None:
@@ -214,7 +214,7 @@ def test_several_runs_are_ticked_tagged_and_archived_at_once(page: Page, trained
     expect(page.get_by_role("textbox", name="Add tags")).to_be_hidden(timeout=PATIENCE)
     page.locator(".st-key-bulk-archive button").click()
     page.get_by_role("button", name="Archive all the same").click()  # they are ada's
-    expect(page.get_by_text("1 of 3 runs.")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("1 of 3 runs, 2 in the archive.")).to_be_visible(timeout=PATIENCE)
     assert [run(trained, run_id).archived is not None for run_id in ids] == [False, True, True]
 
 
