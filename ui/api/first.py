@@ -1,5 +1,5 @@
-"""What open pages ask for all the time, answered before the layers that Streamlit puts around its own: each is half a millisecond
-of the interpreter that all visitors share."""
+"""What open pages ask for all the time, answered before the layers that Streamlit puts around its own: they take time of the one
+interpreter that all visitors share (docs/LOG.md has the measure)."""
 
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
