@@ -64,10 +64,11 @@ async def session(address: str, run: str, watches: bool, end: float, thinking: f
         seen.scripts.append(await script(stream, page, f"run={run}" if watches else ""))
         if watches:
             return await watch(stream, web, address, run, end, seen)
-        while (left := end - time.perf_counter()) > 0:
-            await rest(stream, min(thinking * chance.uniform(0.5, 1.5), left))
+        while time.perf_counter() + (pause := thinking * chance.uniform(0.5, 1.5)) < end:
+            await rest(stream, pause)
             await ask(web, f"{address}/api/notices", "notices")
             seen.scripts.append(await script(stream, chance.choice(PAGES), ""))
+        await rest(stream, end - time.perf_counter())
     return seen
 
 

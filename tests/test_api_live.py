@@ -131,15 +131,30 @@ def test_a_file_that_is_cut_between_two_looks_is_read_again(
     after = client.get(address).json()["next"]
     metrics, cuts = RunFolder.metrics, [0]
 
-    def cut_first(self: RunFolder, start: int = 0) -> tuple[list[MetricRow], int]:
+    def cut_first(self: RunFolder, start: int = 0, until: int | None = None) -> tuple[list[MetricRow], int]:
         if cuts:
             cuts.pop()
             self.rewind(len((self.path / "metrics.csv").read_bytes()) - len("2,1,train,loss,0.4\n"), 1)
-        return metrics(self, start)
+        return metrics(self, start, until)
 
     monkeypatch.setattr(RunFolder, "metrics", cut_first)
     answer = client.get(address + after).json()
     assert (answer["whole"], [row[0] for row in answer["rows"]]) == (True, [1])
+
+
+def test_all_who_ask_at_the_same_moment_are_told_as_much(ask: Ask, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Later, "get", TestClient.get)
+    shared.forget()
+    run, folder = queued(lab)
+    client = ask(lab)
+    folder.append_metrics([(1, 1, "train", "loss", 0.5)])
+    address = f"/api/metrics?run={run}&after="
+    first = client.get(address).json()
+    folder.append_metrics([(2, 1, "train", "loss", 0.4)])  # in the same quarter of a second
+    second = client.get(address + first["next"]).json()
+    assert (second["rows"], second["next"]) == ([], first["next"])
+    shared.forget()
+    assert [row[0] for row in client.get(address + first["next"]).json()["rows"]] == [2]
 
 
 @pytest.mark.parametrize("after", ["x", "--", "0-0-0", "9-9-9", "1-5--3", "-1", "0-99999999999999999999-7"])

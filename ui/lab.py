@@ -56,7 +56,14 @@ def _broken(path: str | None) -> bool:
 
 @lru_cache(maxsize=4)
 def _open(path: str | None, data_root: str | None, _changed: int) -> Lab:
-    return Lab.open(path, data_root)
+    found = Lab.open(path, data_root)
+    found.engine.update_execution_options(patience=PATIENCE)
+    return found
+
+
+PATIENCE = 1.0
+"""Seconds for which what another process writes may go unnoticed: a run that trains writes three times a second, and its pages ask
+for what is new every two seconds. What this dashboard writes is seen at once."""
 
 
 def changed(path: str | None) -> int:

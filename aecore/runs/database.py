@@ -5,6 +5,7 @@ One writer at a time on both. What a transaction changed of a run is mirrored in
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,11 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
         # While the lock is still held: so an older state of a run never overwrites a newer one.
         mirror.write(connection, lab, connection.info[CHANGED])
+    written[str(engine.url)] += 1
+
+
+written: Counter[str] = Counter()
+"""By the address of a database: how many transactions of this process have written."""
 
 
 def _transaction(engine: Engine) -> Connection:

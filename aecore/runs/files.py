@@ -90,6 +90,14 @@ def tail(path: Path, lines: int) -> str:
         return ""
 
 
+def size(path: Path) -> int:
+    """Bytes of a file; 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def inode(path: Path) -> int:
     """Which file lies at a path, another one after its rows were cut; 0 where there is none."""
     try:

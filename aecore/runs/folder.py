@@ -128,18 +128,19 @@ class RunFolder:
     def write_result(self, content: dict[str, Any]) -> None:
         files.write_json(self.path / "result.json", content)
 
-    def metrics(self, after: int = 0) -> tuple[list[MetricRow], int]:
-        """Rows from byte `after` on, and the byte to go on from. A line that is still being written is left for the next call."""
-        lines, end = _complete_lines(self.path / "metrics.csv", after)
+    def metrics(self, after: int = 0, until: int | None = None) -> tuple[list[MetricRow], int]:
+        """Rows from byte `after` on, up to byte `until` at most, and the byte to go on from. A line that is still being written
+        is left for the next call."""
+        lines, end = _complete_lines(self.path / "metrics.csv", after, until)
         return [_metric(line) for line in lines if not line.startswith("step")], end
 
     def append_metrics(self, rows: Iterable[MetricRow]) -> int:
         """Add rows to metrics.csv; returns the file's length in bytes."""
         return _append(self.path / "metrics.csv", METRICS_HEADER, "".join(map(metric_line, rows)))
 
-    def timing(self, after: int = 0) -> tuple[list[TimingRow], int]:
-        """Rows from byte `after` on, one about every second, and the byte to go on from."""
-        lines, end = _complete_lines(self.path / "timing.csv", after)
+    def timing(self, after: int = 0, until: int | None = None) -> tuple[list[TimingRow], int]:
+        """Rows from byte `after` on, one about every second, up to byte `until` at most, and the byte to go on from."""
+        lines, end = _complete_lines(self.path / "timing.csv", after, until)
         return [_timing(line) for line in lines if not line.startswith("step")], end
 
     def append_timing(self, row: TimingRow) -> None:
@@ -265,11 +266,11 @@ def _metric(line: str) -> MetricRow:
     return int(step), int(epoch), split, name, float(value)
 
 
-def _complete_lines(path: Path, after: int) -> tuple[list[str], int]:
+def _complete_lines(path: Path, after: int, until: int | None = None) -> tuple[list[str], int]:
     try:
         with path.open("rb") as file:
             file.seek(after)
-            content = file.read()
+            content = file.read(-1 if until is None else max(0, until - after))
     except FileNotFoundError:
         return [], after
     end = content.rfind(b"\n") + 1

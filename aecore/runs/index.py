@@ -1,13 +1,14 @@
 """The table of runs, read in one query: no run folder is opened for it."""
 
+import json
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Condition
 from typing import Any, NamedTuple
 
 from cachetools import LRUCache, cached
-from sqlalchemy import Select, select
+from sqlalchemy import Connection, Select, func, select
 
 from aecore.runs import changes, database, rights
 from aecore.runs.database import LIVE, WAITS, jobs
@@ -90,10 +91,13 @@ FRESH = 5
 
 def runs(lab: Lab, ids: Sequence[str] | None = None, limit: int | None = None) -> list[RunRow]:
     """The lab's runs, newest first; only those of `ids` where given (unknown ones are left out)."""
-    if ids is None and limit is None:
-        return list(_all(lab, moment(lab)))
-    query = QUERY if ids is None else QUERY.where(runs_table.c.id.in_(ids))
-    return _read(lab, query.limit(limit))
+    at, some = moment(lab), None if ids is None else set(ids)
+    known = _all(lab, at) if some is None and limit is None else _known(at)
+    if known is not None:
+        return [row for row in known if some is None or row.id in some][:limit]
+    query = QUERY if some is None else QUERY.where(runs_table.c.id.in_(some))
+    with database.reading(lab.engine) as connection:
+        return _rows(lab, connection.execute(query.where(rights.seen(lab.viewer)).limit(limit)).all())
 
 
 def moment(lab: Lab) -> Hashable:
@@ -101,17 +105,36 @@ def moment(lab: Lab) -> Hashable:
     return str(lab.engine.url), lab.viewer, changes.latest(lab.engine), int(time.monotonic() / FRESH)
 
 
-@cached(LRUCache(8), key=lambda lab, moment: moment, condition=Condition())
+_read: LRUCache[Hashable, tuple[RunRow, ...]] = LRUCache(8)
+_turn = Condition()
+
+
+@cached(_read, key=lambda lab, moment: moment, condition=_turn)
 def _all(lab: Lab, moment: Hashable) -> tuple[RunRow, ...]:
     """Read once for all who ask at the same moment."""
-    return tuple(_read(lab, QUERY))
-
-
-def _read(lab: Lab, query: Select[Any]) -> list[RunRow]:
     with database.reading(lab.engine) as connection:
-        found = connection.execute(query.where(rights.seen(lab.viewer))).all()
+        return tuple(_rows(lab, _at_once(connection, QUERY.where(rights.seen(lab.viewer)))))
+
+
+def _known(at: Hashable) -> tuple[RunRow, ...] | None:
+    """All runs, where somebody has read them at this moment."""
+    with _turn:
+        return _read.get(at)
+
+
+def _at_once(connection: Connection, query: Select[Any]) -> Iterable[Sequence[Any]]:
+    """What a query finds, of SQLite in one piece: for each row it would let go of the interpreter and, where other threads compute,
+    wait for it again, 5 ms at a time."""
+    if connection.dialect.name != "sqlite":
+        return connection.execute(query).all()
+    found = query.subquery()
+    rows = connection.execute(select(func.json_group_array(func.json_array(*found.c)))).scalar_one()
+    return json.loads(rows)  # type: ignore[no-any-return]
+
+
+def _rows(lab: Lab, found: Iterable[Sequence[Any]]) -> list[RunRow]:
     now = time.time()
-    return [_row(lab, tuple(row), now) for row in found]
+    return [_row(lab, row, now) for row in found]
 
 
 def run(lab: Lab, run_id: str) -> RunRow:
@@ -156,7 +179,7 @@ def _query() -> Select[Any]:
 QUERY = _query()
 
 
-def _row(lab: Lab, values: tuple[Any, ...], now: float) -> RunRow:
+def _row(lab: Lab, values: Sequence[Any], now: float) -> RunRow:
     *fields, speed, heartbeat, owner, hidden = values
     if not rights.there(lab.viewer, fields[9]) or (hidden and not rights.sees(lab.viewer, owner, private=True)):
         fields[9] = None  # its parent
@@ -166,7 +189,7 @@ def _row(lab: Lab, values: tuple[Any, ...], now: float) -> RunRow:
         eta = max(0.0, (total - step) / speed - (now - heartbeat))
     shown = _shown(state, want, fields[21])
     *fields, tags, note, archived, tell, private = fields
-    marks = (tuple(tags.split(",")) if tags else (), note, archived, bool(tell), private)
+    marks = (tuple(tags.split(",")) if tags else (), note, archived, bool(tell), bool(private))
     return RunRow(*(*fields, *marks, shown, eta))
 
 

@@ -1,7 +1,9 @@
 """Everything that is known of runs by name, for a table's columns and filters: the row, every config field, every result."""
 
 import os
-from collections.abc import Mapping, Sequence
+import random
+import time
+from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
@@ -57,7 +59,7 @@ def all_values(lab: Lab, rows: Sequence[RunRow]) -> list[Values]:
     found: list[Values] = []
     for row in rows:
         folder = f"{place}/{row.id}"
-        found.append({**_config(folder), **_results(folder), **dict(zip(ROW, FIELDS(row), strict=True))})
+        found.append({**_config(folder), **_results(folder, row), **dict(zip(ROW, FIELDS(row), strict=True))})
     return found
 
 
@@ -75,8 +77,20 @@ def _config(folder: str) -> Values:
         return {}
 
 
-def _results(folder: str) -> Values:
-    return _measured(folder, *(_written(f"{folder}/{name}") for name in ("result.json", "analysis/metrics.json")))
+LOOK = 10
+"""Seconds after which the files of a run that says nothing new are looked at again, as an analysis leaves them."""
+_looked: dict[str, tuple[float, Hashable, Values]] = {}
+"""By the folder: until when what was found holds, and for which standing of the run."""
+
+
+def _results(folder: str, row: RunRow) -> Values:
+    """Thousands of files are not looked at each time: for each the thread lets go of the interpreter, and waits for it again."""
+    now, standing = time.monotonic(), (row.state, row.attempt, row.ended)
+    until, known, found = _looked.get(folder, (0.0, None, {}))
+    if now >= until or known != standing:
+        found = _measured(folder, *(_written(f"{folder}/{name}") for name in ("result.json", "analysis/metrics.json")))
+        _looked[folder] = now + random.uniform(LOOK / 2, LOOK), standing, found
+    return found
 
 
 def _written(path: str) -> int:

@@ -76,13 +76,29 @@ def metrics(request: Request) -> Response:
     `stretches` and `epoch_means` (`ui.thinning`) make up for.
     """
     run, after = (request.query_params.get(name, "") for name in ("run", "after"))
-    return _Json(_news(str(whole().path), run, after), headers=NEVER)
+    lab = str(whole().path)
+    return _Json(_news(lab, run, after, _stand(lab, run)), headers=NEVER)
+
+
+class Stand(NamedTuple):
+    """Where a run stands. All who ask in the same quarter of a second are told as much, so that most of them ask for the same rows."""
+
+    row: index.RunRow
+    metrics: int
+    """Bytes of metrics.csv."""
+    timing: int
+
+
+@once_in(LATELY)
+def _stand(_lab: str, run: str) -> Stand:
+    row, folder = _row(_lab, run), whole().run(run).path  # the row before the files: what ended has all of its rows
+    return Stand(row, files.size(folder / "metrics.csv"), files.size(folder / "timing.csv"))
 
 
 @once_in(LATELY, most=32)  # of a long curve it is large
-def _news(_lab: str, run: str, after: str) -> bytes:
-    row = _row(_lab, run)  # before the rows: what ended has all of them
-    told = _rows(whole().run(run), row.attempt, after)
+def _news(_lab: str, run: str, after: str, stand: Stand) -> bytes:
+    row = stand.row
+    told = _rows(whole().run(run), stand, after)
     found = thin(told.rows) if told.whole else Thinned(told.rows, {}, {}, False)
     timing = thin_timing(told.timing) if told.whole else told.timing
     content = _curves(found) | {"whole": told.whole, "next": told.place}
@@ -120,8 +136,8 @@ class Told(NamedTuple):
     """Where to go on from."""
 
 
-def _rows(folder: RunFolder, attempt: int, after: str) -> Told:
-    """The rows after a place.
+def _rows(folder: RunFolder, stand: Stand, after: str) -> Told:
+    """The rows after a place, as far as they are told of.
 
     A place is the attempt, the file and the byte of each file. A run that goes on cuts the files to its checkpoint under new
     inodes: whoever has drawn the old ones must start again. An inode may come back, but not within one attempt.
@@ -129,11 +145,12 @@ def _rows(folder: RunFolder, attempt: int, after: str) -> Told:
     while True:
         file = files.inode(folder.path / "metrics.csv")
         known, *bytes_ = after.rsplit("-", 2)
-        onward = known == f"{attempt}-{file}" and len(bytes_) == 2
+        onward = known == f"{stand.row.attempt}-{file}" and len(bytes_) == 2
         first, second = (int(byte) for byte in bytes_) if onward else (0, 0)
-        (rows, end), (timing, until) = folder.metrics(first), folder.timing(second)
+        rows, end = folder.metrics(first, stand.metrics)
+        timing, until = folder.timing(second, stand.timing)
         if file == files.inode(folder.path / "metrics.csv"):  # otherwise it was cut just now
-            return Told(rows, timing, not onward, f"{attempt}-{file}-{end}-{until}")
+            return Told(rows, timing, not onward, f"{stand.row.attempt}-{file}-{end}-{until}")
 
 
 def standing(row: index.RunRow) -> dict[str, Any]:
