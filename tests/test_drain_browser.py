@@ -49,10 +49,11 @@ def test_a_lab_is_drained_restarted_and_goes_on(lab: Lab, browser: Browser) -> N
     first = queue.submit(lab, tiny(name="first", training__epochs=100), "bea")
     second = queue.submit(lab, tiny(name="second"), "bea")
     with dashboard(lab.path, password="shared", AELAB_ADMIN_PASSWORD="the keeper's") as address:
-        until(lambda: run(lab, first).step > 0)
+        until(lambda: run(lab, first).state == "running")  # it imports torch now, for longer than the training takes
         trainer = psutil.Process(int(str(queue.jobs(lab, first)[0].engine_ref).split(":")[2]))
         trainer.suspend()  # so that it is not over before the lab is drained
         try:
+            assert run(lab, first).state == "running"
             keeper = known_as(browser, f"{address}/server", "ada", "the keeper's")
             hers = known_as(browser, address, "bea", "shared")
             expect(hers.get_by_text("second")).to_be_visible()
