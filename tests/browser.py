@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +68,17 @@ def dashboard(
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(60)
+        end_supervisors(lab)
+
+
+def end_supervisors(lab: Path) -> None:
+    """A supervisor outlives its dashboard. A test's must not; one that is on its way has no lock yet by which it could be found."""
+    theirs = ["-m", "aecore.jobs.supervisor", str(lab)]
+    there = [one for one in psutil.process_iter(["cmdline"]) if (one.info["cmdline"] or [])[1:] == theirs]
+    for one in there:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.terminate()
+    psutil.wait_procs(there, 10)
 
 
 def offline(noted: Path) -> dict[str, str]:
