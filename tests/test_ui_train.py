@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Selectbox
 
 from aecore.config import Facts, parse, preset, presets
 from aecore.models import summary
@@ -35,6 +36,11 @@ def content(at: AppTest) -> dict:  # type: ignore[type-arg]
     return at.session_state[start.DRAFT].content
 
 
+def preset_box(at: AppTest) -> Selectbox:
+    box: Selectbox = next(box for box in at.selectbox if str(box.key).startswith(f"{start.BOX}-"))
+    return box
+
+
 @pytest.fixture
 def at(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return open_page(lab, monkeypatch)
@@ -42,7 +48,7 @@ def at(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 def test_the_page_opens_on_an_empty_lab_with_the_first_preset_and_its_figures(at: AppTest) -> None:
     assert not at.exception
-    assert at.selectbox(start.BOX).value == "demo"
+    assert preset_box(at).value == "demo"
     said = text(at)
     counted = summary(preset("demo").config.model, Facts((1, 28, 28), (0.0, 1.0), 1, ()))
     assert f"{counted.parameters:,}" in said
@@ -53,17 +59,17 @@ def test_the_page_opens_on_an_empty_lab_with_the_first_preset_and_its_figures(at
 
 
 def test_a_flaw_is_said_with_the_way_out_of_it(at: AppTest) -> None:
-    at.selectbox(start.BOX).set_value("conv-valid-5x5").run()
+    preset_box(at).set_value("conv-valid-5x5").run()
     said = text(at)
     assert "no compression: × 0.12" in said
     assert "Published flaw, kept." in said
     at.button("twin").click().run()
-    assert at.selectbox(start.BOX).value == "conv-valid-5x5-tanh"
+    assert preset_box(at).value == "conv-valid-5x5-tanh"
 
 
 def test_every_preset_can_be_queued_as_it_is(at: AppTest) -> None:
     for name, found in presets().items():
-        at.selectbox(start.BOX).set_value(name).run()
+        preset_box(at).set_value(name).run()
         assert not at.exception, name
         assert parse(content(at) | {"name": name}) == found.config
         assert not at.button("queue-run").disabled, name
@@ -72,11 +78,11 @@ def test_every_preset_can_be_queued_as_it_is(at: AppTest) -> None:
 def test_a_preset_opens_by_its_link(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     at = open_page(lab, monkeypatch, preset="vae-2")
     assert not at.exception
-    assert at.selectbox(start.BOX).value == "vae-2"
+    assert preset_box(at).value == "vae-2"
 
 
 def test_data_that_is_not_there_is_said_with_a_stand_in(at: AppTest) -> None:
-    at.selectbox(start.BOX).set_value("scatter-2").run()
+    preset_box(at).set_value("scatter-2").run()
     assert "MNIST is not on this machine." in text(at)
     at.button("stand-in").click().run()
     assert content(at)["data"]["name"] == "glyphs"
@@ -85,13 +91,23 @@ def test_data_that_is_not_there_is_said_with_a_stand_in(at: AppTest) -> None:
 
 def test_a_change_makes_it_ones_own_and_moves_the_figures(at: AppTest) -> None:
     at.number_input("draft:model.bottleneck.latent_dim").set_value(49).run()
-    assert at.selectbox(start.BOX).value == ""
+    assert preset_box(at).value == ""
     assert "16 × smaller" in text(at)
     assert at.text_input("draft:name").placeholder == "Name: glyphs-conv-49"
 
 
+def test_what_a_slow_browser_still_says_of_the_preset_undoes_no_change(at: AppTest) -> None:
+    heard = at._tree
+    preset_box(at).set_value("demo")
+    at.number_input("draft:training.epochs").set_value(37).run()
+    at._tree = heard
+    at.text_input("draft:name").set_value("typed with care").run()
+    assert (content(at)["training"]["epochs"], content(at)["name"]) == (37, "typed with care")
+    assert preset_box(at).value == ""
+
+
 def test_a_layer_more_has_its_own_number(at: AppTest) -> None:
-    at.selectbox(start.BOX).set_value("conv-valid-5x5").run()
+    preset_box(at).set_value("conv-valid-5x5").run()
     at.number_input("draft:model.backbone.channels#").set_value(3).run()
     assert content(at)["model"]["backbone"]["channels"] == [6, 16, 42]
     at.number_input("draft:model.backbone.channels#2").set_value(20).run()
@@ -235,7 +251,7 @@ def test_what_was_forbidden_is_offered_once_the_other_choice_is_made(at: AppTest
 
 
 def test_sequences_are_read_step_by_step_by_advice(at: AppTest) -> None:
-    at.selectbox(start.BOX).set_value("lstm-waves").run()
+    preset_box(at).set_value("lstm-waves").run()
     assert "In Waves time runs from left to right" not in text(at)
     at.session_state[start.DRAFT] = at.session_state[start.DRAFT].put("model.backbone.over", "rows")
     at.run()

@@ -15,10 +15,11 @@ from ui.draft import Draft
 from ui.form import Form
 from ui.words import escape, plain
 
-DRAFT, BASE, APPLIED, NONCE, SENT, BOX, UPLOAD = (
-    f"draft{part}" for part in ("", "-base", "-applied", "-nonce", "-sent", "-preset", "-upload")
+DRAFT, BASE, APPLIED, NONCE, SENT, SHOWN, BOX, UPLOAD = (
+    f"draft{part}" for part in ("", "-base", "-applied", "-nonce", "-sent", "-shown", "-preset", "-upload")
 )
-"""Keys of the session: the draft, what it started from, the URL that was applied, the submit nonce, what was queued, widgets."""
+"""Keys of the session: the draft, what it started from, the URL that was applied, the submit nonce, what was queued, the preset
+that the box shows, widgets."""
 
 
 class Base(NamedTuple):
@@ -42,7 +43,9 @@ def _read_presets(folder: Path, own: tuple[tuple[str, int], ...]) -> dict[str, P
 
 def enter(lab: Lab) -> None:
     """On arrival: a new nonce, and the preset or the run that the URL asks for. Later runs of the script keep what is there."""
-    if BOX not in st.session_state:  # a widget's value is dropped on leaving the page, so this is an arrival
+    if not any(
+        str(key).startswith(f"{BOX}-") for key in st.session_state
+    ):  # a widget's value is dropped on leaving the page
         new_run()
         st.session_state.pop(APPLIED, None)
     asked = _of_url(st.query_params.get_all("set"))
@@ -84,13 +87,17 @@ def preset_box(form: Form, lab: Lab) -> None:
     """The box of presets: the one that the form shows, or one's own architecture once anything is changed."""
     known = known_presets(lab)
     changed = changes(form.draft)
-    st.session_state[BOX] = base().preset if base().preset in known and not changed else ""
+    shown = base().preset if base().preset in known and not changed else ""
+    key = f"{BOX}-{shown}"  # a box for each: what a browser still says of the last one is no choice, and must undo no change
+    st.session_state[key] = st.session_state[SHOWN] = shown
 
     own = f"Own, from {base().title}" if changed and base().title else base().title or "Own architecture"
     titles = {"": own, **{name: found.title for name, found in known.items()}}
 
     def chosen() -> None:
-        if name := st.session_state[BOX]:
+        if st.session_state[SHOWN] != shown:
+            return
+        if name := st.session_state[key]:
             begin(Base(known[name].title, name, known[name].config))
             _address(preset=name)
         else:
@@ -98,7 +105,7 @@ def preset_box(form: Form, lab: Lab) -> None:
 
     help = "A complete configuration to start from. Whatever you change below makes it your own."
     st.selectbox(
-        "Preset or own architecture", list(titles), format_func=titles.__getitem__, key=BOX, help=help, on_change=chosen
+        "Preset or own architecture", list(titles), format_func=titles.__getitem__, key=key, help=help, on_change=chosen
     )
 
 
