@@ -37,6 +37,12 @@ def test_a_lab_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
         Lab.open(tmp_path / "file" / "lab")
 
 
+@pytest.mark.parametrize("wrong", ["", "..", "a/b", "a" * 256, "é" * 200, "a\0b"])
+def test_what_no_folder_can_be_called_is_no_run(lab: Lab, wrong: str) -> None:
+    with pytest.raises(LabError):
+        lab.run(wrong)
+
+
 def test_a_damaged_database_is_a_sentence(tmp_path: Path) -> None:
     Lab.open(tmp_path / "lab")
     (tmp_path / "lab" / "lab.sqlite").write_bytes(b"no database" * 100)

@@ -119,7 +119,7 @@ class Lab:
     def run(self, run_id: str) -> RunFolder:
         """The folder of a run. Raises LabError where there is none."""
         folder = self.runs_folder / run_id
-        if not re.fullmatch(r"[\w-]+", run_id) or not folder.is_dir() or not self._shows(folder):
+        if not re.fullmatch(r"[\w-]{1,255}", run_id, re.ASCII) or not folder.is_dir() or not self._shows(folder):
             raise self.missing(run_id)
         return RunFolder(folder)
 
