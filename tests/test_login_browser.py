@@ -133,6 +133,11 @@ def test_a_session_that_ends_in_a_form_loses_nothing_that_was_typed(lab: Lab, br
         expect(
             page.get_by_text("Memory to train")
         ).to_be_visible()  # the drawing is there: the page is made anew once for it
+        page.get_by_text("More", exact=True).click()
+        epochs = page.get_by_role("spinbutton", name="Epochs", exact=True)
+        epochs.fill("37")
+        epochs.press("Tab")
+        settle(page)
         name = page.get_by_placeholder("Name: ")
         name.fill("typed with care")
         name.press("Tab")
@@ -146,6 +151,7 @@ def test_a_session_that_ends_in_a_form_loses_nothing_that_was_typed(lab: Lab, br
         expect(page.get_by_text("Your session has ended")).to_have_count(0)
         settle(page)
         expect(name).to_have_value("typed with care")
+        expect(epochs).to_have_value("37")
         page.locator(".st-key-queue-run button").click()
         expect(page.get_by_text("Queued as")).to_be_visible()
         assert [(row.name, row.owner) for row in runs(lab)] == [("typed with care", "ada")]

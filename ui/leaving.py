@@ -26,7 +26,7 @@ async def tidied() -> None:
 
 
 def kept(manager: Any) -> int:
-    """How many sessions are held: those that are open, and those that may come back within two minutes. Forgets the others."""
+    """How many sessions are held: those that are open, and those that may come back within a quarter of an hour. Forgets the others."""
     manager._session_storage._cache.expire()
     return len(manager.list_sessions())
 
