@@ -35,6 +35,9 @@ from ui.shield import Shield
 ROUTES = [*access.ROUTES, *api.ROUTES]
 LOOK_EVERY = 5
 """Seconds between looks after the supervisor."""
+TURN = 0.0005
+"""Seconds that a thread may compute while others wait for the interpreter, a tenth of Python's own: a page's script lets go of it
+some hundred times, for a file or a message, and waits for every thread that computes each time."""
 
 
 @asynccontextmanager
@@ -42,6 +45,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     """While the dashboard is up: a supervisor for the lab; and what pages need is imported while the first visitor looks."""
     PagesManager.uses_pages_directory = False  # else a deep link may run pages/x.py without ui/main.py around it
     supervised = asyncio.create_task(keep_supervised() if not kiosk.chosen() else asyncio.sleep(0))
+    sys.setswitchinterval(TURN)
     gc.freeze()
     warm.start()
     tidied = asyncio.create_task(leaving.tidied())

@@ -36,7 +36,7 @@ from tests.browser import dashboard
 from ui.leaving import EVERY
 
 FORGOTTEN = 20
-"""Seconds after which the dashboard forgets a session that was left; by default it is two minutes."""
+"""Seconds after which the dashboard forgets a session that was left; by default it is a quarter of an hour."""
 
 
 def trained(lab: Lab, run: str, seconds: float) -> float:
