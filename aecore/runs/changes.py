@@ -21,10 +21,15 @@ def latest(engine: Engine) -> Hashable:
     here, now = str(engine.url), time.monotonic()
     mine = database.written[here]
     looked, known, found = _found.get(here, (now, -1, None))
-    if mine != known or now - looked >= engine.get_execution_options().get("patience", 0):
+    if mine != known or now - looked >= patience(engine):
         found = _latest(engine)
         _found[here] = now, mine, found
     return found
+
+
+def patience(engine: Engine) -> float:
+    """Seconds for which what other processes write may go unnoticed; 0 but for a dashboard's engine."""
+    return float(engine.get_execution_options().get("patience", 0))
 
 
 _found: dict[str, tuple[float, int, Hashable]] = {}
