@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import pytest
 
@@ -12,7 +13,7 @@ from aecore.runs import Lab, LabError, database, events, run
 from aecore.runs.filters import Condition, FilterError, holds, parse
 from aecore.runs.groups import Interval, by_seed, interval
 from aecore.runs.history import history
-from aecore.runs.values import config_values, names, values, varying
+from aecore.runs.values import LOOK, config_values, names, values, varying
 from tests.conftest import TrainedRun, tiny
 from tests.test_rebuild import lose
 
@@ -170,6 +171,17 @@ def test_every_field_and_every_result_of_a_run_has_a_name(trained_run: TrainedRu
     assert (found["result.mse"], found["test.psnr"]) == (result["mse"], test["test"]["psnr"])
     listed = names([found])
     assert listed.index("loss") < listed.index("result.mse") < listed.index("training.learning_rate")
+
+
+def test_figures_that_come_without_a_change_of_the_row_are_found_soon(
+    lab: Lab, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, now = run(lab, ended), time.monotonic()
+    monkeypatch.setattr("aecore.runs.values.time.monotonic", lambda: now)
+    values(lab, row)
+    lab.run(ended).write_result({"mse": 0.125})
+    now += LOOK + 1
+    assert values(lab, row)["result.mse"] == 0.125
 
 
 def test_a_run_with_damaged_files_has_what_its_row_says(lab: Lab, ended: str) -> None:

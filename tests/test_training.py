@@ -308,9 +308,7 @@ def test_the_optimisers_are_those_of_torch_optim(kind, decay):
         ours.zero_grad()
         sum(ours.training_step(Batch(x, x), Progress(0, 1))[0].values()).backward()
         for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-            other.grad = (
-                mine.grad.clone()
-            )  # one gradient for both: Adam makes whole steps of what rounding leaves of a zero
+            other.grad = mine.grad.clone()  # one for both: Adam makes whole steps of what rounding leaves of a zero
         optimiser.step(0.01)
         reference.step()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):

@@ -43,9 +43,8 @@ def _read_presets(folder: Path, own: tuple[tuple[str, int], ...]) -> dict[str, P
 
 def enter(lab: Lab) -> None:
     """On arrival: a new nonce, and the preset or the run that the URL asks for. Later runs of the script keep what is there."""
-    if not any(
-        str(key).startswith(f"{BOX}-") for key in st.session_state
-    ):  # a widget's value is dropped on leaving the page
+    boxes = [key for key in st.session_state if str(key).startswith(f"{BOX}-")]
+    if not boxes:  # a widget's value is dropped on leaving the page, so this is an arrival
         new_run()
         st.session_state.pop(APPLIED, None)
     asked = _of_url(st.query_params.get_all("set"))

@@ -129,8 +129,7 @@ class RunFolder:
         files.write_json(self.path / "result.json", content)
 
     def metrics(self, after: int = 0, until: int | None = None) -> tuple[list[MetricRow], int]:
-        """Rows from byte `after` on, up to byte `until` at most, and the byte to go on from. A line that is still being written
-        is left for the next call."""
+        """Rows from byte `after` on, `until` at most, and the byte to go on from. A line that is being written is left out."""
         lines, end = _complete_lines(self.path / "metrics.csv", after, until)
         return [_metric(line) for line in lines if not line.startswith("step")], end
 

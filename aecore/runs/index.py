@@ -106,11 +106,11 @@ def moment(lab: Lab) -> Hashable:
     return str(lab.engine.url), lab.viewer, changes.latest(lab.engine), int(time.monotonic() / FRESH)
 
 
-_read: LRUCache[Hashable, tuple[RunRow, ...]] = LRUCache(8)
+_tables: LRUCache[Hashable, tuple[RunRow, ...]] = LRUCache(8)
 _turn = Condition()
 
 
-@cached(_read, key=lambda lab, moment: moment, condition=_turn)
+@cached(_tables, key=lambda lab, moment: moment, condition=_turn)
 def _all(lab: Lab, moment: Hashable) -> tuple[RunRow, ...]:
     """Read once for all who ask at the same moment."""
     with database.reading(lab.engine) as connection:
@@ -120,7 +120,7 @@ def _all(lab: Lab, moment: Hashable) -> tuple[RunRow, ...]:
 def _known(at: Hashable) -> tuple[RunRow, ...] | None:
     """All runs, where somebody has read them at this moment."""
     with _turn:
-        return _read.get(at)
+        return _tables.get(at)
 
 
 def _at_once(connection: Connection, query: Select[Any]) -> Iterable[Sequence[Any]]:

@@ -1,7 +1,6 @@
 """Everything that is known of runs by name, for a table's columns and filters: the row, every config field, every result."""
 
 import os
-import random
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
@@ -48,7 +47,8 @@ def values(lab: Lab, row: RunRow) -> Values:
     """{name: value} of the row, `flat` config fields by their paths, and results as `result.mse`, `test.psnr`,
     `quality.knn_accuracy` and `factors.mig`.
 
-    A run whose files cannot be read has what its row says.
+    A run whose files cannot be read has what its row says. Results that come without a change of the row are found within LOOK
+    seconds.
     """
     return all_values(lab, [row])[0]
 
@@ -79,18 +79,17 @@ def _config(folder: str) -> Values:
 
 LOOK = 10
 """Seconds after which the files of a run that says nothing new are looked at again, as an analysis leaves them."""
-_looked: dict[str, tuple[float, Hashable, Values]] = {}
-"""By the folder: until when what was found holds, and for which standing of the run."""
 
 
 def _results(folder: str, row: RunRow) -> Values:
+    moment = int(time.monotonic() / LOOK + hash(folder) % 97 / 97)  # not all runs at once
+    return _looked(folder, row.state, row.attempt, row.ended, moment)
+
+
+@lru_cache(maxsize=20_000)
+def _looked(folder: str, *_: Hashable) -> Values:
     """Thousands of files are not looked at each time: for each the thread lets go of the interpreter, and waits for it again."""
-    now, standing = time.monotonic(), (row.state, row.attempt, row.ended)
-    until, known, found = _looked.get(folder, (0.0, None, {}))
-    if now >= until or known != standing:
-        found = _measured(folder, *(_written(f"{folder}/{name}") for name in ("result.json", "analysis/metrics.json")))
-        _looked[folder] = now + random.uniform(LOOK / 2, LOOK), standing, found
-    return found
+    return _measured(folder, *(_written(f"{folder}/{name}") for name in ("result.json", "analysis/metrics.json")))
 
 
 def _written(path: str) -> int:
