@@ -3,6 +3,9 @@
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,6 +13,7 @@ from aecore.config import RunConfig
 from aecore.jobs import marks, queue
 from aecore.runs import Lab, changes, index, runs
 from aecore.runs.rights import Person, Role
+from aecore.runs.values import values
 
 ELSEWHERE = """
 import sys
@@ -100,3 +104,42 @@ def test_all_and_some_are_the_same_rows_whichever_way_they_are_read(either_lab: 
     assert first == every[:1] == runs(either_lab, limit=1)
     assert [row.private for row in every] == [False, True, False]
     assert every[2].tags == ("a", "b")
+
+
+def test_a_run_that_did_not_change_is_the_object_that_it_was(lab: Lab, tiny_config: RunConfig) -> None:
+    other, run = (queue.submit(lab, tiny_config, "ada") for _ in range(2))
+    before = {row.id: row for row in runs(lab)}
+    found = {run_id: values(lab, row) for run_id, row in before.items()}
+    marks.annotate(lab, run, "new")
+    after = {row.id: row for row in runs(lab.seen_by(Person("bob", Role.MEMBER)))}
+    assert after[other] is before[other]
+    assert values(lab, after[other]) is found[other]
+    assert (before[run].note, after[run].note, values(lab, after[run])["note"]) == ("", "new", "new")
+
+
+def test_who_asks_while_it_is_found_waits_for_that_answer_though_newer_ones_are_kept() -> None:
+    kept, begun, go, found = changes.Newest[str](2), threading.Event(), threading.Event(), []
+
+    def slowly() -> str:
+        found.append("old")
+        begun.set()
+        assert go.wait(10)
+        return "old"
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(kept.at, "key", 1, slowly)
+        assert begun.wait(10)
+        waits = pool.submit(kept.at, "key", 1, slowly)
+        time.sleep(0.05)  # so that the second has asked
+        assert kept.known("key", 1) is None
+        assert kept.at("key", 2, lambda: "new") == "new"
+        go.set()
+        assert (first.result(10), waits.result(10), found) == ("old", "old", ["old"])
+    assert (kept.known("key", 1), kept.known("key", 2)) == (None, "new")
+
+
+def test_what_could_not_be_found_is_looked_for_by_the_next() -> None:
+    kept = changes.Newest[int](2)
+    with pytest.raises(ZeroDivisionError):
+        kept.at("key", 1, lambda: 1 // 0)
+    assert kept.at("key", 1, lambda: 5) == 5

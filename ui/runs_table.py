@@ -2,18 +2,18 @@
 
 import re
 import zlib
-from collections.abc import Hashable, Mapping, Sequence
-from threading import Condition
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
-from cachetools import LRUCache, cached
 
 from aecore.analysis.quality_words import FACTORS, FIGURES
 from aecore.jobs.forecast import Forecast
 from aecore.runs import RunRow
+from aecore.runs.changes import Newest
 from aecore.runs.groups import by_seed, interval, once
+from aecore.runs.index import Moment
 from aecore.runs.text import isolated
 from aecore.runs.values import RESULTS, SEED, Values, config_values
 from ui.lab import lab
@@ -33,13 +33,16 @@ def table(
     expected: Mapping[str, Forecast],
     chosen: str | None,
     now: View,
-    at: Hashable,
+    at: Moment,
 ) -> None:
     """The rows of a view, as they were at a moment. A click on a cell puts the run's id into the URL; ticked rows are kept in the session under TICKED."""
     here = lab()
     groups = by_seed([row.id for row in rows], [config_values(here, row) for row in rows]) if now.seeds else None
     ids = groups or [[row.id] for row in rows]
-    made = grouped(rows, found, groups, now.columns) if groups else _frame(at, now, rows, found, expected)
+    if groups:
+        made = grouped(rows, found, groups, now.columns)
+    else:  # once for all who look at the same
+        made = _frames.at((at.viewer, now), at, lambda: frame(rows, found, expected, now.columns))
     if groups and (name := now.sort.removeprefix("-")) in made.columns and name != "state":
         made = made.sort_values(name, ascending=not now.sort.startswith("-"), kind="stable", na_position="last")
         ids = [ids[place] for place in made.index]  # by the mean over the seeds, not by the best of them
@@ -71,12 +74,7 @@ def _selected(key: str, ids: Sequence[Sequence[str]]) -> None:
         st.query_params.pop("at", None)
 
 
-@cached(LRUCache(8), key=lambda at, now, *_: (at, now), condition=Condition())
-def _frame(
-    at: Hashable, now: View, rows: Sequence[RunRow], found: Sequence[Values], expected: Mapping[str, Forecast]
-) -> pd.DataFrame:
-    """Made once for all who look at the same."""
-    return frame(rows, found, expected, now.columns)
+_frames: Newest[pd.DataFrame] = Newest(8)
 
 
 def frame(

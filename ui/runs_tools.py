@@ -1,15 +1,14 @@
 """Above the table of runs: the filter, the columns, the order, seeds together, the archive. All of it stands in the URL."""
 
-from collections.abc import Hashable, Sequence
-from threading import Condition
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import streamlit as st
-from cachetools import LRUCache, cached
 
-from aecore.runs import Lab, RunRow, runs
+from aecore.runs import RunRow, runs
+from aecore.runs.changes import Newest
 from aecore.runs.filters import FilterError, holds, parse
-from aecore.runs.index import moment
+from aecore.runs.index import Moment, moment
 from aecore.runs.values import Values, all_values, names
 from ui.lab import lab
 from ui.remembered import recall, remember
@@ -115,7 +114,7 @@ def _columns(now: View, known: list[str]) -> None:
 class Known(NamedTuple):
     """All runs, and what is known of each: config and results, so that every name of them can be chosen."""
 
-    at: Hashable
+    at: Moment
     """The moment at which it was read."""
     rows: list[RunRow]
     found: list[Values]
@@ -124,13 +123,11 @@ class Known(NamedTuple):
 def read() -> Known:
     """Once for all who see the same."""
     here = lab()
-    return _read(here, moment(here))
+    at = moment(here)
+    return _known.at(at.viewer, at, lambda: Known(at, rows := runs(here), all_values(here, rows)))
 
 
-@cached(LRUCache(4), key=lambda here, at: at, condition=Condition())
-def _read(here: Lab, at: Hashable) -> Known:
-    rows = runs(here)
-    return Known(at, rows, all_values(here, rows))
+_known: Newest[Known] = Newest(32)
 
 
 def chosen_of(rows: Sequence[RunRow], found: Sequence[Values], now: View) -> tuple[list[RunRow], list[Values], str]:

@@ -2,15 +2,50 @@
 
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from pathlib import Path
+from typing import Generic, TypeVar
 
+from cachetools import LRUCache
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from aecore.runs import database, files
+
+Found = TypeVar("Found")
+
+
+class Newest(Generic[Found]):
+    """By key what was found at the newest moment alone: what was found before is never asked for again, and would only take memory."""
+
+    def __init__(self, most: int) -> None:
+        self._kept: LRUCache[Hashable, _Moment[Found]] = LRUCache(most)
+        self._turn = threading.Lock()
+
+    def at(self, key: Hashable, moment: Hashable, find: Callable[[], Found]) -> Found:
+        """Found once for all who ask at the same moment: who asks while it is being found waits for that one answer."""
+        with self._turn:
+            kept = self._kept.get(key)
+            if kept is None or kept.moment != moment:
+                kept = self._kept[key] = _Moment(moment)
+        with kept.turn:
+            if not kept.found:
+                kept.found.append(find())
+        return kept.found[0]
+
+    def known(self, key: Hashable, moment: Hashable) -> Found | None:
+        """The same, where somebody has found it already."""
+        with self._turn:
+            kept = self._kept.get(key)
+        return kept.found[0] if kept and kept.moment == moment and kept.found else None
+
+
+class _Moment(Generic[Found]):
+    def __init__(self, moment: Hashable) -> None:
+        self.moment, self.turn = moment, threading.Lock()
+        self.found: list[Found] = []
 
 
 def latest(engine: Engine) -> Hashable:

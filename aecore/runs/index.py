@@ -4,10 +4,8 @@ import json
 import time
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from threading import Condition
 from typing import Any, NamedTuple
 
-from cachetools import LRUCache, cached
 from sqlalchemy import Connection, Select, func, select
 
 from aecore.runs import changes, database, rights
@@ -92,35 +90,43 @@ FRESH = 5
 def runs(lab: Lab, ids: Sequence[str] | None = None, limit: int | None = None) -> list[RunRow]:
     """The lab's runs, newest first; only those of `ids` where given (unknown ones are left out)."""
     if ids is None and limit is None:
-        return list(_all(lab, moment(lab)))
+        at = moment(lab)
+        return list(_tables.at(at.viewer, at, lambda: _all(lab)))
     some = None if ids is None else set(ids)
-    if changes.patience(lab.engine) and (known := _known(moment(lab))) is not None:
+    if changes.patience(lab.engine) and (known := _known(lab)) is not None:
         return [row for row in known if some is None or row.id in some][:limit]
     query = QUERY if some is None else QUERY.where(runs_table.c.id.in_(some))
     with database.reading(lab.engine) as connection:
         return _rows(lab, connection.execute(query.where(rights.seen(lab.viewer)).limit(limit)).all())
 
 
-def moment(lab: Lab) -> Hashable:
-    """For as long as this is the same, so is what `runs` says of all of them. Ask it first: what is read later may be newer."""
-    return str(lab.engine.url), lab.viewer, changes.latest(lab.engine), int(time.monotonic() / FRESH)
+class Moment(NamedTuple):
+    """For as long as it is the same, so is what `runs` says of all of them."""
+
+    viewer: tuple[str, rights.Person | None]
+    """The lab's database, and whose eyes it is for."""
+    latest: Hashable
+    fresh: int
 
 
-_tables: LRUCache[Hashable, tuple[RunRow, ...]] = LRUCache(8)
-_turn = Condition()
+def moment(lab: Lab) -> Moment:
+    """This moment. Ask it first: what is read later may be newer."""
+    latest = changes.latest(lab.engine)
+    return Moment((str(lab.engine.url), lab.viewer), latest, int(time.monotonic() / FRESH))
 
 
-@cached(_tables, key=lambda lab, moment: moment, condition=_turn)
-def _all(lab: Lab, moment: Hashable) -> tuple[RunRow, ...]:
-    """Read once for all who ask at the same moment."""
+_tables: changes.Newest[tuple[RunRow, ...]] = changes.Newest(32)
+
+
+def _all(lab: Lab) -> tuple[RunRow, ...]:
     with database.reading(lab.engine) as connection:
         return tuple(_rows(lab, _at_once(connection, QUERY.where(rights.seen(lab.viewer)))))
 
 
-def _known(at: Hashable) -> tuple[RunRow, ...] | None:
+def _known(lab: Lab) -> tuple[RunRow, ...] | None:
     """All runs, where somebody has read them at this moment."""
-    with _turn:
-        return _tables.get(at)
+    at = moment(lab)
+    return _tables.known(at.viewer, at)
 
 
 def _at_once(connection: Connection, query: Select[Any]) -> Iterable[Sequence[Any]]:
@@ -135,7 +141,24 @@ def _at_once(connection: Connection, query: Select[Any]) -> Iterable[Sequence[An
 
 def _rows(lab: Lab, found: Iterable[Sequence[Any]]) -> list[RunRow]:
     now = time.time()
-    return [_row(lab, row, now) for row in found]
+    return [_same(_row(lab, row, now)) for row in found]
+
+
+_last: dict[str, RunRow] = {}
+"""By run, as it was last read."""
+MANY = 20_000
+
+
+def _same(row: RunRow) -> RunRow:
+    """The object that this row was before, where it says nothing new: a thousand new ones every few seconds, some of which stay, leave
+    holes in the interpreter's memory."""
+    last = _last.get(row.id)
+    if last is not None and last == row:
+        return last
+    if len(_last) >= MANY:
+        _last.clear()
+    _last[row.id] = row
+    return row
 
 
 def run(lab: Lab, run_id: str) -> RunRow:

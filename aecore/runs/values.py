@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aecore.config import ConfigError, flat
 from aecore.runs import files
@@ -56,11 +56,7 @@ def values(lab: Lab, row: RunRow) -> Values:
 def all_values(lab: Lab, rows: Sequence[RunRow]) -> list[Values]:
     """The same of many: a Path for each file of thousands of runs takes longer than the files do."""
     place = str(lab.runs_folder)
-    found: list[Values] = []
-    for row in rows:
-        folder = f"{place}/{row.id}"
-        found.append({**_config(folder), **_results(folder, row), **dict(zip(ROW, FIELDS(row), strict=True))})
-    return found
+    return [_values(f"{place}/{row.id}", row) for row in rows]
 
 
 def config_values(lab: Lab, row: RunRow) -> Values:
@@ -81,15 +77,39 @@ LOOK = 10
 """Seconds after which the files of a run that says nothing new are looked at again, as an analysis leaves them."""
 
 
-def _results(folder: str, row: RunRow) -> Values:
-    moment = int(time.monotonic() / LOOK + hash(folder) % 97 / 97)  # not all runs at once
-    return _looked(folder, row.state, row.attempt, row.ended, moment)
+class _Known(NamedTuple):
+    """Of a run: its row, when its files were looked at and how old they were then, what they said, and all of it together."""
+
+    row: RunRow | None
+    looked: Hashable
+    written: tuple[int, ...]
+    results: Values
+    values: Values
 
 
-@lru_cache(maxsize=20_000)
-def _looked(folder: str, *_: Hashable) -> Values:
+_known: dict[str, _Known] = {}
+"""By the run's folder: one object for all who ask, as long as nothing of it changes, so that nobody may change it."""
+NOTHING = _Known(None, None, (), {}, {})
+MANY = 20_000
+
+
+def _values(folder: str, row: RunRow) -> Values:
     """Thousands of files are not looked at each time: for each the thread lets go of the interpreter, and waits for it again."""
-    return _measured(folder, *(_written(f"{folder}/{name}") for name in ("result.json", "analysis/metrics.json")))
+    moment = int(time.monotonic() / LOOK + hash(folder) % 97 / 97)  # not all runs at once
+    looked, known = (row.state, row.attempt, row.ended, moment), _known.get(folder, NOTHING)
+    if looked == known.looked and row is known.row:
+        return known.values
+    written, results, values = known.written, known.results, known.values
+    if looked != known.looked:
+        written = (_written(f"{folder}/result.json"), _written(f"{folder}/analysis/metrics.json"))
+    if written != known.written:
+        results = _measured(folder, *written)
+    if results is not known.results or row != known.row:
+        values = {**_config(folder), **results, **dict(zip(ROW, FIELDS(row), strict=True))}
+    if len(_known) >= MANY:
+        _known.clear()
+    _known[folder] = _Known(row, looked, written, results, values)
+    return values
 
 
 def _written(path: str) -> int:
@@ -99,9 +119,8 @@ def _written(path: str) -> int:
         return 0
 
 
-@lru_cache(maxsize=20_000)
 def _measured(folder: str, result: int, analysis: int) -> Values:
-    """Numbers of result.json, and those on the test images; the two times say whether they were written again."""
+    """Numbers of result.json, and those on the test images; a file that was written at 0 is not there."""
     kept = (
         _json(Path(folder, "result.json")) if result else {},
         _json(Path(folder, "analysis/metrics.json")) if analysis else {},
