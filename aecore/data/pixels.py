@@ -10,8 +10,7 @@ CHUNK = 16 << 20  # numbers that are worked on at once: small enough to stay out
 def normalise(images: Any, value_range: tuple[float, float]) -> Any:
     """uint8 pixels as float32 in `value_range`; a numpy array gives an array, a torch tensor a tensor on its device."""
     low, high = value_range
-    x = images.astype(np.float32) if isinstance(images, np.ndarray) else images.float()
-    x /= 255
+    x = images / np.float32(255)
     if value_range != (0, 1):
         x *= high - low
         x += low

@@ -5,6 +5,7 @@ around them imports torch._dynamo at the first step: more than a second before t
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from itertools import accumulate
 
 import torch
@@ -60,6 +61,8 @@ class Optimiser:
             for name, tensor in zip(self.named, tensors, strict=True)
         }
         self.steps = torch.zeros((), device=self.parameters[0].device)
+        self.flat = False
+        """Whether all lies in one buffer, of which automatic differentiation knows nothing."""
 
     def flatten(
         self, groups: Sequence[Sequence[nn.Parameter]], turned: Tensor | None = None
@@ -81,7 +84,7 @@ class Optimiser:
                     name = f"{moment}.{names[id(parameter)]}"
                     self.kept[name] = _view(buffer[at:], parameter, turn).copy_(self.kept[name])
                 at += parameter.numel()
-        values.grad = gradients
+        values.grad, self.flat = gradients, True
         self.parameters, self.moments = [values], {name: [m] for name, m in zip(self.moments, moments, strict=True)}
         parts = [slice(at, at + size) for at, size in zip(starts, sizes, strict=False)]
         return [(values[part], gradients[part]) for part in parts]
@@ -101,7 +104,7 @@ class Optimiser:
         """One update; a learning rate on the device can be another one where the step is recorded. Where `skip` (a scalar on the device) is 1 nothing changes; the host need not know."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         assert len(gradients) == len(self.parameters), "every parameter belongs to the loss"
-        with torch.no_grad():
+        with nullcontext() if self.flat else torch.no_grad():
             self.steps += 1
             rate = learning_rate if self.rate == 1 else self.rate * learning_rate
             if self.kind == "sgd":

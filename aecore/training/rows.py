@@ -58,10 +58,10 @@ class Losses:
             Diverged: where a loss is not finite. On the CPU that is known before the optimiser's step.
         """
         self.names = names
+        if values.device.type == "cpu":
+            return self._into_window(step, epoch, values.tolist())
         self._pending.append((step, epoch, values))
-        if values.device.type == "cpu" or time.monotonic() - self._read > FLUSH_SECONDS:
-            return self.flush()
-        return []
+        return self.flush() if time.monotonic() - self._read > FLUSH_SECONDS else []
 
     def flush(self) -> list[Row]:
         """Rows of everything noted so far; a window that is not full is kept. Raises Diverged."""
@@ -72,8 +72,6 @@ class Losses:
         noted = [values for _, _, values in pending]
         table = torch.stack(noted).tolist() if len(noted) > 1 else [noted[0].tolist()]
         for (step, epoch, _), values in zip(pending, table, strict=True):
-            if wrong := [value for value in values if not math.isfinite(value)]:
-                raise Diverged(step, wrong[0])
             rows += self._into_window(step, epoch, values)
         return rows
 
@@ -83,6 +81,9 @@ class Losses:
         return rows + self._empty(step, epoch) if self.count else rows
 
     def _into_window(self, step: int, epoch: int, values: list[float]) -> list[Row]:
+        for value in values:
+            if not math.isfinite(value):
+                raise Diverged(step, value)
         self.sums = [a + b for a, b in zip(self.sums or [0.0] * len(values), values, strict=True)]
         self.count += 1
         return self._empty(step, epoch) if self.count == self.width else []

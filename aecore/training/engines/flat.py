@@ -4,8 +4,8 @@ All weights lie in one buffer, all gradients in another, and every matrix produc
 `tests/test_engines.py` holds it to automatic differentiation for everything that `chain` takes.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -20,66 +20,67 @@ from aecore.models.noise import normal
 from aecore.models.variational import Elbo
 from aecore.tasks import corrupt, wanted
 from aecore.training.data import Data, augment
-from aecore.training.engines.activations import ACTIVATIONS, Activation
-from aecore.training.engines.chain import Link, chain
+from aecore.training.engines.chain import chain
 from aecore.training.engines.eager import Halves
+from aecore.training.engines.layers import Layer, laid_out
 
 if TYPE_CHECKING:
     from aecore.training.state import TrainState
 
 
-@contextmanager
-def without_denormals() -> Iterator[None]:
+aten = torch.ops.aten
+Call = Callable[[], object]
+SUM = 2
+"""PyTorch's number of this reduction."""
+
+
+class WithoutDenormals:
     """Numbers below 1e-38 are 0 inside. The first moments of units that died shrink towards them and stay there for ever
     (0.9 times the smallest one is rounded to itself), and each costs the processor a hundred times as much as a number."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        torch.set_flush_denormal(True)
+
+    def __exit__(self, *_: object) -> None:
         torch.set_flush_denormal(False)
 
 
-def squared(x_hat: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
-    torch.sub(x_hat, target, out=gradient)
-    return torch.dot(gradient.view(-1), gradient.view(-1))
+WITHOUT_DENORMALS = WithoutDenormals()
 
 
-def absolute(x_hat: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
+class Share(NamedTuple):
+    """What one pixel of one image counts in the loss."""
+
+    number: float
+    scalar: Tensor
+    """() the same on the device."""
+
+
+def squared(x_hat: Tensor, target: Tensor, gradient: Tensor, share: Share) -> Tensor:
+    aten.mse_loss_backward.grad_input(share.scalar, x_hat, target, SUM, grad_input=gradient)  # 2 share (x_hat - target)
+    line = gradient.view(-1)
+    return torch.dot(line, line) * (0.25 / share.number)
+
+
+def absolute(x_hat: Tensor, target: Tensor, gradient: Tensor, share: Share) -> Tensor:
     torch.sub(x_hat, target, out=gradient)
     total = gradient.abs().sum()
-    gradient.sign_()
-    return total
+    gradient.sign_().mul_(share.number)
+    return total * share.number
 
 
-def cross_entropy(logits: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
-    torch.sigmoid(logits, out=gradient).sub_(target)
-    return F.softplus(logits).addcmul_(logits, target, value=-1).sum()
+def cross_entropy(logits: Tensor, target: Tensor, gradient: Tensor, share: Share) -> Tensor:
+    torch.sigmoid(logits, out=gradient).sub_(target).mul_(share.number)
+    return F.softplus(logits).addcmul_(logits, target, value=-1).sum() * share.number
 
 
-LOSSES: dict[str, tuple[Callable[[Tensor, Tensor, Tensor], Tensor], float]] = {
-    "mse": (squared, 2.0),
-    "l1": (absolute, 1.0),
-    "bce": (cross_entropy, 1.0),
+LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor, Share], Tensor]] = {
+    "mse": squared,
+    "l1": absolute,
+    "bce": cross_entropy,
 }
-"""loss -> function of output and target (B, pixels), which returns the sum over pixels and images and fills the gradient but
-for a factor, and that factor."""
-
-
-class Layer(NamedTuple):
-    """One product: views of the weights and of their gradients."""
-
-    weight: Tensor
-    """(out, in)."""
-    transposed: Tensor
-    """(in, out): the same numbers."""
-    bias: Tensor
-    """(out,)."""
-    weight_gradient: Tensor
-    bias_gradient: Tensor
-    module: nn.Module | None
-    activation: Activation | None
-    draws: bool
-    """Whether the output is a mean and a log-variance, of which a code is drawn."""
+"""loss -> function of output and target (B, pixels), which fills the gradient and returns the loss: the sum over pixels and images,
+each by its share."""
 
 
 class Room(NamedTuple):
@@ -88,29 +89,46 @@ class Room(NamedTuple):
     before: Tensor
     """(B, out): what the activation is applied to; the same memory as `after` where nothing needs it later."""
     after: Tensor
+    shown: Tensor
+    """What goes on to the next layer: `after`, or (B, latent_dim) where that is drawn."""
     gradient: Tensor
-    """(B, out): of what goes on to the next layer; (B, latent_dim) where that is drawn."""
+    """Of `shown`."""
 
 
-class Inline:
-    """What is started is done at once."""
+class Pass(NamedTuple):
+    """What is done with one size of batch, call by call: each knows where its numbers lie. What the first layer is given lies
+    elsewhere each time."""
 
-    def started(self) -> AbstractContextManager[object]:
-        return nullcontext()
+    enter: Callable[[Tensor], object]
+    """The first product, of x (B, pixels)."""
+    forward: list[Call]
+    share: Share
+    last: Room
+    backward: list[Call]
+    """From the gradient of the last layer's output to those of all weights but the first ones."""
+    leave: Callable[[Tensor], object]
+    """The gradient of the first weights, from x."""
 
-    def joined(self) -> None:
-        """It is done already."""
+
+def inline(calls: list[Call]) -> list[Call]:
+    """Done where they stand."""
+    return calls
 
 
-class Beside(Inline):
+class Beside:
     """A stream of a GPU beside the current one: small products of weights' gradients go on while the next layer is gone through."""
 
     def __init__(self) -> None:
         self.stream = torch.cuda.Stream()
 
-    def started(self) -> AbstractContextManager[object]:
+    def __call__(self, calls: list[Call]) -> list[Call]:
+        return [partial(self.start, calls)]
+
+    def start(self, calls: list[Call]) -> None:
         self.stream.wait_stream(torch.cuda.current_stream())
-        return torch.cuda.stream(self.stream)
+        with torch.cuda.stream(self.stream):
+            for call in calls:
+                call()
 
     def joined(self) -> None:
         torch.cuda.current_stream().wait_stream(self.stream)
@@ -124,35 +142,36 @@ class Flat(Halves):
         assert links, "chosen for chains only"
         self.state, self.data, self.config = state, data, config
         self.objective = state.model.objective
-        self.loss, self.factor = LOSSES[config.model.objective.loss]
+        self.loss = LOSSES[config.model.objective.loss]
         self.layers = laid_out(state, links, logits=config.model.objective.loss == "bce")
         drawn = any(layer.draws for layer in self.layers)
         self.names: tuple[str, ...] = ("loss", "reconstruction", *(["kl"] if drawn else []))
-        self.rooms: dict[int, list[Room]] = {}
-        self.beside = Beside() if state.device.type == "cuda" else Inline()
+        self.passes: dict[int, Pass] = {}
+        self.beside = Beside() if state.device.type == "cuda" else None
+        self.code: Drawn | None = None
 
     def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
-        with torch.no_grad(), without_denormals():
+        with WITHOUT_DENORMALS:
             return self._gradients(chosen, progress)
 
     def finish(self) -> None:
-        with without_denormals():
+        with WITHOUT_DENORMALS:
             self.state.optimiser.step(self.learning_rate)
 
     def _gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
-        n = len(chosen)
         x, target = self._batch(chosen)  # (B, pixels)
-        rooms = self.rooms.setdefault(n, []) or self._furnish(n)
-        inputs, code = self._forward(x, rooms)
-        last = rooms[-1]
-        scale = 1 / n if self.objective.summed else 1 / target.numel()
-        terms = [self.loss(last.after, target, last.gradient) * scale]
-        last.gradient.mul_(self.factor * scale)
-        if code is not None:
+        here = self.passes.get(len(x)) or self._furnish(*target.shape)
+        here.enter(x)
+        for call in here.forward:
+            call()
+        terms = [self.loss(here.last.after, target, here.last.gradient, here.share)]
+        if (code := self.code) is not None:
             assert isinstance(self.objective, Elbo)
-            code = code._replace(weight=self.objective.weight(progress))
-            terms.append(code.weight * kl_to_standard_normal(code.mu, code.log_var).mean())
-        self._backward(inputs, rooms, code)
+            self.code = code._replace(weight=self.objective.weight(progress))
+            terms.append(self.code.weight * kl_to_standard_normal(code.mu, code.log_var).mean())
+        for call in here.backward:
+            call()
+        here.leave(x)
         if self.config.training.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.state.optimiser.parameters, self.config.training.clip_norm)
         return torch.stack([terms[0] if len(terms) == 1 else terms[0] + terms[1], *terms])
@@ -161,50 +180,70 @@ class Flat(Halves):
         noise, value_range = self.state.noise, self.data.facts.value_range
         images = self.data.train_images.index_select(0, chosen)
         clean = normalise(augment(images, self.config.training, noise), value_range)  # (B, C, H, W)
-        x = corrupt(self.config.task, clean, value_range, noise).x
-        return x.flatten(1), wanted(self.config.task, clean, value_range).flatten(1)
+        x, target = corrupt(self.config.task, clean, value_range, noise).x, wanted(self.config.task, clean, value_range)
+        flat = x.flatten(1)
+        return flat, flat if target is x else target.flatten(1)
 
-    def _furnish(self, n: int) -> list[Room]:
-        for layer in self.layers:
-            size = len(layer.bias)
-            before = layer.bias.new_empty(n, size)
-            after = torch.empty_like(before) if layer.activation and layer.activation.of_input else before
-            self.rooms[n].append(Room(before, after, before.new_empty(n, size // 2 if layer.draws else size)))
-        return self.rooms[n]
+    def _furnish(self, n: int, pixels: int) -> Pass:
+        rooms = [self._room(layer, n) for layer in self.layers]
+        counts = 1 / n if self.objective.summed else 1 / (n * pixels)
+        share = Share(counts, rooms[-1].after.new_tensor(counts))
+        enter, forward = self._forward(rooms)
+        backward, leave = self._backward(rooms)
+        self.passes[n] = Pass(enter, forward, share, rooms[-1], backward, leave)
+        return self.passes[n]
 
-    def _forward(self, x: Tensor, rooms: list[Room]) -> tuple[list[Tensor], "Drawn | None"]:
-        """The input of each layer, and the code that was drawn."""
-        inputs, code = [x], None
+    def _room(self, layer: Layer, n: int) -> Room:
+        size = len(layer.bias)
+        before = layer.bias.new_empty(n, size)
+        after = torch.empty_like(before) if layer.activation and layer.activation.of_input else before
+        shown = before.new_empty(n, size // 2) if layer.draws else after
+        return Room(before, after, shown, torch.empty_like(shown))
+
+    def _forward(self, rooms: list[Room]) -> tuple[Callable[[Tensor], object], list[Call]]:
+        """The first product, and what follows it up to the last layer's output."""
+        products: list[Callable[[Tensor], object]] = []
+        calls: list[Call] = []
         for layer, room in zip(self.layers, rooms, strict=True):
-            if type(layer.module) is nn.ReLU:  # one kernel on a GPU
-                torch._addmm_activation(layer.bias, inputs[-1], layer.transposed, out=room.before)
-            else:
-                torch.addmm(layer.bias, inputs[-1], layer.transposed, out=room.before)
-                if layer.activation is not None:
-                    layer.activation.forward(layer.module, room.before, room.after)
+            relu = type(layer.module) is nn.ReLU  # one kernel on a GPU
+            kernel = torch._addmm_activation if relu else torch.addmm
+            products.append(partial(kernel, layer.bias, mat2=layer.transposed, out=room.before))
+            if len(products) > 1:
+                calls.append(partial(products[-1], rooms[len(products) - 2].shown))
+            if layer.activation is not None and not relu:
+                calls.append(partial(layer.activation.forward, layer.module, room.before, room.after))
             if layer.draws:
-                code = draw(room.after, self.state.noise)
-            inputs.append(code.z if layer.draws and code else room.after)
-        return inputs, code
+                calls.append(partial(self._draw, room))
+        return products[0], calls
 
-    def _backward(self, inputs: list[Tensor], rooms: list[Room], code: "Drawn | None") -> None:
-        """Fill the gradients of all weights, from that of the last layer's output."""
-        used = []  # until the other stream is done with it: what is let go of sooner could be written over
+    def _draw(self, room: Room) -> None:
+        self.code = draw(room.after, self.state.noise)
+        room.shown.copy_(self.code.z)
+
+    def _backward(self, rooms: list[Room]) -> tuple[list[Call], Callable[[Tensor], object]]:
+        """What fills the gradients of all weights, from that of the last layer's output; that of the first ones needs x."""
+        calls: list[Call] = []
+        aside = self.beside or inline
         for number in reversed(range(len(self.layers))):
             layer, room = self.layers[number], rooms[number]
             gradient = room.gradient
             if layer.activation is not None:
                 kept = room.before if layer.activation.of_input else room.after
-                layer.activation.backward(layer.module, gradient, kept)
-            elif layer.draws and code is not None:
-                gradient = code.gradient(gradient)
-            used.append(gradient)
-            with self.beside.started():
-                torch.mm(gradient.t(), inputs[number], out=layer.weight_gradient)
-                torch.sum(gradient, 0, out=layer.bias_gradient)
+                calls.append(partial(layer.activation.backward, layer.module, gradient, kept))
+            elif layer.draws:
+                calls.append(partial(self._through_code, room))
+                gradient = room.after
+            bias = partial(torch.sum, gradient, 0, out=layer.bias_gradient)
+            weight = partial(torch.mm, gradient.t(), out=layer.weight_gradient)
+            calls += aside([bias] if number == 0 else [partial(weight, rooms[number - 1].shown), bias])
             if number > 0:
-                torch.mm(gradient, layer.weight, out=rooms[number - 1].gradient)
-        self.beside.joined()
+                calls.append(partial(torch.mm, gradient, layer.weight, out=rooms[number - 1].gradient))
+        return calls + ([self.beside.joined] if self.beside else []), weight
+
+    def _through_code(self, room: Room) -> None:
+        """From the gradient of a code to that of the mean and log-variance of which it was drawn; it takes their place."""
+        assert self.code is not None
+        room.after.copy_(self.code.gradient(room.gradient))
 
 
 class Drawn(NamedTuple):
@@ -231,28 +270,3 @@ def draw(both: Tensor, generator: torch.Generator) -> Drawn:
     mu, log_var = both.chunk(2, 1)
     deviation, noise = (0.5 * log_var).exp(), normal(mu, generator)
     return Drawn(mu + deviation * noise, mu, log_var, deviation, noise)
-
-
-def laid_out(state: "TrainState", links: list[Link], logits: bool) -> list[Layer]:
-    """The links with their weights in one buffer; the last without its non-linearity where the loss takes `logits`.
-
-    The first layer's weights lie transposed: its product is then up to 1.7 x as fast, and no gradient goes further back,
-    for which that would be the slower way.
-    """
-    groups = [[getattr(layer, kind) for layer in link.layers] for link in links for kind in ("weight", "bias")]
-    turned = links[0].layers[0].weight if len(links[0].layers) == 1 else None
-    views = iter(state.optimiser.flatten(groups, turned))
-    layers: list[Layer] = []
-    for link in links:
-        (weight, weight_gradient), (bias, bias_gradient) = next(views), next(views)
-        width = link.layers[0].in_features
-        shaped = [
-            part.view(width, -1).t() if link.layers[0].weight is turned else part.view(-1, width)
-            for part in (weight, weight_gradient)
-        ]
-        module = None if logits and link is links[-1] else link.activation
-        activation = None if module is None else ACTIVATIONS[type(module)]
-        layers.append(
-            Layer(shaped[0], shaped[0].t(), bias, shaped[1], bias_gradient, module, activation, len(link.layers) == 2)
-        )
-    return layers
