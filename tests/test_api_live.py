@@ -157,6 +157,32 @@ def test_all_who_ask_at_the_same_moment_are_told_as_much(ask: Ask, lab: Lab, mon
     assert [row[0] for row in client.get(address + first["next"]).json()["rows"]] == [2]
 
 
+def test_a_second_watcher_is_told_all_and_only_new_bytes_are_read(
+    ask: Ask, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, folder = queued(lab)
+    client, metrics = ask(lab), RunFolder.metrics
+    reads: list[tuple[int, int | None]] = []
+
+    def noted(self: RunFolder, after: int = 0, until: int | None = None) -> tuple[list[MetricRow], int]:
+        reads.append((after, until))
+        return metrics(self, after, until)
+
+    monkeypatch.setattr(RunFolder, "metrics", noted)
+    rows: list[MetricRow] = [(step, 1, "train", "loss", 0.5 * step) for step in range(1, 9)]
+    first = folder.append_metrics(rows[:5])
+    address = f"/api/metrics?run={run}"
+    assert client.get(address).json()["rows"] == [list(row) for row in rows[:5]]
+    assert client.get(f"/api/metrics/stretch?run={run}&first=2&last=4").json()["rows"] == [
+        list(row) for row in rows[1:4]
+    ]
+    second = folder.append_metrics(rows[5:])
+    told = client.get(address).json()
+    assert (told["whole"], told["rows"]) == (True, [list(row) for row in rows])
+    assert client.get(f"{address}&after={told['next']}").json()["rows"] == []
+    assert reads == [(0, first), (first, second), (second, second)]
+
+
 @pytest.mark.parametrize("after", ["x", "--", "0-0-0", "9-9-9", "1-5--3", "-1", "0-99999999999999999999-7"])
 def test_a_place_that_we_never_gave_is_the_start(ask: Ask, trained_run: TrainedRun, after: str) -> None:
     answer = ask(trained_run.lab).get(f"/api/metrics?run={trained_run.id}&after={after}").json()

@@ -2,6 +2,7 @@
 
 import errno
 import io
+from collections import OrderedDict
 from pathlib import Path
 from typing import IO
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from aecore.config import ConfigError, RunConfig
-from aecore.runs import Inputs, RunFolder, SampleFile, files
+from aecore.runs import Inputs, RunFolder, SampleFile, columns, files
 
 
 @pytest.fixture
@@ -123,3 +124,35 @@ def test_rows_whose_file_cannot_be_closed_are_taken_back(tmp_path: Path, monkeyp
         folder.append_metrics([(2, 1, "train", "loss", 0.5)])
     monkeypatch.undo()
     assert (tmp_path / "metrics.csv").stat().st_size == end
+
+
+def test_columns_hold_the_rows_of_the_file_however_it_grows(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "PIECE", 64)
+    growing = columns.Growing()
+    rows = [
+        (step, 1 + step // 7, *name, step / 3) for step in range(40) for name in (("train", "loss"), ("val", "mse"))
+    ]
+    handed = []
+    for begin in range(0, 80, 20):
+        end = folder.append_metrics(rows[begin : begin + 20])
+        handed.append(growing.read_on(folder, end))
+    with (folder.path / "metrics.csv").open("a") as file:
+        file.write("41,7,train,lo")  # which is being written
+    whole = growing.read_on(folder, end + 13)
+    assert [len(each.rows()) for each in handed] == [20, 40, 60, 80]
+    assert handed[0].rows() == folder.metrics()[0][:20]
+    assert (whole.rows(), whole.end) == (folder.metrics()[0], end)
+    assert whole.at(np.array([3])).rows() == folder.metrics()[0][3:4]
+
+
+def test_of_many_long_curves_the_last_ones_are_kept(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    end = folder.append_metrics([(step, 1, "train", "loss", 0.5) for step in range(10)])
+    monkeypatch.setattr(columns, "_kept", kept := OrderedDict())
+    for attempt in range(20):
+        assert len(columns.read_on(folder, attempt, 7, end).step) == 10
+    assert [attempt for _, attempt, _ in kept] == list(range(20 - columns.RUNS, 20))
+    monkeypatch.setattr(columns, "ROWS", 25)
+    columns.read_on(folder, 19, 7, end)
+    assert [attempt for _, attempt, _ in kept] == [18, 19]
+    assert len(columns.read_on(folder, 0, 0, 0).step) == 0, "no file"
+    assert len(kept) == 2

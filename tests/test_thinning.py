@@ -9,11 +9,16 @@ from starlette.testclient import TestClient
 
 from aecore.jobs import queue
 from aecore.runs import Lab
+from aecore.runs.columns import Growing
 from aecore.runs.folder import MetricRow, TimingRow
 from tests.conftest import tiny
 from ui import thinning
 from ui.api import live
-from ui.thinning import extremes, thin, thin_timing
+from ui.thinning import Thinned, extremes, thin_timing
+
+
+def thin(rows: list[MetricRow]) -> Thinned:
+    return thinning.thin(Growing().add(rows).all())
 
 
 def curve(count: int, an_epoch: int, split: str = "train", name: str = "loss") -> list[MetricRow]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aecore.runs.columns import Columns
 from aecore.runs.folder import MetricRow, TimingRow
 
 STRETCHES = 800
@@ -27,23 +28,23 @@ class Thinned(NamedTuple):
     """Whether any row was left out."""
 
 
-def thin(rows: Sequence[MetricRow]) -> Thinned:
+def thin(told: Columns) -> Thinned:
     """The first and the last row of each curve, and the smallest and largest of each stretch of it, in their order."""
-    curves: dict[tuple[str, str], list[int]] = {}
-    for place, (_, _, split, name, _) in enumerate(rows):
-        curves.setdefault((split, name), []).append(place)
+    lengths = np.bincount(told.curve, minlength=1)
+    curves = np.split(np.argsort(told.curve, kind="stable"), np.cumsum(lengths)[:-1])  # the places of each one's rows
+    curves = sorted((places for places in curves if len(places)), key=lambda places: int(places[0]))
     count = max(FEWEST, min(STRETCHES, MOST // (2 * max(1, len(curves)))))
     found = Thinned([], {}, {}, False)
-    kept: list[int] = []
-    for (split, name), places in curves.items():
-        values = np.array([rows[place][4] for place in places])
-        chosen = extremes(values, count)
-        kept += [places[i] for i in chosen]
+    kept = np.zeros(len(told.curve), bool)
+    for places in curves:
+        curve = told.at(places)
+        chosen = extremes(curve.value, count)
+        kept[places[chosen]] = True
+        split, name = told.names[curve.curve[0]]
         if split == "train" and len(chosen) < len(places):
-            curve = [rows[place] for place in places]
-            found.stretches[name] = _means(curve, values, _bounds(len(values), count))
-            found.epoch_means[name] = _of_epochs(curve, values, count)
-    return found._replace(rows=[rows[place] for place in sorted(kept)], thinned=len(kept) < len(rows))
+            found.stretches[name] = _means(curve, _bounds(len(places), count))
+            found.epoch_means[name] = _of_epochs(curve, count)
+    return found._replace(rows=told.at(kept).rows(), thinned=not bool(kept.all()))
 
 
 def thin_timing(rows: Sequence[TimingRow]) -> list[TimingRow]:
@@ -71,19 +72,20 @@ def _bounds(length: int, count: int) -> np.ndarray:
     return np.arange(count + 1) * length // count
 
 
-def _of_epochs(rows: Sequence[MetricRow], values: np.ndarray, count: int) -> list[Mean]:
+def _of_epochs(curve: Columns, count: int) -> list[Mean]:
     """The mean of each epoch; of thousands of epochs those that stand out."""
-    epochs = np.array([row[1] for row in rows])
-    means = _means(rows, values, np.r_[0, 1 + np.flatnonzero(np.diff(epochs)), len(epochs)])
+    means = _means(curve, np.r_[0, 1 + np.flatnonzero(np.diff(curve.epoch)), len(curve.epoch)])
     return [means[i] for i in extremes(np.array([mean[2] for mean in means], dtype=np.float64), count)]
 
 
-def _means(rows: Sequence[MetricRow], values: np.ndarray, bounds: np.ndarray) -> list[Mean]:
-    finite = np.isfinite(values)
-    sums = np.add.reduceat(np.where(finite, values, 0.0), bounds[:-1])
+def _means(curve: Columns, bounds: np.ndarray) -> list[Mean]:
+    finite = np.isfinite(curve.value)
+    sums = np.add.reduceat(np.where(finite, curve.value, 0.0), bounds[:-1])
     counts = np.add.reduceat(finite.astype(np.int64), bounds[:-1])
-    ends = [rows[end - 1] for end in bounds[1:]]
+    ends = curve.at(bounds[1:] - 1)
     return [
-        (row[0], row[1], float(total / n) if n else None, int(n))
-        for row, total, n in zip(ends, sums, counts, strict=True)
+        (step, epoch, total / n if n else None, n)
+        for step, epoch, total, n in zip(
+            ends.step.tolist(), ends.epoch.tolist(), sums.tolist(), counts.tolist(), strict=True
+        )
     ]

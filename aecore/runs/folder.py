@@ -131,7 +131,8 @@ class RunFolder:
     def metrics(self, after: int = 0, until: int | None = None) -> tuple[list[MetricRow], int]:
         """Rows from byte `after` on, `until` at most, and the byte to go on from. A line that is being written is left out."""
         lines, end = _complete_lines(self.path / "metrics.csv", after, until)
-        return [_metric(line) for line in lines if not line.startswith("step")], end
+        fields = (line.split(",") for line in lines if not line.startswith("step"))
+        return [(int(step), int(epoch), split, name, float(value)) for step, epoch, split, name, value in fields], end
 
     def append_metrics(self, rows: Iterable[MetricRow]) -> int:
         """Add rows to metrics.csv; returns the file's length in bytes."""
@@ -258,11 +259,6 @@ def _timing(line: str) -> TimingRow:
     step, epoch, seconds, speed, memory, *load = line.split(",")
     known = float(load[0]) if load and load[0] else None
     return TimingRow(int(step), int(epoch), float(seconds), float(speed), int(memory), known)
-
-
-def _metric(line: str) -> MetricRow:
-    step, epoch, split, name, value = line.split(",")
-    return int(step), int(epoch), split, name, float(value)
 
 
 def _complete_lines(path: Path, after: int, until: int | None = None) -> tuple[list[str], int]:

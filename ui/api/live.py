@@ -14,8 +14,9 @@ from starlette.routing import Route
 from aecore.jobs import news, states
 from aecore.jobs.forecast import forecast
 from aecore.runs import LabError, RunFolder, files, index
+from aecore.runs.columns import read_on
 from aecore.runs.database import OPEN
-from aecore.runs.folder import MetricRow, TimingRow
+from aecore.runs.folder import TimingRow
 from aecore.runs.text import isolated
 from ui.lab import lab, whole
 from ui.moments import inputs_of, sample_of
@@ -99,9 +100,8 @@ def _stand(_lab: str, run: str) -> Stand:
 def _news(_lab: str, run: str, after: str, stand: Stand) -> bytes:
     row = stand.row
     told = _rows(whole().run(run), stand, after)
-    found = thin(told.rows) if told.whole else Thinned(told.rows, {}, {}, False)
     timing = thin_timing(told.timing) if told.whole else told.timing
-    content = _curves(found) | {"whole": told.whole, "next": told.place}
+    content = _curves(told.found) | {"whole": told.whole, "next": told.place}
     content["timing"] = [[one if one is None else finite(one) for one in line] for line in timing]
     return written(content | standing(row))
 
@@ -115,8 +115,10 @@ def _row(_lab: str, run: str) -> index.RunRow:
 def stretch(request: Request) -> Response:
     """`?run=&first=&last=`: the rows between two steps, as fine as a screen can show these alone."""
     first, last = (int(request.query_params.get(name, "0")) for name in ("first", "last"))
-    rows, _ = lab().run(request.query_params.get("run", "")).metrics()
-    found = thin([row for row in rows if first <= row[0] <= last])
+    folder = lab().run(request.query_params.get("run", ""))
+    file, size = (ask(folder.path / "metrics.csv") for ask in (files.inode, files.size))
+    told = read_on(folder, _row(str(whole().path), folder.id).attempt, file, size)
+    found = thin(told.at((told.step >= first) & (told.step <= last)))
     return JSONResponse(_curves(found), headers=NEVER)
 
 
@@ -128,7 +130,7 @@ def _curves(found: Thinned) -> dict[str, Any]:
 class Told(NamedTuple):
     """Rows of both files after a place."""
 
-    rows: list[MetricRow]
+    found: Thinned
     timing: list[TimingRow]
     whole: bool
     """Whether they are all that there are."""
@@ -147,10 +149,15 @@ def _rows(folder: RunFolder, stand: Stand, after: str) -> Told:
         known, *bytes_ = after.rsplit("-", 2)
         onward = known == f"{stand.row.attempt}-{file}" and len(bytes_) == 2
         first, second = (int(byte) for byte in bytes_) if onward else (0, 0)
-        rows, end = folder.metrics(first, stand.metrics)
+        if onward:
+            rows, end = folder.metrics(first, stand.metrics)
+            found = Thinned(rows, {}, {}, False)
+        else:  # most of it was read for another
+            told = read_on(folder, stand.row.attempt, file, stand.metrics)
+            found, end = thin(told), told.end
         timing, until = folder.timing(second, stand.timing)
         if file == files.inode(folder.path / "metrics.csv"):  # otherwise it was cut just now
-            return Told(rows, timing, not onward, f"{stand.row.attempt}-{file}-{end}-{until}")
+            return Told(found, timing, not onward, f"{stand.row.attempt}-{file}-{end}-{until}")
 
 
 def standing(row: index.RunRow) -> dict[str, Any]:
