@@ -21,6 +21,7 @@ from typing import Any
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import Route
+from streamlit import delta_generator
 from streamlit.runtime.pages_manager import PagesManager
 
 from aecore.jobs.supervisor import ensure_supervisor
@@ -33,6 +34,8 @@ from ui.serve import LOOPBACK
 from ui.shield import Shield
 
 ROUTES = [*access.ROUTES, *api.ROUTES]
+delta_generator._use_warning_has_been_displayed = True
+"""Else the first page waits a tenth of a second: Streamlit looks through all modules for whether it runs at a Python prompt."""
 LOOK_EVERY = 5
 """Seconds between looks after the supervisor."""
 TURN = 0.0005

@@ -13,8 +13,8 @@ from aecore.runs import Lab
 from ui import ways
 from ui.api import first
 from ui.api.first import First
-from ui.api.live import RECORDED
 from ui.api.tokens import QUICK
+from ui.samples import RECORDED
 
 RUN = next(iter(RECORDED))
 """It came with the program, and needs no token."""

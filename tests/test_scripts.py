@@ -22,7 +22,7 @@ STATIC = Path(get_static_dir()) / "static"
 
 STREAMLITS = '<head></head><script src="./static/js/index.x.js">'
 PAGES = dict.fromkeys(
-    ("/page", "/lab/", "/latent", "/compare", "/lab/latent", "/lab/latent/", "/page of nobody"), STREAMLITS
+    ("/", "/page", "/lab/", "/latent", "/compare", "/lab/latent", "/lab/latent/", "/page of nobody"), STREAMLITS
 ) | {"/report": "<head></head>a report"}
 
 
@@ -77,6 +77,9 @@ def test_a_page_names_the_scripts_of_its_elements_with_all_that_they_import(clie
         assert "BidiComponent." in first
         assert "Selectbox." not in first, "it comes when the map stands, or the wall"
         assert set(first.split(", ")) < set(said.split(", "))
+    home = client.get("/", headers=PAGE).headers["link"]
+    assert "PageLink." in home
+    assert "Selectbox." not in home, "nothing to be chosen stands there"
     report = client.get("/report", headers=PAGE)
     assert report.text == PAGES["/report"]
     assert "link" not in report.headers

@@ -14,8 +14,8 @@ from aecore.runs import Lab
 from aecore.runs.rights import Person, Role
 from tests.conftest import tiny
 from ui import pulse, shared
-from ui.api.live import RECORDED
 from ui.api.tokens import QUICK, guarded
+from ui.samples import RECORDED
 
 
 def test_many_who_ask_at_once_wait_for_one_answer_and_another_question_waits_for_nobody() -> None:

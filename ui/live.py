@@ -13,6 +13,7 @@ from aecore.runs.text import isolated
 from ui import tickets
 from ui.lab import lab
 from ui.palette import run_colour
+from ui.samples import taken
 
 FOLDER = Path(__file__).parent / "components"
 
@@ -135,8 +136,17 @@ def live_pictures(
     Each row of images takes up to `lines` lines. `loop` plays the training again and again, until somebody takes the slider.
     `shared`: the slider moves everything that is shown of the run, its place stands in the URL, and errors are drawn, too.
     """
-    data = {"runs": [run.told() for run in runs], "size": size, "lines": lines, "loop": loop, "shared": shared}
+    told = [run.told() | (_taken(run) if loop else {}) for run in runs]
+    data = {"runs": told, "size": size, "lines": lines, "loop": loop, "shared": shared}
     _strips(data=data, key=key)
+
+
+def _taken(run: Shown) -> dict[str, Any]:
+    """Which samples there are, so that the first pictures of all need not ask; nothing of a run that was deleted a moment ago."""
+    try:
+        return taken(run.id)
+    except LabError:
+        return {}
 
 
 def live_moment(run: Shown, key: str) -> None:

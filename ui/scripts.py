@@ -25,7 +25,9 @@ FOR_GOOD = {"Cache-Control": "public, immutable, max-age=31536000", "Vary": "Acc
 """The names of these files change with their content."""
 ELEMENTS = ("Html", "BidiComponent", "Selectbox", "ButtonGroup", "TextInput")
 """What nearly every page has, each with scripts of its own. Not more: nginx refuses an answer whose headers have over 4 KB."""
-FIRST = dict.fromkeys(("compare", "latent"), ("Html", "BidiComponent"))
+FIRST = dict.fromkeys(("compare", "latent"), ("Html", "BidiComponent")) | {
+    "": ("Html", "BidiComponent", "Button", "PageLink")
+}
 """Of a page that shows one thing before all others: what that needs alone. Each script takes its time in the browser, wanted or not."""
 STREAMLITS = b"./static/js/index."
 """Stands in Streamlit's own page."""
@@ -89,7 +91,7 @@ def _with_needs(send: Send, page: str) -> Send:
                 if STREAMLITS in body:  # and no file that somebody takes home
                     body = body.replace(b"<head>", b"<head>" + LARGE + _where(page).encode(), 1)
                     headers = [pair for pair in headers if pair[0] not in ITS]
-                    needs = _needs(page if page in FIRST else "")
+                    needs = _needs(FIRST.get(page, ELEMENTS))
                     headers += [(b"content-length", str(len(body)).encode()), (b"link", needs.encode())]
                 await send({**start, "headers": headers})
                 await send({"type": "http.response.body", "body": body})
@@ -117,12 +119,12 @@ def _where(page: str) -> str:
 
 
 @cache
-def _needs(page: str = "") -> str:
-    """A header's value: the scripts of a page's elements and what they import, but for what Streamlit's page names itself."""
+def _needs(elements: tuple[str, ...]) -> str:
+    """A header's value: the scripts of these elements and what they import, but for what Streamlit's page names itself."""
     named = set(
         re.findall(r"\./static/js/([\w.-]+\.js)", (_folder().parent / "index.html").read_text(encoding="utf-8"))
     )
-    needed = [path.name for name in FIRST.get(page, ELEMENTS) for path in (_folder() / "js").glob(f"{name}.*.js")]
+    needed = [path.name for name in elements for path in (_folder() / "js").glob(f"{name}.*.js")]
     for name in needed:  # it grows meanwhile
         imported = IMPORTED.findall((_folder() / "js" / name).read_text(encoding="utf-8"))
         needed += [other for other in imported if other not in named and other not in needed]

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, text
 
-from aecore.runs.tables import metadata
+from aecore.runs.tables import metadata, one_open_job
 
 LAYOUT = 7
 MIGRATIONS = {
@@ -52,6 +52,8 @@ def bring_up(connection: Connection) -> int:
     """Make the tables, or bring them to today's layout, inside the caller's one transaction. Returns what it was before."""
     before = layout(connection)
     if before == 0:
+        if connection.dialect.name == "postgresql":
+            one_open_job.dialect_kwargs["postgresql_where"] = one_open_job.dialect_kwargs["sqlite_where"]
         metadata.create_all(connection)
     for statement in (line for step in range(before or LAYOUT, LAYOUT) for line in MIGRATIONS[step]):
         connection.execute(text(statement))

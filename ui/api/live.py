@@ -1,9 +1,7 @@
 """What the live components poll: the rows of a run since a byte, and its samples as strips of pictures."""
 
 import json
-import math
-from functools import lru_cache, wraps
-from pathlib import Path
+from functools import wraps
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -21,14 +19,12 @@ from aecore.runs.text import isolated
 from ui.lab import lab, whole
 from ui.moments import inputs_of, sample_of
 from ui.pictures import wall
+from ui.samples import RECORDED, finite, folder_of, taken
 from ui.shared import once_in
 from ui.thinning import Thinned, thin, thin_timing
 from ui.words import needs_room
 
 MOST = 64
-RECORDED = {path.name: path for path in sorted((Path(__file__).parents[1] / "assets/film").glob("recorded-*"))}
-"""Samples of a demo that was trained before: the first page shows them until the lab has a demo of its own."""
-
 LATELY = 0.25
 """Seconds for which an answer holds: those who watch a run ask twice a second, each."""
 NEVER = {"Cache-Control": "no-store"}
@@ -182,10 +178,6 @@ def written(content: dict[str, Any]) -> bytes:
     return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
-def finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
 @known_run
 def told(request: Request) -> Response:
     """`?runs=a,b`: {run: what a browser tells of it}, for those that are there: `word` is null while there is no news."""
@@ -205,45 +197,13 @@ def _word(row: index.RunRow) -> str | None:
 
 @known_run
 def samples(request: Request) -> Response:
-    """`?run=`: which samples there are, `[step, epoch, seconds]` each, the shape (C, H, W) and number of their images, and
-    whether the encoder sees something else (`seen`), and what they are, in words, where they are not the images (`target`)."""
+    """`?run=`: which samples there are, see `ui.samples`."""
     return _Json(_taken(str(whole().path), request.query_params.get("run", "")), headers=NEVER)
 
 
 @once_in(LATELY)
 def _taken(_lab: str, run: str) -> bytes:
-    ended = run in RECORDED or _row(_lab, run).state not in OPEN
-    folder = _folder(run)
-    steps = folder.sample_steps()
-    inputs = inputs_of(folder) if steps else None
-    shape = inputs.images.shape if inputs else (0, 0, 0, 0)
-    taken = [caption for step in steps if (caption := _caption(folder, step))]
-    content = {"samples": taken, "count": shape[0], "shape": shape[1:], "ended": ended}
-    content["seen"] = inputs is not None and inputs.seen is not None
-    content["target"] = inputs.target if inputs else ""
-    return written(content)
-
-
-def _folder(run: str) -> RunFolder:
-    """The folder of a run of this lab, or of one that came with the program."""
-    return RunFolder(RECORDED[run]) if run in RECORDED else lab().run(run)
-
-
-def _caption(folder: RunFolder, step: int) -> tuple[int, int, float | None] | None:
-    try:
-        written = folder.sample_path(step).stat().st_mtime_ns  # a run that went on may have taken it again
-    except FileNotFoundError:
-        return None  # thinned out a moment ago
-    return _read_caption(str(folder.path), step, written)
-
-
-@lru_cache(maxsize=4096)
-def _read_caption(path: str, step: int, written: int) -> tuple[int, int, float | None] | None:
-    try:
-        found = sample_of(RunFolder(path), step)
-    except LabError:  # thinned out a moment ago, or damaged: the others can still be shown
-        return None
-    return step, found.epoch, finite(round(float(found.seconds), 2))
+    return written(taken(run))
 
 
 @known_run
@@ -253,20 +213,20 @@ def sample(request: Request) -> Response:
     `v` is there for the browser, which keeps a picture for good: another number is another picture of that step.
     """
     run, step = request.path_params["run"], request.path_params["step"]
-    return _strip(sample_of(_folder(run), step).x_hat, request)
+    return _strip(sample_of(folder_of(run), step).x_hat, request)
 
 
 @known_run
 def inputs(request: Request) -> Response:
     """`/api/inputs/{run}.png?n=`: the first n images that the samples reconstruct, side by side."""
-    return _strip(inputs_of(_folder(request.path_params["run"])).images, request)
+    return _strip(inputs_of(folder_of(request.path_params["run"])).images, request)
 
 
 @known_run
 def seen(request: Request) -> Response:
     """`/api/seen/{run}.png?n=`: what the encoder sees of the first n images, side by side."""
     run = request.path_params["run"]
-    found = inputs_of(_folder(run)).seen
+    found = inputs_of(folder_of(run)).seen
     if found is None:
         raise LabError(f"The encoder of run {run} sees the images themselves.")
     return _strip(found, request)

@@ -10,8 +10,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ui import tickets
-from ui.api.live import RECORDED
 from ui.lab import who, whole
+from ui.samples import RECORDED
 from ui.shared import NotAtHandError, at_hand
 
 SENTENCE = "This address holds for one person, what it names, and four weeks: open the page anew."

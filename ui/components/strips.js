@@ -60,6 +60,7 @@ class Wall {
     if (before.size && [...before.keys()].join() !== [...this.runs.keys()].join()) this.at = Infinity;
     this.looping = data.loop && !matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.draw();
+    if (!before.size && this.looping) this.play();
     this.poll();
   }
 
