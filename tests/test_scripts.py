@@ -115,7 +115,7 @@ def test_a_page_is_sent_anew_each_time(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/static/", "/static/js", "/static/js/none.js", "/static/../index.html", "/api/x"]
+    "path", ["/other", "/static/", "/static/js", "/static/js/none.js", "/static/../index.html", "/api/x"]
 )
 def test_everything_else_goes_on_to_the_dashboard(client: TestClient, path: str) -> None:
     assert client.get(path).text == "the dashboard"
