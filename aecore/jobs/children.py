@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from aecore.config.lab import cores
-from aecore.jobs import process
 
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """A process's threads sleep while they wait for each other: spinning, they take the processors from everything else and are two
 to ten times slower where anything else runs (docs/LOG.md)."""
 REST = 6.0
 """Seconds after a start before the next child is warmed: what was just started needs the processor more."""
-FIRST, SECOND, SPARE = 10, 12, 15
-"""How far below everything else they get ready: the one that the first click waits for, those beside it, and those for later. The
-first page, which comes before a click, is shown in the same seconds."""
+FIRST, SECOND, SPARE = 0, 5, 15
+"""How far below everything else they get ready: the one that the first click waits for, those beside it, and those for later."""
 
 
 class Child:
@@ -42,8 +40,6 @@ class Child:
                 | PATIENT
                 | {"OMP_NUM_THREADS": str(threads), "AELAB_DATA": data_root, "PYTHONUNBUFFERED": "1"},
             )
-        if warm is not None:
-            process.set_group_priority(warm, self.process.pid)  # it imports half a second before it can say so itself
         self.socket = ours
         self.socket.setblocking(False)
         self._ready = False

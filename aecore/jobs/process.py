@@ -73,12 +73,12 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def set_group_priority(niceness: int, process: int | str = "self") -> None:
-    """Put this or another process's session this far below the others, or back at 0. Linux, where it weighs sessions against each other
+def set_group_priority(niceness: int) -> None:
+    """Put this process's session this far below the others, or back at 0. Linux, where it weighs sessions against each other
     (sched(7), autogroup): there a process's own niceness counts only within its session, and a trainer's is its own."""
     with contextlib.suppress(OSError):
         for _ in range(TRIES):
             with contextlib.suppress(BlockingIOError):  # one change every tenth of a second on the whole machine
-                Path(f"/proc/{process}/autogroup").write_text(str(niceness), encoding="ascii")
+                Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii")
                 return
             time.sleep(0.1)

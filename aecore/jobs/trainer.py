@@ -176,7 +176,6 @@ def prepare(lab: Lab, ours: socket.socket, niceness: int) -> None:
     the first draws the demo's images before, which needs no torch: the first one imports it meanwhile.
     """
     if niceness > children.FIRST:
-        process.set_group_priority(0)  # the first click waits for them
         with contextlib.suppress(Exception):  # it fails again, with its sentence, in a run that needs it
             data.load(preset("demo").config.data, "train", lab.data_roots)
     come = threading.Event()
