@@ -41,7 +41,7 @@ def gradients(config, name: str, facts: Facts, chosen: torch.Tensor) -> tuple[li
     state.engine["engine"] = name
     step = engines.of(state, images(40, facts), config)
     losses = step.gradients(chosen, END).tolist()
-    if name == "flat":  # where the gradient lies is where the parameter lies in the other buffer
+    if name != "eager":  # where the gradient lies is where the parameter lies in the other buffer
         buffer = state.optimiser.parameters[0]
         for parameter in state.model.parameters():
             first = (parameter.data_ptr() - buffer.data_ptr()) // 4
@@ -51,12 +51,16 @@ def gradients(config, name: str, facts: Facts, chosen: torch.Tensor) -> tuple[li
 
 def same(config, facts: Facts = FACTS, n: int = 16) -> None:
     chosen = torch.randperm(40, generator=torch.Generator().manual_seed(1))[:n]
-    (losses, fast), (expected, slow) = (gradients(config, name, facts, chosen) for name in ("flat", "eager"))
-    assert losses == pytest.approx(expected, rel=1e-6)
-    assert fast.keys() == slow.keys()
-    for name, gradient in slow.items():
-        error = torch.linalg.vector_norm(fast[name] - gradient) / torch.linalg.vector_norm(gradient).clamp(min=1e-12)
-        assert error < 1e-6, name
+    expected, slow = gradients(config, "eager", facts, chosen)
+    for engine in ("flat", "fused"):
+        losses, fast = gradients(config, engine, facts, chosen)
+        assert losses == pytest.approx(expected, rel=1e-6)
+        assert fast.keys() == slow.keys()
+        for name, gradient in slow.items():
+            error = torch.linalg.vector_norm(fast[name] - gradient) / torch.linalg.vector_norm(gradient).clamp(
+                min=1e-12
+            )
+            assert error < 2e-6, (engine, name)  # of 32-bit numbers, summed in another order
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda c: f"{c[0]['kind']} {c[0]['loss']} {c[2]} {c[3]}")
@@ -153,11 +157,11 @@ def test_the_engine_is_chosen_at_step_0_and_kept(tmp_path):
         "device": "cpu",
         "threads": 1,
         "precision": "fp32",
-        "engine": "flat",
+        "engine": "fused",
     }
-    assert restore(path, config).engine["engine"] == "flat"
+    assert restore(path, config).engine["engine"] == "fused"
     other = with_values(config, {"training.engine": "eager"})
-    assert restore(path, other).engine["engine"] == "flat"
+    assert restore(path, other).engine["engine"] == "fused"
     assert restore(path, with_values(other, {"training.exact": False})).engine["engine"] == "eager"
 
 
@@ -177,14 +181,15 @@ def test_a_checkpoint_from_before_there_were_engines_goes_on_eagerly_byte_for_by
     assert first + list(train(resumed, data, tiny())) == whole
 
 
-def test_numbers_too_small_for_the_processor_are_flushed_in_the_fast_engine_only():
-    config, data = tiny(), images()
-    state = start(config, FACTS, 1)
-    rows = train(state, data, config)
-    next(rows)
+@pytest.mark.parametrize("engine", ["flat", "fused"])
+def test_numbers_too_small_for_the_processor_are_flushed_in_the_fast_engines_only(engine):
+    state = start(tiny(), FACTS, 1)
+    state.engine["engine"] = engine
+    step = engines.of(state, images(), tiny())
+    step.begin(torch.arange(16), END, 1e-3)
     state.optimiser.moments["exp_avg"][0].fill_(1e-40)
     state.optimiser.parameters[0].grad.zero_()
-    engines.Flat.finish(type("Step", (), {"state": state, "learning_rate": 1e-3})())  # type: ignore[arg-type]
+    step.finish()
     assert not state.optimiser.moments["exp_avg"][0].any()
     assert torch.full((8,), 1e-40).mul(0.9).any(), "not elsewhere"
 
@@ -201,7 +206,9 @@ def test_moments_are_kept_under_the_names_of_their_parameters(tmp_path):
 
 
 def test_the_dense_presets_are_fast_and_the_others_as_they_were():
-    fast = {name for name in presets() if preset(name).config.model.backbone.kind == "dense" and chosen(name) == "flat"}
+    fast = {
+        name for name in presets() if preset(name).config.model.backbone.kind == "dense" and chosen(name) == "fused"
+    }
     assert {"compress-32", "linear-pca", "stacked-9", "stacked-9-tuned", "scatter-2", "halving-196", "vae-2"} <= fast
     assert chosen("conv-16") == chosen("sparse-kl") == chosen("k-sparse") == "eager"
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from aecore.config import ConfigError, RunConfig
 from aecore.models import Autoencoder, Progress
 from aecore.training.data import Data
+from aecore.training.engines import loops
 from aecore.training.engines.chain import chain
 from aecore.training.engines.eager import Eager
 from aecore.training.engines.flat import Flat
@@ -34,7 +35,8 @@ class Step(Protocol):
 
 
 def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
-    """Name of the engine for a run that starts: 'flat' for chains of dense layers on the CPU, 'graphs' on a GPU, else 'eager'.
+    """Name of the engine for a run that starts: 'fused' for chains of dense layers on the CPU ('flat' where no compiler
+    was there at the installation), 'graphs' on a GPU, else 'eager'.
 
     Raises:
         ConfigError: where graphs are asked for, and cannot be had.
@@ -47,7 +49,9 @@ def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
             raise ConfigError({"training.engine": f"training.engine is 'graphs', but {why_not}. Use 'auto'."})
         case _ if not why_not:
             return "graphs"
-    return "flat" if device.type == "cpu" and _by_hand(config, model) else "eager"
+    if device.type != "cpu" or not _by_hand(config, model):
+        return "eager"
+    return "fused" if loops.library() else "flat"
 
 
 def _by_hand(config: RunConfig, model: Autoencoder) -> bool:
@@ -67,7 +71,7 @@ def _no_graphs(processes: int, model: Autoencoder, device: torch.device) -> str:
 def of(state: "TrainState", data: Data, config: RunConfig) -> Step:
     """The engine that the run was started with."""
     match state.engine["engine"]:
-        case "flat":
+        case "flat" | "fused":
             return Flat(state, data, config)
         case "graphs":
             inner = Flat(state, data, config) if _by_hand(config, state.model) else Eager(state, data, config)

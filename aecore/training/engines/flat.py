@@ -10,28 +10,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from aecore.config import RunConfig
-from aecore.data import normalise
 from aecore.models import Progress
 from aecore.models.divergences import kl_to_standard_normal
 from aecore.models.noise import normal
 from aecore.models.variational import Elbo
 from aecore.tasks import corrupt, wanted
-from aecore.training.data import Data, augment
+from aecore.training.data import Data
+from aecore.training.engines import loops
 from aecore.training.engines.chain import chain
 from aecore.training.engines.eager import Halves
+from aecore.training.engines.kernels import Call, Kernels, Loops, Room, Share
 from aecore.training.engines.layers import Layer, laid_out
 
 if TYPE_CHECKING:
     from aecore.training.state import TrainState
-
-
-aten = torch.ops.aten
-Call = Callable[[], object]
-SUM = 2
-"""PyTorch's number of this reduction."""
 
 
 class WithoutDenormals:
@@ -48,53 +42,6 @@ class WithoutDenormals:
 WITHOUT_DENORMALS = WithoutDenormals()
 
 
-class Share(NamedTuple):
-    """What one pixel of one image counts in the loss."""
-
-    number: float
-    scalar: Tensor
-    """() the same on the device."""
-
-
-def squared(x_hat: Tensor, target: Tensor, gradient: Tensor, share: Share) -> Tensor:
-    aten.mse_loss_backward.grad_input(share.scalar, x_hat, target, SUM, grad_input=gradient)  # 2 share (x_hat - target)
-    line = gradient.view(-1)
-    return torch.dot(line, line) * (0.25 / share.number)
-
-
-def absolute(x_hat: Tensor, target: Tensor, gradient: Tensor, share: Share) -> Tensor:
-    torch.sub(x_hat, target, out=gradient)
-    total = gradient.abs().sum()
-    gradient.sign_().mul_(share.number)
-    return total * share.number
-
-
-def cross_entropy(logits: Tensor, target: Tensor, gradient: Tensor, share: Share) -> Tensor:
-    torch.sigmoid(logits, out=gradient).sub_(target).mul_(share.number)
-    return F.softplus(logits).addcmul_(logits, target, value=-1).sum() * share.number
-
-
-LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor, Share], Tensor]] = {
-    "mse": squared,
-    "l1": absolute,
-    "bce": cross_entropy,
-}
-"""loss -> function of output and target (B, pixels), which fills the gradient and returns the loss: the sum over pixels and images,
-each by its share."""
-
-
-class Room(NamedTuple):
-    """Where one layer works, for one size of batch."""
-
-    before: Tensor
-    """(B, out): what the activation is applied to; the same memory as `after` where nothing needs it later."""
-    after: Tensor
-    shown: Tensor
-    """What goes on to the next layer: `after`, or (B, latent_dim) where that is drawn."""
-    gradient: Tensor
-    """Of `shown`."""
-
-
 class Pass(NamedTuple):
     """What is done with one size of batch, call by call: each knows where its numbers lie. What the first layer is given lies
     elsewhere each time."""
@@ -102,8 +49,8 @@ class Pass(NamedTuple):
     enter: Callable[[Tensor], object]
     """The first product, of x (B, pixels)."""
     forward: list[Call]
-    share: Share
-    last: Room
+    loss: Callable[[Tensor], Tensor]
+    """Of the target (B, pixels)."""
     backward: list[Call]
     """From the gradient of the last layer's output to those of all weights but the first ones."""
     leave: Callable[[Tensor], object]
@@ -142,10 +89,11 @@ class Flat(Halves):
         assert links, "chosen for chains only"
         self.state, self.data, self.config = state, data, config
         self.objective = state.model.objective
-        self.loss = LOSSES[config.model.objective.loss]
         self.layers = laid_out(state, links, logits=config.model.objective.loss == "bce")
         drawn = any(layer.draws for layer in self.layers)
         self.names: tuple[str, ...] = ("loss", "reconstruction", *(["kl"] if drawn else []))
+        compiled = state.engine["engine"] == "fused" and loops.library() is not None
+        self.kernels = Loops(data, config, self.layers[-1]) if compiled else Kernels(data, config)
         self.passes: dict[int, Pass] = {}
         self.beside = Beside() if state.device.type == "cuda" else None
         self.code: Drawn | None = None
@@ -156,7 +104,7 @@ class Flat(Halves):
 
     def finish(self) -> None:
         with WITHOUT_DENORMALS:
-            self.state.optimiser.step(self.learning_rate)
+            self.kernels.move(self.state.optimiser, self.learning_rate)
 
     def _gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
         x, target = self._batch(chosen)  # (B, pixels)
@@ -164,7 +112,7 @@ class Flat(Halves):
         here.enter(x)
         for call in here.forward:
             call()
-        terms = [self.loss(here.last.after, target, here.last.gradient, here.share)]
+        terms = [here.loss(target)]
         if (code := self.code) is not None:
             assert isinstance(self.objective, Elbo)
             self.code = code._replace(weight=self.objective.weight(progress))
@@ -178,8 +126,7 @@ class Flat(Halves):
 
     def _batch(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         noise, value_range = self.state.noise, self.data.facts.value_range
-        images = self.data.train_images.index_select(0, chosen)
-        clean = normalise(augment(images, self.config.training, noise), value_range)  # (B, C, H, W)
+        clean = self.kernels.images(chosen, noise)  # (B, C, H, W)
         x, target = corrupt(self.config.task, clean, value_range, noise).x, wanted(self.config.task, clean, value_range)
         flat = x.flatten(1)
         return flat, flat if target is x else target.flatten(1)
@@ -188,9 +135,10 @@ class Flat(Halves):
         rooms = [self._room(layer, n) for layer in self.layers]
         counts = 1 / n if self.objective.summed else 1 / (n * pixels)
         share = Share(counts, rooms[-1].after.new_tensor(counts))
+        loss = self.kernels.loss(self.layers[-1], rooms[-1], share)
         enter, forward = self._forward(rooms)
         backward, leave = self._backward(rooms)
-        self.passes[n] = Pass(enter, forward, share, rooms[-1], backward, leave)
+        self.passes[n] = Pass(enter, forward, loss, backward, leave)
         return self.passes[n]
 
     def _room(self, layer: Layer, n: int) -> Room:
@@ -210,8 +158,8 @@ class Flat(Halves):
             products.append(partial(kernel, layer.bias, mat2=layer.transposed, out=room.before))
             if len(products) > 1:
                 calls.append(partial(products[-1], rooms[len(products) - 2].shown))
-            if layer.activation is not None and not relu:
-                calls.append(partial(layer.activation.forward, layer.module, room.before, room.after))
+            if not relu:
+                calls += self.kernels.activation(layer, room)
             if layer.draws:
                 calls.append(partial(self._draw, room))
         return products[0], calls
@@ -226,16 +174,10 @@ class Flat(Halves):
         aside = self.beside or inline
         for number in reversed(range(len(self.layers))):
             layer, room = self.layers[number], rooms[number]
-            gradient = room.gradient
-            if layer.activation is not None:
-                kept = room.before if layer.activation.of_input else room.after
-                calls.append(partial(layer.activation.backward, layer.module, gradient, kept))
-            elif layer.draws:
-                calls.append(partial(self._through_code, room))
-                gradient = room.after
-            bias = partial(torch.sum, gradient, 0, out=layer.bias_gradient)
+            calls += [partial(self._through_code, room)] if layer.draws else self.kernels.back(layer, room)
+            gradient, bias = room.of_product, self.kernels.bias(layer, room)
             weight = partial(torch.mm, gradient.t(), out=layer.weight_gradient)
-            calls += aside([bias] if number == 0 else [partial(weight, rooms[number - 1].shown), bias])
+            calls += aside(bias if number == 0 else [*bias, partial(weight, rooms[number - 1].shown)])
             if number > 0:
                 calls.append(partial(torch.mm, gradient, layer.weight, out=rooms[number - 1].gradient))
         return calls + ([self.beside.joined] if self.beside else []), weight

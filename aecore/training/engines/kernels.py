@@ -1,0 +1,166 @@
+"""What a step of dense layers does beside its products: PyTorch's kernels on any device, compiled loops on the CPU."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from aecore.config import RunConfig
+from aecore.data import normalise
+from aecore.training.data import Data, augment
+from aecore.training.engines import loops
+from aecore.training.engines.layers import Layer
+from aecore.training.optimiser import EPSILON, MOMENTS, Optimiser
+
+aten = torch.ops.aten
+Call = Callable[[], object]
+SUM = 2
+"""PyTorch's number of this reduction."""
+
+
+class Share(NamedTuple):
+    """What one pixel of one image counts in the loss."""
+
+    number: float
+    scalar: Tensor
+    """() the same on the device."""
+
+
+def squared(x_hat: Tensor, target: Tensor, gradient: Tensor, share: Share) -> Tensor:
+    aten.mse_loss_backward.grad_input(share.scalar, x_hat, target, SUM, grad_input=gradient)  # 2 share (x_hat - target)
+    line = gradient.view(-1)
+    return torch.dot(line, line) * (0.25 / share.number)
+
+
+def absolute(x_hat: Tensor, target: Tensor, gradient: Tensor, share: Share) -> Tensor:
+    torch.sub(x_hat, target, out=gradient)
+    total = gradient.abs().sum()
+    gradient.sign_().mul_(share.number)
+    return total * share.number
+
+
+def cross_entropy(logits: Tensor, target: Tensor, gradient: Tensor, share: Share) -> Tensor:
+    torch.sigmoid(logits, out=gradient).sub_(target).mul_(share.number)
+    return F.softplus(logits).addcmul_(logits, target, value=-1).sum() * share.number
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor, Share], Tensor]] = {
+    "mse": squared,
+    "l1": absolute,
+    "bce": cross_entropy,
+}
+"""loss -> function of output and target (B, pixels), which fills the gradient and returns the loss: the sum over pixels and images,
+each by its share."""
+
+
+class Room(NamedTuple):
+    """Where one layer works, for one size of batch."""
+
+    before: Tensor
+    """(B, out): what the activation is applied to; the same memory as `after` where nothing needs it later."""
+    after: Tensor
+    shown: Tensor
+    """What goes on to the next layer: `after`, or (B, latent_dim) where that is drawn."""
+    gradient: Tensor
+    """Of `shown`."""
+
+    @property
+    def of_product(self) -> Tensor:
+        """Where the gradient of the layer's product lies in the end, (B, out)."""
+        return self.gradient if self.shown is self.after else self.after
+
+
+class Kernels:
+    """PyTorch's, each a call that knows where its numbers lie."""
+
+    def __init__(self, data: Data, config: RunConfig):
+        self.data, self.config = data, config
+
+    def images(self, chosen: Tensor, noise: torch.Generator) -> Tensor:
+        """The images `chosen` (B,) as numbers of the value range, (B, C, H, W)."""
+        images = self.data.train_images.index_select(0, chosen)
+        return normalise(augment(images, self.config.training, noise), self.data.facts.value_range)
+
+    def activation(self, layer: Layer, room: Room) -> list[Call]:
+        """From `room.before` to `room.after`."""
+        if layer.activation is None:
+            return []
+        return [partial(layer.activation.forward, layer.module, room.before, room.after)]
+
+    def loss(self, layer: Layer, room: Room, share: Share) -> Callable[[Tensor], Tensor]:
+        """What makes the loss of a target (B, pixels) after the last layer, and fills the gradient."""
+        function = LOSSES[self.config.model.objective.loss]
+        return lambda target: function(room.after, target, room.gradient, share)
+
+    def back(self, layer: Layer, room: Room) -> list[Call]:
+        """Through the activation: from the gradient of its output to that of its input."""
+        if layer.activation is None:
+            return []
+        kept = room.before if layer.activation.of_input else room.after
+        return [partial(layer.activation.backward, layer.module, room.gradient, kept)]
+
+    def bias(self, layer: Layer, room: Room) -> list[Call]:
+        """From the gradient of a product to that of the bias that was added to it."""
+        return [partial(torch.sum, room.of_product, 0, out=layer.bias_gradient)]
+
+    def move(self, optimiser: Optimiser, learning_rate: float) -> None:
+        """Change the weights."""
+        optimiser.step(learning_rate)
+
+
+class Loops(Kernels):
+    """Compiled ones where they know the activation: one pass for what takes PyTorch several."""
+
+    def __init__(self, data: Data, config: RunConfig, last: Layer):
+        super().__init__(data, config)
+        self.last = last if loops.known(last.module) else None
+        """The last layer, where activation, loss and the way back are one pass."""
+        images = data.train_images
+        self.plain = config.training.augmentation == "none" and images.is_contiguous() and images.dtype == torch.uint8
+        self.clean: dict[int, tuple[Tensor, Callable[[Tensor], None]]] = {}
+        self.moves: Callable[[float, float, bool], None] | None = None
+
+    def images(self, chosen: Tensor, noise: torch.Generator) -> Tensor:
+        if not self.plain:
+            return super().images(chosen, noise)
+        n = len(chosen)
+        if n not in self.clean:
+            clean = torch.empty(n, *self.data.train_images.shape[1:])
+            self.clean[n] = (clean, loops.gather(self.data.train_images, self.data.facts.value_range, clean))
+        clean, fill = self.clean[n]
+        fill(chosen)
+        return clean
+
+    def activation(self, layer: Layer, room: Room) -> list[Call]:
+        if layer is self.last:
+            return []
+        if layer.module is None or not loops.known(layer.module):
+            return super().activation(layer, room)
+        return [loops.forward(layer.module, room.after)]
+
+    def loss(self, layer: Layer, room: Room, share: Share) -> Callable[[Tensor], Tensor]:
+        if layer is not self.last:
+            return super().loss(layer, room, share)
+        name = self.config.model.objective.loss
+        end = loops.end(layer.module, name, room.after, room.gradient, share.number, layer.bias_gradient)
+        return lambda target: torch.tensor(end(target.contiguous()))
+
+    def back(self, layer: Layer, room: Room) -> list[Call]:
+        return [] if loops.known(layer.module) else super().back(layer, room)
+
+    def bias(self, layer: Layer, room: Room) -> list[Call]:
+        if layer is self.last:
+            return []
+        module = layer.module if loops.known(layer.module) else None  # else gone through already
+        return [loops.backward(module, room.of_product, room.after, layer.bias_gradient)]
+
+    def move(self, optimiser: Optimiser, learning_rate: float) -> None:
+        if optimiser.kind == "sgd":
+            return super().move(optimiser, learning_rate)
+        if self.moves is None:
+            (values,), moments = optimiser.parameters, [optimiser.moments[name][0] for name in MOMENTS[optimiser.kind]]
+            self.moves = loops.adam(values, (moments[0], moments[1]), optimiser.steps, optimiser.betas, EPSILON)
+        self.moves(optimiser.rate * learning_rate, optimiser.weight_decay, optimiser.kind == "adamw")

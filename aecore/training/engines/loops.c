@@ -1,0 +1,170 @@
+/* Loops over the numbers of a dense network's step: one pass over memory where PyTorch takes several.
+ *
+ * All numbers are 32-bit floats; a matrix has n rows, one after the other. Compiled without -ffinite-math-only: a number
+ * that is not finite stays one, so that the loss tells of it. tests/test_loops.py holds each to PyTorch's.
+ */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+/* Once for each kind of processor; which one is chosen where it runs, so that one installation serves a cluster. */
+#define EXPORT __attribute__((visibility("default"), target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+enum activation { NONE, RELU, LEAKY_RELU, ELU, SIGMOID, TANH };
+enum loss { MSE, L1, BCE };
+enum { SAFE = 64 }; /* so many numbers from 1 to 2 have a product that a float holds */
+
+/* e^x within 2e-7 of itself, by powers of two and a polynomial: Cephes, expf (Moshier 1992). */
+INLINE float power(float x) {
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    float twos = floorf(x * 1.44269504f + 0.5f);
+    float rest = x - twos * 0.693359375f + twos * 2.12194440e-4f;
+    float value = 1.9875691500e-4f;
+    value = value * rest + 1.3981999507e-3f;
+    value = value * rest + 8.3334519073e-3f;
+    value = value * rest + 4.1665795894e-2f;
+    value = value * rest + 1.6666665459e-1f;
+    value = value * rest + 5.0000001201e-1f;
+    value = value * rest * rest + rest + 1.0f;
+    union { int32_t bits; float number; } scale = {((int32_t)twos + 127) << 23};
+    return value * scale.number;
+}
+
+INLINE void activate(int kind, float slope, float *restrict row, int64_t width) {
+    switch (kind) {
+    case RELU:
+        for (int64_t j = 0; j < width; j++) row[j] = row[j] < 0 ? 0 : row[j];
+        break;
+    case LEAKY_RELU:
+        for (int64_t j = 0; j < width; j++) row[j] = row[j] < 0 ? slope * row[j] : row[j];
+        break;
+    case ELU:
+        for (int64_t j = 0; j < width; j++) row[j] = row[j] < 0 ? slope * (power(row[j]) - 1) : row[j];
+        break;
+    case SIGMOID:
+        for (int64_t j = 0; j < width; j++) row[j] = 1 / (1 + power(-row[j]));
+        break;
+    case TANH:
+        for (int64_t j = 0; j < width; j++) row[j] = 1 - 2 / (1 + power(2 * row[j]));
+        break;
+    }
+}
+
+/* From the gradient of an activation's output to that of its input. */
+INLINE void go_back(int kind, float slope, float *restrict gradient, const float *restrict out, int64_t width) {
+    switch (kind) {
+    case RELU:
+        for (int64_t j = 0; j < width; j++) gradient[j] = out[j] <= 0 ? 0 : gradient[j];
+        break;
+    case LEAKY_RELU:
+        for (int64_t j = 0; j < width; j++) gradient[j] *= out[j] <= 0 ? slope : 1;
+        break;
+    case ELU:
+        for (int64_t j = 0; j < width; j++) gradient[j] *= out[j] <= 0 ? out[j] + slope : 1;
+        break;
+    case SIGMOID:
+        for (int64_t j = 0; j < width; j++) gradient[j] *= out[j] * (1 - out[j]);
+        break;
+    case TANH:
+        for (int64_t j = 0; j < width; j++) gradient[j] *= 1 - out[j] * out[j];
+        break;
+    }
+}
+
+/* The loss of one row, and its gradient, which counts share. */
+INLINE float differ(int loss, const float *restrict out, const float *restrict target, float *restrict gradient, float share, int64_t width) {
+    float total = 0;
+    switch (loss) {
+    case MSE:
+        for (int64_t j = 0; j < width; j++) {
+            float error = out[j] - target[j];
+            total += error * error;
+            gradient[j] = 2 * share * error;
+        }
+        break;
+    case L1:
+        for (int64_t j = 0; j < width; j++) {
+            float error = out[j] - target[j];
+            total += fabsf(error);
+            gradient[j] = error > 0 ? share : error < 0 ? -share : error * share;
+        }
+        break;
+    case BCE: /* of logits: log(1 + e^-|z|) as the logarithm of a product of many */
+        for (int64_t first = 0; first < width; first += SAFE) {
+            int64_t here = first + SAFE < width ? SAFE : width - first;
+            float factors[SAFE], costs[SAFE], product = 1;
+            for (int64_t k = 0; k < here; k++) {
+                float logit = out[first + k], wanted = target[first + k];
+                float small = power(-fabsf(logit));
+                factors[k] = 1 + small;
+                costs[k] = (logit < 0 ? 0 : logit) - logit * wanted;
+                gradient[first + k] = share * ((logit < 0 ? small : 1) / (1 + small) - wanted);
+            }
+            for (int64_t k = 0; k < here; k++) total += costs[k];
+            for (int64_t k = 0; k < here; k++) product *= factors[k];
+            total += logf(product);
+        }
+        break;
+    }
+    return total;
+}
+
+/* out (n, width) = scale images[chosen] + shift, of images (N, width) in bytes. */
+EXPORT void gather(const uint8_t *restrict images, const int64_t *restrict chosen, float scale, float shift, float *restrict out, int64_t n, int64_t width) {
+    for (int64_t i = 0; i < n; i++) {
+        const uint8_t *image = images + chosen[i] * width, *next = images + chosen[i + 1 < n ? i + 1 : i] * width;
+        for (int64_t j = 0; j < width; j += 64) __builtin_prefetch(next + j);
+        for (int64_t j = 0; j < width; j++) out[i * width + j] = image[j] * scale + shift;
+    }
+}
+
+/* The activation in place. */
+EXPORT void forward(int kind, float slope, float *restrict out, int64_t n, int64_t width) {
+    activate(kind, slope, out, n * width);
+}
+
+/* Takes the gradient of an activation's output to that of its input, and sums it over the rows: bias (width). */
+EXPORT void backward(int kind, float slope, float *restrict gradient, const float *restrict out, float *restrict bias, int64_t n, int64_t width) {
+    memset(bias, 0, width * sizeof *bias);
+    for (int64_t i = 0; i < n; i++) {
+        float *row = gradient + i * width;
+        go_back(kind, slope, row, out + i * width, width);
+        for (int64_t j = 0; j < width; j++) bias[j] += row[j];
+    }
+}
+
+/* The last activation in place, its loss against the target, the gradient of what the activation was given, and its sum over
+ * the rows. Returns the loss: the sum over all numbers, each counting share. */
+EXPORT double end(int kind, float slope, int loss, float *restrict out, const float *restrict target, float *restrict gradient, float share, float *restrict bias, int64_t n, int64_t width) {
+    double total = 0;
+    memset(bias, 0, width * sizeof *bias);
+    for (int64_t i = 0; i < n; i++) {
+        float *row = out + i * width, *slopes = gradient + i * width;
+        activate(kind, slope, row, width);
+        total += differ(loss, row, target + i * width, slopes, share, width);
+        go_back(kind, slope, slopes, row, width);
+        for (int64_t j = 0; j < width; j++) bias[j] += slopes[j];
+    }
+    return total * share;
+}
+
+/* A step of Adam (Kingma & Ba 2015) as PyTorch's fused kernel takes it; decay is decoupled as Loshchilov & Hutter 2019 have it, or
+ * part of the gradient. Counts steps on. */
+EXPORT void adam(float *restrict values, const float *restrict gradients, float *restrict first, float *restrict second, float *restrict steps, int64_t n, double beta1, double beta2, double epsilon, double rate, double decay, int decoupled) {
+    *steps += 1;
+    float size = rate / (1 - pow(beta1, *steps)), root = 1 / sqrt(1 - pow(beta2, *steps));
+    float kept = decoupled ? 1 - rate * decay : 1, pulled = decoupled ? 0 : decay, least = epsilon;
+    float share1 = 1 - beta1, remain2 = beta2, share2 = 1 - beta2;
+    for (int64_t j = 0; j < n; j++) {
+        float gradient = gradients[j] + pulled * values[j];
+        first[j] += share1 * (gradient - first[j]);
+        second[j] = remain2 * second[j] + share2 * gradient * gradient;
+        values[j] = kept * values[j] - size * first[j] / (sqrtf(second[j]) * root + least);
+    }
+}

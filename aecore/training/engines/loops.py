@@ -1,0 +1,99 @@
+"""The compiled loops of `loops.c`, where a C compiler was there when this was installed; each is bound to
+contiguous tensors of 32-bit floats and keeps them."""
+
+import ctypes
+from collections.abc import Callable
+from functools import cache, partial
+from importlib.util import find_spec
+from typing import Any
+
+from torch import Tensor, nn
+
+NAME = "aecore.training.engines.compiled"
+P, N, KIND, NUMBER, EXACT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float, ctypes.c_double
+ARGUMENTS = {
+    "gather": (P, P, NUMBER, NUMBER, P, N, N),
+    "forward": (KIND, NUMBER, P, N, N),
+    "backward": (KIND, NUMBER, P, P, P, N, N),
+    "end": (KIND, NUMBER, KIND, P, P, P, NUMBER, P, N, N),
+    "adam": (P, P, P, P, P, N, EXACT, EXACT, EXACT, EXACT, EXACT, KIND),
+}
+ACTIVATIONS = (type(None), nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Sigmoid, nn.Tanh)
+LOSSES = ("mse", "l1", "bce")
+"""Both in the order of their numbers in `loops.c`."""
+
+
+@cache
+def library() -> Any:
+    """The library; None where it was not built, or is not for this machine."""
+    built = find_spec(NAME)
+    try:
+        loaded = ctypes.CDLL(built.origin) if built and built.origin else None
+    except OSError:
+        return None
+    for name, arguments in ARGUMENTS.items() if loaded else ():
+        getattr(loaded, name).argtypes = arguments
+        getattr(loaded, name).restype = EXACT if name == "end" else None
+    return loaded
+
+
+def known(activation: nn.Module | None) -> bool:
+    return type(activation) in ACTIVATIONS
+
+
+Call = Callable[[], object]
+
+
+def gather(images: Tensor, value_range: tuple[float, float], out: Tensor) -> Callable[[Tensor], None]:
+    """What fills `out` (B, ...) with the chosen ones, (B,) int64, of `images` (N, ...), bytes, as numbers of the value range."""
+    (low, high), function = value_range, library().gather
+    first, after = images.data_ptr(), ((high - low) / 255, low, out.data_ptr(), len(out), out[0].numel())
+    return _keeping(lambda chosen: function(first, chosen.data_ptr(), *after), images, out)
+
+
+def forward(activation: nn.Module | None, out: Tensor) -> Call:
+    """The activation in place, (B, n)."""
+    return _keeping(partial(library().forward, *_kind(activation), out.data_ptr(), *out.shape), out)
+
+
+def backward(activation: nn.Module | None, gradient: Tensor, out: Tensor, bias: Tensor) -> Call:
+    """Takes the gradient (B, n) of an activation's output `out` to that of its input, in place, and fills `bias` (n,) with its
+    sum over the batch."""
+    places = (gradient.data_ptr(), out.data_ptr(), bias.data_ptr())
+    return _keeping(partial(library().backward, *_kind(activation), *places, *out.shape), gradient, out, bias)
+
+
+def end(
+    activation: nn.Module | None, loss: str, out: Tensor, gradient: Tensor, share: float, bias: Tensor
+) -> Callable[[Tensor], float]:
+    """The last activation in place, `out` (B, n). Fills `gradient` (B, n) with that of what the activation was given, and `bias`
+    (n,) with its sum over the batch.
+
+    Returns: what gives the loss against a target (B, n): the sum over all numbers, each counting `share`.
+    """
+    function, before = library().end, (*_kind(activation), LOSSES.index(loss), out.data_ptr())
+    after = (gradient.data_ptr(), share, bias.data_ptr(), *out.shape)
+    return _keeping(lambda target: function(*before, target.data_ptr(), *after), out, gradient, bias)
+
+
+def adam(
+    values: Tensor, moments: tuple[Tensor, Tensor], steps: Tensor, betas: tuple[float, float], epsilon: float
+) -> Callable[[float, float, bool], None]:
+    """What takes a step of Adam from `values.grad`, all (n,), given learning rate, weight decay and whether that is decoupled;
+    `steps` () is counted on."""
+    assert values.grad is not None
+    function, places = library().adam, tuple(part.data_ptr() for part in (values, values.grad, *moments, steps))
+    before = (*places, len(values), *betas, epsilon)
+    return _keeping(lambda *rest: function(*before, *rest), values, values.grad, *moments, steps)
+
+
+def _keeping(call: Any, *tensors: Tensor) -> Any:
+    """The call, and with it the memory that it writes to."""
+    call.kept = tensors
+    return call
+
+
+def _kind(activation: nn.Module | None) -> tuple[int, float]:
+    """Its number, and the slope or scale that it has on the negative side."""
+    slope = getattr(activation, "negative_slope", getattr(activation, "alpha", 1.0))
+    return ACTIVATIONS.index(type(activation)), float(slope)

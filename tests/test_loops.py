@@ -1,0 +1,118 @@
+"""The compiled loops: PyTorch's numbers, and nothing hidden that is not finite."""
+
+import pytest
+import torch
+from torch import nn
+
+from aecore.config import parse
+from aecore.data import normalise
+from aecore.manifest import Mark
+from aecore.models import build
+from aecore.training import commit, engines, restore, start, train
+from aecore.training.engines import loops
+from aecore.training.optimiser import Optimiser
+from tests.test_training import FACTS, images, run, tiny
+
+MODULES = [None, nn.ReLU(), nn.LeakyReLU(0.2), nn.ELU(0.7), nn.Sigmoid(), nn.Tanh()]
+LOSSES = {
+    "mse": nn.MSELoss(reduction="sum"),
+    "l1": nn.L1Loss(reduction="sum"),
+    "bce": nn.BCEWithLogitsLoss(reduction="sum"),
+}
+SHAPE = (3, 131)
+"""Not a whole number of any processor's registers, nor of the blocks of the cross entropy."""
+
+
+def numbers(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_end_of_a_step_is_that_of_automatic_differentiation(module, loss):
+    logits, target = (6 * numbers(1, *SHAPE)).requires_grad_(), numbers(2, *SHAPE).sigmoid()
+    out, gradient, bias = logits.detach().clone(), torch.empty(SHAPE), torch.empty(SHAPE[1])
+    value = loops.end(module, loss, out, gradient, 0.01, bias)(target)
+    shown = module(logits) if module else logits
+    expected = 0.01 * LOSSES[loss](shown, target)
+    expected.backward()
+    assert value == pytest.approx(expected.item(), rel=1e-6)
+    torch.testing.assert_close(out, shown.detach(), rtol=1e-6, atol=3e-7)
+    torch.testing.assert_close(gradient, logits.grad, rtol=2e-5, atol=1e-8)
+    torch.testing.assert_close(bias, logits.grad.sum(0), rtol=2e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_an_activation_and_the_way_back_through_it(module):
+    before = (3 * numbers(3, *SHAPE)).requires_grad_()
+    out, gradient, bias = before.detach().clone(), numbers(4, *SHAPE), torch.empty(SHAPE[1])
+    shown = module(before) if module else before * 1
+    shown.backward(gradient)
+    loops.forward(module, out)()
+    loops.backward(module, gradient, out, bias)()
+    torch.testing.assert_close(out, shown.detach(), rtol=1e-6, atol=3e-7)
+    torch.testing.assert_close(gradient, before.grad, rtol=2e-5, atol=1e-6)
+    torch.testing.assert_close(bias, before.grad.sum(0), rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_number_that_is_none_is_seen_in_the_loss(module, loss):
+    for place in range(SHAPE[1]):
+        out = torch.zeros(SHAPE)
+        out[1, place] = torch.nan
+        value = loops.end(module, loss, out, torch.empty(SHAPE), 0.01, torch.empty(SHAPE[1]))(torch.zeros(SHAPE))
+        assert value != value, place
+
+
+def test_numbers_beyond_what_a_power_can_hold_have_the_values_of_the_limit():
+    out = torch.tensor([[-1e30, -200.0, 200.0, 1e30]])
+    high, low = out.clone(), out.clone()
+    loops.forward(nn.Sigmoid(), high)()
+    loops.forward(nn.Tanh(), low)()
+    assert high.tolist()[0] == pytest.approx([0, 0, 1, 1], abs=1e-37)
+    assert low.tolist() == [[-1, -1, 1, 1]]
+
+
+@pytest.mark.parametrize("value_range", [(0, 1), (-1, 1)])
+def test_chosen_images_are_gathered_as_numbers_of_the_value_range(value_range):
+    stored = torch.randint(0, 256, (300, 3, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
+    for chosen in (torch.tensor([299, 0, 7, 7]), torch.tensor([5])):
+        out = torch.empty(len(chosen), 3, 5, 7)
+        loops.gather(stored, value_range, out)(chosen)
+        torch.testing.assert_close(out, normalise(stored[chosen], value_range), rtol=0, atol=2e-7)
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_steps_are_those_of_torchs_own_kernel(kind):
+    training = parse({"training": {"optimiser": kind, "weight_decay": 0.03}}).training
+    weights = nn.Parameter(numbers(6, 1001))
+    theirs = Optimiser([("weights", weights)], training)
+    values, moments, steps = weights.detach().clone(), (torch.zeros(1001), torch.zeros(1001)), torch.zeros(())
+    values.grad = torch.empty(1001)
+    move = loops.adam(values, moments, steps, theirs.betas, 1e-8)
+    for step in range(20):
+        weights.grad = numbers(step, 1001)
+        values.grad.copy_(weights.grad)
+        theirs.step(0.01)
+        move(0.01, 0.03, kind == "adamw")
+    assert steps == theirs.steps == 20
+    torch.testing.assert_close(values, weights.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(moments[1], theirs.moments["exp_avg_sq"][0], rtol=1e-5, atol=1e-9)
+
+
+def test_without_a_compiler_the_same_run_goes_through_pytorchs_kernels(tmp_path, monkeypatch):
+    assert loops.library(), "these tests need a C compiler: install gcc, then pip install -e ."
+    config, data = tiny(epochs=4), images()
+    whole = run(config)
+    state = start(config, FACTS, 1)
+    rows = train(state, data, config)
+    first = [next(rows) for _ in range(5)]
+    rows.close()
+    path = commit(tmp_path, state, Mark(), 1, FACTS)
+    monkeypatch.setattr(loops, "library", lambda: None)
+    assert engines.choose(config, build(config.model, FACTS), torch.device("cpu")) == "flat"
+    resumed = restore(path, config)
+    assert resumed.engine["engine"] == "fused", "what began so stays marked so, wherever it goes on"
+    values = [row.value for row in [*first, *train(resumed, data, config)] if row]
+    assert values == pytest.approx([row.value for row in whole if row], rel=1e-5)
