@@ -213,6 +213,16 @@ def test_the_dense_presets_are_fast_and_the_others_as_they_were():
     assert chosen("conv-16") == chosen("sparse-kl") == chosen("k-sparse") == "eager"
 
 
+def test_small_dense_networks_keep_to_one_thread():
+    def threads(changes: dict, engine: str = "fused") -> int:
+        config = with_values(preset("compress-32").config, changes)
+        return engines.threads(engine, config, build(config.model, Facts((1, 28, 28), (0, 1), 100, ())), 8)
+
+    assert threads({}) == threads({}, "flat") == 1
+    assert threads({}, "eager") == 8
+    assert threads({"training.batch_size": 4096}) == threads({"model.backbone.widths": [4096, 1024]}) == 8
+
+
 def chosen(name: str) -> str:
     config = with_values(preset(name).config, {"training.device": "cpu"})
     return engines.choose(config, build(config.model, Facts((1, 28, 28), (0, 1), 100, ())), torch.device("cpu"))

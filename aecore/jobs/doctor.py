@@ -81,10 +81,13 @@ def _holes() -> Iterator[Check]:
 def _torch() -> Check:
     try:
         import torch
+
+        from aecore.training.engines import loops
     except Exception as error:  # a broken installation fails in many ways
         return Check("torch", False, f"cannot be imported: {error}")
     seen, cards = torch.cuda.device_count(), len(gpus())
-    text = f"{torch.__version__}, {torch.get_num_threads()} threads, {seen} CUDA GPUs"
+    compiled = "with" if loops.library() else "without"
+    text = f"{torch.__version__}, {torch.get_num_threads()} threads, {compiled} compiled loops, {seen} CUDA GPUs"
     return Check(
         "torch", seen >= cards, text if seen >= cards else f"{text}, but the driver has {cards}: a build for the CPU?"
     )

@@ -98,11 +98,12 @@ def start(config: RunConfig, facts: Facts, threads: int | None = None) -> TrainS
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(state_of(training.seed, "weights"))
         model = build(config.model, facts)
+    name = engines.choose(config, model, device)
     engine = Engine(
         device=str(device),
-        threads=threads or torch.get_num_threads(),
+        threads=engines.threads(name, config, model, threads or torch.get_num_threads()),
         precision=training.precision,
-        engine=engines.choose(config, model, device),
+        engine=name,
     )
     return assemble(model, config, facts, engine)
 

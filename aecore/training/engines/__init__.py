@@ -20,6 +20,9 @@ from aecore.training.engines.recorded import CudaGraphs, Recorded
 if TYPE_CHECKING:
     from aecore.training.state import TrainState
 
+WORTH_SHARING = 3e9
+"""Operations of a dense step from which several threads, which must wake each other for each product, are faster than one."""
+
 
 class Step(Protocol):
     """One optimisation step in two halves, so that a loss that is not finite is seen before it spoils the weights."""
@@ -52,6 +55,14 @@ def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
     if device.type != "cpu" or not _by_hand(config, model):
         return "eager"
     return "fused" if loops.library() else "flat"
+
+
+def threads(engine: str, config: RunConfig, model: Autoencoder, most: int) -> int:
+    """How many of a slot's threads a step uses: all, or one where the products of dense layers are too small to share."""
+    if engine not in ("flat", "fused"):
+        return most
+    operations = 6 * config.training.batch_size * sum(parameter.numel() for parameter in model.parameters())
+    return most if operations >= WORTH_SHARING else 1
 
 
 def _by_hand(config: RunConfig, model: Autoencoder) -> bool:
