@@ -57,4 +57,5 @@ torture: $(VENV)/.installed-dev
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache tests/screenshots
+	rm -f aecore/training/engines/compiled*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,6 +10,7 @@ from aecore.config import Facts, parse, preset, presets, with_values
 from aecore.manifest import Mark
 from aecore.models import ACTIVATIONS, BACKBONES, BOTTLENECKS, OBJECTIVES, Progress, build
 from aecore.training import commit, engines, restore, start, train
+from aecore.training.engines import loops
 from aecore.training.engines.chain import chain
 from tests.test_training import CONV, FACTS, PLAIN, VAE, images, run, tiny
 
@@ -52,6 +53,7 @@ def gradients(config, name: str, facts: Facts, chosen: torch.Tensor) -> tuple[li
 def same(config, facts: Facts = FACTS, n: int = 16) -> None:
     chosen = torch.randperm(40, generator=torch.Generator().manual_seed(1))[:n]
     expected, slow = gradients(config, "eager", facts, chosen)
+    assert loops.library(), "a C compiler is needed: install gcc, then pip install -e ."
     for engine in ("flat", "fused"):
         losses, fast = gradients(config, engine, facts, chosen)
         assert losses == pytest.approx(expected, rel=1e-6)
@@ -60,7 +62,7 @@ def same(config, facts: Facts = FACTS, n: int = 16) -> None:
             error = torch.linalg.vector_norm(fast[name] - gradient) / torch.linalg.vector_norm(gradient).clamp(
                 min=1e-12
             )
-            assert error < 2e-6, (engine, name)  # of 32-bit numbers, summed in another order
+            assert error < (1e-6 if engine == "flat" else 2e-6), (engine, name)  # exponentials are rounded otherwise
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda c: f"{c[0]['kind']} {c[0]['loss']} {c[2]} {c[3]}")
@@ -214,13 +216,15 @@ def test_the_dense_presets_are_fast_and_the_others_as_they_were():
 
 
 def test_small_dense_networks_keep_to_one_thread():
-    def threads(changes: dict, engine: str = "fused") -> int:
-        config = with_values(preset("compress-32").config, changes)
-        return engines.threads(engine, config, build(config.model, Facts((1, 28, 28), (0, 1), 100, ())), 8)
+    def settled(changes: dict, n_train: int = 60_000, most: int = 8) -> tuple[str, int]:
+        config = with_values(preset("compress-32").config, {"training.device": "cpu"} | changes)
+        model = build(config.model, Facts((1, 28, 28), (0, 1), 100, ()))
+        return engines.settle(config, model, torch.device("cpu"), n_train, most)
 
-    assert threads({}) == threads({}, "flat") == 1
-    assert threads({}, "eager") == 8
-    assert threads({"training.batch_size": 4096}) == threads({"model.backbone.widths": [4096, 1024]}) == 8
+    large = {"training.batch_size": 4096}
+    assert settled({}) == settled(large, n_train=500) == settled(large, most=1) == ("fused", 1)
+    assert settled(large) == settled({"model.backbone.widths": [4096, 1024]}) == ("flat", 8)
+    assert settled({"training.engine": "eager"}) == ("eager", 8)
 
 
 def chosen(name: str) -> str:

@@ -1,5 +1,7 @@
 """The compiled loops: PyTorch's numbers, and nothing hidden that is not finite."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -74,6 +76,33 @@ def test_numbers_beyond_what_a_power_can_hold_have_the_values_of_the_limit():
     assert low.tolist() == [[-1, -1, 1, 1]]
 
 
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_number_that_is_none_goes_on_through_hidden_layers(module):
+    for place in range(SHAPE[1]):
+        out, gradient, bias = torch.zeros(SHAPE), torch.ones(SHAPE), torch.empty(SHAPE[1])
+        out[1, place] = torch.nan
+        loops.forward(module, out)()
+        assert out[1].isnan().tolist() == [other == place for other in range(SHAPE[1])]
+        out[1, place], gradient[1, place] = 1, torch.nan
+        loops.backward(module, gradient, out, bias)()
+        assert bias.isnan().tolist() == [other == place for other in range(SHAPE[1])]
+
+
+def test_a_loss_beyond_all_numbers_is_seen():
+    for loss, logit in (("mse", torch.inf), ("l1", -torch.inf), ("bce", torch.inf), ("bce", -torch.inf)):
+        out = torch.zeros(SHAPE)
+        out[2, 100] = logit
+        value = loops.end(None, loss, out, torch.empty(SHAPE), 0.01, torch.empty(SHAPE[1]))(torch.full(SHAPE, 0.5))
+        assert not math.isfinite(value), loss
+
+
+def test_powers_are_right_to_a_millionth_of_themselves():
+    before = torch.linspace(-86, 20, 5003, dtype=torch.float64).float()[None]
+    out = before.clone()
+    loops.forward(nn.Sigmoid(), out)()
+    torch.testing.assert_close(out.double(), before.double().sigmoid(), rtol=5e-7, atol=0)
+
+
 @pytest.mark.parametrize("value_range", [(0, 1), (-1, 1)])
 def test_chosen_images_are_gathered_as_numbers_of_the_value_range(value_range):
     stored = torch.randint(0, 256, (300, 3, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
@@ -81,6 +110,8 @@ def test_chosen_images_are_gathered_as_numbers_of_the_value_range(value_range):
         out = torch.empty(len(chosen), 3, 5, 7)
         loops.gather(stored, value_range, out)(chosen)
         torch.testing.assert_close(out, normalise(stored[chosen], value_range), rtol=0, atol=2e-7)
+        assert value_range[0] <= out.min()
+        assert out.max() <= value_range[1]
 
 
 @pytest.mark.parametrize("kind", ["adam", "adamw"])

@@ -119,10 +119,14 @@ def room(pool: str) -> Room:
     return Room(memory.available, memory.total)
 
 
+SPEED = 2
+"""Counted up when steps become faster or slower, so that nothing is told from older measures."""
+
+
 def key(config: RunConfig, where: Place) -> str:
     """The name of a measure: the same for configurations whose steps cost the same."""
     content = config.model_dump(mode="json", exclude={"name": True, "training": INDIFFERENT})
-    text = json.dumps([content, where.name, where.threads, _torch(), Measure._fields], sort_keys=True)
+    text = json.dumps([content, where.name, where.threads, _torch(), SPEED, Measure._fields], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 

@@ -65,7 +65,10 @@ def restore(path: Path, config: RunConfig) -> TrainState:
         devices.choose(torch.device(engine["device"]).type)
     else:
         device = devices.choose(config.training.device)
-        engine["device"], engine["engine"] = str(device), engines.choose(config, model, device)
+        engine["device"] = str(device)
+        engine["engine"], engine["threads"] = engines.settle(
+            config, model, device, facts.n_train, torch.get_num_threads()
+        )
     state = assemble(model, config, facts, engine)
     tensors = load_file(path / "optimiser.safetensors")
     state.noise.set_state(tensors.pop("noise"))

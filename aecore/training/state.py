@@ -98,10 +98,10 @@ def start(config: RunConfig, facts: Facts, threads: int | None = None) -> TrainS
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(state_of(training.seed, "weights"))
         model = build(config.model, facts)
-    name = engines.choose(config, model, device)
+    name, shared = engines.settle(config, model, device, facts.n_train, threads or torch.get_num_threads())
     engine = Engine(
         device=str(device),
-        threads=engines.threads(name, config, model, threads or torch.get_num_threads()),
+        threads=shared,
         precision=training.precision,
         engine=name,
     )

@@ -57,12 +57,19 @@ def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
     return "fused" if loops.library() else "flat"
 
 
-def threads(engine: str, config: RunConfig, model: Autoencoder, most: int) -> int:
-    """How many of a slot's threads a step uses: all, or one where the products of dense layers are too small to share."""
-    if engine not in ("flat", "fused"):
-        return most
-    operations = 6 * config.training.batch_size * sum(parameter.numel() for parameter in model.parameters())
-    return most if operations >= WORTH_SHARING else 1
+def settle(config: RunConfig, model: Autoencoder, device: torch.device, n_train: int, most: int) -> tuple[str, int]:
+    """Engine, and how many of a slot's threads it uses: all, or one where the products of dense layers are too small to share.
+
+    The compiled loops are for one thread; where there are several, PyTorch's kernels share their work too. Raises as `choose`.
+    """
+    name = choose(config, model, device)
+    if name not in ("flat", "fused"):
+        return name, most
+    batch = min(config.training.batch_size, n_train)
+    operations = 6 * batch * sum(parameter.numel() for parameter in model.parameters())
+    if most == 1 or operations < WORTH_SHARING:
+        return name, 1
+    return "flat", most
 
 
 def _by_hand(config: RunConfig, model: Autoencoder) -> bool:

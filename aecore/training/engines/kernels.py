@@ -103,7 +103,7 @@ class Kernels:
         return [partial(layer.activation.backward, layer.module, room.gradient, kept)]
 
     def bias(self, layer: Layer, room: Room) -> list[Call]:
-        """From the gradient of a product to that of the bias that was added to it."""
+        """From the gradient of a product to that of the bias that was added to it. Done before anything else asks for the product's."""
         return [partial(torch.sum, room.of_product, 0, out=layer.bias_gradient)]
 
     def move(self, optimiser: Optimiser, learning_rate: float) -> None:
@@ -154,7 +154,9 @@ class Loops(Kernels):
     def bias(self, layer: Layer, room: Room) -> list[Call]:
         if layer is self.last:
             return []
-        module = layer.module if loops.known(layer.module) else None  # else gone through already
+        module = (
+            layer.module if loops.known(layer.module) else None
+        )  # back through the activation on the way, or before
         return [loops.backward(module, room.of_product, room.after, layer.bias_gradient)]
 
     def move(self, optimiser: Optimiser, learning_rate: float) -> None:

@@ -7,8 +7,11 @@ from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+VERSION = 1
+"""Of `loops.c`: counted up there and here when an argument changes."""
 NAME = "aecore.training.engines.compiled"
 P, N, KIND, NUMBER, EXACT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float, ctypes.c_double
 ARGUMENTS = {
@@ -25,13 +28,17 @@ LOSSES = ("mse", "l1", "bce")
 
 @cache
 def library() -> Any:
-    """The library; None where it was not built, or is not for this machine."""
+    """The library; None where it was not built, is not for this machine, or was built from another `loops.c`."""
     built = find_spec(NAME)
-    try:
-        loaded = ctypes.CDLL(built.origin) if built and built.origin else None
-    except OSError:
+    if not built or not built.origin:
         return None
-    for name, arguments in ARGUMENTS.items() if loaded else ():
+    try:
+        loaded = ctypes.CDLL(built.origin)
+        if ctypes.c_int32.in_dll(loaded, "VERSION").value != VERSION:
+            return None
+    except (OSError, ValueError):
+        return None
+    for name, arguments in ARGUMENTS.items():
         getattr(loaded, name).argtypes = arguments
         getattr(loaded, name).restype = EXACT if name == "end" else None
     return loaded
@@ -46,9 +53,16 @@ Call = Callable[[], object]
 
 def gather(images: Tensor, value_range: tuple[float, float], out: Tensor) -> Callable[[Tensor], None]:
     """What fills `out` (B, ...) with the chosen ones, (B,) int64, of `images` (N, ...), bytes, as numbers of the value range."""
-    (low, high), function = value_range, library().gather
-    first, after = images.data_ptr(), ((high - low) / 255, low, out.data_ptr(), len(out), out[0].numel())
-    return _keeping(lambda chosen: function(first, chosen.data_ptr(), *after), images, out)
+    function, first = library().gather, images.data_ptr()
+    after = (*value_range, out.data_ptr(), len(out), out[0].numel())
+
+    def fill(chosen: Tensor) -> None:
+        assert chosen.dtype == torch.int64
+        assert chosen.is_contiguous()
+        assert len(chosen) == len(out)
+        function(first, chosen.data_ptr(), *after)
+
+    return _keeping(fill, images, out)  # type: ignore[no-any-return]
 
 
 def forward(activation: nn.Module | None, out: Tensor) -> Call:
