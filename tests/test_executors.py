@@ -371,7 +371,7 @@ def test_runs_that_wait_in_slurm_start_in_the_labs_order_whoever_changes_it(engi
 def test_runs_on_two_nodes_write_into_one_postgresql(engine: Slurm, lab: Lab, server: postgresql.Server) -> None:
     lab = engine.lab(lab, places=2, database=server.new_database())
     try:
-        one, two = (queue.submit(lab, tiny(training__epochs=60), "ada") for _ in range(2))
+        one, two = (queue.submit(lab, tiny(training__epochs=1000), "ada") for _ in range(2))
         ensure_supervisor(lab)
         for run_id in (one, two):
             until_trains(lab, run_id)
