@@ -201,7 +201,7 @@ def test_the_next_slot_goes_to_who_has_used_least_and_a_full_quota_is_said(engin
 
 def test_a_run_that_was_killed_paused_and_displaced_ends_like_one_that_was_not(engine: Local | Slurm, lab: Lab) -> None:
     lab = engine.lab(lab, 2, checkpoint_steps=20, checkpoint_share=1, retries=1000)
-    config = tiny(training__epochs=150)
+    config = tiny(training__epochs=400)
     hurt = queue.submit(lab, config, "ada")
     ensure_supervisor(lab)
     until_trains(lab, hurt, 50)

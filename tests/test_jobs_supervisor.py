@@ -109,7 +109,7 @@ def content(lab: Lab, run_id: str) -> dict[str, str]:
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_if_nothing_had_happened(cold_lab: Lab) -> None:
     settings(cold_lab, checkpoint_steps=20, checkpoint_share=1, retries=1000)
-    config = tiny(training__epochs=100, training__augmentation="shift")
+    config = tiny(training__epochs=300, training__augmentation="shift")
     whole, killed = queue.submit(cold_lab, config, "ada"), queue.submit(cold_lab, config, "ada")
     ensure_supervisor(cold_lab)
     for _ in range(2):
@@ -151,7 +151,7 @@ def test_a_run_that_dies_again_and_again_at_the_same_place_has_failed(cold_lab: 
 
 def test_pausing_frees_the_slot_and_resuming_goes_on_exactly(cold_lab: Lab) -> None:
     settings(cold_lab)
-    config = tiny(training__epochs=60)
+    config = tiny(training__epochs=200)
     run_id, other = queue.submit(cold_lab, config, "ada"), queue.submit(cold_lab, config, "bea")
     ensure_supervisor(cold_lab)
     until(lambda: run(cold_lab, run_id).step > 0, "the first steps")
@@ -237,7 +237,7 @@ def test_more_processes_than_places_are_refused(cold_lab: Lab) -> None:
 
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(cold_lab: Lab) -> None:
     settings(cold_lab, checkpoint_steps=50, checkpoint_share=1)
-    config = tiny(training__epochs=60)
+    config = tiny(training__epochs=200)
     run_id, whole = queue.submit(cold_lab, config, "ada"), queue.submit(cold_lab, config, "ada")
     ensure_supervisor(cold_lab)
     until(lambda: (queue.jobs(cold_lab, run_id)[0].checkpoint_step or 0) > 100, "checkpoints")
