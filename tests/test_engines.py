@@ -2,14 +2,15 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
-from aecore.config import Facts, parse, preset, presets, with_values
+from aecore.config import Facts, RunConfig, parse, preset, presets, with_values
 from aecore.manifest import Mark
 from aecore.models import ACTIVATIONS, BACKBONES, BOTTLENECKS, OBJECTIVES, Progress, build
-from aecore.training import commit, engines, restore, start, train
+from aecore.training import Row, commit, engines, restore, start, train
 from aecore.training.engines import loops
 from aecore.training.engines.chain import chain
 from tests.test_training import CONV, FACTS, PLAIN, VAE, images, run, tiny
@@ -167,20 +168,25 @@ def test_the_engine_is_chosen_at_step_0_and_kept(tmp_path):
     assert restore(path, with_values(other, {"training.exact": False})).engine["engine"] == "eager"
 
 
-def test_a_checkpoint_from_before_there_were_engines_goes_on_eagerly_byte_for_byte(tmp_path):
-    config, data = tiny(engine="eager"), images()
-    whole = run(config)
+def begun(config: RunConfig, n: int, folder: Path) -> tuple[list[Row | None], Path]:
+    """The first n rows of a run, and its checkpoint after them."""
     state = start(config, FACTS, 1)
-    rows = train(state, data, config)
-    first = [next(rows) for _ in range(9)]
+    rows = train(state, images(), config)
+    first = [next(rows) for _ in range(n)]
     rows.close()
-    path = commit(tmp_path, state, Mark(), 1, FACTS)
+    return first, commit(folder, state, Mark(), 1, FACTS)
+
+
+def test_a_checkpoint_from_before_there_were_engines_goes_on_eagerly_byte_for_byte(tmp_path):
+    config = tiny(engine="eager")
+    whole = run(config)
+    first, path = begun(config, 9, tmp_path)
     kept = json.loads((path / "state.json").read_text())
     del kept["engine"]["engine"]
     (path / "state.json").write_text(json.dumps(kept))
     resumed = restore(path, tiny())
     assert resumed.engine["engine"] == "eager"
-    assert first + list(train(resumed, data, tiny())) == whole
+    assert first + list(train(resumed, images(), tiny())) == whole
 
 
 @pytest.mark.parametrize("engine", ["flat", "fused"])

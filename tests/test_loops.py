@@ -8,11 +8,11 @@ from torch import nn
 
 from aecore.config import parse
 from aecore.data import normalise
-from aecore.manifest import Mark
 from aecore.models import build
-from aecore.training import commit, engines, restore, start, train
+from aecore.training import engines, restore, train
 from aecore.training.engines import loops
 from aecore.training.optimiser import Optimiser
+from tests.test_engines import begun
 from tests.test_training import FACTS, images, run, tiny
 
 MODULES = [None, nn.ReLU(), nn.LeakyReLU(0.2), nn.ELU(0.7), nn.Sigmoid(), nn.Tanh()]
@@ -134,16 +134,12 @@ def test_steps_are_those_of_torchs_own_kernel(kind):
 
 def test_without_a_compiler_the_same_run_goes_through_pytorchs_kernels(tmp_path, monkeypatch):
     assert loops.library(), "these tests need a C compiler: install gcc, then pip install -e ."
-    config, data = tiny(epochs=4), images()
+    config = tiny(epochs=4)
     whole = run(config)
-    state = start(config, FACTS, 1)
-    rows = train(state, data, config)
-    first = [next(rows) for _ in range(5)]
-    rows.close()
-    path = commit(tmp_path, state, Mark(), 1, FACTS)
+    first, path = begun(config, 5, tmp_path)
     monkeypatch.setattr(loops, "library", lambda: None)
     assert engines.choose(config, build(config.model, FACTS), torch.device("cpu")) == "flat"
     resumed = restore(path, config)
     assert resumed.engine["engine"] == "fused", "what began so stays marked so, wherever it goes on"
-    values = [row.value for row in [*first, *train(resumed, data, config)] if row]
+    values = [row.value for row in [*first, *train(resumed, images(), config)] if row]
     assert values == pytest.approx([row.value for row in whole if row], rel=1e-5)

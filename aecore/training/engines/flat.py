@@ -21,8 +21,9 @@ from aecore.training.data import Data
 from aecore.training.engines import loops
 from aecore.training.engines.chain import chain
 from aecore.training.engines.eager import Halves
-from aecore.training.engines.kernels import Call, Kernels, Loops, Room, Share
+from aecore.training.engines.kernels import Compiled, Kernels, Room, Share
 from aecore.training.engines.layers import Layer, laid_out
+from aecore.training.engines.loops import Call
 
 if TYPE_CHECKING:
     from aecore.training.state import TrainState
@@ -93,7 +94,7 @@ class Flat(Halves):
         drawn = any(layer.draws for layer in self.layers)
         self.names: tuple[str, ...] = ("loss", "reconstruction", *(["kl"] if drawn else []))
         compiled = state.engine["engine"] == "fused" and loops.library() is not None
-        self.kernels = Loops(data, config, self.layers[-1]) if compiled else Kernels(data, config)
+        self.kernels = Compiled(data, config, self.layers[-1]) if compiled else Kernels(data, config)
         self.passes: dict[int, Pass] = {}
         self.beside = Beside() if state.device.type == "cuda" else None
         self.code: Drawn | None = None

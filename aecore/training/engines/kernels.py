@@ -13,10 +13,10 @@ from aecore.data import normalise
 from aecore.training.data import Data, augment
 from aecore.training.engines import loops
 from aecore.training.engines.layers import Layer
+from aecore.training.engines.loops import Call
 from aecore.training.optimiser import EPSILON, MOMENTS, Optimiser
 
 aten = torch.ops.aten
-Call = Callable[[], object]
 SUM = 2
 """PyTorch's number of this reduction."""
 
@@ -111,7 +111,7 @@ class Kernels:
         optimiser.step(learning_rate)
 
 
-class Loops(Kernels):
+class Compiled(Kernels):
     """Compiled ones where they know the activation: one pass for what takes PyTorch several."""
 
     def __init__(self, data: Data, config: RunConfig, last: Layer):
@@ -154,9 +154,7 @@ class Loops(Kernels):
     def bias(self, layer: Layer, room: Room) -> list[Call]:
         if layer is self.last:
             return []
-        module = (
-            layer.module if loops.known(layer.module) else None
-        )  # back through the activation on the way, or before
+        module = layer.module if loops.known(layer.module) else None  # `back` has gone through what is not known
         return [loops.backward(module, room.of_product, room.after, layer.bias_gradient)]
 
     def move(self, optimiser: Optimiser, learning_rate: float) -> None:

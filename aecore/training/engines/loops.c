@@ -1,7 +1,8 @@
 /* Loops over the numbers of a dense network's step: one pass over memory where PyTorch takes several.
  *
  * All numbers are 32-bit floats; a matrix has n rows, one after the other. Compiled without -ffinite-math-only: a number
- * that is not finite stays one, so that the loss tells of it. Near 0 tanh and ELU keep 1e-7 absolute, not relative.
+ * that is not finite stays one, so that the loss tells of it; and without -fassociative-math, on which the rounding in power
+ * rests: sums that may be taken in any order say so. Near 0 tanh and ELU keep 1e-7 absolute, not relative.
  * tests/test_loops.py holds each to PyTorch's.
  */
 #include <math.h>

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+Call = Callable[[], object]
 VERSION = 1
 """Of `loops.c`: counted up there and here when an argument changes."""
 NAME = "aecore.training.engines.compiled"
@@ -45,10 +46,8 @@ def library() -> Any:
 
 
 def known(activation: nn.Module | None) -> bool:
+    """Whether the loops have this activation; None is none."""
     return type(activation) in ACTIVATIONS
-
-
-Call = Callable[[], object]
 
 
 def gather(images: Tensor, value_range: tuple[float, float], out: Tensor) -> Callable[[Tensor], None]:
