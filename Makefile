@@ -17,7 +17,7 @@ help:
 	@echo "make torture faults done to real runs; writes docs/RELIABILITY.md (half an hour; root and strace for all rows)"
 	@echo "make clean   remove .venv and what was built (the lab/ with your runs stays)"
 
-$(VENV)/.installed: requirements.txt pyproject.toml install.py aecore/training/engines/loops.c
+$(VENV)/.installed: requirements.txt pyproject.toml install.py $(wildcard aecore/training/engines/*.[ch])
 	@$(PYTHON) install.py requirements.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-pythae.txt

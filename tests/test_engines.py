@@ -129,7 +129,7 @@ def test_what_the_engine_does_not_know_goes_on_as_it_was():
     assert refused(gaussian | {"objective": {"kind": "elbo", "loss": "gaussian"}})
     assert refused(gaussian | {"objective": {"kind": "elbo", "capacity": 1.0, "capacity_steps": 10}})
     assert refused(gaussian | {"objective": {"kind": "elbo", "free_bits": 0.1}})
-    assert refused(CONV["model"])
+    assert chain(build(tiny(CONV["model"]).model, FACTS)) is None
 
 
 def test_a_layer_that_was_changed_by_hand_is_not_taken():
@@ -213,12 +213,13 @@ def test_moments_are_kept_under_the_names_of_their_parameters(tmp_path):
         assert torch.allclose(kept["auto"][name], moment, rtol=1e-4, atol=1e-9), name
 
 
-def test_the_dense_presets_are_fast_and_the_others_as_they_were():
+def test_the_presets_are_fast_where_an_engine_knows_them_and_as_they_were_elsewhere():
     fast = {
         name for name in presets() if preset(name).config.model.backbone.kind == "dense" and chosen(name) == "fused"
     }
     assert {"compress-32", "linear-pca", "stacked-9", "stacked-9-tuned", "scatter-2", "halving-196", "vae-2"} <= fast
-    assert chosen("conv-16") == chosen("sparse-kl") == chosen("k-sparse") == "eager"
+    assert chosen("conv-16") == chosen("stacked-9-conv") == chosen("demo") == "fused"
+    assert chosen("sparse-kl") == chosen("k-sparse") == "eager"
 
 
 def test_small_dense_networks_keep_to_one_thread():

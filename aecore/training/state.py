@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypedDict
 
 import torch
-from torch import nn
 
 from aecore.config import Facts, RunConfig
 from aecore.models import Autoencoder, build
@@ -108,13 +107,6 @@ def start(config: RunConfig, facts: Facts, threads: int | None = None) -> TrainS
     return assemble(model, config, facts, engine)
 
 
-def _layout(model: Autoencoder) -> torch.memory_format:
-    """How images lie in memory: channels last, up to 1.9 x faster, but for a convolution of grey images alone, where it is 1.2 x slower."""
-    convolutions = (layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)))
-    several = any(min(layer.in_channels, layer.out_channels) > 1 for layer in convolutions)
-    return torch.channels_last if several else torch.contiguous_format
-
-
 def assemble(model: Autoencoder, config: RunConfig, facts: Facts, engine: Engine) -> TrainState:
     """The state of a run at step 0 around a model, on the engine."""
     torch.set_num_threads(engine["threads"])
@@ -122,7 +114,7 @@ def assemble(model: Autoencoder, config: RunConfig, facts: Facts, engine: Engine
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = config.training.exact
         devices.set_products("tf32" if engine["precision"] == "tf32" else "ieee")
-    model.to(device).to(memory_format=_layout(model)).train()
+    model.to(device).to(memory_format=engines.prepare(model, config, engine["engine"])).train()
     return TrainState(
         model,
         optimisers(model, config.training),

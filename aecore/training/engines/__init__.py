@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aecore.config import ConfigError, RunConfig
 from aecore.models import Autoencoder, Progress
@@ -15,6 +15,7 @@ from aecore.training.engines import loops
 from aecore.training.engines.chain import chain
 from aecore.training.engines.eager import Eager
 from aecore.training.engines.flat import Flat
+from aecore.training.engines.fused import fuse, fusible, lined
 from aecore.training.engines.recorded import CudaGraphs, Recorded
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class Step(Protocol):
 
 
 def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
-    """Name of the engine for a run that starts: 'fused' for chains of dense layers on the CPU ('flat' where no compiler
-    was there at the installation), 'graphs' on a GPU, else 'eager'.
+    """Name of the engine for a run that starts: on a GPU 'graphs'; on the CPU 'fused' for chains of dense layers and for
+    convolutions of few channels, or where no compiler was there at the installation 'flat' for those chains; else 'eager'.
 
     Raises:
         ConfigError: where graphs are asked for, and cannot be had.
@@ -52,19 +53,23 @@ def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
             raise ConfigError({"training.engine": f"training.engine is 'graphs', but {why_not}. Use 'auto'."})
         case _ if not why_not:
             return "graphs"
-    if device.type != "cpu" or not _by_hand(config, model):
+    if device.type != "cpu" or config.training.precision == "bf16":
         return "eager"
-    return "fused" if loops.library() else "flat"
+    if _by_hand(config, model):
+        return "fused" if loops.library() else "flat"
+    return "fused" if loops.library() and fusible(model) else "eager"
 
 
 def settle(config: RunConfig, model: Autoencoder, device: torch.device, n_train: int, most: int) -> tuple[str, int]:
     """Engine, and how many of a slot's threads it uses: all, or one where the products of dense layers are too small to share.
 
-    The compiled loops are for one thread; where there are several, PyTorch's kernels share their work too. Raises as `choose`.
+    What is compiled is for one thread; where there are several, PyTorch's kernels share their work too. Raises as `choose`.
     """
     name = choose(config, model, device)
     if name not in ("flat", "fused"):
         return name, most
+    if not _by_hand(config, model):
+        return (name if most == 1 else "eager"), most
     batch = min(config.training.batch_size, n_train)
     operations = 6 * batch * sum(parameter.numel() for parameter in model.parameters())
     if most == 1 or operations < WORTH_SHARING:
@@ -86,10 +91,20 @@ def _no_graphs(processes: int, model: Autoencoder, device: torch.device) -> str:
     return "" if model.decoder.recordable else "this model's decoder makes the processor wait for the GPU in each step"
 
 
+def prepare(model: Autoencoder, config: RunConfig, name: str) -> torch.memory_format:
+    """Make a new model ready for an engine. Returns how its images should lie in memory: channels last is up to 1.9 x faster, but for
+    compiled convolutions, and for those of grey images alone, where it is 1.2 x slower."""
+    if name == "fused" and loops.library() and not _by_hand(config, model):
+        fuse(model)
+    convolutions = (layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)))
+    several = any(min(layer.in_channels, layer.out_channels) > 1 for layer in convolutions)
+    return torch.channels_last if several and not lined(model) else torch.contiguous_format
+
+
 def of(state: "TrainState", data: Data, config: RunConfig) -> Step:
     """The engine that the run was started with."""
     match state.engine["engine"]:
-        case "flat" | "fused":
+        case "flat" | "fused" if _by_hand(config, state.model):
             return Flat(state, data, config)
         case "graphs":
             inner = Flat(state, data, config) if _by_hand(config, state.model) else Eager(state, data, config)

@@ -5,26 +5,16 @@
  * rests: sums that may be taken in any order say so. Near 0 tanh and ELU keep 1e-7 absolute, not relative.
  * tests/test_loops.py holds each to PyTorch's.
  */
+#include "loops.h"
+
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-/* Once for each kind of processor; which one is chosen where it runs, so that one installation serves a cluster. */
-#if __GNUC__ >= 12
-#define CLONES "arch=x86-64-v4", "arch=x86-64-v3", "default"
-#else
-#define CLONES "avx512f", "avx2", "default"
-#endif
-#define EXPORT __attribute__((visibility("default"), target_clones(CLONES)))
-#else
-#define EXPORT __attribute__((visibility("default")))
-#endif
 #define ROUND 12582912.0f /* 1.5 2^23: added and taken away again it leaves a whole number */
-#define INLINE static inline __attribute__((always_inline))
 
 enum activation { NONE, RELU, LEAKY_RELU, ELU, SIGMOID, TANH };
 enum loss { MSE, L1, BCE };
+enum { BLOCK = 2048 };
 enum { SAFE = 64 }; /* so many numbers from 1 to 2 have a product that a float holds */
 
 /* e^x within 2e-7 of itself, by powers of two and a polynomial: Cephes, expf (Moshier 1992). */
@@ -129,7 +119,7 @@ INLINE float differ(int loss, const float *restrict out, const float *restrict t
 }
 
 /* Of loops.py: both must speak of the same arguments. */
-__attribute__((visibility("default"))) const int32_t VERSION = 1;
+__attribute__((visibility("default"))) const int32_t VERSION = 2;
 
 /* out (n, width) = low + images[chosen] (high - low) / 255, of images (N, width) in bytes. */
 EXPORT void gather(const uint8_t *restrict images, const int64_t *restrict chosen, float low, float high, float *restrict out, int64_t n, int64_t width) {
@@ -156,6 +146,24 @@ EXPORT void backward(int kind, float slope, float *restrict gradient, const floa
         float *row = gradient + i * width;
         go_back(kind, slope, row, out + i * width, width);
         for (int64_t j = 0; j < width; j++) bias[j] += row[j];
+    }
+}
+
+/* The activation of n numbers elsewhere: block by block, so that each is in place in the cache. */
+EXPORT void forward_to(int kind, float slope, const float *restrict before, float *restrict out, int64_t n) {
+    for (int64_t first = 0, here; first < n; first += here) {
+        here = n - first < BLOCK ? n - first : BLOCK;
+        memcpy(out + first, before + first, here * sizeof *out);
+        activate(kind, slope, out + first, here);
+    }
+}
+
+/* And the way back through it. */
+EXPORT void backward_to(int kind, float slope, const float *restrict gradient, const float *restrict out, float *restrict result, int64_t n) {
+    for (int64_t first = 0, here; first < n; first += here) {
+        here = n - first < BLOCK ? n - first : BLOCK;
+        memcpy(result + first, gradient + first, here * sizeof *result);
+        go_back(kind, slope, result + first, out + first, here);
     }
 }
 

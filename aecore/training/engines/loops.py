@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 Call = Callable[[], object]
-VERSION = 1
-"""Of `loops.c`: counted up there and here when an argument changes."""
+VERSION = 2
+"""Of `loops.c` and `convolutions.c`: counted up there and here when an argument changes."""
 NAME = "aecore.training.engines.compiled"
 P, N, KIND, NUMBER, EXACT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float, ctypes.c_double
 ARGUMENTS = {
@@ -21,7 +21,17 @@ ARGUMENTS = {
     "backward": (KIND, NUMBER, P, P, P, N, N),
     "end": (KIND, NUMBER, KIND, P, P, P, NUMBER, P, N, N),
     "adam": (P, P, P, P, P, N, EXACT, EXACT, EXACT, EXACT, EXACT, KIND),
+    "forward_to": (KIND, NUMBER, P, P, N),
+    "backward_to": (KIND, NUMBER, P, P, P, N),
+    "correlate": (P, P, P, P, N, N, N, N, N, N, N, KIND),
+    "correlate_weights": (P, P, P, N, N, N, N, N, N, N),
+    "squares": (P, P, N, N, N, N, N, N, N, N, N, KIND),
+    "pool": (P, P, N, N, N),
+    "unpool": (P, P, P, P, N, N, N),
+    "repeat": (P, P, N, N, N),
+    "gather_four": (P, P, N, N, N),
 }
+RETURNS = {"end": EXACT, "correlate": KIND, "correlate_weights": KIND}
 ACTIVATIONS = (type(None), nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Sigmoid, nn.Tanh)
 LOSSES = ("mse", "l1", "bce")
 """Both in the order of their numbers in `loops.c`."""
@@ -41,7 +51,7 @@ def library() -> Any:
         return None
     for name, arguments in ARGUMENTS.items():
         getattr(loaded, name).argtypes = arguments
-        getattr(loaded, name).restype = EXACT if name == "end" else None
+        getattr(loaded, name).restype = RETURNS.get(name)
     return loaded
 
 
@@ -66,14 +76,14 @@ def gather(images: Tensor, value_range: tuple[float, float], out: Tensor) -> Cal
 
 def forward(activation: nn.Module | None, out: Tensor) -> Call:
     """The activation in place, (B, n)."""
-    return _keeping(partial(library().forward, *_kind(activation), out.data_ptr(), *out.shape), out)
+    return _keeping(partial(library().forward, *kind(activation), out.data_ptr(), *out.shape), out)
 
 
 def backward(activation: nn.Module | None, gradient: Tensor, out: Tensor, bias: Tensor) -> Call:
     """Takes the gradient (B, n) of an activation's output `out` to that of its input, in place, and fills `bias` (n,) with its
     sum over the batch."""
     places = (gradient.data_ptr(), out.data_ptr(), bias.data_ptr())
-    return _keeping(partial(library().backward, *_kind(activation), *places, *out.shape), gradient, out, bias)
+    return _keeping(partial(library().backward, *kind(activation), *places, *out.shape), gradient, out, bias)
 
 
 def end(
@@ -84,7 +94,7 @@ def end(
 
     Returns: what gives the loss against a target (B, n): the sum over all numbers, each counting `share`.
     """
-    function, before = library().end, (*_kind(activation), LOSSES.index(loss), out.data_ptr())
+    function, before = library().end, (*kind(activation), LOSSES.index(loss), out.data_ptr())
     after = (gradient.data_ptr(), share, bias.data_ptr(), *out.shape)
     return _keeping(lambda target: function(*before, target.data_ptr(), *after), out, gradient, bias)
 
@@ -106,7 +116,8 @@ def _keeping(call: Any, *tensors: Tensor) -> Any:
     return call
 
 
-def _kind(activation: nn.Module | None) -> tuple[int, float]:
+def kind(activation: nn.Module | None) -> tuple[int, float]:
     """Its number, and the slope or scale that it has on the negative side."""
     slope = getattr(activation, "negative_slope", getattr(activation, "alpha", 1.0))
-    return ACTIVATIONS.index(type(activation)), float(slope)
+    number = next(number for number, known in enumerate(ACTIVATIONS) if isinstance(activation, known))
+    return number, float(slope)

@@ -1,0 +1,160 @@
+"""The compiled convolutions of `convolutions.c`, and what lies between them, as operations that can be differentiated once.
+
+Each takes and gives 32-bit floats on the CPU, images (B, C, H, W), and computes what PyTorch's own operation does.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from aecore.training.engines.loops import kind, library
+
+
+class Correlation(torch.autograd.Function):
+    """A convolution of stride 1, or a transposed one: that is a convolution with its weights turned."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, transposed: bool) -> Tensor:
+        x, weight = x.contiguous(), weight.contiguous()
+        ctx.save_for_backward(x, weight)
+        ctx.paddings = (weight.shape[-1] - 1 - padding, padding)[:: 1 if transposed else -1]
+        ctx.transposed = transposed
+        return correlate(x, weight, bias, ctx.paddings[0], transposed)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        gradient, (forth, back) = gradient.contiguous(), ctx.paddings
+        of_x = correlate(gradient, weight, None, back, not ctx.transposed) if ctx.needs_input_grad[0] else None
+        images, slopes = (gradient, x) if ctx.transposed else (x, gradient)
+        of_bias = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
+        of_weight = correlate_weights(images, slopes, back if ctx.transposed else forth, weight)
+        return of_x, of_weight, of_bias, None, None
+
+
+def correlate(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, turned: bool) -> Tensor:
+    """x padded on all sides, with weight (out, in, k, k); `turned`: (in, out, k, k), mirrored. Raises MemoryError."""
+    (n, inputs, height, width), side = x.shape, weight.shape[-1]
+    outputs, more = weight.shape[int(turned)], 2 * padding - side + 1
+    out = x.new_empty(n, outputs, height + more, width + more)
+    places = (x.data_ptr(), weight.data_ptr(), None if bias is None else bias.data_ptr(), out.data_ptr())
+    _done(library().correlate(*places, n, inputs, height, width, outputs, side, padding, turned))
+    return out
+
+
+def correlate_weights(x: Tensor, gradient: Tensor, padding: int, like: Tensor) -> Tensor:
+    """The gradient of a weight shaped as `like`, (out, in, k, k), from that of what `correlate` made of x. Raises MemoryError."""
+    of_weight = torch.empty_like(like)
+    places = (x.data_ptr(), gradient.data_ptr(), of_weight.data_ptr())
+    _done(library().correlate_weights(*places, *x.shape, gradient.shape[1], like.shape[-1], padding))
+    return of_weight
+
+
+class Fold(torch.autograd.Function):
+    """(B, C, H, W): the sum of the squares (B, h w, C k k) that lie on each place, and a bias (C,)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, squares: Tensor, bias: Tensor, size: torch.Size, side: int, stride: int, padding: int
+    ) -> Tensor:
+        ctx.kernel = (side, stride, padding)
+        out = bias[:, None, None].expand(size).contiguous()
+        return add_squares(squares.contiguous(), out, *ctx.kernel)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        gradient = gradient.contiguous()
+        return squares_of(gradient, *ctx.kernel), gradient.sum((0, 2, 3)), None, None, None, None
+
+
+def squares_of(x: Tensor, side: int, stride: int, padding: int) -> Tensor:
+    """(B, h w, C k k): every square of an image that a kernel meets."""
+    n, channels, height, width = x.shape
+    down, across = ((size + 2 * padding - side) // stride + 1 for size in (height, width))
+    out = x.new_empty(n, down * across, channels * side * side)
+    library().squares(x.data_ptr(), out.data_ptr(), *x.shape, down, across, side, stride, padding, 0)
+    return out
+
+
+def add_squares(squares: Tensor, out: Tensor, side: int, stride: int, padding: int) -> Tensor:
+    """`out`, to which they were added."""
+    down, across = ((size + 2 * padding - side) // stride + 1 for size in out.shape[2:])
+    library().squares(out.data_ptr(), squares.data_ptr(), *out.shape, down, across, side, stride, padding, 1)
+    return out
+
+
+class Pool(torch.autograd.Function):
+    """The largest of each square of two by two; what is left over at an odd border is dropped."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        (n, channels, height, width), x = x.shape, x.contiguous()
+        out = x.new_empty(n, channels, height // 2, width // 2)
+        library().pool(x.data_ptr(), out.data_ptr(), n * channels, height, width)
+        ctx.save_for_backward(x, out)
+        return out
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x, out), gradient = ctx.saved_tensors, gradient.contiguous()
+        n, channels, height, width = x.shape
+        of_x = torch.empty_like(x)
+        places = (gradient.data_ptr(), out.data_ptr(), x.data_ptr(), of_x.data_ptr())
+        library().unpool(*places, n * channels, height, width)
+        return of_x
+
+
+class Repeat(torch.autograd.Function):
+    """Every number four times: twice the height and width."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        (n, channels, height, width), x = x.shape, x.contiguous()
+        out = x.new_empty(n, channels, 2 * height, 2 * width)
+        library().repeat(x.data_ptr(), out.data_ptr(), n * channels, height, width)
+        return out
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (n, channels, height, width), gradient = gradient.shape, gradient.contiguous()
+        out = gradient.new_empty(n, channels, height // 2, width // 2)
+        library().gather_four(gradient.data_ptr(), out.data_ptr(), n * channels, height // 2, width // 2)
+        return out
+
+
+class Activate(torch.autograd.Function):
+    """One of the activations that the loops know, of any shape."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, module: nn.Module) -> Tensor:
+        x = dense(x)
+        out, ctx.kind = torch.empty_like(x), kind(module)
+        library().forward_to(*ctx.kind, x.data_ptr(), out.data_ptr(), out.numel())
+        ctx.save_for_backward(out)
+        return out
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (out,) = ctx.saved_tensors
+        if gradient.stride() != out.stride():
+            gradient = torch.empty_like(out).copy_(gradient)
+        of_x = torch.empty_like(out)
+        library().backward_to(*ctx.kind, gradient.data_ptr(), out.data_ptr(), of_x.data_ptr(), out.numel())
+        return of_x, None
+
+
+def dense(x: Tensor) -> Tensor:
+    """The same without gaps between its numbers, in whatever order they lie."""
+    return x if torch.ops.aten.is_non_overlapping_and_dense(x) else x.contiguous()
+
+
+def _done(failed: int) -> None:
+    if failed:
+        raise MemoryError("There is no memory left for the lines of a convolution.")

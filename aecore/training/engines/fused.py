@@ -1,0 +1,148 @@
+"""Layers of a model whose training steps on the CPU are faster by compiled convolutions and loops than by PyTorch's kernels.
+
+`fuse` changes the class of such a layer and nothing else: its weights, their names and what it does in evaluation stay as they are.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from aecore.models import Autoencoder
+from aecore.models.convolutional import TransposedConvolution
+from aecore.models.jacobian import TWICE
+from aecore.training.engines.convolutions import Activate, Correlation, Fold, Pool, Repeat
+
+FEW = 4
+"""Channels of pictures: a strided transposed convolution to so many is a product, of which each result is a square of pixels."""
+WIDE = 512
+"""Inputs times outputs from which oneDNN's convolutions are faster."""
+
+
+def taken(layer: nn.Module, x: Tensor) -> bool:
+    """Whether this is what the compiled operations are for: a training step, differentiated once."""
+    return layer.training and x.dtype == torch.float32 and x.device.type == "cpu" and not TWICE.get()
+
+
+def kernel(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int, int]:
+    """Side, stride and padding of a square one."""
+    assert not isinstance(layer.padding, str)
+    return layer.kernel_size[0], layer.stride[0], layer.padding[0]
+
+
+class Line(nn.Conv2d):
+    """Of stride 1, between few channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not taken(self, x):
+            return super().forward(x)
+        return Correlation.apply(x, self.weight, self.bias, kernel(self)[2], False)  # type: ignore[no-any-return]
+
+
+class TransposedLine(TransposedConvolution):
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if not taken(self, x):
+            return super().forward(x, output_size)
+        return Correlation.apply(x, self.weight, self.bias, kernel(self)[2], True)  # type: ignore[no-any-return]
+
+
+class Squares(TransposedConvolution):
+    """Of a larger stride, to the channels of a picture."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if not taken(self, x):
+            return super().forward(x, output_size)
+        side, stride, padding = kernel(self)
+        height, width = (
+            (size - 1) * stride - 2 * padding + side + more
+            for size, more in zip(x.shape[2:], self.output_padding, strict=True)
+        )
+        squares = x.permute(0, 2, 3, 1).flatten(1, 2) @ self.weight.flatten(1)  # (B, h w, out k k)
+        size = torch.Size((len(x), self.out_channels, height, width))
+        return Fold.apply(squares, self.bias, size, side, stride, padding)  # type: ignore[no-any-return]
+
+
+class Pooled(nn.MaxPool2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return Pool.apply(x) if taken(self, x) else super().forward(x)  # type: ignore[no-any-return]
+
+
+class Repeated(nn.Upsample):
+    def forward(self, x: Tensor) -> Tensor:
+        twice = taken(self, x) and tuple(self.size) == (2 * x.shape[2], 2 * x.shape[3])  # type: ignore[arg-type]
+        return Repeat.apply(x) if twice else super().forward(x)  # type: ignore[no-any-return]
+
+
+class Smooth(nn.Module):
+    """An activation that takes powers of e."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return Activate.apply(x, self) if taken(self, x) else super().forward(x)  # type: ignore[no-any-return,misc]
+
+
+class Elu(Smooth, nn.ELU):
+    pass
+
+
+class Tanh(Smooth, nn.Tanh):
+    pass
+
+
+class Sigmoid(Smooth, nn.Sigmoid):
+    pass
+
+
+SMOOTH = {nn.ELU: Elu, nn.Tanh: Tanh, nn.Sigmoid: Sigmoid}
+
+
+def fusible(model: Autoencoder) -> bool:
+    """Whether a convolution of the model is faster so."""
+    return any(_convolution(layer) for layer in model.modules())
+
+
+def fuse(model: Autoencoder) -> None:
+    """Exchange the classes of what is faster so."""
+    for layer in model.modules():
+        if faster := _convolution(layer) or SMOOTH.get(type(layer)):
+            layer.__class__ = faster
+    if lined(model):  # what lies between is slow where channels come last
+        for layer in model.modules():
+            if faster := _between(layer):
+                layer.__class__ = faster
+
+
+def lined(model: nn.Module) -> bool:
+    """Whether the rows of its images should lie one after another."""
+    return any(isinstance(layer, Line | TransposedLine) for layer in model.modules())
+
+
+def _convolution(layer: nn.Module) -> type[nn.Module] | None:
+    """The faster class of a convolution; None where there is none."""
+    if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) or not _usual(layer):
+        return None
+    forth = type(layer) is nn.Conv2d
+    if not forth and type(layer) is not TransposedConvolution:
+        return None
+    if layer.stride == (1, 1) and layer.in_channels * layer.out_channels <= WIDE:
+        return Line if forth else TransposedLine
+    return Squares if not forth and layer.stride != (1, 1) and layer.out_channels <= FEW else None
+
+
+def _usual(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    """Square, of one group, with fewer zeros around than the kernel is wide."""
+    return (
+        not isinstance(layer.padding, str)
+        and all(len(set(sizes)) == 1 for sizes in (layer.kernel_size, layer.stride, layer.padding))
+        and layer.padding[0] < layer.kernel_size[0]
+        and layer.dilation == (1, 1)
+        and layer.groups == 1
+        and layer.padding_mode == "zeros"
+        and layer.bias is not None
+    )
+
+
+def _between(layer: nn.Module) -> type[nn.Module] | None:
+    if type(layer) is nn.MaxPool2d:
+        plain = (layer.kernel_size, layer.stride, layer.padding, layer.dilation) == (2, 2, 0, 1)
+        return Pooled if plain and not (layer.ceil_mode or layer.return_indices) else None
+    if type(layer) is nn.Upsample:
+        return Repeated if layer.mode == "nearest" and layer.size is not None else None
+    return None

@@ -1,0 +1,263 @@
+"""The compiled convolutions and what lies between them: PyTorch's numbers, in training steps that are differentiated once."""
+
+import pytest
+import torch
+from torch import nn
+
+from aecore.config import preset, presets, with_values
+from aecore.data import facts
+from aecore.models import Batch, build
+from aecore.models.convolutional import TransposedConvolution
+from aecore.models.jacobian import squared_jacobian
+from aecore.training import engines, restore, start, train
+from aecore.training.engines import fused, loops
+from aecore.training.engines.eager import total_of
+from tests.test_engines import END, begun
+from tests.test_loops import numbers
+from tests.test_training import FACTS, images, run, tiny
+
+LINES = [
+    (nn.Conv2d, (1, 8, 3), {"padding": 1}, fused.Line),
+    (nn.Conv2d, (5, 7, 3), {"padding": 2}, fused.Line),
+    (nn.Conv2d, (6, 16, 5), {}, fused.Line),
+    (nn.Conv2d, (3, 2, 1), {}, fused.Line),
+    (nn.Conv2d, (2, 9, 7), {"padding": 3}, fused.Line),
+    (TransposedConvolution, (8, 1, 3), {"padding": 1}, fused.TransposedLine),
+    (TransposedConvolution, (16, 6, 5), {}, fused.TransposedLine),
+    (TransposedConvolution, (4, 3, 4), {"padding": 2}, fused.TransposedLine),
+    (TransposedConvolution, (2, 11, 1), {}, fused.TransposedLine),
+]
+SQUARES = [
+    (TransposedConvolution, (16, 1, 4, 4), {}, fused.Squares),
+    (TransposedConvolution, (5, 3, 4, 2), {"padding": 1}, fused.Squares),
+    (TransposedConvolution, (6, 2, 5, 3), {"padding": 4, "output_padding": 2}, fused.Squares),
+    (TransposedConvolution, (3, 4, 2, 3), {"output_padding": (1, 2)}, fused.Squares),
+]
+BETWEEN = [
+    (nn.MaxPool2d, (2,), {}, fused.Pooled),
+    (nn.ELU, (), {}, fused.Elu),
+    (nn.ELU, (0.3,), {}, fused.Elu),
+    (nn.Tanh, (), {}, fused.Tanh),
+    (nn.Sigmoid, (), {}, fused.Sigmoid),
+]
+SHAPES = [(3, 13, 9), (1, 8, 8), (40, 7, 7), (2, 30, 31)]
+"""Images, height and width: several in a line and the last line not full, one alone, and one that is longer than a line."""
+
+
+def pair(kind: type, arguments: tuple, options: dict, faster: type) -> tuple[nn.Module, nn.Module]:
+    """A layer, and one with the same weights and the compiled operation."""
+    torch.manual_seed(0)
+    layer, other = kind(*arguments, **options), kind(*arguments, **options)
+    other.load_state_dict(layer.state_dict())
+    other.__class__ = faster
+    return layer, other
+
+
+def passed(layer: nn.Module, x: torch.Tensor, gradient: torch.Tensor | None = None) -> list[torch.Tensor]:
+    """The output, and the gradients of x and of all weights."""
+    x = x.clone(memory_format=torch.preserve_format).requires_grad_()
+    out = layer(x)
+    gradient = numbers(9, *out.shape) if gradient is None else gradient
+    return [out, *torch.autograd.grad(out, [x, *layer.parameters()], gradient)]
+
+
+def close(layer: nn.Module, other: nn.Module, x: torch.Tensor) -> None:
+    for ours, theirs in zip(passed(other, x), passed(layer, x), strict=True):
+        assert ours.shape == theirs.shape
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=3e-5 * max(1.0, theirs.abs().max().item()))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("layer", [*LINES, *SQUARES], ids=lambda layer: f"{layer[3].__name__} {layer[1]} {layer[2]}")
+def test_a_convolution_is_pytorchs(layer, shape):
+    channels, (n, height, width) = layer[1][0], shape
+    close(*pair(*layer), numbers(1, n, channels, height, width))
+
+
+@pytest.mark.parametrize("layer", [*LINES, *SQUARES], ids=lambda layer: f"{layer[3].__name__} {layer[1]} {layer[2]}")
+def test_a_convolution_takes_images_however_they_lie(layer):
+    x = numbers(2, 3, layer[1][0], 11, 10)
+    close(*pair(*layer), x.to(memory_format=torch.channels_last))
+    close(*pair(*layer), x.transpose(2, 3))
+    close(*pair(*layer), x[:1].expand(4, -1, -1, -1))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("layer", BETWEEN, ids=lambda layer: f"{layer[3].__name__} {layer[1]}")
+def test_what_lies_between_is_pytorchs(layer, shape):
+    n, height, width = shape
+    x = 3 * numbers(3, n, 5, height, width)
+    for lying in (x, x.to(memory_format=torch.channels_last), x.transpose(2, 3), x[:, :, ::2]):
+        close(*pair(*layer), lying)
+    flat = x.flatten(1)
+    if layer[0] is not nn.MaxPool2d:
+        close(*pair(*layer), flat)
+
+
+@pytest.mark.parametrize(("size", "height", "width"), [((14, 26), 7, 13), ((15, 26), 7, 13), ((3, 3), 1, 1)])
+def test_what_is_repeated_is_pytorchs_for_twice_the_size_and_for_others(size, height, width):
+    layer, other = pair(nn.Upsample, (size,), {}, fused.Repeated)
+    close(layer, other, numbers(4, 3, 2, height, width))
+
+
+def test_of_equal_pixels_the_first_has_the_gradient():
+    layer, other = pair(*BETWEEN[0])
+    x = torch.randint(0, 2, (3, 2, 9, 8), generator=torch.Generator().manual_seed(5)).float()
+    for ours, theirs in zip(passed(other, x), passed(layer, x), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "layer", [LINES[0], LINES[5], SQUARES[0], SQUARES[2], *BETWEEN], ids=lambda layer: layer[3].__name__
+)
+def test_a_number_that_is_none_goes_on(layer):
+    plain, other = pair(*layer)
+    channels = layer[1][0] if isinstance(plain, nn.Conv2d | nn.ConvTranspose2d) else 2
+    for place in range(36):
+        x = torch.zeros(2, channels, 6, 6)
+        x[1, channels - 1].view(-1)[place] = torch.nan
+        assert torch.equal(other(x).isnan(), plain(x).isnan()), place
+
+
+def test_what_is_not_for_the_compiled_operations_goes_through_pytorchs():
+    for layer in [*LINES, *SQUARES, *BETWEEN]:
+        plain, other = pair(*layer)
+        inputs = layer[1][0] if isinstance(plain, nn.Conv2d | nn.ConvTranspose2d) else 3
+        x = numbers(6, 2, inputs, 8, 8)
+        assert torch.equal(other.eval()(x), plain.eval()(x)), "evaluation"
+        assert torch.equal(other.train().double()(x.double()), plain.double()(x.double())), "64 bits"
+
+
+def conv(**changes: object) -> dict:
+    backbone = {"kind": "conv", "channels": [4, 6], "kernel": 3, "stride": 1, "padding": 1, "pool": "max"} | changes
+    return {"backbone": backbone | {"activation": "elu", "output": "sigmoid"}}
+
+
+def test_only_what_is_faster_changes_and_nothing_but_its_class():
+    config = tiny(conv(kernel=3, channels=[4, 300]))
+    model = build(config.model, FACTS)
+    before, names = {name: type(module) for name, module in model.named_modules()}, list(model.state_dict())
+    fused.fuse(model)
+    changed = {name: type(module) for name, module in model.named_modules() if type(module) is not before[name]}
+    assert set(changed.values()) == {
+        fused.Line,
+        fused.TransposedLine,
+        fused.Pooled,
+        fused.Repeated,
+        fused.Elu,
+        fused.Sigmoid,
+    }
+    assert all(issubclass(now, before[name]) for name, now in changed.items())
+    assert list(model.state_dict()) == names
+    assert sum(now in (fused.Line, fused.TransposedLine) for now in changed.values()) == 2, "4 x 300 is left to oneDNN"
+
+
+def test_a_jacobian_is_differentiated_twice_through_a_fused_model():
+    config = tiny(conv() | {"objective": {"kind": "contractive"}})
+    model = build(config.model, FACTS)
+    slow = build(config.model, FACTS)
+    slow.load_state_dict(model.state_dict())
+    fused.fuse(model)
+    x = images().train_images[:3] / 255.0
+    both = []
+    for each in (model, slow):
+        value = squared_jacobian(each.train().encode, x, 0, None).sum()
+        each.zero_grad()
+        value.backward()
+        both.append([value, *(p.grad for p in each.encoder.parameters() if p.grad is not None)])
+    for ours, theirs in zip(*both, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+MODELS = {
+    "lines": conv(),
+    "lines and blocks": conv(upsampling="nearest", norm="batch", residual=1),
+    "even kernel": conv(kernel=4, pool="none", upsampling="nearest"),
+    "squares": {
+        "backbone": {"kind": "conv", "channels": [8, 16], "kernel": 4, "stride": 2, "padding": 1, "hidden": [20]}
+    },
+    "tiles": {
+        "backbone": {"kind": "conv", "channels": [16], "kernel": 4, "stride": 4, "padding": 0, "activation": "tanh"}
+    },
+    "a variational one": conv()
+    | {"bottleneck": {"kind": "gaussian", "latent_dim": 3}, "objective": {"kind": "elbo", "loss": "bce"}},
+    "an adversarial one": conv() | {"objective": {"kind": "aae"}},
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_step_has_the_losses_and_gradients_of_the_eager_engine(name):
+    assert loops.library(), "a C compiler is needed: install gcc, then pip install -e ."
+    config = tiny(MODELS[name])
+    found = []
+    for engine in ("fused", "eager"):
+        state = start(with_values(config, {"training.engine": "eager"}), FACTS, 1)
+        if engine == "fused":
+            state.engine["engine"] = "fused"
+            engines.prepare(state.model, config, "fused")
+        losses = [engines.of(state, images(), config).gradients(torch.arange(n), END) for n in (3, 7, 16)]
+        found.append((losses, {key: p.grad for key, p in state.model.named_parameters()}))
+        assert any(type(layer).__module__ == fused.__name__ for layer in state.model.modules()) == (engine == "fused")
+    for ours, theirs in zip(found[0][0], found[1][0], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    for key, theirs in found[1][1].items():
+        assert (found[0][1][key] - theirs).norm() <= 2e-5 * theirs.norm() + 1e-6, key
+
+
+def test_a_run_is_fused_from_its_first_step_and_goes_on_so(tmp_path):
+    config = tiny(MODELS["lines"], epochs=4)
+    whole = run(config)
+    first, path = begun(config, 5, tmp_path)
+    resumed = restore(path, config)
+    assert resumed.engine["engine"] == "fused"
+    assert [row.value for row in [*first, *train(resumed, images(), config)] if row] == [
+        row.value for row in whole if row
+    ]
+
+
+def test_a_run_goes_on_where_no_compiler_was(tmp_path, monkeypatch):
+    config = tiny(MODELS["lines"], epochs=4)
+    whole = run(config)
+    first, path = begun(config, 5, tmp_path)
+    monkeypatch.setattr(loops, "library", lambda: None)
+    assert engines.choose(config, build(config.model, FACTS), torch.device("cpu")) == "eager"
+    values = [row.value for row in [*first, *train(restore(path, config), images(), config)] if row]
+    assert values == pytest.approx([row.value for row in whole if row], rel=1e-4)
+
+
+def test_which_engine_a_convolutional_run_has():
+    def settled(model: dict, most: int = 1, **training: object) -> str:
+        config = tiny(model, **training)
+        return engines.settle(config, build(config.model, FACTS), torch.device("cpu"), 40, most)[0]
+
+    assert settled(MODELS["lines"]) == settled(MODELS["squares"]) == settled(MODELS["an adversarial one"]) == "fused"
+    assert settled(MODELS["lines"], most=2) == "eager", "PyTorch's kernels share their work among threads"
+    assert settled(MODELS["lines"], precision="bf16") == settled(MODELS["lines"], engine="eager") == "eager"
+
+
+SMALL = [
+    name
+    for name in presets()
+    if preset(name).config.model.backbone.kind == "conv" and max(facts(preset(name).config.data, []).shape) <= 32
+]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_step_of_a_preset_is_that_of_pytorchs_kernels(name):
+    config = with_values(preset(name).config, {"training.device": "cpu", "training.precision": "fp32"})
+    known = facts(config.data, [])
+    x, label = numbers(7, 3, *known.shape).sigmoid(), torch.zeros(3, dtype=torch.int64)
+    found = []
+    for change in (fused.fuse, lambda model: None):
+        torch.manual_seed(1)
+        model = build(config.model, known).train()
+        change(model)
+        sums = model.training_step(Batch(x, x, label, None), END, torch.Generator().manual_seed(2))
+        total_of(sums).backward()
+        found.append([total_of(sums[:1]).detach(), *(p.grad for p in model.parameters() if p.grad is not None)])
+    for ours, theirs in zip(*found, strict=True):
+        assert (ours - theirs).norm() <= 1e-3 * theirs.norm() + 1e-6
+
+
+def test_there_are_presets_whose_steps_are_compared():
+    assert {"demo", "conv-16", "stacked-9-conv", "conv-valid-5x5-tanh", "vae-16", "colourise"} <= set(SMALL)
