@@ -23,6 +23,8 @@ LOSSES = {
 }
 SHAPE = (3, 131)
 """Not a whole number of any processor's registers, nor of the blocks of the cross entropy."""
+NONE = torch.zeros(SHAPE[1])
+"""As a bias."""
 
 
 def numbers(seed: int, *shape: int) -> torch.Tensor:
@@ -33,8 +35,11 @@ def numbers(seed: int, *shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_end_of_a_step_is_that_of_automatic_differentiation(module, loss):
     logits, target = (6 * numbers(1, *SHAPE)).requires_grad_(), numbers(2, *SHAPE).sigmoid()
-    out, gradient, bias = logits.detach().clone(), torch.empty(SHAPE), torch.empty(SHAPE[1])
-    value = loops.end(module, loss, out, gradient, 0.01, bias)(target)
+    added, gradient, bias = numbers(8, SHAPE[1]), torch.empty(SHAPE), torch.empty(SHAPE[1])
+    out = logits.detach() - added
+    with torch.no_grad():
+        logits.copy_(out + added)
+    value = loops.end(module, loss, added, out, gradient, 0.01, bias)(target)
     shown = module(logits) if module else logits
     expected = 0.01 * LOSSES[loss](shown, target)
     expected.backward()
@@ -47,10 +52,13 @@ def test_the_end_of_a_step_is_that_of_automatic_differentiation(module, loss):
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_an_activation_and_the_way_back_through_it(module):
     before = (3 * numbers(3, *SHAPE)).requires_grad_()
-    out, gradient, bias = before.detach().clone(), numbers(4, *SHAPE), torch.empty(SHAPE[1])
+    added, gradient, bias = numbers(8, SHAPE[1]), numbers(4, *SHAPE), torch.empty(SHAPE[1])
+    out = before.detach() - added
+    with torch.no_grad():
+        before.copy_(out + added)
     shown = module(before) if module else before * 1
     shown.backward(gradient)
-    loops.forward(module, out)()
+    loops.forward(module, added, out)()
     loops.backward(module, gradient, out, bias)()
     torch.testing.assert_close(out, shown.detach(), rtol=1e-6, atol=3e-7)
     torch.testing.assert_close(gradient, before.grad, rtol=2e-5, atol=1e-6)
@@ -63,15 +71,15 @@ def test_a_number_that_is_none_is_seen_in_the_loss(module, loss):
     for place in range(SHAPE[1]):
         out = torch.zeros(SHAPE)
         out[1, place] = torch.nan
-        value = loops.end(module, loss, out, torch.empty(SHAPE), 0.01, torch.empty(SHAPE[1]))(torch.zeros(SHAPE))
+        value = loops.end(module, loss, NONE, out, torch.empty(SHAPE), 0.01, torch.empty(SHAPE[1]))(torch.zeros(SHAPE))
         assert value != value, place
 
 
 def test_numbers_beyond_what_a_power_can_hold_have_the_values_of_the_limit():
     out = torch.tensor([[-1e30, -200.0, 200.0, 1e30]])
     high, low = out.clone(), out.clone()
-    loops.forward(nn.Sigmoid(), high)()
-    loops.forward(nn.Tanh(), low)()
+    loops.forward(nn.Sigmoid(), torch.zeros(4), high)()
+    loops.forward(nn.Tanh(), torch.zeros(4), low)()
     assert high.tolist()[0] == pytest.approx([0, 0, 1, 1], abs=1e-37)
     assert low.tolist() == [[-1, -1, 1, 1]]
 
@@ -81,7 +89,7 @@ def test_a_number_that_is_none_goes_on_through_hidden_layers(module):
     for place in range(SHAPE[1]):
         out, gradient, bias = torch.zeros(SHAPE), torch.ones(SHAPE), torch.empty(SHAPE[1])
         out[1, place] = torch.nan
-        loops.forward(module, out)()
+        loops.forward(module, NONE, out)()
         assert out[1].isnan().tolist() == [other == place for other in range(SHAPE[1])]
         out[1, place], gradient[1, place] = 1, torch.nan
         loops.backward(module, gradient, out, bias)()
@@ -92,14 +100,16 @@ def test_a_loss_beyond_all_numbers_is_seen():
     for loss, logit in (("mse", torch.inf), ("l1", -torch.inf), ("bce", torch.inf), ("bce", -torch.inf)):
         out = torch.zeros(SHAPE)
         out[2, 100] = logit
-        value = loops.end(None, loss, out, torch.empty(SHAPE), 0.01, torch.empty(SHAPE[1]))(torch.full(SHAPE, 0.5))
+        value = loops.end(None, loss, NONE, out, torch.empty(SHAPE), 0.01, torch.empty(SHAPE[1]))(
+            torch.full(SHAPE, 0.5)
+        )
         assert not math.isfinite(value), loss
 
 
 def test_powers_are_right_to_a_millionth_of_themselves():
     before = torch.linspace(-86, 20, 5003, dtype=torch.float64).float()[None]
     out = before.clone()
-    loops.forward(nn.Sigmoid(), out)()
+    loops.forward(nn.Sigmoid(), torch.zeros(out.shape[1]), out)()
     torch.testing.assert_close(out.double(), before.double().sigmoid(), rtol=5e-7, atol=0)
 
 

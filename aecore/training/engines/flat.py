@@ -154,13 +154,10 @@ class Flat(Halves):
         products: list[Callable[[Tensor], object]] = []
         calls: list[Call] = []
         for layer, room in zip(self.layers, rooms, strict=True):
-            relu = type(layer.module) is nn.ReLU  # one kernel on a GPU
-            kernel = torch._addmm_activation if relu else torch.addmm
-            products.append(partial(kernel, layer.bias, mat2=layer.transposed, out=room.before))
+            products.append(self.kernels.product(layer, room))
             if len(products) > 1:
                 calls.append(partial(products[-1], rooms[len(products) - 2].shown))
-            if not relu:
-                calls += self.kernels.activation(layer, room)
+            calls += self.kernels.activation(layer, room)
             if layer.draws:
                 calls.append(partial(self._draw, room))
         return products[0], calls

@@ -5,7 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aecore.config import RunConfig
@@ -84,9 +84,15 @@ class Kernels:
         images = self.data.train_images.index_select(0, chosen)
         return normalise(augment(images, self.config.training, noise), self.data.facts.value_range)
 
+    def product(self, layer: Layer, room: Room) -> Callable[[Tensor], object]:
+        """What fills `room.before` from a layer's input, (B, in)."""
+        relu = type(layer.module) is nn.ReLU  # one kernel on a GPU
+        kernel = torch._addmm_activation if relu else torch.addmm
+        return partial(kernel, layer.bias, mat2=layer.transposed, out=room.before)
+
     def activation(self, layer: Layer, room: Room) -> list[Call]:
-        """From `room.before` to `room.after`."""
-        if layer.activation is None:
+        """What `product` left to be done up to `room.after`."""
+        if layer.activation is None or type(layer.module) is nn.ReLU:
             return []
         return [partial(layer.activation.forward, layer.module, room.before, room.after)]
 
@@ -134,18 +140,24 @@ class Compiled(Kernels):
         fill(chosen)
         return clean
 
+    def product(self, layer: Layer, room: Room) -> Callable[[Tensor], object]:
+        if not loops.known(layer.module):
+            return super().product(layer, room)
+        return partial(torch.mm, mat2=layer.transposed, out=room.before)
+
     def activation(self, layer: Layer, room: Room) -> list[Call]:
         if layer is self.last:
             return []
-        if layer.module is None or not loops.known(layer.module):
+        if not loops.known(layer.module):
             return super().activation(layer, room)
-        return [loops.forward(layer.module, room.after)]
+        return [loops.forward(layer.module, layer.bias, room.after)]
 
     def loss(self, layer: Layer, room: Room, share: Share) -> Callable[[Tensor], Tensor]:
         if layer is not self.last:
             return super().loss(layer, room, share)
         name = self.config.model.objective.loss
-        end = loops.end(layer.module, name, room.after, room.gradient, share.number, layer.bias_gradient)
+        places = (layer.bias, room.after, room.gradient, share.number, layer.bias_gradient)
+        end = loops.end(layer.module, name, *places)
         return lambda target: torch.tensor(end(target.contiguous()))
 
     def back(self, layer: Layer, room: Room) -> list[Call]:

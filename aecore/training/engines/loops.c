@@ -134,9 +134,13 @@ EXPORT void gather(const uint8_t *restrict images, const int64_t *restrict chose
     }
 }
 
-/* The activation in place. */
-EXPORT void forward(int kind, float slope, float *restrict out, int64_t n, int64_t width) {
-    activate(kind, slope, out, n * width);
+/* The bias (width) and the activation in place. */
+EXPORT void forward(int kind, float slope, const float *restrict bias, float *restrict out, int64_t n, int64_t width) {
+    for (int64_t i = 0; i < n; i++) {
+        float *row = out + i * width;
+        for (int64_t j = 0; j < width; j++) row[j] += bias[j];
+        activate(kind, slope, row, width);
+    }
 }
 
 /* Takes the gradient of an activation's output to that of its input, and sums it over the rows: bias (width). */
@@ -167,17 +171,18 @@ EXPORT void backward_to(int kind, float slope, const float *restrict gradient, c
     }
 }
 
-/* The last activation in place, its loss against the target, the gradient of what the activation was given, and its sum over
- * the rows. Returns the loss: the sum over all numbers, each counting share. */
-EXPORT double end(int kind, float slope, int loss, float *restrict out, const float *restrict target, float *restrict gradient, float share, float *restrict bias, int64_t n, int64_t width) {
+/* The last bias and activation in place, the loss against the target, the gradient of what the activation was given, and its sum
+ * over the rows: slope_of_bias (width). Returns the loss: the sum over all numbers, each counting share. */
+EXPORT double end(int kind, float slope, int loss, const float *restrict bias, float *restrict out, const float *restrict target, float *restrict gradient, float share, float *restrict slope_of_bias, int64_t n, int64_t width) {
     double total = 0;
-    memset(bias, 0, width * sizeof *bias);
+    memset(slope_of_bias, 0, width * sizeof *slope_of_bias);
     for (int64_t i = 0; i < n; i++) {
         float *row = out + i * width, *slopes = gradient + i * width;
+        for (int64_t j = 0; j < width; j++) row[j] += bias[j];
         activate(kind, slope, row, width);
         total += differ(loss, row, target + i * width, slopes, share, width);
         go_back(kind, slope, slopes, row, width);
-        for (int64_t j = 0; j < width; j++) bias[j] += slopes[j];
+        for (int64_t j = 0; j < width; j++) slope_of_bias[j] += slopes[j];
     }
     return total * share;
 }

@@ -17,9 +17,9 @@ NAME = "aecore.training.engines.compiled"
 P, N, KIND, NUMBER, EXACT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float, ctypes.c_double
 ARGUMENTS = {
     "gather": (P, P, NUMBER, NUMBER, P, N, N),
-    "forward": (KIND, NUMBER, P, N, N),
+    "forward": (KIND, NUMBER, P, P, N, N),
     "backward": (KIND, NUMBER, P, P, P, N, N),
-    "end": (KIND, NUMBER, KIND, P, P, P, NUMBER, P, N, N),
+    "end": (KIND, NUMBER, KIND, P, P, P, P, NUMBER, P, N, N),
     "adam": (P, P, P, P, P, N, EXACT, EXACT, EXACT, EXACT, EXACT, KIND),
     "forward_to": (KIND, NUMBER, P, P, N),
     "backward_to": (KIND, NUMBER, P, P, P, N),
@@ -74,9 +74,10 @@ def gather(images: Tensor, value_range: tuple[float, float], out: Tensor) -> Cal
     return _keeping(fill, images, out)  # type: ignore[no-any-return]
 
 
-def forward(activation: nn.Module | None, out: Tensor) -> Call:
-    """The activation in place, (B, n)."""
-    return _keeping(partial(library().forward, *kind(activation), out.data_ptr(), *out.shape), out)
+def forward(activation: nn.Module | None, bias: Tensor, out: Tensor) -> Call:
+    """The bias (n,) and the activation in place, (B, n)."""
+    places = (bias.data_ptr(), out.data_ptr())
+    return _keeping(partial(library().forward, *kind(activation), *places, *out.shape), bias, out)
 
 
 def backward(activation: nn.Module | None, gradient: Tensor, out: Tensor, bias: Tensor) -> Call:
@@ -87,16 +88,23 @@ def backward(activation: nn.Module | None, gradient: Tensor, out: Tensor, bias: 
 
 
 def end(
-    activation: nn.Module | None, loss: str, out: Tensor, gradient: Tensor, share: float, bias: Tensor
+    activation: nn.Module | None,
+    loss: str,
+    bias: Tensor,
+    out: Tensor,
+    gradient: Tensor,
+    share: float,
+    bias_gradient: Tensor,
 ) -> Callable[[Tensor], float]:
-    """The last activation in place, `out` (B, n). Fills `gradient` (B, n) with that of what the activation was given, and `bias`
-    (n,) with its sum over the batch.
+    """The last bias (n,) and activation in place, `out` (B, n). Fills `gradient` (B, n) with that of what the activation was given,
+    and `bias_gradient` (n,) with its sum over the batch.
 
     Returns: what gives the loss against a target (B, n): the sum over all numbers, each counting `share`.
     """
-    function, before = library().end, (*kind(activation), LOSSES.index(loss), out.data_ptr())
-    after = (gradient.data_ptr(), share, bias.data_ptr(), *out.shape)
-    return _keeping(lambda target: function(*before, target.data_ptr(), *after), out, gradient, bias)
+    function, before = library().end, (*kind(activation), LOSSES.index(loss), bias.data_ptr(), out.data_ptr())
+    after = (gradient.data_ptr(), share, bias_gradient.data_ptr(), *out.shape)
+    call = lambda target: function(*before, target.data_ptr(), *after)
+    return _keeping(call, bias, out, gradient, bias_gradient)  # type: ignore[no-any-return]
 
 
 def adam(
