@@ -17,21 +17,25 @@ from tests.test_loops import numbers
 from tests.test_training import FACTS, images, run, tiny
 
 LINES = [
-    (nn.Conv2d, (1, 8, 3), {"padding": 1}, fused.Line),
-    (nn.Conv2d, (5, 7, 3), {"padding": 2}, fused.Line),
-    (nn.Conv2d, (6, 16, 5), {}, fused.Line),
-    (nn.Conv2d, (3, 2, 1), {}, fused.Line),
-    (nn.Conv2d, (2, 9, 7), {"padding": 3}, fused.Line),
-    (TransposedConvolution, (8, 1, 3), {"padding": 1}, fused.TransposedLine),
-    (TransposedConvolution, (16, 6, 5), {}, fused.TransposedLine),
-    (TransposedConvolution, (4, 3, 4), {"padding": 2}, fused.TransposedLine),
-    (TransposedConvolution, (2, 11, 1), {}, fused.TransposedLine),
+    (nn.Conv2d, (1, 8, 3), {"padding": 1}, fused.Narrow),
+    (nn.Conv2d, (5, 7, 3), {"padding": 2}, fused.Narrow),
+    (nn.Conv2d, (6, 16, 5), {}, fused.Narrow),
+    (nn.Conv2d, (3, 2, 1), {}, fused.Narrow),
+    (nn.Conv2d, (2, 9, 7), {"padding": 3}, fused.Narrow),
+    (TransposedConvolution, (8, 1, 3), {"padding": 1}, fused.TransposedNarrow),
+    (TransposedConvolution, (16, 6, 5), {}, fused.TransposedNarrow),
+    (TransposedConvolution, (4, 3, 4), {"padding": 2}, fused.TransposedNarrow),
+    (TransposedConvolution, (2, 11, 1), {}, fused.TransposedNarrow),
 ]
 SQUARES = [
     (TransposedConvolution, (16, 1, 4, 4), {}, fused.Squares),
     (TransposedConvolution, (5, 3, 4, 2), {"padding": 1}, fused.Squares),
     (TransposedConvolution, (6, 2, 5, 3), {"padding": 4, "output_padding": 2}, fused.Squares),
     (TransposedConvolution, (3, 4, 2, 3), {"output_padding": (1, 2)}, fused.Squares),
+]
+APART = [
+    (TransposedConvolution, (24, 32, 3), {}, fused.BiasApart),
+    (TransposedConvolution, (9, 5, 4, 2), {"padding": 1, "output_padding": 1}, fused.BiasApart),
 ]
 BETWEEN = [
     (nn.MaxPool2d, (2,), {}, fused.Pooled),
@@ -68,13 +72,17 @@ def close(layer: nn.Module, other: nn.Module, x: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("layer", [*LINES, *SQUARES], ids=lambda layer: f"{layer[3].__name__} {layer[1]} {layer[2]}")
+@pytest.mark.parametrize(
+    "layer", [*LINES, *SQUARES, *APART], ids=lambda layer: f"{layer[3].__name__} {layer[1]} {layer[2]}"
+)
 def test_a_convolution_is_pytorchs(layer, shape):
     channels, (n, height, width) = layer[1][0], shape
     close(*pair(*layer), numbers(1, n, channels, height, width))
 
 
-@pytest.mark.parametrize("layer", [*LINES, *SQUARES], ids=lambda layer: f"{layer[3].__name__} {layer[1]} {layer[2]}")
+@pytest.mark.parametrize(
+    "layer", [*LINES, *SQUARES, *APART], ids=lambda layer: f"{layer[3].__name__} {layer[1]} {layer[2]}"
+)
 def test_a_convolution_takes_images_however_they_lie(layer):
     x = numbers(2, 3, layer[1][0], 11, 10)
     close(*pair(*layer), x.to(memory_format=torch.channels_last))
@@ -119,13 +127,42 @@ def test_a_number_that_is_none_goes_on(layer):
         assert torch.equal(other(x).isnan(), plain(x).isnan()), place
 
 
-def test_what_is_not_for_the_compiled_operations_goes_through_pytorchs():
-    for layer in [*LINES, *SQUARES, *BETWEEN]:
-        plain, other = pair(*layer)
-        inputs = layer[1][0] if isinstance(plain, nn.Conv2d | nn.ConvTranspose2d) else 3
-        x = numbers(6, 2, inputs, 8, 8)
-        assert torch.equal(other.eval()(x), plain.eval()(x)), "evaluation"
-        assert torch.equal(other.train().double()(x.double()), plain.double()(x.double())), "64 bits"
+LAYERS = [*LINES, *SQUARES, *APART, *BETWEEN]
+
+
+def channels(layer: nn.Module) -> int:
+    return layer.in_channels if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) else 3
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: f"{layer[3].__name__} {layer[1]} {layer[2]}")
+def test_what_is_evaluated_is_what_is_trained(layer):
+    plain, other = pair(*layer)
+    x = numbers(6, 2, channels(plain), 8, 8)
+    trained = other(x)
+    with torch.inference_mode():
+        assert torch.equal(other.eval()(x), trained)
+    torch.testing.assert_close(trained, plain(x), rtol=1e-5, atol=3e-5)
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: f"{layer[3].__name__} {layer[1]} {layer[2]}")
+def test_what_is_not_for_the_compiled_operations_goes_through_pytorchs(layer):
+    plain, other = pair(*layer)
+    x = numbers(6, 2, channels(plain), 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(other(x), plain(x))
+    assert torch.equal(other.eval()(x), plain.eval()(x)), "gradients of an evaluation may be differentiated again"
+    assert torch.equal(other.train().double()(x.double()), plain.double()(x.double())), "64 bits"
+
+
+def test_frozen_weights_have_no_gradient():
+    for layer in (LINES[0], LINES[5]):
+        _, other = pair(*layer)
+        other.weight.requires_grad_(False)
+        x = numbers(6, 2, channels(other), 8, 8).requires_grad_()
+        other(x).sum().backward()
+        assert other.weight.grad is None
+        assert other.bias.grad is not None
+        assert x.grad is not None
 
 
 def conv(**changes: object) -> dict:
@@ -133,23 +170,48 @@ def conv(**changes: object) -> dict:
     return {"backbone": backbone | {"activation": "elu", "output": "sigmoid"}}
 
 
+def changed(model: dict) -> dict[str, type]:
+    """Which modules of a model change, and to what."""
+    built = build(tiny(model).model, FACTS)
+    before, names = {name: type(module) for name, module in built.named_modules()}, list(built.state_dict())
+    assert fused.fusible(built)
+    fused.fuse(built)
+    assert list(built.state_dict()) == names
+    now = {name: type(module) for name, module in built.named_modules() if type(module) is not before[name]}
+    assert all(issubclass(kind, before[name]) for name, kind in now.items())
+    return now
+
+
 def test_only_what_is_faster_changes_and_nothing_but_its_class():
-    config = tiny(conv(kernel=3, channels=[4, 300]))
-    model = build(config.model, FACTS)
-    before, names = {name: type(module) for name, module in model.named_modules()}, list(model.state_dict())
-    fused.fuse(model)
-    changed = {name: type(module) for name, module in model.named_modules() if type(module) is not before[name]}
-    assert set(changed.values()) == {
-        fused.Line,
-        fused.TransposedLine,
-        fused.Pooled,
-        fused.Repeated,
-        fused.Elu,
-        fused.Sigmoid,
-    }
-    assert all(issubclass(now, before[name]) for name, now in changed.items())
-    assert list(model.state_dict()) == names
-    assert sum(now in (fused.Line, fused.TransposedLine) for now in changed.values()) == 2, "4 x 300 is left to oneDNN"
+    narrow = {fused.Narrow, fused.TransposedNarrow, fused.Pooled, fused.Repeated, fused.Elu, fused.Sigmoid}
+    assert set(changed(conv()).values()) == narrow
+    wide = conv(channels=[4, 300])
+    assert set(changed(wide).values()) == {fused.BiasApart, fused.Elu, fused.Sigmoid}, "one wide layer is enough"
+    strided = conv(channels=[32, 64], kernel=4, stride=2, pool="none")
+    assert set(changed(strided).values()) == {fused.BiasApart, fused.Squares, fused.Elu, fused.Sigmoid}
+    overlapping = conv(channels=[32, 64], kernel=5, stride=2, padding=2, pool="none")
+    assert set(changed(overlapping).values()) == {fused.BiasApart, fused.Elu, fused.Sigmoid}
+
+
+def test_what_has_options_that_the_compiled_operations_lack_stays():
+    for layer in (
+        nn.Conv2d(2, 2, 3, padding=3),
+        nn.Conv2d(2, 2, (3, 1)),
+        nn.Conv2d(2, 2, 3, dilation=2),
+        nn.Conv2d(2, 2, 3, groups=2),
+        nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(2, 2, 3, padding="same"),
+        nn.Conv2d(2, 2, 3, bias=False),
+        nn.MaxPool2d(3),
+        nn.MaxPool2d(2, ceil_mode=True),
+        nn.Upsample(size=16),
+        nn.Upsample(scale_factor=2),
+        nn.ELU(-0.5),
+        nn.ELU(inplace=True),
+    ):
+        kind = type(layer)
+        fused.fuse(nn.Sequential(layer, nn.Conv2d(1, 1, 1)))
+        assert type(layer) is kind, layer
 
 
 def test_a_jacobian_is_differentiated_twice_through_a_fused_model():
@@ -194,7 +256,7 @@ def test_a_step_has_the_losses_and_gradients_of_the_eager_engine(name):
         state = start(with_values(config, {"training.engine": "eager"}), FACTS, 1)
         if engine == "fused":
             state.engine["engine"] = "fused"
-            engines.prepare(state.model, config, "fused")
+            state.model.to(memory_format=engines.prepare(state.model, config, "fused"))
         losses = [engines.of(state, images(), config).gradients(torch.arange(n), END) for n in (3, 7, 16)]
         found.append((losses, {key: p.grad for key, p in state.model.named_parameters()}))
         assert any(type(layer).__module__ == fused.__name__ for layer in state.model.modules()) == (engine == "fused")

@@ -15,7 +15,7 @@ from aecore.training.engines import loops
 from aecore.training.engines.chain import chain
 from aecore.training.engines.eager import Eager
 from aecore.training.engines.flat import Flat
-from aecore.training.engines.fused import fuse, fusible, lined
+from aecore.training.engines.fused import channels_first, fuse, fusible
 from aecore.training.engines.recorded import CudaGraphs, Recorded
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def prepare(model: Autoencoder, config: RunConfig, name: str) -> torch.memory_fo
         fuse(model)
     convolutions = (layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)))
     several = any(min(layer.in_channels, layer.out_channels) > 1 for layer in convolutions)
-    return torch.channels_last if several and not lined(model) else torch.contiguous_format
+    return torch.channels_last if several and not channels_first(model) else torch.contiguous_format
 
 
 def of(state: "TrainState", data: Data, config: RunConfig) -> Step:

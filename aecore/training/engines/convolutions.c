@@ -40,18 +40,27 @@ INLINE int64_t length_of(const Lines *l, int64_t images) {
     return (images * l->rows - (l->rows - l->out_height)) * l->stride;
 }
 
-/* From images to lines, each row at an offset; the other way where `back`. */
-INLINE void move(float *restrict images, float *restrict line, int64_t n, int64_t channels, int64_t height, int64_t width, const Lines *l, int64_t area, int64_t offset, int back) {
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t c = 0; c < channels; c++)
-            for (int64_t y = 0; y < height; y++) {
-                float *row = images + ((i * channels + c) * height + y) * width;
-                float *place = line + c * area + (i * l->rows + y) * l->stride + offset;
-                memcpy(back ? row : place, back ? place : row, width * sizeof *row);
-            }
+/* Where a row of an image lies in the line of its channel. */
+INLINE int64_t place_of(const Lines *l, int64_t image, int64_t y) { return (image * l->rows + y) * l->stride; }
+
+/* From images to lines, each row at an offset. */
+INLINE void spread(const float *restrict images, float *restrict line, int64_t n, int64_t channels, int64_t height, int64_t width, const Lines *l, int64_t area, int64_t offset) {
+    for (int64_t row = 0; row < n * channels * height; row++) {
+        int64_t image = row / (channels * height), channel = row / height % channels;
+        memcpy(line + channel * area + place_of(l, image, row % height) + offset, images + row * width, width * sizeof *line);
+    }
 }
 
-/* How many output channels are computed at once, of so many that are left: their sums and what they need fill the registers. */
+/* From a line of each output channel to images. */
+INLINE void collect(const float *restrict line, float *restrict images, int64_t n, int64_t channels, const Lines *l) {
+    for (int64_t row = 0; row < n * channels * l->out_height; row++) {
+        int64_t image = row / (channels * l->out_height), channel = row / l->out_height % channels;
+        memcpy(images + row * l->out_width, line + channel * l->out_area + place_of(l, image, row % l->out_height), l->out_width * sizeof *line);
+    }
+}
+
+/* How many output channels are computed at once, of so many that are left. With them go as many lanes or places of the kernel as the
+ * 16 registers of AVX2 have room for: sums for each pair, and what one step needs. */
 INLINE int64_t block_of(int64_t left) { return left == 3 || left == 5 || left == 6 ? 3 : left < 4 ? left : 4; }
 
 INLINE void correlate_block(int outs, int vectors, const float *restrict line, const float *restrict weights, const float *restrict bias, float *restrict out, int64_t inputs, const Lines *l, int64_t length) {
@@ -89,7 +98,7 @@ INLINE void pack(const float *restrict weights, float *restrict packed, int64_t 
 
 /* out (n, outputs, ...) = bias + the correlation of images (n, inputs, height, width), padded, with weights (outputs, inputs, side, side);
  * where `turned`, with the mirrored ones of weights (inputs, outputs, side, side). padding < side. Returns 0, or 1 without memory. */
-EXPORT int correlate(float *images, const float *weights, const float *bias, float *out, int64_t n, int64_t inputs, int64_t height, int64_t width, int64_t outputs, int64_t side, int64_t padding, int turned) {
+EXPORT int correlate(const float *images, const float *weights, const float *bias, float *out, int64_t n, int64_t inputs, int64_t height, int64_t width, int64_t outputs, int64_t side, int64_t padding, int turned) {
     Lines l = lines_of(n, height, width, side, padding);
     float *line = calloc(inputs * l.area, sizeof *line), *result = malloc(outputs * l.out_area * sizeof *result);
     float *packed = malloc(outputs * inputs * side * side * sizeof *packed), *none = calloc(outputs, sizeof *none);
@@ -97,7 +106,7 @@ EXPORT int correlate(float *images, const float *weights, const float *bias, flo
     if (!failed) pack(weights, packed, inputs, outputs, side, turned);
     for (int64_t first = 0; first < n && !failed; first += l.together) {
         int64_t here = n - first < l.together ? n - first : l.together, length = length_of(&l, here);
-        move(images + first * inputs * height * width, line, here, inputs, height, width, &l, l.area, padding * (l.stride + 1), 0);
+        spread(images + first * inputs * height * width, line, here, inputs, height, width, &l, l.area, padding * (l.stride + 1));
         for (int64_t o = 0, outs; o < outputs; o += outs) {
             const float *weight = packed + o * inputs * side * side, *start = (bias ? bias : none) + o;
             float *place = result + o * l.out_area;
@@ -109,7 +118,7 @@ EXPORT int correlate(float *images, const float *weights, const float *bias, flo
             default: correlate_block(1, 8, line, weight, start, place, inputs, &l, length);
             }
         }
-        move(out + first * outputs * l.out_height * l.out_width, result, here, outputs, l.out_height, l.out_width, &l, l.out_area, 0, 1);
+        collect(result, out + first * outputs * l.out_height * l.out_width, here, outputs, &l);
     }
     free(line), free(result), free(packed), free(none);
     return failed;
@@ -141,8 +150,9 @@ INLINE void all_products(int outs, const float *gradient, const float *line, con
     for (; k < places; k++) products(outs, 1, gradient, line, offsets + k, weights + k, step, l, length);
 }
 
-/* weights (outputs, inputs, side, side) = the gradient of correlate's, from that of its output (n, outputs, ...). Returns as correlate. */
-EXPORT int correlate_weights(float *images, float *gradient, float *weights, int64_t n, int64_t inputs, int64_t height, int64_t width, int64_t outputs, int64_t side, int64_t padding) {
+/* weights (outputs, inputs, side, side) = the gradient of correlate's, from that of its output (n, outputs, ...); where an image is
+ * not finite, more of them are not numbers than would have to be. Returns as correlate. */
+EXPORT int correlate_weights(const float *images, const float *gradient, float *weights, int64_t n, int64_t inputs, int64_t height, int64_t width, int64_t outputs, int64_t side, int64_t padding) {
     Lines l = lines_of(n, height, width, side, padding);
     int64_t places = side * side;
     float *line = calloc(inputs * l.area, sizeof *line), *slopes = calloc(outputs * l.out_area, sizeof *slopes);
@@ -152,8 +162,8 @@ EXPORT int correlate_weights(float *images, float *gradient, float *weights, int
     memset(weights, 0, outputs * inputs * places * sizeof *weights);
     for (int64_t first = 0; first < n && !failed; first += l.together) {
         int64_t here = n - first < l.together ? n - first : l.together, length = length_of(&l, here);
-        move(images + first * inputs * height * width, line, here, inputs, height, width, &l, l.area, padding * (l.stride + 1), 0);
-        move(gradient + first * outputs * l.out_height * l.out_width, slopes, here, outputs, l.out_height, l.out_width, &l, l.out_area, 0, 0);
+        spread(images + first * inputs * height * width, line, here, inputs, height, width, &l, l.area, padding * (l.stride + 1));
+        spread(gradient + first * outputs * l.out_height * l.out_width, slopes, here, outputs, l.out_height, l.out_width, &l, l.out_area, 0);
         for (int64_t o = 0; o < outputs && here < l.together; o++) memset(slopes + o * l.out_area + length, 0, LANES * sizeof *slopes);
         for (int64_t o = 0, outs; o < outputs; o += outs) {
             outs = block_of(outputs - o);
@@ -232,7 +242,7 @@ EXPORT void pool(const float *restrict images, float *restrict out, int64_t plan
 /* Gradient of the images from that of what pool made of them: to the first of equals, and none to what pool dropped. */
 EXPORT void unpool(const float *restrict gradient, const float *restrict out, const float *restrict images, float *restrict result, int64_t planes, int64_t height, int64_t width) {
     int64_t down = height / 2, across = width / 2;
-    if (height % 2 || width % 2) memset(result, 0, planes * height * width * sizeof *result);
+    if (planes && (height % 2 || width % 2)) memset(result, 0, planes * height * width * sizeof *result);
     for (int64_t row = 0; row < planes * down; row++) {
         int64_t place = (row / down * height + row % down * 2) * width;
         const float *above = images + place, *below = above + width, *best = out + row * across, *slope = gradient + row * across;

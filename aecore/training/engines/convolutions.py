@@ -17,28 +17,34 @@ class Correlation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, transposed: bool) -> Tensor:
-        x, weight = x.contiguous(), weight.contiguous()
         ctx.save_for_backward(x, weight)
-        ctx.paddings = (weight.shape[-1] - 1 - padding, padding)[:: 1 if transposed else -1]
-        ctx.transposed = transposed
-        return correlate(x, weight, bias, ctx.paddings[0], transposed)
+        ctx.transposed, ctx.padding, ctx.beyond = transposed, padding, weight.shape[-1] - 1 - padding
+        return correlate(x, weight, bias, ctx.beyond if transposed else padding, transposed)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        gradient, (forth, back) = gradient.contiguous(), ctx.paddings
-        of_x = correlate(gradient, weight, None, back, not ctx.transposed) if ctx.needs_input_grad[0] else None
+        of_x, of_weight, of_bias = ctx.needs_input_grad[:3]
         images, slopes = (gradient, x) if ctx.transposed else (x, gradient)
-        of_bias = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
-        of_weight = correlate_weights(images, slopes, back if ctx.transposed else forth, weight)
-        return of_x, of_weight, of_bias, None, None
+        back = ctx.padding if ctx.transposed else ctx.beyond
+        return (
+            correlate(gradient, weight, None, back, not ctx.transposed) if of_x else None,
+            correlate_weights(images, slopes, ctx.padding, weight) if of_weight else None,
+            gradient.sum((0, 2, 3)) if of_bias else None,
+            None,
+            None,
+        )
 
 
 def correlate(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, turned: bool) -> Tensor:
     """x padded on all sides, with weight (out, in, k, k); `turned`: (in, out, k, k), mirrored. Raises MemoryError."""
+    x, weight = x.contiguous(), weight.contiguous()
     (n, inputs, height, width), side = x.shape, weight.shape[-1]
     outputs, more = weight.shape[int(turned)], 2 * padding - side + 1
+    assert inputs == weight.shape[1 - int(turned)]
+    assert min(height, width) + more > 0
+    assert all(part.dtype == torch.float32 for part in (x, weight, *([] if bias is None else [bias])))
     out = x.new_empty(n, outputs, height + more, width + more)
     places = (x.data_ptr(), weight.data_ptr(), None if bias is None else bias.data_ptr(), out.data_ptr())
     _done(library().correlate(*places, n, inputs, height, width, outputs, side, padding, turned))
@@ -47,7 +53,8 @@ def correlate(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, turn
 
 def correlate_weights(x: Tensor, gradient: Tensor, padding: int, like: Tensor) -> Tensor:
     """The gradient of a weight shaped as `like`, (out, in, k, k), from that of what `correlate` made of x. Raises MemoryError."""
-    of_weight = torch.empty_like(like)
+    x, gradient = x.contiguous(), gradient.contiguous()
+    of_weight = torch.empty_like(like, memory_format=torch.contiguous_format)
     places = (x.data_ptr(), gradient.data_ptr(), of_weight.data_ptr())
     _done(library().correlate_weights(*places, *x.shape, gradient.shape[1], like.shape[-1], padding))
     return of_weight
@@ -60,6 +67,7 @@ class Fold(torch.autograd.Function):
     def forward(
         ctx: Any, squares: Tensor, bias: Tensor, size: torch.Size, side: int, stride: int, padding: int
     ) -> Tensor:
+        assert squares.dtype == bias.dtype == torch.float32
         ctx.kernel = (side, stride, padding)
         out = bias[:, None, None].expand(size).contiguous()
         return add_squares(squares.contiguous(), out, *ctx.kernel)

@@ -1,6 +1,6 @@
-"""Layers of a model whose training steps on the CPU are faster by compiled convolutions and loops than by PyTorch's kernels.
+"""Layers of a model that on the CPU are faster by compiled convolutions and loops than by PyTorch's kernels.
 
-`fuse` changes the class of such a layer and nothing else: its weights, their names and what it does in evaluation stay as they are.
+`fuse` changes the class of such a layer and nothing else: its weights and their names stay as they are.
 """
 
 import torch
@@ -13,13 +13,17 @@ from aecore.training.engines.convolutions import Activate, Correlation, Fold, Po
 
 FEW = 4
 """Channels of pictures: a strided transposed convolution to so many is a product, of which each result is a square of pixels."""
+OVERLAP = 2
+"""How many squares may lie on a pixel in each direction: with more, the product is slower."""
 WIDE = 512
-"""Inputs times outputs from which oneDNN's convolutions are faster."""
+"""Inputs times outputs beyond which oneDNN's convolutions are faster, where channels come last."""
 
 
 def taken(layer: nn.Module, x: Tensor) -> bool:
-    """Whether this is what the compiled operations are for: a training step, differentiated once."""
-    return layer.training and x.dtype == torch.float32 and x.device.type == "cpu" and not TWICE.get()
+    """Whether this is what the compiled operations are for: 32 bits that are differentiated once or not at all."""
+    once = layer.training and not TWICE.get()
+    wide = x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return (once or not torch.is_grad_enabled()) and wide and x.device.type == "cpu"
 
 
 def kernel(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int, int]:
@@ -28,7 +32,7 @@ def kernel(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int, int]:
     return layer.kernel_size[0], layer.stride[0], layer.padding[0]
 
 
-class Line(nn.Conv2d):
+class Narrow(nn.Conv2d):
     """Of stride 1, between few channels."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,7 +41,7 @@ class Line(nn.Conv2d):
         return Correlation.apply(x, self.weight, self.bias, kernel(self)[2], False)  # type: ignore[no-any-return]
 
 
-class TransposedLine(TransposedConvolution):
+class TransposedNarrow(TransposedConvolution):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         if not taken(self, x):
             return super().forward(x, output_size)
@@ -58,6 +62,17 @@ class Squares(TransposedConvolution):
         squares = x.permute(0, 2, 3, 1).flatten(1, 2) @ self.weight.flatten(1)  # (B, h w, out k k)
         size = torch.Size((len(x), self.out_channels, height, width))
         return Fold.apply(squares, self.bias, size, side, stride, padding)  # type: ignore[no-any-return]
+
+
+class BiasApart(TransposedConvolution):
+    """Between many channels: oneDNN's way back is slow where it has a bias to sum."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if not taken(self, x) or self.bias is None:
+            return super().forward(x, output_size)
+        padding, more = kernel(self)[2], (self.output_padding[0], self.output_padding[1])
+        out = nn.functional.conv_transpose2d(x, self.weight, None, self.stride, padding, more)
+        return out.add_(self.bias[:, None, None])
 
 
 class Pooled(nn.MaxPool2d):
@@ -90,40 +105,45 @@ class Sigmoid(Smooth, nn.Sigmoid):
     pass
 
 
-SMOOTH = {nn.ELU: Elu, nn.Tanh: Tanh, nn.Sigmoid: Sigmoid}
+SMOOTH: dict[type[nn.Module], type[nn.Module]] = {nn.ELU: Elu, nn.Tanh: Tanh, nn.Sigmoid: Sigmoid}
 
 
 def fusible(model: Autoencoder) -> bool:
     """Whether a convolution of the model is faster so."""
-    return any(_convolution(layer) for layer in model.modules())
+    narrow = _narrow(model)
+    return any(_convolution(layer, narrow) for layer in model.modules())
 
 
 def fuse(model: Autoencoder) -> None:
     """Exchange the classes of what is faster so."""
+    narrow = _narrow(model)
     for layer in model.modules():
-        if faster := _convolution(layer) or SMOOTH.get(type(layer)):
+        if faster := _convolution(layer, narrow) or _smooth(layer) or (_between(layer) if narrow else None):
             layer.__class__ = faster
-    if lined(model):  # what lies between is slow where channels come last
-        for layer in model.modules():
-            if faster := _between(layer):
-                layer.__class__ = faster
 
 
-def lined(model: nn.Module) -> bool:
-    """Whether the rows of its images should lie one after another."""
-    return any(isinstance(layer, Line | TransposedLine) for layer in model.modules())
+def channels_first(model: nn.Module) -> bool:
+    """Whether the model has layers for which the rows of an image should lie one after another."""
+    return any(isinstance(layer, Narrow | TransposedNarrow) for layer in model.modules())
 
 
-def _convolution(layer: nn.Module) -> type[nn.Module] | None:
+def _narrow(model: nn.Module) -> bool:
+    """Whether all its convolutions are between few channels: a single wide one is slower where channels come first, and
+    images that are turned for each are too."""
+    convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
+    return all(layer.in_channels * layer.out_channels <= WIDE for layer in convolutions)
+
+
+def _convolution(layer: nn.Module, narrow: bool) -> type[nn.Module] | None:
     """The faster class of a convolution; None where there is none."""
     if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) or not _usual(layer):
         return None
-    forth = type(layer) is nn.Conv2d
-    if not forth and type(layer) is not TransposedConvolution:
+    if narrow and layer.stride == (1, 1):
+        return {nn.Conv2d: Narrow, TransposedConvolution: TransposedNarrow}.get(type(layer))
+    if type(layer) is not TransposedConvolution:
         return None
-    if layer.stride == (1, 1) and layer.in_channels * layer.out_channels <= WIDE:
-        return Line if forth else TransposedLine
-    return Squares if not forth and layer.stride != (1, 1) and layer.out_channels <= FEW else None
+    side, stride, _ = kernel(layer)
+    return Squares if layer.out_channels <= FEW and stride > 1 and side <= OVERLAP * stride else BiasApart
 
 
 def _usual(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
@@ -135,14 +155,22 @@ def _usual(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
         and layer.dilation == (1, 1)
         and layer.groups == 1
         and layer.padding_mode == "zeros"
+        and (layer.stride != (1, 1) or layer.output_padding == (0, 0))
         and layer.bias is not None
     )
 
 
+def _smooth(layer: nn.Module) -> type[nn.Module] | None:
+    if type(layer) is nn.ELU and (layer.inplace or layer.alpha < 0):
+        return None
+    return SMOOTH.get(type(layer))
+
+
 def _between(layer: nn.Module) -> type[nn.Module] | None:
+    """That of what has a class for images whose channels come first."""
     if type(layer) is nn.MaxPool2d:
         plain = (layer.kernel_size, layer.stride, layer.padding, layer.dilation) == (2, 2, 0, 1)
         return Pooled if plain and not (layer.ceil_mode or layer.return_indices) else None
     if type(layer) is nn.Upsample:
-        return Repeated if layer.mode == "nearest" and layer.size is not None else None
+        return Repeated if layer.mode == "nearest" and isinstance(layer.size, tuple) else None
     return None

@@ -39,7 +39,7 @@ LOSSES = ("mse", "l1", "bce")
 
 @cache
 def library() -> Any:
-    """The library; None where it was not built, is not for this machine, or was built from another `loops.c`."""
+    """The library; None where it was not built, is not for this machine, or was built from other sources."""
     built = find_spec(NAME)
     if not built or not built.origin:
         return None
