@@ -1,4 +1,4 @@
-"""The compiled convolutions and what lies between them: PyTorch's numbers, in training steps that are differentiated once."""
+"""The compiled convolutions and what lies between them: PyTorch's numbers, in steps that are differentiated once and in evaluation."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from tests.test_engines import END, begun
 from tests.test_loops import numbers
 from tests.test_training import FACTS, images, run, tiny
 
-LINES = [
+NARROW = [
     (nn.Conv2d, (1, 8, 3), {"padding": 1}, fused.Narrow),
     (nn.Conv2d, (5, 7, 3), {"padding": 2}, fused.Narrow),
     (nn.Conv2d, (6, 16, 5), {}, fused.Narrow),
@@ -27,11 +27,11 @@ LINES = [
     (TransposedConvolution, (4, 3, 4), {"padding": 2}, fused.TransposedNarrow),
     (TransposedConvolution, (2, 11, 1), {}, fused.TransposedNarrow),
 ]
-SQUARES = [
-    (TransposedConvolution, (16, 1, 4, 4), {}, fused.Squares),
-    (TransposedConvolution, (5, 3, 4, 2), {"padding": 1}, fused.Squares),
-    (TransposedConvolution, (6, 2, 5, 3), {"padding": 4, "output_padding": 2}, fused.Squares),
-    (TransposedConvolution, (3, 4, 2, 3), {"output_padding": (1, 2)}, fused.Squares),
+FOLDED = [
+    (TransposedConvolution, (16, 1, 4, 4), {}, fused.Folded),
+    (TransposedConvolution, (5, 3, 4, 2), {"padding": 1}, fused.Folded),
+    (TransposedConvolution, (6, 2, 5, 3), {"padding": 4, "output_padding": 2}, fused.Folded),
+    (TransposedConvolution, (3, 4, 2, 3), {"output_padding": (1, 2)}, fused.Folded),
 ]
 APART = [
     (TransposedConvolution, (24, 32, 3), {}, fused.BiasApart),
@@ -44,8 +44,18 @@ BETWEEN = [
     (nn.Tanh, (), {}, fused.Tanh),
     (nn.Sigmoid, (), {}, fused.Sigmoid),
 ]
+CONVOLUTIONS = [*NARROW, *FOLDED, *APART]
+LAYERS = [*CONVOLUTIONS, *BETWEEN]
 SHAPES = [(3, 13, 9), (1, 8, 8), (40, 7, 7), (2, 30, 31)]
 """Images, height and width: several in a line and the last line not full, one alone, and one that is longer than a line."""
+
+
+def named(layer: tuple) -> str:
+    return f"{layer[3].__name__} {layer[1]} {layer[2]}"
+
+
+def channels(layer: nn.Module) -> int:
+    return layer.in_channels if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) else 3
 
 
 def pair(kind: type, arguments: tuple, options: dict, faster: type) -> tuple[nn.Module, nn.Module]:
@@ -57,12 +67,11 @@ def pair(kind: type, arguments: tuple, options: dict, faster: type) -> tuple[nn.
     return layer, other
 
 
-def passed(layer: nn.Module, x: torch.Tensor, gradient: torch.Tensor | None = None) -> list[torch.Tensor]:
+def passed(layer: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
     """The output, and the gradients of x and of all weights."""
     x = x.clone(memory_format=torch.preserve_format).requires_grad_()
     out = layer(x)
-    gradient = numbers(9, *out.shape) if gradient is None else gradient
-    return [out, *torch.autograd.grad(out, [x, *layer.parameters()], gradient)]
+    return [out, *torch.autograd.grad(out, [x, *layer.parameters()], numbers(9, *out.shape))]
 
 
 def close(layer: nn.Module, other: nn.Module, x: torch.Tensor) -> None:
@@ -72,26 +81,23 @@ def close(layer: nn.Module, other: nn.Module, x: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize(
-    "layer", [*LINES, *SQUARES, *APART], ids=lambda layer: f"{layer[3].__name__} {layer[1]} {layer[2]}"
-)
+@pytest.mark.parametrize("layer", CONVOLUTIONS, ids=named)
 def test_a_convolution_is_pytorchs(layer, shape):
-    channels, (n, height, width) = layer[1][0], shape
-    close(*pair(*layer), numbers(1, n, channels, height, width))
+    n, height, width = shape
+    plain, other = pair(*layer)
+    close(plain, other, numbers(1, n, channels(plain), height, width))
 
 
-@pytest.mark.parametrize(
-    "layer", [*LINES, *SQUARES, *APART], ids=lambda layer: f"{layer[3].__name__} {layer[1]} {layer[2]}"
-)
+@pytest.mark.parametrize("layer", CONVOLUTIONS, ids=named)
 def test_a_convolution_takes_images_however_they_lie(layer):
-    x = numbers(2, 3, layer[1][0], 11, 10)
+    x = numbers(2, 3, channels(pair(*layer)[0]), 11, 10)
     close(*pair(*layer), x.to(memory_format=torch.channels_last))
     close(*pair(*layer), x.transpose(2, 3))
     close(*pair(*layer), x[:1].expand(4, -1, -1, -1))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("layer", BETWEEN, ids=lambda layer: f"{layer[3].__name__} {layer[1]}")
+@pytest.mark.parametrize("layer", BETWEEN, ids=named)
 def test_what_lies_between_is_pytorchs(layer, shape):
     n, height, width = shape
     x = 3 * numbers(3, n, 5, height, width)
@@ -103,8 +109,8 @@ def test_what_lies_between_is_pytorchs(layer, shape):
 
 
 @pytest.mark.parametrize(("size", "height", "width"), [((14, 26), 7, 13), ((15, 26), 7, 13), ((3, 3), 1, 1)])
-def test_what_is_repeated_is_pytorchs_for_twice_the_size_and_for_others(size, height, width):
-    layer, other = pair(nn.Upsample, (size,), {}, fused.Repeated)
+def test_upsampling_is_pytorchs_for_twice_the_size_and_for_others(size, height, width):
+    layer, other = pair(nn.Upsample, (size,), {}, fused.Upsampled)
     close(layer, other, numbers(4, 3, 2, height, width))
 
 
@@ -115,26 +121,16 @@ def test_of_equal_pixels_the_first_has_the_gradient():
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize(
-    "layer", [LINES[0], LINES[5], SQUARES[0], SQUARES[2], *BETWEEN], ids=lambda layer: layer[3].__name__
-)
+@pytest.mark.parametrize("layer", [NARROW[0], NARROW[5], FOLDED[0], FOLDED[2], *BETWEEN], ids=named)
 def test_a_number_that_is_none_goes_on(layer):
     plain, other = pair(*layer)
-    channels = layer[1][0] if isinstance(plain, nn.Conv2d | nn.ConvTranspose2d) else 2
     for place in range(36):
-        x = torch.zeros(2, channels, 6, 6)
-        x[1, channels - 1].view(-1)[place] = torch.nan
+        x = torch.zeros(2, channels(plain), 6, 6)
+        x[1, -1].view(-1)[place] = torch.nan
         assert torch.equal(other(x).isnan(), plain(x).isnan()), place
 
 
-LAYERS = [*LINES, *SQUARES, *APART, *BETWEEN]
-
-
-def channels(layer: nn.Module) -> int:
-    return layer.in_channels if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) else 3
-
-
-@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: f"{layer[3].__name__} {layer[1]} {layer[2]}")
+@pytest.mark.parametrize("layer", LAYERS, ids=named)
 def test_what_is_evaluated_is_what_is_trained(layer):
     plain, other = pair(*layer)
     x = numbers(6, 2, channels(plain), 8, 8)
@@ -144,7 +140,7 @@ def test_what_is_evaluated_is_what_is_trained(layer):
     torch.testing.assert_close(trained, plain(x), rtol=1e-5, atol=3e-5)
 
 
-@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: f"{layer[3].__name__} {layer[1]} {layer[2]}")
+@pytest.mark.parametrize("layer", LAYERS, ids=named)
 def test_what_is_not_for_the_compiled_operations_goes_through_pytorchs(layer):
     plain, other = pair(*layer)
     x = numbers(6, 2, channels(plain), 8, 8)
@@ -155,7 +151,7 @@ def test_what_is_not_for_the_compiled_operations_goes_through_pytorchs(layer):
 
 
 def test_frozen_weights_have_no_gradient():
-    for layer in (LINES[0], LINES[5]):
+    for layer in (NARROW[0], NARROW[5]):
         _, other = pair(*layer)
         other.weight.requires_grad_(False)
         x = numbers(6, 2, channels(other), 8, 8).requires_grad_()
@@ -183,12 +179,12 @@ def changed(model: dict) -> dict[str, type]:
 
 
 def test_only_what_is_faster_changes_and_nothing_but_its_class():
-    narrow = {fused.Narrow, fused.TransposedNarrow, fused.Pooled, fused.Repeated, fused.Elu, fused.Sigmoid}
+    narrow = {fused.Narrow, fused.TransposedNarrow, fused.Pooled, fused.Upsampled, fused.Elu, fused.Sigmoid}
     assert set(changed(conv()).values()) == narrow
     wide = conv(channels=[4, 300])
     assert set(changed(wide).values()) == {fused.BiasApart, fused.Elu, fused.Sigmoid}, "one wide layer is enough"
     strided = conv(channels=[32, 64], kernel=4, stride=2, pool="none")
-    assert set(changed(strided).values()) == {fused.BiasApart, fused.Squares, fused.Elu, fused.Sigmoid}
+    assert set(changed(strided).values()) == {fused.BiasApart, fused.Folded, fused.Elu, fused.Sigmoid}
     overlapping = conv(channels=[32, 64], kernel=5, stride=2, padding=2, pool="none")
     assert set(changed(overlapping).values()) == {fused.BiasApart, fused.Elu, fused.Sigmoid}
 
@@ -232,10 +228,10 @@ def test_a_jacobian_is_differentiated_twice_through_a_fused_model():
 
 
 MODELS = {
-    "lines": conv(),
-    "lines and blocks": conv(upsampling="nearest", norm="batch", residual=1),
+    "narrow": conv(),
+    "narrow, with blocks": conv(upsampling="nearest", norm="batch", residual=1),
     "even kernel": conv(kernel=4, pool="none", upsampling="nearest"),
-    "squares": {
+    "folded": {
         "backbone": {"kind": "conv", "channels": [8, 16], "kernel": 4, "stride": 2, "padding": 1, "hidden": [20]}
     },
     "tiles": {
@@ -267,7 +263,7 @@ def test_a_step_has_the_losses_and_gradients_of_the_eager_engine(name):
 
 
 def test_a_run_is_fused_from_its_first_step_and_goes_on_so(tmp_path):
-    config = tiny(MODELS["lines"], epochs=4)
+    config = tiny(MODELS["narrow"], epochs=4)
     whole = run(config)
     first, path = begun(config, 5, tmp_path)
     resumed = restore(path, config)
@@ -278,7 +274,7 @@ def test_a_run_is_fused_from_its_first_step_and_goes_on_so(tmp_path):
 
 
 def test_a_run_goes_on_where_no_compiler_was(tmp_path, monkeypatch):
-    config = tiny(MODELS["lines"], epochs=4)
+    config = tiny(MODELS["narrow"], epochs=4)
     whole = run(config)
     first, path = begun(config, 5, tmp_path)
     monkeypatch.setattr(loops, "library", lambda: None)
@@ -292,9 +288,9 @@ def test_which_engine_a_convolutional_run_has():
         config = tiny(model, **training)
         return engines.settle(config, build(config.model, FACTS), torch.device("cpu"), 40, most)[0]
 
-    assert settled(MODELS["lines"]) == settled(MODELS["squares"]) == settled(MODELS["an adversarial one"]) == "fused"
-    assert settled(MODELS["lines"], most=2) == "eager", "PyTorch's kernels share their work among threads"
-    assert settled(MODELS["lines"], precision="bf16") == settled(MODELS["lines"], engine="eager") == "eager"
+    assert settled(MODELS["narrow"]) == settled(MODELS["folded"]) == settled(MODELS["an adversarial one"]) == "fused"
+    assert settled(MODELS["narrow"], most=2) == "eager", "PyTorch's kernels share their work among threads"
+    assert settled(MODELS["narrow"], precision="bf16") == settled(MODELS["narrow"], engine="eager") == "eager"
 
 
 SMALL = [

@@ -39,8 +39,8 @@ class Step(Protocol):
 
 
 def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
-    """Name of the engine for a run that starts: on a GPU 'graphs'; on the CPU 'fused' for chains of dense layers and for
-    convolutions of few channels, or where no compiler was there at the installation 'flat' for those chains; else 'eager'.
+    """Name of the engine for a run that starts: on a GPU 'graphs'; on the CPU 'fused' for chains of dense layers and for models
+    with a convolution that `fused` knows, or where no compiler was there at the installation 'flat' for chains; else 'eager'.
 
     Raises:
         ConfigError: where graphs are asked for, and cannot be had.

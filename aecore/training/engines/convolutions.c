@@ -183,12 +183,12 @@ EXPORT int correlate_weights(const float *images, const float *gradient, float *
     return failed;
 }
 
-/* Between the part of a row that a kernel meets, from `start` to `end`, and its own; the sum where `back`. */
-INLINE void meet(int64_t side, float *restrict row, float *restrict own, int64_t start, int64_t end, int back) {
+/* From a row of an image to that of a patch, from `start` to `end`; added the other way where `fold`. */
+INLINE void copy_row(int64_t side, float *restrict row, float *restrict own, int64_t start, int64_t end, int fold) {
     int whole = start == 0 && end == side;
-    if (back && whole)
+    if (fold && whole)
         for (int64_t j = 0; j < side; j++) row[j] += own[j];
-    else if (back)
+    else if (fold)
         for (int64_t j = start; j < end; j++) row[j] += own[j];
     else if (whole)
         for (int64_t j = 0; j < side; j++) own[j] = row[j];
@@ -196,27 +196,27 @@ INLINE void meet(int64_t side, float *restrict row, float *restrict own, int64_t
         for (int64_t j = 0; j < side; j++) own[j] = j >= start && j < end ? row[j] : 0;
 }
 
-INLINE void meet_all(int64_t side, float *restrict images, float *restrict rows, int64_t n, int64_t channels, int64_t height, int64_t width, int64_t down, int64_t across, int64_t stride, int64_t padding, int back) {
+INLINE void copy_patches(int64_t side, float *restrict images, float *restrict patches, int64_t n, int64_t channels, int64_t height, int64_t width, int64_t down, int64_t across, int64_t stride, int64_t padding, int fold) {
     for (int64_t i = 0; i < n; i++)
         for (int64_t y = 0; y < down; y++)
             for (int64_t x = 0; x < across; x++) {
                 int64_t left = x * stride - padding, start = left < 0 ? -left : 0, end = left + side > width ? width - left : side;
                 for (int64_t c = 0; c < channels; c++)
-                    for (int64_t k = 0; k < side; k++, rows += side) {
+                    for (int64_t k = 0; k < side; k++, patches += side) {
                         int64_t line = y * stride - padding + k;
                         float *row = images + ((i * channels + c) * height + line) * width + left;
-                        meet(side, row, rows, start, line >= 0 && line < height ? end : start, back);
+                        copy_row(side, row, patches, start, line >= 0 && line < height ? end : start, fold);
                     }
             }
 }
 
-/* Every square of an image that a kernel meets, as a row: rows (n, down, across, channels, side, side) of images (n, channels, height,
- * width) with zeros around. Where `back`, the rows are added to the places of the images on which they lie instead. */
-EXPORT void squares(float *images, float *rows, int64_t n, int64_t channels, int64_t height, int64_t width, int64_t down, int64_t across, int64_t side, int64_t stride, int64_t padding, int back) {
+/* Every patch of an image that a kernel meets (im2col): patches (n, down, across, channels, side, side) of images (n, channels, height,
+ * width) with zeros around. Where `fold` (col2im), they are added to the places of the images on which they lie instead. */
+EXPORT void unfold(float *images, float *patches, int64_t n, int64_t channels, int64_t height, int64_t width, int64_t down, int64_t across, int64_t side, int64_t stride, int64_t padding, int fold) {
     if (side == 4) /* the usual one, and known to the compiler here */
-        meet_all(4, images, rows, n, channels, height, width, down, across, stride, padding, back);
+        copy_patches(4, images, patches, n, channels, height, width, down, across, stride, padding, fold);
     else
-        meet_all(side, images, rows, n, channels, height, width, down, across, stride, padding, back);
+        copy_patches(side, images, patches, n, channels, height, width, down, across, stride, padding, fold);
 }
 
 /* Without a branch, which a processor cannot foresee here: b where so, else a. */
@@ -228,7 +228,7 @@ INLINE float either(int so, float a, float b) {
 
 INLINE float larger(float a, float b) { return either((b > a) | (b != b), a, b); }
 
-/* The largest of each square of two by two; what is not a number is the largest. */
+/* Max pooling, windows of two by two; what is not a number is the largest. */
 EXPORT void pool(const float *restrict images, float *restrict out, int64_t planes, int64_t height, int64_t width) {
     int64_t down = height / 2, across = width / 2;
     for (int64_t row = 0; row < planes * down; row++) {
@@ -240,7 +240,7 @@ EXPORT void pool(const float *restrict images, float *restrict out, int64_t plan
 }
 
 /* Gradient of the images from that of what pool made of them: to the first of equals, and none to what pool dropped. */
-EXPORT void unpool(const float *restrict gradient, const float *restrict out, const float *restrict images, float *restrict result, int64_t planes, int64_t height, int64_t width) {
+EXPORT void pool_back(const float *restrict gradient, const float *restrict out, const float *restrict images, float *restrict result, int64_t planes, int64_t height, int64_t width) {
     int64_t down = height / 2, across = width / 2;
     if (planes && (height % 2 || width % 2)) memset(result, 0, planes * height * width * sizeof *result);
     for (int64_t row = 0; row < planes * down; row++) {
@@ -257,8 +257,8 @@ EXPORT void unpool(const float *restrict gradient, const float *restrict out, co
     }
 }
 
-/* Each number four times: out (planes, 2 height, 2 width). */
-EXPORT void repeat(const float *restrict images, float *restrict out, int64_t planes, int64_t height, int64_t width) {
+/* Nearest upsampling: out (planes, 2 height, 2 width). */
+EXPORT void upsample(const float *restrict images, float *restrict out, int64_t planes, int64_t height, int64_t width) {
     for (int64_t row = 0; row < planes * height; row++) {
         const float *numbers = images + row * width;
         float *twice = out + 4 * row * width;
@@ -267,10 +267,10 @@ EXPORT void repeat(const float *restrict images, float *restrict out, int64_t pl
     }
 }
 
-/* The sums of squares of two by two of images (planes, 2 height, 2 width). */
-EXPORT void gather_four(const float *restrict images, float *restrict out, int64_t planes, int64_t height, int64_t width) {
+/* Gradient (planes, height, width) of the images, from that of what upsample made of them. */
+EXPORT void upsample_back(const float *restrict gradient, float *restrict out, int64_t planes, int64_t height, int64_t width) {
     for (int64_t row = 0; row < planes * height; row++) {
-        const float *above = images + 4 * row * width, *below = above + 2 * width;
+        const float *above = gradient + 4 * row * width, *below = above + 2 * width;
         for (int64_t x = 0; x < width; x++) out[row * width + x] = above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1];
     }
 }

@@ -60,43 +60,45 @@ def correlate_weights(x: Tensor, gradient: Tensor, padding: int, like: Tensor) -
     return of_weight
 
 
+Kernel = tuple[int, int, int]
+"""Side, stride and padding."""
+
+
 class Fold(torch.autograd.Function):
-    """(B, C, H, W): the sum of the squares (B, h w, C k k) that lie on each place, and a bias (C,)."""
+    """(B, C, H, W): the sum of the patches (B, h w, C k k) that lie on each pixel, and a bias (C,); `nn.Fold` but for the order."""
 
     @staticmethod
-    def forward(
-        ctx: Any, squares: Tensor, bias: Tensor, size: torch.Size, side: int, stride: int, padding: int
-    ) -> Tensor:
-        assert squares.dtype == bias.dtype == torch.float32
-        ctx.kernel = (side, stride, padding)
+    def forward(ctx: Any, patches: Tensor, bias: Tensor, size: torch.Size, kernel: Kernel) -> Tensor:
+        assert patches.dtype == bias.dtype == torch.float32
+        ctx.kernel = kernel
         out = bias[:, None, None].expand(size).contiguous()
-        return add_squares(squares.contiguous(), out, *ctx.kernel)
+        _copy_patches(out, patches.contiguous(), kernel, fold=True)
+        return out
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        gradient = gradient.contiguous()
-        return squares_of(gradient, *ctx.kernel), gradient.sum((0, 2, 3)), None, None, None, None
+        gradient, (n, channels) = gradient.contiguous(), gradient.shape[:2]
+        down, across = _patches(gradient, ctx.kernel)
+        patches = gradient.new_empty(n, down * across, channels * ctx.kernel[0] ** 2)
+        _copy_patches(gradient, patches, ctx.kernel, fold=False)
+        return patches, gradient.sum((0, 2, 3)), None, None
 
 
-def squares_of(x: Tensor, side: int, stride: int, padding: int) -> Tensor:
-    """(B, h w, C k k): every square of an image that a kernel meets."""
-    n, channels, height, width = x.shape
-    down, across = ((size + 2 * padding - side) // stride + 1 for size in (height, width))
-    out = x.new_empty(n, down * across, channels * side * side)
-    library().squares(x.data_ptr(), out.data_ptr(), *x.shape, down, across, side, stride, padding, 0)
-    return out
+def _patches(images: Tensor, kernel: Kernel) -> tuple[int, int]:
+    """How many lie below and beside each other in an image."""
+    side, stride, padding = kernel
+    down, across = ((size + 2 * padding - side) // stride + 1 for size in images.shape[2:])
+    return down, across
 
 
-def add_squares(squares: Tensor, out: Tensor, side: int, stride: int, padding: int) -> Tensor:
-    """`out`, to which they were added."""
-    down, across = ((size + 2 * padding - side) // stride + 1 for size in out.shape[2:])
-    library().squares(out.data_ptr(), squares.data_ptr(), *out.shape, down, across, side, stride, padding, 1)
-    return out
+def _copy_patches(images: Tensor, patches: Tensor, kernel: Kernel, fold: bool) -> None:
+    places = (images.data_ptr(), patches.data_ptr())
+    library().unfold(*places, *images.shape, *_patches(images, kernel), *kernel, fold)
 
 
 class Pool(torch.autograd.Function):
-    """The largest of each square of two by two; what is left over at an odd border is dropped."""
+    """Max pooling, windows of two by two; what is left over at an odd border is dropped."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -113,18 +115,18 @@ class Pool(torch.autograd.Function):
         n, channels, height, width = x.shape
         of_x = torch.empty_like(x)
         places = (gradient.data_ptr(), out.data_ptr(), x.data_ptr(), of_x.data_ptr())
-        library().unpool(*places, n * channels, height, width)
+        library().pool_back(*places, n * channels, height, width)
         return of_x
 
 
-class Repeat(torch.autograd.Function):
-    """Every number four times: twice the height and width."""
+class Upsample(torch.autograd.Function):
+    """Nearest upsampling to twice the height and width."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         (n, channels, height, width), x = x.shape, x.contiguous()
         out = x.new_empty(n, channels, 2 * height, 2 * width)
-        library().repeat(x.data_ptr(), out.data_ptr(), n * channels, height, width)
+        library().upsample(x.data_ptr(), out.data_ptr(), n * channels, height, width)
         return out
 
     @staticmethod
@@ -132,7 +134,7 @@ class Repeat(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (n, channels, height, width), gradient = gradient.shape, gradient.contiguous()
         out = gradient.new_empty(n, channels, height // 2, width // 2)
-        library().gather_four(gradient.data_ptr(), out.data_ptr(), n * channels, height // 2, width // 2)
+        library().upsample_back(gradient.data_ptr(), out.data_ptr(), n * channels, height // 2, width // 2)
         return out
 
 

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from aecore.models import Autoencoder
 from aecore.models.convolutional import TransposedConvolution
 from aecore.models.jacobian import TWICE
-from aecore.training.engines.convolutions import Activate, Correlation, Fold, Pool, Repeat
+from aecore.training.engines.convolutions import Activate, Correlation, Fold, Kernel, Pool, Upsample
 
 FEW = 4
-"""Channels of pictures: a strided transposed convolution to so many is a product, of which each result is a square of pixels."""
+"""Channels of pictures: a strided transposed convolution to so many is a product, of which each row is a patch of pixels."""
 OVERLAP = 2
-"""How many squares may lie on a pixel in each direction: with more, the product is slower."""
+"""How many patches may lie on a pixel in each direction: with more, the product is slower."""
 WIDE = 512
 """Inputs times outputs beyond which oneDNN's convolutions are faster, where channels come last."""
 
@@ -26,7 +26,7 @@ def taken(layer: nn.Module, x: Tensor) -> bool:
     return (once or not torch.is_grad_enabled()) and wide and x.device.type == "cpu"
 
 
-def kernel(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int, int]:
+def kernel(layer: nn.Conv2d | nn.ConvTranspose2d) -> Kernel:
     """Side, stride and padding of a square one."""
     assert not isinstance(layer.padding, str)
     return layer.kernel_size[0], layer.stride[0], layer.padding[0]
@@ -48,7 +48,7 @@ class TransposedNarrow(TransposedConvolution):
         return Correlation.apply(x, self.weight, self.bias, kernel(self)[2], True)  # type: ignore[no-any-return]
 
 
-class Squares(TransposedConvolution):
+class Folded(TransposedConvolution):
     """Of a larger stride, to the channels of a picture."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
@@ -59,9 +59,9 @@ class Squares(TransposedConvolution):
             (size - 1) * stride - 2 * padding + side + more
             for size, more in zip(x.shape[2:], self.output_padding, strict=True)
         )
-        squares = x.permute(0, 2, 3, 1).flatten(1, 2) @ self.weight.flatten(1)  # (B, h w, out k k)
+        patches = x.permute(0, 2, 3, 1).flatten(1, 2) @ self.weight.flatten(1)  # (B, h w, out k k)
         size = torch.Size((len(x), self.out_channels, height, width))
-        return Fold.apply(squares, self.bias, size, side, stride, padding)  # type: ignore[no-any-return]
+        return Fold.apply(patches, self.bias, size, kernel(self))  # type: ignore[no-any-return]
 
 
 class BiasApart(TransposedConvolution):
@@ -80,10 +80,10 @@ class Pooled(nn.MaxPool2d):
         return Pool.apply(x) if taken(self, x) else super().forward(x)  # type: ignore[no-any-return]
 
 
-class Repeated(nn.Upsample):
+class Upsampled(nn.Upsample):
     def forward(self, x: Tensor) -> Tensor:
         twice = taken(self, x) and tuple(self.size) == (2 * x.shape[2], 2 * x.shape[3])  # type: ignore[arg-type]
-        return Repeat.apply(x) if twice else super().forward(x)  # type: ignore[no-any-return]
+        return Upsample.apply(x) if twice else super().forward(x)  # type: ignore[no-any-return]
 
 
 class Smooth(nn.Module):
@@ -143,7 +143,7 @@ def _convolution(layer: nn.Module, narrow: bool) -> type[nn.Module] | None:
     if type(layer) is not TransposedConvolution:
         return None
     side, stride, _ = kernel(layer)
-    return Squares if layer.out_channels <= FEW and stride > 1 and side <= OVERLAP * stride else BiasApart
+    return Folded if layer.out_channels <= FEW and stride > 1 and side <= OVERLAP * stride else BiasApart
 
 
 def _usual(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
@@ -172,5 +172,5 @@ def _between(layer: nn.Module) -> type[nn.Module] | None:
         plain = (layer.kernel_size, layer.stride, layer.padding, layer.dilation) == (2, 2, 0, 1)
         return Pooled if plain and not (layer.ceil_mode or layer.return_indices) else None
     if type(layer) is nn.Upsample:
-        return Repeated if layer.mode == "nearest" and isinstance(layer.size, tuple) else None
+        return Upsampled if layer.mode == "nearest" and isinstance(layer.size, tuple) else None
     return None

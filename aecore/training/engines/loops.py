@@ -25,11 +25,11 @@ ARGUMENTS = {
     "backward_to": (KIND, NUMBER, P, P, P, N),
     "correlate": (P, P, P, P, N, N, N, N, N, N, N, KIND),
     "correlate_weights": (P, P, P, N, N, N, N, N, N, N),
-    "squares": (P, P, N, N, N, N, N, N, N, N, N, KIND),
+    "unfold": (P, P, N, N, N, N, N, N, N, N, N, KIND),
     "pool": (P, P, N, N, N),
-    "unpool": (P, P, P, P, N, N, N),
-    "repeat": (P, P, N, N, N),
-    "gather_four": (P, P, N, N, N),
+    "pool_back": (P, P, P, P, N, N, N),
+    "upsample": (P, P, N, N, N),
+    "upsample_back": (P, P, N, N, N),
 }
 RETURNS = {"end": EXACT, "correlate": KIND, "correlate_weights": KIND}
 ACTIVATIONS = (type(None), nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Sigmoid, nn.Tanh)
