@@ -274,3 +274,15 @@ EXPORT void upsample_back(const float *restrict gradient, float *restrict out, i
         for (int64_t x = 0; x < width; x++) out[row * width + x] = above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1];
     }
 }
+
+/* out (n, columns, rows) of numbers (n, rows, columns): eight rows at once, for whole lines of what is written. */
+EXPORT void turn(const float *restrict numbers, float *restrict out, int64_t n, int64_t rows, int64_t columns) {
+    for (int64_t i = 0; i < n; i++, numbers += rows * columns, out += rows * columns) {
+        int64_t row = 0;
+        for (; row + LANES <= rows; row += LANES)
+            for (int64_t column = 0; column < columns; column++)
+                for (int k = 0; k < LANES; k++) out[column * rows + row + k] = numbers[(row + k) * columns + column];
+        for (; row < rows; row++)
+            for (int64_t column = 0; column < columns; column++) out[column * rows + row] = numbers[row * columns + column];
+    }
+}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from aecore.training.engines.loops import kind, library
+from aecore.training.engines.loops import LOSSES, done, kind, library
 
 
 class Correlation(torch.autograd.Function):
@@ -47,7 +47,7 @@ def correlate(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, turn
     assert all(part.dtype == torch.float32 for part in (x, weight, *([] if bias is None else [bias])))
     out = x.new_empty(n, outputs, height + more, width + more)
     places = (x.data_ptr(), weight.data_ptr(), None if bias is None else bias.data_ptr(), out.data_ptr())
-    _done(library().correlate(*places, n, inputs, height, width, outputs, side, padding, turned))
+    done(library().correlate(*places, n, inputs, height, width, outputs, side, padding, turned))
     return out
 
 
@@ -56,7 +56,7 @@ def correlate_weights(x: Tensor, gradient: Tensor, padding: int, like: Tensor) -
     x, gradient = x.contiguous(), gradient.contiguous()
     of_weight = torch.empty_like(like, memory_format=torch.contiguous_format)
     places = (x.data_ptr(), gradient.data_ptr(), of_weight.data_ptr())
-    _done(library().correlate_weights(*places, *x.shape, gradient.shape[1], like.shape[-1], padding))
+    done(library().correlate_weights(*places, *x.shape, gradient.shape[1], like.shape[-1], padding))
     return of_weight
 
 
@@ -78,14 +78,34 @@ class Fold(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        gradient, (n, channels) = gradient.contiguous(), gradient.shape[:2]
-        down, across = _patches(gradient, ctx.kernel)
-        patches = gradient.new_empty(n, down * across, channels * ctx.kernel[0] ** 2)
-        _copy_patches(gradient, patches, ctx.kernel, fold=False)
-        return patches, gradient.sum((0, 2, 3)), None, None
+        return _unfolded(gradient, ctx.kernel), gradient.sum((0, 2, 3)), None, None
 
 
-def _patches(images: Tensor, kernel: Kernel) -> tuple[int, int]:
+class Unfold(torch.autograd.Function):
+    """Every patch (B, h w, C k k) of images (B, C, H, W) that a kernel meets; `nn.Unfold` but for the order."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Kernel) -> Tensor:
+        ctx.kernel, ctx.size = kernel, x.shape
+        return _unfolded(x, kernel)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        of_x = gradient.new_zeros(ctx.size)
+        _copy_patches(of_x, gradient.contiguous(), ctx.kernel, fold=True)
+        return of_x, None
+
+
+def _unfolded(images: Tensor, kernel: Kernel) -> Tensor:
+    images, (n, channels) = images.contiguous(), images.shape[:2]
+    down, across = patches_of(images, kernel)
+    patches = images.new_empty(n, down * across, channels * kernel[0] ** 2)
+    _copy_patches(images, patches, kernel, fold=False)
+    return patches
+
+
+def patches_of(images: Tensor, kernel: Kernel) -> tuple[int, int]:
     """How many lie below and beside each other in an image."""
     side, stride, padding = kernel
     down, across = ((size + 2 * padding - side) // stride + 1 for size in images.shape[2:])
@@ -94,7 +114,7 @@ def _patches(images: Tensor, kernel: Kernel) -> tuple[int, int]:
 
 def _copy_patches(images: Tensor, patches: Tensor, kernel: Kernel, fold: bool) -> None:
     places = (images.data_ptr(), patches.data_ptr())
-    library().unfold(*places, *images.shape, *_patches(images, kernel), *kernel, fold)
+    library().unfold(*places, *images.shape, *patches_of(images, kernel), *kernel, fold)
 
 
 class Pool(torch.autograd.Function):
@@ -165,6 +185,64 @@ def dense(x: Tensor) -> Tensor:
     return x if torch.ops.aten.is_non_overlapping_and_dense(x) else x.contiguous()
 
 
-def _done(failed: int) -> None:
-    if failed:
-        raise MemoryError("There is no memory left for the lines of a convolution.")
+class Flatten(torch.autograd.Function):
+    """(B, C H W), in this order, of images (B, C, H, W) whose channels lie last."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.size = x.shape[1:]
+        return channels_first(x.contiguous(memory_format=torch.channels_last))
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return channels_last(gradient, ctx.size)
+
+
+class Unflatten(torch.autograd.Function):
+    """Images (B, C, H, W) whose channels lie last, of (B, C H W)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: torch.Size) -> Tensor:
+        return channels_last(x, size)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return channels_first(gradient.contiguous(memory_format=torch.channels_last)), None
+
+
+def channels_first(x: Tensor) -> Tensor:
+    n, channels, height, width = x.shape
+    assert x.dtype == torch.float32
+    out = torch.empty(n, channels * height * width)
+    library().turn(x.data_ptr(), out.data_ptr(), n, height * width, channels)
+    return out
+
+
+def channels_last(x: Tensor, size: torch.Size) -> Tensor:
+    (channels, height, width), x = size, x.contiguous()
+    assert x.dtype == torch.float32
+    out = torch.empty((len(x), *size), memory_format=torch.channels_last)
+    library().turn(x.data_ptr(), out.data_ptr(), len(x), channels, height * width)
+    return out
+
+
+class Means(torch.autograd.Function):
+    """The loss of each image against its target, the mean over its pixels, (B, 1, 1, 1)."""
+
+    @staticmethod
+    def forward(ctx: Any, out: Tensor, target: Tensor, loss: str) -> Tensor:
+        out, target = out.contiguous(), target.contiguous()
+        assert out.dtype == target.dtype == torch.float32
+        assert out.shape == target.shape
+        slopes, means = torch.empty_like(out), out.new_empty(len(out), *(1 for _ in out.shape[1:]))
+        places = (part.data_ptr() for part in (out, target, slopes, means))
+        library().losses(LOSSES.index(loss), *places, len(out), out[0].numel())
+        ctx.save_for_backward(slopes)
+        return means
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return ctx.saved_tensors[0] * gradient, None, None

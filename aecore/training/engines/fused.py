@@ -3,16 +3,33 @@
 `fuse` changes the class of such a layer and nothing else: its weights and their names stay as they are.
 """
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
 from aecore.models import Autoencoder
 from aecore.models.convolutional import TransposedConvolution
 from aecore.models.jacobian import TWICE
-from aecore.training.engines.convolutions import Activate, Correlation, Fold, Kernel, Pool, Upsample
+from aecore.models.losses import PixelLoss
+from aecore.training.engines.convolutions import (
+    Activate,
+    Correlation,
+    Flatten,
+    Fold,
+    Kernel,
+    Means,
+    Pool,
+    Unflatten,
+    Unfold,
+    Upsample,
+    patches_of,
+)
+from aecore.training.engines.loops import LOSSES
+from aecore.training.engines.winograd import TILES, Layer, Winograd, faster, known
 
 FEW = 4
-"""Channels of pictures: a strided transposed convolution to so many is a product, of which each row is a patch of pixels."""
+"""Channels of pictures: a strided convolution from so many, or a transposed one to them, is a product of patches of pixels."""
 OVERLAP = 2
 """How many patches may lie on a pixel in each direction: with more, the product is slower."""
 WIDE = 512
@@ -30,6 +47,16 @@ def kernel(layer: nn.Conv2d | nn.ConvTranspose2d) -> Kernel:
     """Side, stride and padding of a square one."""
     assert not isinstance(layer.padding, str)
     return layer.kernel_size[0], layer.stride[0], layer.padding[0]
+
+
+def size_of(layer: TransposedConvolution, x: Tensor) -> tuple[int, int]:
+    """Height and width of what it makes of x."""
+    side, stride, padding = kernel(layer)
+    height, width = (
+        (size - 1) * stride - 2 * padding + side + more
+        for size, more in zip(x.shape[2:], layer.output_padding, strict=True)
+    )
+    return height, width
 
 
 class Narrow(nn.Conv2d):
@@ -54,14 +81,20 @@ class Folded(TransposedConvolution):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         if not taken(self, x):
             return super().forward(x, output_size)
-        side, stride, padding = kernel(self)
-        height, width = (
-            (size - 1) * stride - 2 * padding + side + more
-            for size, more in zip(x.shape[2:], self.output_padding, strict=True)
-        )
         patches = x.permute(0, 2, 3, 1).flatten(1, 2) @ self.weight.flatten(1)  # (B, h w, out k k)
-        size = torch.Size((len(x), self.out_channels, height, width))
+        size = torch.Size((len(x), self.out_channels, *size_of(self, x)))
         return Fold.apply(patches, self.bias, size, kernel(self))  # type: ignore[no-any-return]
+
+
+class Unfolded(nn.Conv2d):
+    """Of a larger stride, from the channels of a picture."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not taken(self, x):
+            return super().forward(x)
+        patches = Unfold.apply(x, kernel(self))  # (B, h w, in k k)
+        out = torch.addmm(self.bias, patches.flatten(0, 1), self.weight.flatten(1).t())  # type: ignore[arg-type]
+        return out.view(len(x), *patches_of(x, kernel(self)), -1).permute(0, 3, 1, 2)
 
 
 class BiasApart(TransposedConvolution):
@@ -75,6 +108,43 @@ class BiasApart(TransposedConvolution):
         return out.add_(self.bias[:, None, None])
 
 
+class Wide(nn.Conv2d):
+    """Between many channels, of few multiplications."""
+
+    relu = False
+    """Whether the ReLU that follows is its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        side, stride, padding = kernel(self)
+        sizes = ((size + 2 * padding - side) // stride + 1 for size in x.shape[2:])
+        if not taken(self, x) or not faster(TILES[side, stride], len(x), *sizes):
+            return _ended(self, super().forward(x))
+        layer = Layer(TILES[side, stride].taps, stride, padding, self.relu, None)
+        return Winograd.apply(x, self.weight, self.bias, layer)  # type: ignore[no-any-return]
+
+
+class TransposedWide(BiasApart):
+    relu = False
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        side, stride, padding = kernel(self)
+        if not taken(self, x) or not faster(TILES[side, stride], len(x), *x.shape[2:]):
+            return _ended(self, super().forward(x, output_size))
+        layer = Layer(TILES[side, stride].taps, stride, padding, self.relu, size_of(self, x))
+        return Winograd.apply(x, self.weight, self.bias, layer)  # type: ignore[no-any-return]
+
+
+def _ended(layer: Wide | TransposedWide, out: Tensor) -> Tensor:
+    return out.relu() if layer.relu else out
+
+
+class Taken(nn.ReLU):
+    """One that the layer before it takes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
 class Pooled(nn.MaxPool2d):
     def forward(self, x: Tensor) -> Tensor:
         return Pool.apply(x) if taken(self, x) else super().forward(x)  # type: ignore[no-any-return]
@@ -84,6 +154,33 @@ class Upsampled(nn.Upsample):
     def forward(self, x: Tensor) -> Tensor:
         twice = taken(self, x) and tuple(self.size) == (2 * x.shape[2], 2 * x.shape[3])  # type: ignore[arg-type]
         return Upsample.apply(x) if twice else super().forward(x)  # type: ignore[no-any-return]
+
+
+class Flattened(nn.Flatten):
+    """Of images whose channels lie last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 4 or x.is_contiguous() or not taken(self, x):
+            return super().forward(x)
+        return Flatten.apply(x)  # type: ignore[no-any-return]
+
+
+class Unflattened(nn.Unflatten):
+    """To images whose channels lie last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(self.unflattened_size) != 3 or not taken(self, x):
+            return super().forward(x)
+        return Unflatten.apply(x, self.unflattened_size)  # type: ignore[no-any-return]
+
+
+class MeanLoss(PixelLoss):
+    """In one pass; a mean for each image instead of a number for each pixel."""
+
+    def forward(self, x_hat: Tensor, logits: Tensor, target: Tensor) -> Tensor:
+        if self.loss not in LOSSES or not taken(self, logits):
+            return super().forward(x_hat, logits, target)
+        return Means.apply(logits if self.loss == "bce" else x_hat, target, self.loss)  # type: ignore[no-any-return]
 
 
 class Smooth(nn.Module):
@@ -105,7 +202,7 @@ class Sigmoid(Smooth, nn.Sigmoid):
     pass
 
 
-SMOOTH: dict[type[nn.Module], type[nn.Module]] = {nn.ELU: Elu, nn.Tanh: Tanh, nn.Sigmoid: Sigmoid}
+ANYWHERE: dict[type[nn.Module], type[nn.Module]] = {nn.Tanh: Tanh, nn.Sigmoid: Sigmoid, PixelLoss: MeanLoss}
 
 
 def fusible(model: Autoencoder) -> bool:
@@ -118,8 +215,18 @@ def fuse(model: Autoencoder) -> None:
     """Exchange the classes of what is faster so."""
     narrow = _narrow(model)
     for layer in model.modules():
-        if faster := _convolution(layer, narrow) or _smooth(layer) or (_between(layer) if narrow else None):
-            layer.__class__ = faster
+        if kind := _convolution(layer, narrow) or _anywhere(layer) or _between(layer, narrow):
+            layer.__class__ = kind
+    for layer in model.modules():
+        if isinstance(layer, nn.Sequential):
+            _give_relus(layer)
+
+
+def _give_relus(layers: nn.Sequential) -> None:
+    """To wide convolutions the ReLU that follows."""
+    for layer, after in itertools.pairwise(layers):
+        if isinstance(layer, Wide | TransposedWide) and type(after) is nn.ReLU:
+            layer.relu, after.__class__ = True, Taken
 
 
 def channels_first(model: nn.Module) -> bool:
@@ -128,10 +235,11 @@ def channels_first(model: nn.Module) -> bool:
 
 
 def _narrow(model: nn.Module) -> bool:
-    """Whether all its convolutions are between few channels: a single wide one is slower where channels come first, and
-    images that are turned for each are too."""
+    """Whether its convolutions of stride 1, of which it has some, and all others are between few channels: a single wide one is
+    slower where channels come first, and images that are turned for each are too."""
     convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
-    return all(layer.in_channels * layer.out_channels <= WIDE for layer in convolutions)
+    few = all(layer.in_channels * layer.out_channels <= WIDE for layer in convolutions)
+    return few and any(layer.stride == (1, 1) for layer in convolutions)
 
 
 def _convolution(layer: nn.Module, narrow: bool) -> type[nn.Module] | None:
@@ -140,10 +248,15 @@ def _convolution(layer: nn.Module, narrow: bool) -> type[nn.Module] | None:
         return None
     if narrow and layer.stride == (1, 1):
         return {nn.Conv2d: Narrow, TransposedConvolution: TransposedNarrow}.get(type(layer))
+    side, stride, _ = kernel(layer)
+    if known(layer.in_channels, layer.out_channels, side, stride):
+        return {nn.Conv2d: Wide, TransposedConvolution: TransposedWide}.get(type(layer))
+    patches = stride > 1 and side <= OVERLAP * stride
+    if type(layer) is nn.Conv2d:
+        return Unfolded if patches and layer.in_channels <= FEW else None
     if type(layer) is not TransposedConvolution:
         return None
-    side, stride, _ = kernel(layer)
-    return Folded if layer.out_channels <= FEW and stride > 1 and side <= OVERLAP * stride else BiasApart
+    return Folded if patches and layer.out_channels <= FEW else BiasApart
 
 
 def _usual(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
@@ -160,17 +273,21 @@ def _usual(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
     )
 
 
-def _smooth(layer: nn.Module) -> type[nn.Module] | None:
-    if type(layer) is nn.ELU and (layer.inplace or layer.alpha < 0):
-        return None
-    return SMOOTH.get(type(layer))
+def _anywhere(layer: nn.Module) -> type[nn.Module] | None:
+    if type(layer) is nn.ELU:
+        return None if layer.inplace or layer.alpha < 0 else Elu
+    return ANYWHERE.get(type(layer))
 
 
-def _between(layer: nn.Module) -> type[nn.Module] | None:
-    """That of what has a class for images whose channels come first."""
-    if type(layer) is nn.MaxPool2d:
+def _between(layer: nn.Module, narrow: bool) -> type[nn.Module] | None:
+    """That of what lies between convolutions, for images whose channels come first (`narrow`) or last."""
+    if type(layer) is nn.MaxPool2d and narrow:
         plain = (layer.kernel_size, layer.stride, layer.padding, layer.dilation) == (2, 2, 0, 1)
         return Pooled if plain and not (layer.ceil_mode or layer.return_indices) else None
-    if type(layer) is nn.Upsample:
+    if type(layer) is nn.Upsample and narrow:
         return Upsampled if layer.mode == "nearest" and isinstance(layer.size, tuple) else None
+    if type(layer) is nn.Flatten and not narrow:
+        return Flattened if (layer.start_dim, layer.end_dim) == (1, -1) else None
+    if type(layer) is nn.Unflatten and not narrow:
+        return Unflattened if layer.dim == 1 else None
     return None

@@ -119,7 +119,7 @@ INLINE float differ(int loss, const float *restrict out, const float *restrict t
 }
 
 /* Of loops.py: both must speak of the same arguments. */
-__attribute__((visibility("default"))) const int32_t VERSION = 2;
+__attribute__((visibility("default"))) const int32_t VERSION = 3;
 
 /* out (n, width) = low + images[chosen] (high - low) / 255, of images (N, width) in bytes. */
 EXPORT void gather(const uint8_t *restrict images, const int64_t *restrict chosen, float low, float high, float *restrict out, int64_t n, int64_t width) {
@@ -185,6 +185,13 @@ EXPORT double end(int kind, float slope, int loss, const float *restrict bias, f
         for (int64_t j = 0; j < width; j++) slope_of_bias[j] += slopes[j];
     }
     return total * share;
+}
+
+/* The loss of each row against its target, the mean over its numbers, and the gradient of that mean. */
+EXPORT void losses(int loss, const float *restrict out, const float *restrict target, float *restrict gradient, float *restrict means, int64_t n, int64_t width) {
+    float share = 1.0f / width;
+    for (int64_t i = 0; i < n; i++)
+        means[i] = share * differ(loss, out + i * width, target + i * width, gradient + i * width, share, width);
 }
 
 /* A step of Adam (Kingma & Ba 2015) as PyTorch's fused kernel takes it; decay is decoupled as Loshchilov & Hutter 2019 have it, or

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 Call = Callable[[], object]
-VERSION = 2
-"""Of `loops.c` and `convolutions.c`: counted up there and here when an argument changes."""
+VERSION = 3
+"""Of `loops.c` and the other sources: counted up there and here when an argument changes."""
 NAME = "aecore.training.engines.compiled"
 P, N, KIND, NUMBER, EXACT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float, ctypes.c_double
 ARGUMENTS = {
@@ -30,8 +30,12 @@ ARGUMENTS = {
     "pool_back": (P, P, P, P, N, N, N),
     "upsample": (P, P, N, N, N),
     "upsample_back": (P, P, N, N, N),
+    "losses": (KIND, P, P, P, P, N, N),
+    "turn": (P, P, N, N, N),
+    "winograd": (P,),
+    "winograd_runs": (),
 }
-RETURNS = {"end": EXACT, "correlate": KIND, "correlate_weights": KIND}
+RETURNS = {"end": EXACT, "correlate": KIND, "correlate_weights": KIND, "winograd": KIND, "winograd_runs": KIND}
 ACTIVATIONS = (type(None), nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Sigmoid, nn.Tanh)
 LOSSES = ("mse", "l1", "bce")
 """Both in the order of their numbers in `loops.c`."""
@@ -53,6 +57,12 @@ def library() -> Any:
         getattr(loaded, name).argtypes = arguments
         getattr(loaded, name).restype = RETURNS.get(name)
     return loaded
+
+
+def done(failed: int) -> None:
+    """Raises MemoryError where a function says so."""
+    if failed:
+        raise MemoryError("There is no memory left for the lines and tiles of a convolution.")
 
 
 def known(activation: nn.Module | None) -> bool:
