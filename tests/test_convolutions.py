@@ -209,6 +209,19 @@ def test_a_wide_convolution_is_pytorchs_with_a_relu_and_without(layer, shape, al
         assert (part - expected).norm() <= 2e-5 * expected.norm()
 
 
+@pytest.mark.parametrize("wanted", [False, True], ids=["images", "what has a gradient"])
+@pytest.mark.parametrize("layer", UNFOLDED, ids=named)
+def test_a_first_layer_is_pytorchs_with_its_relu(layer, wanted):
+    plain, other = pair(*layer)
+    other.relu = True
+    x = numbers(1, 40, channels(plain), 13, 9).requires_grad_(wanted)
+    out = other(x)
+    ours = [out, *torch.autograd.grad(out, [*other.parameters()], numbers(9, *out.shape))]
+    expected = let_through(plain, x.detach(), out)
+    for part, theirs in zip(ours, [expected[0], *expected[2:]], strict=True):
+        assert (part - theirs).norm() <= 2e-6 * theirs.norm()
+
+
 @pytest.mark.parametrize("layer", WIDE, ids=named)
 def test_a_wide_convolution_takes_images_however_they_lie(layer, always):
     x = numbers(2, 3, channels(pair(*layer)[0]), 11, 10)
@@ -358,7 +371,7 @@ def test_only_what_is_faster_changes_and_nothing_but_its_class():
 def test_a_wide_convolution_takes_the_relu_that_follows_it_and_no_other():
     relus = conv(channels=[16, 32], kernel=4, stride=2, pool="none", activation="relu")
     now = changed(relus)
-    assert [kind for kind in now.values() if kind is fused.Taken] == 2 * [fused.Taken]
+    assert [kind for kind in now.values() if kind is fused.Taken] == 3 * [fused.Taken]
     model = build(tiny(relus | {"backbone": relus["backbone"] | {"norm": "batch"}}).model, FACTS)
     fused.fuse(model)
     normed = [stage for stage in model.modules() if isinstance(stage, nn.Sequential) and hasattr(stage, "norm")]

@@ -26,7 +26,7 @@ from aecore.training.engines.convolutions import (
     patches_of,
 )
 from aecore.training.engines.loops import LOSSES
-from aecore.training.engines.winograd import TILES, Layer, Winograd, faster, known
+from aecore.training.engines.winograd import TILES, Layer, Patches, Winograd, faster, fits, known
 
 FEW = 4
 """Channels of pictures: a strided convolution from so many, or a transposed one to them, is a product of patches of pixels."""
@@ -89,11 +89,16 @@ class Folded(TransposedConvolution):
 class Unfolded(nn.Conv2d):
     """Of a larger stride, from the channels of a picture."""
 
+    relu = False
+
     def forward(self, x: Tensor) -> Tensor:
         if not taken(self, x):
-            return super().forward(x)
-        patches = Unfold.apply(x, kernel(self))  # (B, h w, in k k)
-        out = torch.addmm(self.bias, patches.flatten(0, 1), self.weight.flatten(1).t())  # type: ignore[arg-type]
+            return _ended(self, super().forward(x))
+        patches, weight = Unfold.apply(x, kernel(self)).flatten(0, 1), self.weight.flatten(1)  # (B h w, in k k)
+        if self.relu and not patches.requires_grad and fits(weight):
+            out = Patches.apply(patches, weight, self.bias)
+        else:
+            out = _ended(self, torch.addmm(self.bias, patches, weight.t()))  # type: ignore[arg-type]
         return out.view(len(x), *patches_of(x, kernel(self)), -1).permute(0, 3, 1, 2)
 
 
@@ -134,7 +139,7 @@ class TransposedWide(BiasApart):
         return Winograd.apply(x, self.weight, self.bias, layer)  # type: ignore[no-any-return]
 
 
-def _ended(layer: Wide | TransposedWide, out: Tensor) -> Tensor:
+def _ended(layer: Unfolded | Wide | TransposedWide, out: Tensor) -> Tensor:
     return out.relu() if layer.relu else out
 
 
@@ -225,7 +230,7 @@ def fuse(model: Autoencoder) -> None:
 def _give_relus(layers: nn.Sequential) -> None:
     """To wide convolutions the ReLU that follows."""
     for layer, after in itertools.pairwise(layers):
-        if isinstance(layer, Wide | TransposedWide) and type(after) is nn.ReLU:
+        if isinstance(layer, Unfolded | Wide | TransposedWide) and type(after) is nn.ReLU:
             layer.relu, after.__class__ = True, Taken
 
 

@@ -33,9 +33,17 @@ ARGUMENTS = {
     "losses": (KIND, P, P, P, P, N, N),
     "turn": (P, P, N, N, N),
     "winograd": (P,),
+    "patch_weights": (P, P, P, P, P, N, N, N),
     "winograd_runs": (),
 }
-RETURNS = {"end": EXACT, "correlate": KIND, "correlate_weights": KIND, "winograd": KIND, "winograd_runs": KIND}
+RETURNS = {
+    "end": EXACT,
+    "correlate": KIND,
+    "correlate_weights": KIND,
+    "winograd": KIND,
+    "patch_weights": KIND,
+    "winograd_runs": KIND,
+}
 ACTIVATIONS = (type(None), nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Sigmoid, nn.Tanh)
 LOSSES = ("mse", "l1", "bce")
 """Both in the order of their numbers in `loops.c`."""

@@ -123,10 +123,17 @@ INLINE int64_t place_of(const Shape *s, int phase, int i, int j) {
 
 INLINE lanes where(lanes number, whole so) { return (lanes)((whole)number & so); }
 
-/* Whether a tile before this one has a pixel, too. */
-INLINE int shared(const Shape *s, int64_t tile, int i, int j) {
+/* Whether a tile before this one has a pixel, too, and whether one behind it has. */
+INLINE int before(const Shape *s, int64_t tile, int i, int j) {
     return (i < s->taps - 1 && tile / s->beside % s->down > 0) || (j < s->taps - 1 && tile % s->beside > 0);
 }
+
+INLINE int behind(const Shape *s, int64_t tile, int i, int j) {
+    return (i >= s->out && tile / s->beside % s->down < s->down - 1) || (j >= s->out && tile % s->beside < s->beside - 1);
+}
+
+/* What is not a number stays so. */
+INLINE lanes relu_of(lanes number) { return where(number, ~(number < 0)); }
 
 /* From large images to the matrices of a block, (in in, block, deep). */
 INLINE void enter_large(const Shape *s, const Images *images, float *block, const float *zeros, int64_t first, int64_t count) {
@@ -145,7 +152,7 @@ INLINE void enter_large(const Shape *s, const Images *images, float *block, cons
                 if (images->active)
                     EACH(i, s->in) EACH(j, s->in) from[i][j] = where(from[i][j], ~(OF(active[i][j] + c) <= 0));
                 if (images->total) {
-                    EACH(i, s->in) EACH(j, s->in) if (!shared(s, first + tile, i, j)) total += from[i][j];
+                    EACH(i, s->in) EACH(j, s->in) if (!before(s, first + tile, i, j)) total += from[i][j];
                     AT(images->total + c) += total;
                 }
                 transform(PIXELS, s->in, s->in, 0, from, to);
@@ -154,8 +161,8 @@ INLINE void enter_large(const Shape *s, const Images *images, float *block, cons
         }
 }
 
-/* From the matrices of a block to large images, with a bias. */
-INLINE void leave_large(const Shape *s, float *images, const float *bias, const float *block, float *nowhere, int64_t first, int64_t count) {
+/* From the matrices of a block to large images, with a bias and a ReLU. */
+INLINE void leave_large(const Shape *s, float *images, const float *bias, int64_t relu, const float *block, float *nowhere, int64_t first, int64_t count) {
     for (int64_t tile = 0; tile < count; tile++)
         for (int phase = 0; phase < s->stride * s->stride; phase++) {
             float *places[MOST][MOST];
@@ -166,19 +173,22 @@ INLINE void leave_large(const Shape *s, float *images, const float *bias, const 
                 lanes from[MOST][MOST], to[MOST][MOST], start = bias ? OF(bias + c) : (lanes){};
                 EACH(i, s->in) EACH(j, s->in) from[i][j] = OF(own + (i * s->in + j) * s->large + c);
                 transform(PIXELS, s->in, s->in, 1, from, to);
-                EACH(i, s->in) EACH(j, s->in) AT(places[i][j] + c) = to[i][j] + (shared(s, first + tile, i, j) ? OF(places[i][j] + c) : start);
+                EACH(i, s->in) EACH(j, s->in) {
+                    lanes sum = to[i][j] + (before(s, first + tile, i, j) ? OF(places[i][j] + c) : start);
+                    AT(places[i][j] + c) = relu && !behind(s, first + tile, i, j) ? relu_of(sum) : sum;
+                }
             }
         }
 }
 
 /* Pixels that no tile reaches, below and on the right: they have the bias alone, and their gradient is the bias's alone. */
-INLINE void rest_of_large(const Shape *s, const Images *images, const float *bias) {
+INLINE void rest_of_large(const Shape *s, const Images *images, const float *bias, int64_t relu) {
     int64_t end = s->stride * (s->out * s->down + s->taps - 1) - s->padding, right = s->stride * (s->out * s->beside + s->taps - 1) - s->padding;
     if (end >= s->height && right >= s->width) return;
     int64_t pixels = s->tiles / (s->down * s->beside) * s->height * s->width;
     for (int64_t p = 0; p < pixels; p++)
         for (int64_t c = 0, k = p * s->channels; (p / s->width % s->height >= end || p % s->width >= right) && c < s->channels; c++, k++) {
-            if (images->to) images->to[k] = bias ? bias[c] : 0;
+            if (images->to) images->to[k] = !bias || (relu && bias[c] < 0) ? 0 : bias[c];
             if (images->total && !(images->active && images->active[k] <= 0)) images->total[c] += images->from[k];
         }
 }
@@ -208,7 +218,7 @@ INLINE void enter_small(const Shape *s, const Images *images, float *block, cons
     }
 }
 
-/* From the matrices of a block to small images, with a bias and a ReLU; what is not a number stays so. */
+/* From the matrices of a block to small images, with a bias and a ReLU. */
 INLINE void leave_small(const Shape *s, float *images, const float *bias, int64_t relu, const float *block, float *nowhere, int64_t first, int64_t count) {
     for (int64_t tile = 0; tile < count; tile++) {
         float *places[MOST][MOST];
@@ -221,7 +231,7 @@ INLINE void leave_small(const Shape *s, float *images, const float *bias, int64_
             transform(OUTPUTS, s->in, s->out, 1, from, to);
             EACH(i, s->out) EACH(j, s->out) {
                 if (bias) to[i][j] += OF(bias + c);
-                AT(places[i][j] + c) = relu ? where(to[i][j], ~(to[i][j] < 0)) : to[i][j];
+                AT(places[i][j] + c) = relu ? relu_of(to[i][j]) : to[i][j];
             }
         }
     }
@@ -283,13 +293,13 @@ INLINE void product(int64_t count, const float *from, const float *panels, float
 }
 
 /* to (outputs, deep) += small (count, outputs)^T times large (count, deep) */
-INLINE void outer(const Shape *s, const float *small, const float *large, float *to, int64_t count) {
-    for (int64_t column = 0; column < s->deep; column += WIDE) {
+INLINE void outer(int64_t outputs, int64_t deep, const float *small, const float *large, float *to, int64_t count) {
+    for (int64_t column = 0; column < deep; column += WIDE) {
         int64_t o = 0;
-        for (; o + ROWS <= s->outputs; o += ROWS)
-            sums(ROWS, 1, small + o, 1, s->outputs, large + column, s->deep, to + o * s->deep + column, s->deep, count);
-        for (; o < s->outputs; o += 2)
-            sums(2, 1, small + o, 1, s->outputs, large + column, s->deep, to + o * s->deep + column, s->deep, count);
+        for (; o + ROWS <= outputs; o += ROWS)
+            sums(ROWS, 1, small + o, 1, outputs, large + column, deep, to + o * deep + column, deep, count);
+        for (; o < outputs; o += 2)
+            sums(2, 1, small + o, 1, outputs, large + column, deep, to + o * deep + column, deep, count);
     }
 }
 
@@ -314,7 +324,7 @@ INLINE int go(Shape s, const Task *task) {
     memset(zeros, 0, most * sizeof *zeros);
     if (task->small.to) panels_of(&s, 1, task->weights, panels);
     if (task->large.to) panels_of(&s, 0, task->weights, panels);
-    if (task->large.to || task->large.total) rest_of_large(&s, &task->large, task->bias);
+    if (task->large.to || task->large.total) rest_of_large(&s, &task->large, task->bias, task->relu);
     if (task->to_weights) memset(slopes, 0, matrices * s.points * sizeof *slopes);
     for (int64_t first = 0, count; first < s.tiles; first += count) {
         count = s.tiles - first < s.block ? s.tiles - first : s.block;
@@ -322,16 +332,33 @@ INLINE int go(Shape s, const Task *task) {
         if (task->small.from) enter_small(&s, &task->small, small, zeros, first, count);
         for (int64_t m = 0; m < matrices; m++) {
             float *of_large = large + m * s.large, *of_small = small + m * s.small;
-            if (task->to_weights) outer(&s, of_small, of_large, slopes + m * s.points, count);
+            if (task->to_weights) outer(s.outputs, s.deep, of_small, of_large, slopes + m * s.points, count);
             if (task->small.to) product(count, of_large, panels + m * s.points, of_small, s.deep, s.outputs);
             if (task->large.to) product(count, of_small, panels + m * s.points, of_large, s.outputs, s.deep);
         }
         if (task->small.to) leave_small(&s, task->small.to, task->bias, task->relu, small, nowhere, first, count);
-        if (task->large.to) leave_large(&s, task->large.to, task->bias, large, nowhere, first, count);
+        if (task->large.to) leave_large(&s, task->large.to, task->bias, task->relu, large, nowhere, first, count);
     }
     if (task->to_weights) weights_of(&s, slopes, task->to_weights);
-    for (int64_t k = 0; task->large.to && task->relu && k < task->n * s.height * s.width * s.channels; k++)
-        task->large.to[k] = task->large.to[k] < 0 ? 0 : task->large.to[k];
+    return 0;
+}
+
+/* weights (outputs, size) and bias (outputs): their gradients from that of ReLU(patches (rows, size) weights^T + bias), (rows, outputs), and
+ * from what it was, `active`. size: a multiple of 16, outputs of 2. Returns 0, or 1 without memory. */
+LATER int patch_weights(const float *patches, const float *gradient, const float *active, float *weights, float *bias, int64_t rows, int64_t outputs, int64_t size) {
+    float *let_through = room_of((BLOCK + 1) * outputs), *total = let_through + BLOCK * outputs;
+    if (!let_through) return 1;
+    memset(weights, 0, outputs * size * sizeof *weights), memset(bias, 0, outputs * sizeof *bias);
+    for (int64_t first = 0, count; first < rows; first += count) {
+        count = rows - first < BLOCK ? rows - first : BLOCK;
+        const float *slopes = gradient + first * outputs, *reached = active + first * outputs;
+        for (int64_t k = 0; k < count * outputs; k++) let_through[k] = reached[k] <= 0 ? 0 : slopes[k];
+        memset(total, 0, outputs * sizeof *total);
+        for (int64_t k = 0; k < count * outputs; k += outputs)
+            for (int64_t o = 0; o < outputs; o++) total[o] += let_through[k + o];
+        for (int64_t o = 0; o < outputs; o++) bias[o] += total[o];
+        outer(outputs, size, let_through, patches + first * size, weights, count);
+    }
     return 0;
 }
 
