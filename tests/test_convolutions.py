@@ -12,6 +12,7 @@ from aecore.models import Batch, build
 from aecore.models.convolutional import TransposedConvolution
 from aecore.models.jacobian import squared_jacobian
 from aecore.models.losses import PixelLoss, per_image, summed
+from aecore.models.summary import summarise
 from aecore.training import engines, restore, start, train
 from aecore.training.engines import fused, loops, winograd
 from aecore.training.engines.eager import total_of
@@ -305,6 +306,35 @@ def test_an_old_processor_has_pytorchs_wide_convolutions(monkeypatch):
     assert not winograd.known(32, 64, 4, 2)
 
 
+def test_images_that_do_not_fit_a_layer_are_refused(always):
+    for layer in (WIDE[0], WIDE[6]):
+        _, other = pair(*layer)
+        with pytest.raises(AssertionError):
+            other(numbers(1, 2, 2 * channels(other), 8, 8))
+    back = nn.Unflatten(1, (16, 7, 7))
+    back.__class__ = fused.Unflattened
+    for shape in ((4, 100), (4, 784, 3)):
+        with pytest.raises(AssertionError):
+            back(numbers(1, *shape))
+
+
+@pytest.mark.parametrize("layer", UNFOLDED, ids=named)
+def test_no_images_are_none(layer):
+    plain, other = pair(*layer)
+    x = torch.zeros(0, channels(plain), 8, 8)
+    assert other(x).shape == plain(x).shape
+
+
+def test_what_compiled_convolutions_need_beside_the_layers():
+    wide, first = nn.Conv2d(32, 64, 4, 2, 1), nn.Conv2d(3, 32, 4, 2, 1)
+    assert (
+        fused.beside(wide, (64, 8, 8), 100) == 2 * 4 * 25 * (4 * 32) * 64
+    )  # of each weight at 25 points, there and back
+    assert fused.beside(first, (32, 16, 16), 100) == 4 * 100 * 256 * (3 * 4 * 4)  # every patch
+    assert fused.beside(nn.Conv2d(32, 24, 4, 2, 1), (24, 8, 8), 100) == 0
+    assert fused.beside(nn.ReLU(), (24, 8, 8), 100) == 0
+
+
 @pytest.mark.parametrize("size", [(3, 5, 7), (16, 7, 7), (33, 1, 9), (8, 8, 8)], ids=str)
 def test_flattening_is_pytorchs_to_the_bit(size):
     layers = nn.Sequential(nn.Flatten(), nn.Unflatten(1, size))
@@ -398,6 +428,16 @@ def test_what_has_options_that_the_compiled_operations_lack_stays():
         kind = type(layer)
         fused.fuse(nn.Sequential(layer, nn.Conv2d(1, 1, 1)))
         assert type(layer) is kind, layer
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"channels": [16, 32], "kernel": 4, "stride": 2, "pool": "none", "activation": "relu"}]
+)
+def test_a_fused_model_is_described_as_it_is(changes):
+    model = build(tiny(conv(**changes)).model, FACTS)
+    before = summarise(model, FACTS)
+    fused.fuse(model)
+    assert summarise(model, FACTS) == before
 
 
 def test_a_jacobian_is_differentiated_twice_through_a_fused_model():

@@ -24,7 +24,7 @@ class PixelLoss(nn.Module):
             self.log_sigma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x_hat: Tensor, logits: Tensor, target: Tensor) -> Tensor:
-        """Losses of x_hat against target, (B, C, H, W) each: one for each pixel, or fewer where windows are compared."""
+        """Losses of x_hat against target, (B, C, H, W) each: one for each pixel, or fewer, (B, ...), whose mean is that of the pixels'."""
         if self.loss == "gaussian":
             return gaussian_loss(x_hat, target, self.log_sigma)
         if self.loss in ("ssim", "ms_ssim"):

@@ -78,7 +78,7 @@ class Objective(nn.Module):
 
     def reconstruction(self, batch: Batch, output: Output) -> Tensor:
         """Mean over the batch of the loss of an image: the sum over its pixels or their mean, as the objective has it."""
-        losses = self.losses(output.x_hat, output.logits, batch.target)  # (B, C, H, W)
+        losses = self.losses(output.x_hat, output.logits, batch.target)  # (B, C, H, W), or fewer
         return summed(losses, batch.target) if self.summed else losses.mean()
 
 

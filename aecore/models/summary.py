@@ -143,7 +143,7 @@ def _append(found: list[Layer], path: str, module: nn.Module, shape: tuple[int, 
     name, parameters = _name(module, path), sum(parameter.numel() for parameter in module.parameters())
     if isinstance(module, Transposed):
         parameters = module.bias.numel()  # the weights are counted where they are the encoder's
-    if type(module) in ACTIVATION_NAMES and found:
+    if isinstance(module, tuple(ACTIVATION_NAMES)) and found:
         found[-1] = found[-1]._replace(name=f"{found[-1].name}, {name}")
     else:
         found.append(Layer(part, name, shape, parameters))
@@ -189,7 +189,7 @@ def _name(module: nn.Module, path: str) -> str:
         case nn.LayerNorm():
             return "Layer norm"
         case _:
-            return ACTIVATION_NAMES.get(type(module), "")
+            return next((name for kind, name in ACTIVATION_NAMES.items() if isinstance(module, kind)), "")
 
 
 def _by(sides: Any) -> str:

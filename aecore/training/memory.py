@@ -16,6 +16,8 @@ from aecore.models.summary import Traced, trace
 from aecore.models.transformer import Attention
 from aecore.training import device as devices
 from aecore.training.data import most_watched
+from aecore.training.engines import loops
+from aecore.training.engines.fused import beside
 from aecore.training.optimiser import MOMENTS
 
 FLOAT = 4
@@ -128,10 +130,13 @@ layer by layer on an H100."""
 
 
 def _converting(config: RunConfig, steps: list[Traced], images: int, device: torch.device) -> int:
-    """Bytes that a GPU's kernels need for a moment in the largest convolution."""
-    if device.type != "cuda":
-        return 0
+    """Bytes that convolutions need beside what layers take and give: on the CPU that of the compiled ones, on a GPU that of its
+    kernels in the largest one, for a moment."""
     convolutions = [step for step in steps if isinstance(step.module, (nn.Conv2d, nn.ConvTranspose2d))]
+    if device.type != "cuda":
+        batch = min(config.training.batch_size, images)
+        compiled = [beside(step.module, step.output, batch) for step in convolutions] if loops.library() else []
+        return max(compiled, default=0)
     largest = max((prod(step.inputs) + prod(step.output) for step in convolutions), default=0)
     return FLOAT * min(config.training.batch_size, images) * COPIES * largest
 

@@ -3,6 +3,7 @@
 Each takes and gives 32-bit floats on the CPU, images (B, C, H, W), and computes what PyTorch's own operation does.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -223,6 +224,7 @@ def channels_first(x: Tensor) -> Tensor:
 def channels_last(x: Tensor, size: torch.Size) -> Tensor:
     (channels, height, width), x = size, x.contiguous()
     assert x.dtype == torch.float32
+    assert x.shape[1:] == (channels * height * width,)
     out = torch.empty((len(x), *size), memory_format=torch.channels_last)
     library().turn(x.data_ptr(), out.data_ptr(), len(x), channels, height * width)
     return out
@@ -238,7 +240,7 @@ class Means(torch.autograd.Function):
         assert out.shape == target.shape
         slopes, means = torch.empty_like(out), out.new_empty(len(out), *(1 for _ in out.shape[1:]))
         places = (part.data_ptr() for part in (out, target, slopes, means))
-        library().losses(LOSSES.index(loss), *places, len(out), out[0].numel())
+        library().losses(LOSSES.index(loss), *places, len(out), math.prod(out.shape[1:]))
         ctx.save_for_backward(slopes)
         return means
 

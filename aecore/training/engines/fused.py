@@ -1,9 +1,11 @@
 """Layers of a model that on the CPU are faster by compiled convolutions and loops than by PyTorch's kernels.
 
-`fuse` changes the class of such a layer and nothing else: its weights and their names stay as they are.
+`fuse` changes the class of such a layer; its weights and their names stay as they are. A ReLU that follows a convolution may become
+its own.
 """
 
 import itertools
+import math
 
 import torch
 from torch import Tensor, nn
@@ -26,14 +28,14 @@ from aecore.training.engines.convolutions import (
     patches_of,
 )
 from aecore.training.engines.loops import LOSSES
-from aecore.training.engines.winograd import TILES, Layer, Patches, Winograd, faster, fits, known
+from aecore.training.engines.winograd import TILES, Layer, Patches, Winograd, faster, fits, known, room
 
 FEW = 4
 """Channels of pictures: a strided convolution from so many, or a transposed one to them, is a product of patches of pixels."""
 OVERLAP = 2
 """How many patches may lie on a pixel in each direction: with more, the product is slower."""
 WIDE = 512
-"""Inputs times outputs beyond which oneDNN's convolutions are faster, where channels come last."""
+"""Inputs times outputs beyond which convolutions are faster where channels come last: oneDNN's, and Winograd's."""
 
 
 def taken(layer: nn.Module, x: Tensor) -> bool:
@@ -99,7 +101,7 @@ class Unfolded(nn.Conv2d):
             out = Patches.apply(patches, weight, self.bias)
         else:
             out = _ended(self, torch.addmm(self.bias, patches, weight.t()))  # type: ignore[arg-type]
-        return out.view(len(x), *patches_of(x, kernel(self)), -1).permute(0, 3, 1, 2)
+        return out.view(len(x), *patches_of(x, kernel(self)), self.out_channels).permute(0, 3, 1, 2)
 
 
 class BiasApart(TransposedConvolution):
@@ -120,11 +122,10 @@ class Wide(nn.Conv2d):
     """Whether the ReLU that follows is its own."""
 
     def forward(self, x: Tensor) -> Tensor:
-        side, stride, padding = kernel(self)
-        sizes = ((size + 2 * padding - side) // stride + 1 for size in x.shape[2:])
-        if not taken(self, x) or not faster(TILES[side, stride], len(x), *sizes):
+        (side, stride, padding), size = kernel(self), patches_of(x, kernel(self))
+        if not taken(self, x) or not faster(TILES[side, stride], len(x), *size):
             return _ended(self, super().forward(x))
-        layer = Layer(TILES[side, stride].taps, stride, padding, self.relu, None)
+        layer = Layer(TILES[side, stride].taps, stride, padding, self.relu, size, transposed=False)
         return Winograd.apply(x, self.weight, self.bias, layer)  # type: ignore[no-any-return]
 
 
@@ -135,7 +136,7 @@ class TransposedWide(BiasApart):
         side, stride, padding = kernel(self)
         if not taken(self, x) or not faster(TILES[side, stride], len(x), *x.shape[2:]):
             return _ended(self, super().forward(x, output_size))
-        layer = Layer(TILES[side, stride].taps, stride, padding, self.relu, size_of(self, x))
+        layer = Layer(TILES[side, stride].taps, stride, padding, self.relu, size_of(self, x), transposed=True)
         return Winograd.apply(x, self.weight, self.bias, layer)  # type: ignore[no-any-return]
 
 
@@ -237,6 +238,18 @@ def _give_relus(layers: nn.Sequential) -> None:
 def channels_first(model: nn.Module) -> bool:
     """Whether the model has layers for which the rows of an image should lie one after another."""
     return any(isinstance(layer, Narrow | TransposedNarrow) for layer in model.modules())
+
+
+def beside(layer: nn.Module, output: tuple[int, ...], images: int) -> int:
+    """Bytes that a layer's faster class needs for a batch of images beside what the plain one does, for its output (C, H, W)."""
+    if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) or not _usual(layer):
+        return 0
+    match _convolution(layer, narrow=False):
+        case kind if kind is Unfolded:
+            return 4 * images * math.prod(output[1:]) * layer.in_channels * math.prod(layer.kernel_size)
+        case kind if kind in (Wide, TransposedWide):
+            return room(layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.stride[0])
+    return 0
 
 
 def _narrow(model: nn.Module) -> bool:

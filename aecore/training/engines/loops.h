@@ -9,12 +9,7 @@
 #define CLONES "avx512f", "avx2", "default"
 #endif
 #define EXPORT __attribute__((visibility("default"), target_clones(CLONES)))
-/* Only where a processor has AVX2 and FMA, as all since about 2015: the rest would take a minute to compile. */
-#define LATER __attribute__((visibility("default"), target("avx2,fma")))
-#define LATER_RUNS (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 #else
 #define EXPORT __attribute__((visibility("default")))
-#define LATER EXPORT
-#define LATER_RUNS 1
 #endif
 #define INLINE static inline __attribute__((always_inline))

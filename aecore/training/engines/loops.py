@@ -62,8 +62,9 @@ def library() -> Any:
     except (OSError, ValueError):
         return None
     for name, arguments in ARGUMENTS.items():
-        getattr(loaded, name).argtypes = arguments
-        getattr(loaded, name).restype = RETURNS.get(name)
+        if hasattr(loaded, name):  # some are for x86 alone
+            getattr(loaded, name).argtypes = arguments
+            getattr(loaded, name).restype = RETURNS.get(name)
     return loaded
 
 

@@ -8,9 +8,22 @@
  *
  * The large images (n, height, width, channels) are what a convolution takes, or a transposed one makes; the small ones
  * (n, below, across, outputs) the other way round; the weights (outputs, side, side, channels). Channels and outputs: multiples of 16.
- * tests/test_convolutions.py holds each to PyTorch's.
+ * Only for x86 with AVX2 and FMA, as all since about 2015: with shorter vectors it is ten times slower than PyTorch, and takes long to
+ * compile. tests/test_convolutions.py holds each to PyTorch's.
  */
 #include "loops.h"
+
+/* Whether the processor has what the rest is compiled for. */
+__attribute__((visibility("default"))) int winograd_runs(void) {
+#ifdef __x86_64__
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return 0;
+#endif
+}
+
+#ifdef __x86_64__
+#define AVX2 __attribute__((visibility("default"), target("avx2,fma")))
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +33,7 @@ typedef int32_t whole __attribute__((vector_size(32), aligned(4)));
 enum { LANES = 8, MOST = 6, ROWS = 6, WIDE = 16 }; /* a product has 6 x 16 sums in the registers of AVX2 */
 enum { BLOCK = 48 };                               /* tiles that go through at once, within the cache */
 enum { BESIDE = 32 };                              /* numbers between matrices, that they share no line of the cache */
+_Static_assert(BLOCK % ROWS == 0, "a block is whole groups of rows: product fills them");
 
 #define UNROLL _Pragma("GCC unroll 8")
 #define EACH(i, count) UNROLL for (int i = 0; i < (count); i++)
@@ -70,9 +84,9 @@ typedef struct {
     int out, taps, stride, in, side; /* along one direction; known to the compiler */
     int64_t height, width, channels, below, across, outputs, padding;
     int64_t down, beside, tiles; /* in a column and in a row of a small image, and in all */
-    int64_t block;               /* tiles that go through at once */
+    int64_t block;               /* tiles that go through at once, and what product overwrites behind them */
     int64_t deep;                /* channels of all phases */
-    int64_t large, small, points; /* from one matrix to the next: of a block, and of weights */
+    int64_t large_apart, small_apart, points_apart; /* from one matrix to the next: of a block, and of weights */
 } Shape;
 
 /* Some of the images, (n, height, width, channels): NULL where they are not given, or not asked for. */
@@ -80,15 +94,25 @@ typedef struct {
     const float *from;
     const float *active; /* what the layer gave whose gradient they are, where it ends in a ReLU: at 0 there is none */
     float *to;
-    float *total; /* (channels,) their sum over all places, added to what is there */
+    float *total; /* their sum over all places, of each channel, added to what is there */
 } Images;
 
+/* What is asked for, by what is given:
+ *
+ *                          large                      small                      weights
+ * convolution              from                       to                         weights, bias, relu
+ *   its gradients          from, to                   from, active, total        weights, to_weights
+ * transposed one           to                         from                       weights, bias, relu
+ *   its gradients          from, active, total        from, to                   weights, to_weights
+ *
+ * One of the two `to` at most. */
 typedef struct {
     Images large, small;
     const float *weights, *bias;
     float *to_weights;
     int64_t relu; /* whether what is made ends in one */
-    int64_t n, height, width, channels, below, across, outputs, padding, taps;
+    int64_t n, height, width, channels, below, across, outputs, padding;
+    int64_t taps; /* 2 (sides of 4, stride 2), or 3 or 5 (stride 1) */
 } Task;
 
 INLINE Shape shape_of(int out, int taps, int stride, const Task *task) {
@@ -98,7 +122,7 @@ INLINE Shape shape_of(int out, int taps, int stride, const Task *task) {
     s.down = (s.below + out - 1) / out, s.beside = (s.across + out - 1) / out, s.tiles = task->n * s.down * s.beside;
     s.deep = s.channels * stride * stride;
     s.block = s.tiles < BLOCK ? s.tiles + ROWS - 1 : BLOCK;
-    s.large = s.block * s.deep + BESIDE, s.small = s.block * s.outputs + BESIDE, s.points = s.deep * s.outputs + BESIDE;
+    s.large_apart = s.block * s.deep + BESIDE, s.small_apart = s.block * s.outputs + BESIDE, s.points_apart = s.deep * s.outputs + BESIDE;
     return s;
 }
 
@@ -156,7 +180,7 @@ INLINE void enter_large(const Shape *s, const Images *images, float *block, cons
                     AT(images->total + c) += total;
                 }
                 transform(PIXELS, s->in, s->in, 0, from, to);
-                EACH(i, s->in) EACH(j, s->in) AT(own + (i * s->in + j) * s->large + c) = to[i][j];
+                EACH(i, s->in) EACH(j, s->in) AT(own + (i * s->in + j) * s->large_apart + c) = to[i][j];
             }
         }
 }
@@ -171,7 +195,7 @@ INLINE void leave_large(const Shape *s, float *images, const float *bias, int64_
                 for (int j = 0; j < s->in; j++) places[i][j] = (float *)pixel(s, images, nowhere, first + tile, phase, i, j);
             for (int64_t c = 0; c < s->channels; c += LANES) {
                 lanes from[MOST][MOST], to[MOST][MOST], start = bias ? OF(bias + c) : (lanes){};
-                EACH(i, s->in) EACH(j, s->in) from[i][j] = OF(own + (i * s->in + j) * s->large + c);
+                EACH(i, s->in) EACH(j, s->in) from[i][j] = OF(own + (i * s->in + j) * s->large_apart + c);
                 transform(PIXELS, s->in, s->in, 1, from, to);
                 EACH(i, s->in) EACH(j, s->in) {
                     lanes sum = to[i][j] + (before(s, first + tile, i, j) ? OF(places[i][j] + c) : start);
@@ -213,7 +237,7 @@ INLINE void enter_small(const Shape *s, const Images *images, float *block, cons
                 AT(images->total + c) += total;
             }
             transform(OUTPUTS, s->in, s->out, 0, from, to);
-            EACH(i, s->in) EACH(j, s->in) AT(own + (i * s->in + j) * s->small + c) = to[i][j];
+            EACH(i, s->in) EACH(j, s->in) AT(own + (i * s->in + j) * s->small_apart + c) = to[i][j];
         }
     }
 }
@@ -227,7 +251,7 @@ INLINE void leave_small(const Shape *s, float *images, const float *bias, int64_
             for (int j = 0; j < s->out; j++) places[i][j] = (float *)output(s, images, nowhere, first + tile, i, j);
         for (int64_t c = 0; c < s->outputs; c += LANES) {
             lanes from[MOST][MOST], to[MOST][MOST];
-            EACH(i, s->in) EACH(j, s->in) from[i][j] = OF(own + (i * s->in + j) * s->small + c);
+            EACH(i, s->in) EACH(j, s->in) from[i][j] = OF(own + (i * s->in + j) * s->small_apart + c);
             transform(OUTPUTS, s->in, s->out, 1, from, to);
             EACH(i, s->out) EACH(j, s->out) {
                 if (bias) to[i][j] += OF(bias + c);
@@ -253,7 +277,7 @@ INLINE void panels_of(const Shape *s, int to_small, const float *weights, float 
                 transform(WEIGHTS, s->in, s->taps, 0, from, to);
                 int64_t d = phase * s->channels + c;
                 float *own = panels + (to_small ? (o / WIDE * s->deep + d) * WIDE + o % WIDE : (d / WIDE * s->outputs + o) * WIDE + d % WIDE);
-                EACH(i, s->in) EACH(j, s->in) AT(own + (i * s->in + j) * s->points) = to[i][j];
+                EACH(i, s->in) EACH(j, s->in) AT(own + (i * s->in + j) * s->points_apart) = to[i][j];
             }
 }
 
@@ -264,7 +288,7 @@ INLINE void weights_of(const Shape *s, const float *matrices, float *weights) {
             for (int64_t c = 0; c < s->channels; c += LANES) {
                 lanes from[MOST][MOST], to[MOST][MOST];
                 const float *own = matrices + o * s->deep + phase * s->channels + c;
-                EACH(i, s->in) EACH(j, s->in) from[i][j] = OF(own + (i * s->in + j) * s->points);
+                EACH(i, s->in) EACH(j, s->in) from[i][j] = OF(own + (i * s->in + j) * s->points_apart);
                 transform(WEIGHTS, s->in, s->taps, 1, from, to);
                 float *place = weights + o * s->side * s->side * s->channels + c;
                 EACH(i, s->taps) EACH(j, s->taps) AT(place + place_of(s, phase, i, j)) = to[i][j];
@@ -303,7 +327,7 @@ INLINE void outer(int64_t outputs, int64_t deep, const float *small, const float
     }
 }
 
-/* The thread's own numbers, kept from call to call: new memory costs more than what is done in it. NULL where there is none. */
+/* The thread's own numbers, kept from call to call and never given back: new memory costs more than what is done in it. NULL where there is none. */
 INLINE float *room_of(int64_t numbers) {
     static _Thread_local float *room;
     static _Thread_local int64_t size;
@@ -317,24 +341,25 @@ INLINE float *room_of(int64_t numbers) {
 
 INLINE int go(Shape s, const Task *task) {
     int64_t matrices = s.in * s.in, most = s.channels > s.outputs ? s.channels : s.outputs;
-    float *large = room_of(matrices * (s.large + s.small + 2 * s.points) + 2 * most);
+    float *large = room_of(matrices * (s.large_apart + s.small_apart + 2 * s.points_apart) + 2 * most);
     if (!large) return 1;
-    float *small = large + matrices * s.large, *panels = small + matrices * s.small, *slopes = panels + matrices * s.points;
-    float *zeros = slopes + matrices * s.points, *nowhere = zeros + most;
+    float *small = large + matrices * s.large_apart, *panels = small + matrices * s.small_apart, *slopes = panels + matrices * s.points_apart;
+    float *zeros = slopes + matrices * s.points_apart, *nowhere = zeros + most;
     memset(zeros, 0, most * sizeof *zeros);
     if (task->small.to) panels_of(&s, 1, task->weights, panels);
     if (task->large.to) panels_of(&s, 0, task->weights, panels);
     if (task->large.to || task->large.total) rest_of_large(&s, &task->large, task->bias, task->relu);
-    if (task->to_weights) memset(slopes, 0, matrices * s.points * sizeof *slopes);
+    if (task->to_weights) memset(slopes, 0, matrices * s.points_apart * sizeof *slopes);
     for (int64_t first = 0, count; first < s.tiles; first += count) {
         count = s.tiles - first < s.block ? s.tiles - first : s.block;
         if (task->large.from) enter_large(&s, &task->large, large, zeros, first, count);
         if (task->small.from) enter_small(&s, &task->small, small, zeros, first, count);
         for (int64_t m = 0; m < matrices; m++) {
-            float *of_large = large + m * s.large, *of_small = small + m * s.small;
-            if (task->to_weights) outer(s.outputs, s.deep, of_small, of_large, slopes + m * s.points, count);
-            if (task->small.to) product(count, of_large, panels + m * s.points, of_small, s.deep, s.outputs);
-            if (task->large.to) product(count, of_small, panels + m * s.points, of_large, s.outputs, s.deep);
+            float *of_large = large + m * s.large_apart, *of_small = small + m * s.small_apart;
+            /* first: the product takes the place of what came in */
+            if (task->to_weights) outer(s.outputs, s.deep, of_small, of_large, slopes + m * s.points_apart, count);
+            if (task->small.to) product(count, of_large, panels + m * s.points_apart, of_small, s.deep, s.outputs);
+            if (task->large.to) product(count, of_small, panels + m * s.points_apart, of_large, s.outputs, s.deep);
         }
         if (task->small.to) leave_small(&s, task->small.to, task->bias, task->relu, small, nowhere, first, count);
         if (task->large.to) leave_large(&s, task->large.to, task->bias, task->relu, large, nowhere, first, count);
@@ -345,9 +370,10 @@ INLINE int go(Shape s, const Task *task) {
 
 /* weights (outputs, size) and bias (outputs): their gradients from that of ReLU(patches (rows, size) weights^T + bias), (rows, outputs), and
  * from what it was, `active`. size: a multiple of 16, outputs of 2. Returns 0, or 1 without memory. */
-LATER int patch_weights(const float *patches, const float *gradient, const float *active, float *weights, float *bias, int64_t rows, int64_t outputs, int64_t size) {
-    float *let_through = room_of((BLOCK + 1) * outputs), *total = let_through + BLOCK * outputs;
+AVX2 int patch_weights(const float *patches, const float *gradient, const float *active, float *weights, float *bias, int64_t rows, int64_t outputs, int64_t size) {
+    float *let_through = room_of((BLOCK + 1) * outputs);
     if (!let_through) return 1;
+    float *total = let_through + BLOCK * outputs;
     memset(weights, 0, outputs * size * sizeof *weights), memset(bias, 0, outputs * sizeof *bias);
     for (int64_t first = 0, count; first < rows; first += count) {
         count = rows - first < BLOCK ? rows - first : BLOCK;
@@ -362,16 +388,12 @@ LATER int patch_weights(const float *patches, const float *gradient, const float
     return 0;
 }
 
-/* What a convolution makes, or the gradient of what a transposed one took: small = bias + large, padded, with the weights; the other way
- * round; and the gradient of the weights: what is asked for, of what is given. taps: 2 (sides of 4, stride 2), or 3 or 5 (stride 1).
- * Returns 0, or 1 without memory. */
-LATER int winograd(const Task *task) {
+/* Does a task. Returns 0, or 1 without memory. */
+AVX2 int winograd(const Task *task) {
     switch (task->taps) {
     case 2: return go(shape_of(4, 2, 2, task), task);
     case 3: return go(shape_of(4, 3, 1, task), task);
     default: return go(shape_of(2, 5, 1, task), task);
     }
 }
-
-/* Whether the processor has what winograd was compiled for. */
-EXPORT int winograd_runs(void) { return LATER_RUNS; }
+#endif

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from aecore.training.engines.loops import done, library
+from aecore.training.engines.loops import N, P, done, library
 
 LAST = torch.channels_last
-LANES = 16
+MULTIPLE = 16
 """What the channels and the outputs must be multiples of."""
 ENOUGH = 32
 """Tiles from which it is faster: fewer do not pay for the weights to be turned into matrices."""
-P, N = ctypes.c_void_p, ctypes.c_int64
 SIZES = ("n", "height", "width", "channels", "below", "across", "outputs", "padding", "taps")
 
 
@@ -50,7 +49,15 @@ TILES = {(4, 2): Tile(4, 2), (3, 1): Tile(4, 3), (5, 1): Tile(2, 5)}
 
 def known(channels: int, outputs: int, side: int, stride: int) -> bool:
     """Whether a convolution can go this way, on this processor."""
-    return (side, stride) in TILES and channels % LANES == outputs % LANES == 0 and bool(library().winograd_runs())
+    return (
+        (side, stride) in TILES and channels % MULTIPLE == outputs % MULTIPLE == 0 and bool(library().winograd_runs())
+    )
+
+
+def room(channels: int, outputs: int, side: int, stride: int) -> int:
+    """Bytes of matrices that `winograd.c` makes of the weights, and of their gradients, once for all layers of a thread."""
+    tile = TILES[side, stride]
+    return 2 * 4 * (tile.outputs + tile.taps - 1) ** 2 * channels * stride**2 * outputs
 
 
 def faster(tile: Tile, images: int, below: int, across: int) -> bool:
@@ -68,8 +75,9 @@ class Layer(NamedTuple):
     padding: int
     relu: bool
     """Whether it ends in one."""
-    size: tuple[int, int] | None
-    """Height and width of what it gives, where it is a transposed one."""
+    size: tuple[int, int]
+    """Height and width of what it gives."""
+    transposed: bool
 
 
 class Winograd(torch.autograd.Function):
@@ -78,8 +86,8 @@ class Winograd(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, layer: Layer) -> Tensor:
         x, weight, bias = x.contiguous(memory_format=LAST), weight.contiguous(memory_format=LAST), bias.contiguous()
-        size = layer.size or [(side + 2 * layer.padding - weight.shape[2]) // layer.stride + 1 for side in x.shape[2:]]
-        out = torch.empty((len(x), len(bias), *size), memory_format=LAST)
+        assert x.shape[1] == weight.shape[0 if layer.transposed else 1]
+        out = torch.empty((len(x), len(bias), *layer.size), memory_format=LAST)
         _do(layer, x, out, _images(x), _images(to=out), weights=place(weight), bias=place(bias), relu=layer.relu)
         ctx.layer = layer
         ctx.save_for_backward(x, weight, out if layer.relu else None)
@@ -100,7 +108,7 @@ class Winograd(torch.autograd.Function):
 
 def fits(weight: Tensor) -> bool:
     """Whether `Patches` takes a weight (outputs, size)."""
-    return weight.shape[1] % LANES == weight.shape[0] % 2 == 0 and bool(library().winograd_runs())
+    return weight.shape[1] % MULTIPLE == weight.shape[0] % 2 == 0 and bool(library().winograd_runs())
 
 
 class Patches(torch.autograd.Function):
@@ -117,7 +125,6 @@ class Patches(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (patches, out), gradient = ctx.saved_tensors, gradient.contiguous()
         (rows, size), outputs = patches.shape, out.shape[1]
-        assert size % LANES == outputs % 2 == 0
         of_weight, of_bias = out.new_empty(outputs, size), out.new_empty(outputs)
         places = (place(part) for part in (patches, gradient, out, of_weight, of_bias))
         done(library().patch_weights(*places, rows, outputs, size))
@@ -141,10 +148,10 @@ def _do(layer: Layer, x: Tensor, out: Tensor, taken: Images, given: Images, **re
 
     Raises: MemoryError.
     """
-    large, small = (out, x) if layer.size else (x, out)
-    images = {"large": given, "small": taken} if layer.size else {"large": taken, "small": given}
+    large, small = (out, x) if layer.transposed else (x, out)
+    images = {"large": given, "small": taken} if layer.transposed else {"large": taken, "small": given}
     (n, channels, height, width), (_, outputs, below, across) = large.shape, small.shape
-    assert channels % LANES == outputs % LANES == 0
+    assert channels % MULTIPLE == outputs % MULTIPLE == 0
     sizes = (n, height, width, channels, below, across, outputs, layer.padding, layer.taps)
     task = Task(**images, **rest, **dict(zip(SIZES, sizes, strict=True)))
     done(library().winograd(ctypes.byref(task)))
