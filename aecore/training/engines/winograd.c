@@ -24,6 +24,8 @@ __attribute__((visibility("default"))) int winograd_runs(void) {
 
 #ifdef __x86_64__
 #define AVX2 __attribute__((visibility("default"), target("avx2,fma")))
+#undef INLINE
+#define INLINE static inline __attribute__((always_inline, target("avx2,fma")))
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +37,11 @@ enum { BLOCK = 48 };                               /* tiles that go through at o
 enum { BESIDE = 32 };                              /* numbers between matrices, that they share no line of the cache */
 _Static_assert(BLOCK % ROWS == 0, "a block is whole groups of rows: product fills them");
 
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 8")
+#endif
 #define EACH(i, count) UNROLL for (int i = 0; i < (count); i++)
 #define AT(place) (*(lanes *)(place))
 #define OF(place) (*(const lanes *)(place))
@@ -261,6 +267,12 @@ INLINE void leave_small(const Shape *s, float *images, const float *bias, int64_
     }
 }
 
+INLINE lanes every(const float *numbers, int64_t apart) {
+    lanes found = {};
+    EACH(lane, LANES) found[lane] = numbers[lane * apart];
+    return found;
+}
+
 /* Weights to panels of 16 columns for `product`: (in in, outputs / 16, deep, 16) to small images, with outputs as lanes, and
  * (in in, deep / 16, outputs, 16) to large ones. */
 INLINE void panels_of(const Shape *s, int to_small, const float *weights, float *panels) {
@@ -271,8 +283,7 @@ INLINE void panels_of(const Shape *s, int to_small, const float *weights, float 
                 lanes from[MOST][MOST], to[MOST][MOST];
                 EACH(i, s->taps) EACH(j, s->taps) {
                     const float *own = weights + o * apart + place_of(s, phase, i, j) + c;
-                    if (to_small) EACH(lane, LANES) from[i][j][lane] = own[lane * apart];
-                    else from[i][j] = OF(own);
+                    from[i][j] = to_small ? every(own, apart) : OF(own);
                 }
                 transform(WEIGHTS, s->in, s->taps, 0, from, to);
                 int64_t d = phase * s->channels + c;
