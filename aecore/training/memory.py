@@ -133,7 +133,9 @@ def _converting(config: RunConfig, steps: list[Traced], images: int, device: tor
     """Bytes that convolutions need beside what layers take and give: on the CPU that of the compiled ones, on a GPU that of its
     kernels in the largest one, for a moment."""
     convolutions = [step for step in steps if isinstance(step.module, (nn.Conv2d, nn.ConvTranspose2d))]
-    if device.type != "cuda":
+    if device.type == "mps":
+        return 0
+    if device.type == "cpu":
         batch = min(config.training.batch_size, images)
         compiled = [beside(step.module, step.output, batch) for step in convolutions] if loops.library() else []
         return max(compiled, default=0)

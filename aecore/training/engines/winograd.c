@@ -165,11 +165,20 @@ INLINE int behind(const Shape *s, int64_t tile, int i, int j) {
 /* What is not a number stays so. */
 INLINE lanes relu_of(lanes number) { return where(number, ~(number < 0)); }
 
+typedef const float *Places[MOST][MOST];
+
+/* Numbers of a tile, and of a gradient those that a ReLU let through. */
+INLINE void read(int side, const Places places, const Places active, int64_t c, lanes from[MOST][MOST]) {
+    EACH(i, side) EACH(j, side) from[i][j] = OF(places[i][j] + c);
+    if (active[0][0])
+        EACH(i, side) EACH(j, side) from[i][j] = where(from[i][j], ~(OF(active[i][j] + c) <= 0));
+}
+
 /* From large images to the matrices of a block, (in in, block, deep). */
 INLINE void enter_large(const Shape *s, const Images *images, float *block, const float *zeros, int64_t first, int64_t count) {
     for (int64_t tile = 0; tile < count; tile++)
         for (int phase = 0; phase < s->stride * s->stride; phase++) {
-            const float *places[MOST][MOST], *active[MOST][MOST];
+            Places places, active;
             float *own = block + tile * s->deep + phase * s->channels;
             for (int i = 0; i < s->in; i++)
                 for (int j = 0; j < s->in; j++) {
@@ -178,9 +187,7 @@ INLINE void enter_large(const Shape *s, const Images *images, float *block, cons
                 }
             for (int64_t c = 0; c < s->channels; c += LANES) {
                 lanes from[MOST][MOST], to[MOST][MOST], total = {};
-                EACH(i, s->in) EACH(j, s->in) from[i][j] = OF(places[i][j] + c);
-                if (images->active)
-                    EACH(i, s->in) EACH(j, s->in) from[i][j] = where(from[i][j], ~(OF(active[i][j] + c) <= 0));
+                read(s->in, places, active, c, from);
                 if (images->total) {
                     EACH(i, s->in) EACH(j, s->in) if (!before(s, first + tile, i, j)) total += from[i][j];
                     AT(images->total + c) += total;
@@ -226,7 +233,7 @@ INLINE void rest_of_large(const Shape *s, const Images *images, const float *bia
 /* From small images to the matrices of a block, (in in, block, outputs). */
 INLINE void enter_small(const Shape *s, const Images *images, float *block, const float *zeros, int64_t first, int64_t count) {
     for (int64_t tile = 0; tile < count; tile++) {
-        const float *places[MOST][MOST], *active[MOST][MOST];
+        Places places, active;
         float *own = block + tile * s->outputs;
         for (int i = 0; i < s->out; i++)
             for (int j = 0; j < s->out; j++) {
@@ -235,9 +242,7 @@ INLINE void enter_small(const Shape *s, const Images *images, float *block, cons
             }
         for (int64_t c = 0; c < s->outputs; c += LANES) {
             lanes from[MOST][MOST], to[MOST][MOST], total = {};
-            EACH(i, s->out) EACH(j, s->out) from[i][j] = OF(places[i][j] + c);
-            if (images->active)
-                EACH(i, s->out) EACH(j, s->out) from[i][j] = where(from[i][j], ~(OF(active[i][j] + c) <= 0));
+            read(s->out, places, active, c, from);
             if (images->total) {
                 EACH(i, s->out) EACH(j, s->out) total += from[i][j];
                 AT(images->total + c) += total;
