@@ -17,6 +17,7 @@ from benchmarks.throughput import DENSE, case
 from benchmarks.ways import Case, ours
 
 ROUNDS = 3
+WATCHING = "Watching after an epoch, as a share of the epoch"
 PRESET, SHOWN = "compress-32", ("compress-32", "vae-2", "conv-16", "stacked-9-conv")
 
 
@@ -26,7 +27,7 @@ def tables(device: str, threads: int) -> dict[str, list[dict[str, Any]]]:
         "The floor: counted operations over the measured matrix rate, counted bytes over the measured copy rate": [
             floor(name, device, threads) for name in SHOWN
         ],
-        "Watching after an epoch, as a share of the epoch": [watching(name, device, threads) for name in SHOWN],
+        WATCHING: [watching(name, device, threads) for name in SHOWN],
         "Growth: images": sweep(device, threads, "images", (1, 2, 4, 8), lambda n: {"steps": 20 * n}),
         "Growth: latent size": sweep(
             device, threads, "latent_dim", (2, 8, 32, 128), lambda n: {"model__bottleneck__latent_dim": n}
@@ -123,13 +124,15 @@ def watching(name: str, device: str, threads: int) -> dict[str, Any]:
     whole = facts(preset(name).config.data, []).n_train
     burst, state = ours(trained), training.start(trained.config, trained.data.facts, threads)
     burst()
-    few = trained.data
+    few, step = trained.data, training.engines.of(state, trained.data, trained.config)
+    for _ in range(2):  # recorded, where it is
+        watch(state, few, trained.config, step)
     steps, looks = [], []
     for _ in range(ROUNDS):
         begin = time.perf_counter()
         burst()
         middle = time.perf_counter()
-        watch(state, few, trained.config)
+        watch(state, few, trained.config, step)
         steps.append((middle - begin) / (trained.steps * trained.config.training.batch_size))
         looks.append((time.perf_counter() - middle) / len(few.watch_images))
     epoch, look = whole * statistics.median(steps), most_watched(whole) * statistics.median(looks)

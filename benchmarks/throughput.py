@@ -57,8 +57,8 @@ def case(name: str, device: str, threads: int, steps: int | None = None, **chang
         }
         | {key.replace("__", "."): value for key, value in changes.items()},
     )
-    few = 6 if device == "cpu" else 60
-    steps = steps or (120 if config.model.backbone.kind == "dense" else few)
+    dense, other = (120, 6) if device == "cpu" else (240, 60)
+    steps = steps or (dense if config.model.backbone.kind == "dense" else other)
     known: Facts = facts(config.data, [])._replace(n_train=steps * config.training.batch_size)
     torch.manual_seed(0)
     return Case(name, config, random_data(config, known, device), steps, torch.device(device), threads)

@@ -50,7 +50,7 @@ def measure(config: RunConfig, lab: Lab, threads: int) -> Measure:
     few = _few(prepared, training.device.at_once(state.model, device))
     rows = training.train(state, few, config)
     started = time.perf_counter() - begin
-    recorded = state.engine["engine"] == "graphs"
+    recorded = state.engine["engine"] in training.engines.RECORDED
     _timed(lambda: _advance(rows, state), device, training.engines.recorded.WARM + 1 if recorded else WARM)
     step = _timed(lambda: _advance(rows, state), device)
     look = _timed(lambda: training.loop.watch(state, few, config), device, 1)

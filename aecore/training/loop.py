@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,7 +34,7 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | No
     total = total_steps(config, len(data.train_images))
     yield from state.hand_out()
     if state.watched < 0:
-        yield from state.hand_out(watch(state, data, config))
+        yield from state.hand_out(watch(state, data, config, step))
 
     while (state.step < total or state.position > 0) and not patience_is_over(state, config):
         for chosen in order(data, training, state.epoch, state.position):
@@ -51,9 +53,9 @@ def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | No
         rows.append(Row(state.step, state.epoch + 1, "train", "learning_rate", rate))
         state.epoch, state.position = state.epoch + 1, 0
         due = state.epoch % training.watch_every == 0
-        yield from state.hand_out(rows + (watch(state, data, config) if due else []))
+        yield from state.hand_out(rows + (watch(state, data, config, step) if due else []))
     if state.watched < state.step:
-        yield from state.hand_out(watch(state, data, config))
+        yield from state.hand_out(watch(state, data, config, step))
 
 
 def patience_is_over(state: TrainState, config: RunConfig) -> bool:
@@ -62,13 +64,14 @@ def patience_is_over(state: TrainState, config: RunConfig) -> bool:
     return patience > 0 and state.epoch - state.best.epoch >= patience
 
 
-def watch(state: TrainState, data: Data, config: RunConfig) -> list[Row]:
-    """Evaluate the watched split and remember the best loss. Raises Diverged where it is not finite."""
+def watch(state: TrainState, data: Data, config: RunConfig, step: engines.Step | None = None) -> list[Row]:
+    """Evaluate the watched split, as quickly as the engine of `step` can, and remember the best loss. Raises Diverged where it is not
+    finite."""
     total = total_steps(config, len(data.train_images))
     end = Progress(
         total, total
     )  # weights that change along the way stand where they end, so that losses can be compared
-    values = state.world.told(lambda: evaluate(state.model, data, config, end))
+    values = state.world.told(lambda: evaluate(state.model, data, config, end, step))
     if not math.isfinite(values["loss"]):
         raise Diverged(state.step, values["loss"])
     if values["loss"] < state.best.loss:
@@ -77,7 +80,25 @@ def watch(state: TrainState, data: Data, config: RunConfig) -> list[Row]:
     return [Row(state.step, state.epoch, data.watch_split, name, value) for name, value in values.items()]
 
 
-def evaluate(model: Autoencoder, data: Data, config: RunConfig, progress: Progress) -> dict[str, float]:
+class Seen(NamedTuple):
+    """What a look at the watched images leaves on the device."""
+
+    names: tuple[str, ...]
+    sizes: list[int]
+    """Images of each batch."""
+    means: list[Tensor]
+    """(1 + terms + 1,) of each batch."""
+    codes: Codes
+
+    def values(self) -> dict[str, float]:
+        weights = torch.tensor(self.sizes, dtype=torch.float64) / sum(self.sizes)
+        values = (weights @ torch.stack(self.means).cpu().double()).tolist()
+        return dict(zip(self.names, values, strict=True)) | self.codes.figures()
+
+
+def evaluate(
+    model: Autoencoder, data: Data, config: RunConfig, progress: Progress, step: engines.Step | None = None
+) -> dict[str, float]:
     """{'loss', every term, 'mse'}: means over the watched images, in evaluation mode and 32 bits; and what `Codes`
     tells of all of them.
 
@@ -85,21 +106,20 @@ def evaluate(model: Autoencoder, data: Data, config: RunConfig, progress: Progre
     generator of its own, the same each time, so that neither training nor the curve feels it.
     """
     noise = seeded(config.training.seed, "watch", device=data.watch_images.device)
-    means: list[Tensor] = []  # (1 + terms + 1,) each
-    sizes: list[int] = []
-    names: tuple[str, ...] = ()
-    codes = Codes(model.objective.standard_prior)
+    look = partial(_look, model, data, config, progress)
+    return (step.look(look, noise) if step else look(noise)).values()
+
+
+def _look(model: Autoencoder, data: Data, config: RunConfig, progress: Progress, noise: torch.Generator) -> Seen:
+    seen = Seen((), [], [], Codes(model.objective.standard_prior))
     with model.evaluating():
         size = devices.at_once(model, data.watch_images.device)
         for part in zip(data.watch_images.split(size), data.watch_labels.split(size), strict=True):
             terms, mse, output = _evaluate_batch(model, part, data, config, progress, noise)
-            codes.add(output)
-            names = ("loss", *terms, "mse")
-            means.append(torch.stack([sum(terms.values(), torch.zeros_like(mse)), *terms.values(), mse]))
-            sizes.append(len(output.z))
-    weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
-    values = dict(zip(names, (weights @ torch.stack(means).cpu().double()).tolist(), strict=True))
-    return values | codes.figures()
+            seen.codes.add(output)
+            seen.means.append(torch.stack([sum(terms.values(), torch.zeros_like(mse)), *terms.values(), mse]))
+            seen.sizes.append(len(output.z))
+    return seen._replace(names=("loss", *terms, "mse"))
 
 
 def _evaluate_batch(

@@ -17,6 +17,7 @@ from aecore.models.transformer import Attention
 from aecore.training import device as devices
 from aecore.training.data import most_watched
 from aecore.training.engines import loops
+from aecore.training.engines.chain import chain
 from aecore.training.engines.fused import beside
 from aecore.training.optimiser import MOMENTS
 
@@ -61,6 +62,8 @@ def estimate(config: RunConfig, facts: Facts, streamed: bool = False) -> Memory:
     watched = most_watched(images)
     training = _training(config, facts, model, steps, images) + _converting(config, steps, images, device)
     working = max(training, _evaluating(model, facts, steps, device, watched))
+    if device.type == "cuda" and chain(model):
+        working += parameters  # `Tiled` has them a second time
     data = (watched + (0 if streamed else images)) * prod(facts.shape)
     runtime = int(RUNTIME[device.type])
     # the optimiser's step needs no activations, the forward pass no gradients: they are freed after each step

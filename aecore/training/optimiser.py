@@ -166,4 +166,4 @@ def _line(tensor: Tensor) -> Tensor:
 def _view(buffer: Tensor, parameter: Tensor, turned: bool) -> Tensor:
     """The beginning of a buffer in the shape of a parameter."""
     part = buffer[: parameter.numel()]
-    return part.view(parameter.shape[::-1]).t() if turned else part.view_as(parameter)
+    return part.view(parameter.shape[::-1]).t() if turned else part.as_strided(parameter.shape, parameter.stride())

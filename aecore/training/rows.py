@@ -37,6 +37,10 @@ FLUSH_SECONDS = 0.2
 """Longest time that losses stay on a GPU: reading each one at once would make every step wait for the device."""
 
 
+UNREAD = 1024
+"""Steps whose losses stay on a GPU at most: an engine may write those of the next one over the first."""
+
+
 class Losses:
     """The losses of steps, as rows of means over windows of `width` steps.
 
@@ -61,7 +65,8 @@ class Losses:
         if values.device.type == "cpu":
             return self._into_window(step, epoch, values.tolist())
         self._pending.append((step, epoch, values))
-        return self.flush() if time.monotonic() - self._read > FLUSH_SECONDS else []
+        due = len(self._pending) == UNREAD or time.monotonic() - self._read > FLUSH_SECONDS
+        return self.flush() if due else []
 
     def flush(self) -> list[Row]:
         """Rows of everything noted so far; a window that is not full is kept. Raises Diverged."""

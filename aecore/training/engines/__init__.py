@@ -3,6 +3,9 @@
 `choose` says which, once, at step 0; `of` makes it. The loop begins a step, notes the losses, and lets it finish.
 """
 
+import logging
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -13,7 +16,7 @@ from aecore.models import Autoencoder, Progress
 from aecore.training.data import Data
 from aecore.training.engines import loops
 from aecore.training.engines.chain import chain
-from aecore.training.engines.eager import Eager
+from aecore.training.engines.eager import Eager, Made
 from aecore.training.engines.flat import Flat
 from aecore.training.engines.fused import channels_first, fuse, fusible
 from aecore.training.engines.recorded import CudaGraphs, Recorded
@@ -21,6 +24,9 @@ from aecore.training.engines.recorded import CudaGraphs, Recorded
 if TYPE_CHECKING:
     from aecore.training.state import TrainState
 
+log = logging.getLogger(__name__)
+RECORDED = ("graphs", "triton")
+"""Engines whose steps are CUDA graphs."""
 WORTH_SHARING = 3e9
 """Operations of a dense step from which several threads, which must wake each other for each product, are faster than one."""
 
@@ -37,9 +43,13 @@ class Step(Protocol):
     def finish(self) -> None:
         """Move the weights, unless `begin` has done so on the device already."""
 
+    def look(self, call: Callable[[torch.Generator], Made], noise: torch.Generator) -> Made:
+        """What a call that changes nothing makes with `noise`: done, or played again where it was recorded. Its tensors stay as they are
+        until the next step."""
+
 
 def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
-    """Name of the engine for a run that starts: on a GPU 'graphs'; on the CPU 'fused' for chains of dense layers and for models
+    """Name of the engine for a run that starts: on a GPU 'triton', or 'graphs' where it cannot be had; on the CPU 'fused' for chains of dense layers and for models
     with a convolution that `fused` knows, or where no compiler was there at the installation 'flat' for chains; else 'eager'.
 
     Raises:
@@ -52,7 +62,7 @@ def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
         case "graphs" if why_not:
             raise ConfigError({"training.engine": f"training.engine is 'graphs', but {why_not}. Use 'auto'."})
         case _ if not why_not:
-            return "graphs"
+            return "triton" if _triton() else "graphs"
     if device.type != "cpu" or config.training.precision == "bf16":
         return "eager"
     if _by_hand(config, model):
@@ -82,6 +92,22 @@ def _by_hand(config: RunConfig, model: Autoencoder) -> bool:
     return config.training.processes == 1 and config.training.precision != "bf16" and bool(chain(model))
 
 
+@cache
+def _triton() -> bool:
+    """Whether Triton's kernels can be had. It is imported for that: a second, on a GPU only."""
+    try:
+        from aecore.training.engines.tiled import try_out
+
+        try_out()
+    except (
+        Exception
+    ) as error:  # it is not installed, it finds no compiler, it does not know the GPU: all in classes of its own
+        first = (str(error).splitlines() or [""])[0]
+        log.warning("Steps go without Triton's kernels here: %s: %s", type(error).__name__, first)
+        return False
+    return True
+
+
 def _no_graphs(processes: int, model: Autoencoder, device: torch.device) -> str:
     """Why a step cannot be recorded as a CUDA graph; '' where it can."""
     if device.type != "cuda":
@@ -96,9 +122,22 @@ def prepare(model: Autoencoder, config: RunConfig, name: str) -> torch.memory_fo
     compiled convolutions, and for those of grey images alone, where it is 1.2 x slower."""
     if name == "fused" and loops.library() and not _by_hand(config, model):
         fuse(model)
+    if name == "triton" and config.training.precision != "bf16":
+        from aecore.training.engines import convolved
+        from aecore.training.engines.tiled import PRODUCTS
+
+        convolved.exchange(model, PRODUCTS[config.training.precision])
     convolutions = (layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)))
     several = any(min(layer.in_channels, layer.out_channels) > 1 for layer in convolutions)
-    return torch.channels_last if several and not channels_first(model) else torch.contiguous_format
+    first = channels_first(model) or (name == "triton" and config.training.precision == "fp32" and _strided(model))
+    return torch.channels_last if several and not first else torch.contiguous_format
+
+
+def _strided(model: Autoencoder) -> bool:
+    """Whether no convolution keeps the size of an image: cuDNN's products of 32 bits are then faster where channels come first, and
+    there is no pooling, which is not."""
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
+    return all(layer.stride != (1, 1) for layer in layers)
 
 
 def of(state: "TrainState", data: Data, config: RunConfig) -> Step:
@@ -108,5 +147,11 @@ def of(state: "TrainState", data: Data, config: RunConfig) -> Step:
             return Flat(state, data, config)
         case "graphs":
             inner = Flat(state, data, config) if _by_hand(config, state.model) else Eager(state, data, config)
-            return Recorded(inner, state, CudaGraphs(state.noise))
+            return Recorded(inner, state, CudaGraphs(), len(data.train_images))
+        case "triton":
+            from aecore.training.engines.paced import Paced, Played
+            from aecore.training.engines.tiled import Tiled
+
+            hand = Tiled(state, data, config) if _by_hand(config, state.model) else Paced(state, data, config)
+            return Played(hand, state, CudaGraphs(), len(data.train_images))
     return Eager(state, data, config)

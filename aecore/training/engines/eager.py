@@ -1,6 +1,7 @@
 """A step in PyTorch as it is: any model, any objective, any device, several processes."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,22 +16,36 @@ if TYPE_CHECKING:
     from aecore.training.state import TrainState
 
 
+Made = TypeVar("Made")
+
+
 class Halves:
     """A step whose update comes after the host has had its losses."""
 
-    def begin(self, chosen: Tensor, progress: Progress, learning_rate: float) -> Tensor:
+    state: "TrainState"
+    learning_rate: float | Tensor
+    names: tuple[str, ...] = ()
+
+    def begin(self, chosen: Tensor, progress: Progress, learning_rate: float | Tensor) -> Tensor:
         self.learning_rate = learning_rate
-        return self.gradients(chosen, progress)
+        self.losses = self.gradients(chosen, progress)
+        return self.losses
 
     def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
         """Forward and backward pass; the losses as of `Step.begin`."""
         raise NotImplementedError
 
+    def look(self, call: Callable[[torch.Generator], Made], noise: torch.Generator) -> Made:
+        return call(noise)
+
+    def update(self) -> None:
+        """Move the weights, unless a loss is not finite; the host need not know."""
+        for optimiser in self.state.optimisers:
+            optimiser.step(self.learning_rate, skip=not_finite(self.losses))
+
 
 class Eager(Halves):
     """Every operation on its own, and gradients by automatic differentiation."""
-
-    names: tuple[str, ...] = ()
 
     def __init__(self, state: "TrainState", data: Data, config: RunConfig):
         self.state, self.data, self.config = state, data, config
@@ -53,12 +68,10 @@ class Eager(Halves):
                 nn.utils.clip_grad_norm_(optimiser.parameters, training.clip_norm)
         terms = {name: term for terms in sums for name, term in terms.items()}
         self.names = ("loss", *terms)
-        self.losses = torch.stack([total_of(sums[:1]), *terms.values()]).detach()
-        return self.losses
+        return torch.stack([total_of(sums[:1]), *terms.values()]).detach()
 
     def finish(self) -> None:
-        for optimiser in self.state.optimisers:
-            optimiser.step(self.learning_rate, skip=not_finite(self.losses))
+        self.update()
         self.state.model.zero_grad(set_to_none=True)  # here, so that the next forward pass has their memory
 
 

@@ -105,7 +105,7 @@ class Flat(Halves):
 
     def finish(self) -> None:
         with WITHOUT_DENORMALS:
-            self.kernels.move(self.state.optimiser, self.learning_rate)
+            self.kernels.move(self.state.optimiser, float(self.learning_rate))
 
     def _gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
         x, target = self._batch(chosen)  # (B, pixels)

@@ -169,7 +169,7 @@ def channels_first(model: nn.Module) -> bool:
 
 def beside(layer: nn.Module, output: tuple[int, ...], images: int) -> int:
     """Bytes that a layer's faster class needs for a batch of images beside what the plain one does, for its output (C, H, W)."""
-    if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) or not _usual(layer):
+    if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) or not usual(layer):
         return 0
     match _convolution(layer, narrow=False):
         case kind if kind is Unfolded:
@@ -189,7 +189,7 @@ def _narrow(model: nn.Module) -> bool:
 
 def _convolution(layer: nn.Module, narrow: bool) -> type[nn.Module] | None:
     """The faster class of a convolution; None where there is none."""
-    if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) or not _usual(layer):
+    if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) or not usual(layer):
         return None
     if narrow and layer.stride == (1, 1):
         return {nn.Conv2d: Narrow, TransposedConvolution: TransposedNarrow}.get(type(layer))
@@ -204,7 +204,7 @@ def _convolution(layer: nn.Module, narrow: bool) -> type[nn.Module] | None:
     return Folded if patches and layer.out_channels <= FEW else BiasApart
 
 
-def _usual(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+def usual(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
     """Square, of one group, with fewer zeros around than the kernel is wide."""
     return (
         not isinstance(layer.padding, str)

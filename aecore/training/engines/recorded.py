@@ -6,15 +6,15 @@ that they need no GPU.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from aecore.config import ConfigError
 from aecore.models import Progress
-from aecore.training.engines.eager import Eager, not_finite
-from aecore.training.engines.flat import Flat
+from aecore.training.engines.eager import Halves, Made
+from aecore.training.rows import UNREAD
 
 if TYPE_CHECKING:
     from aecore.training.state import TrainState
@@ -30,15 +30,15 @@ class Recorder(Protocol):
     def warm(self, call: Call) -> None:
         """Do a call as it is."""
 
-    def record(self, call: Call) -> Call:
-        """A recording, which does when it is played what the call would do now; nothing is done yet."""
+    def record(self, call: Call, *generators: torch.Generator) -> Call:
+        """A recording, which does when it is played what the call would do now, with what the generators would give now; nothing is done
+        yet."""
 
 
 class CudaGraphs:
     """Recordings are CUDA graphs that share their memory."""
 
-    def __init__(self, *generators: torch.Generator):
-        self.generators = generators
+    def __init__(self) -> None:
         self.pool = torch.cuda.graph_pool_handle()
         self.stream = torch.cuda.Stream()
 
@@ -48,9 +48,9 @@ class CudaGraphs:
             call()
         torch.cuda.current_stream().wait_stream(self.stream)
 
-    def record(self, call: Call) -> Call:
+    def record(self, call: Call, *generators: torch.Generator) -> Call:
         graph = torch.cuda.CUDAGraph()
-        for generator in self.generators:
+        for generator in generators:
             graph.register_generator_state(generator.graphsafe_get_state())  # the same state, under torch's own class
         try:
             with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
@@ -69,26 +69,49 @@ class Place:
 
     def __init__(self, chosen: Tensor):
         self.chosen = chosen.clone()
+        self.along = torch.arange(len(chosen), device=chosen.device)
         self.taken = 0
-        self.losses = torch.empty(0)
         self.played: Call | None = None
 
 
+class Sight:
+    """A look at the watched images and its recording, the same each time."""
+
+    def __init__(self, call: Callable[[torch.Generator], Any], noise: torch.Generator, recorder: Recorder):
+        self.call, self.noise, self.seed = call, noise, noise.initial_seed()
+        self.played = recorder.record(self._take, noise)
+
+    def _take(self) -> None:
+        self.made = self.call(self.noise)
+
+    def again(self) -> Any:
+        self.noise.manual_seed(self.seed)
+        self.played()
+        return self.made
+
+
 class Recorded:
-    """The steps of another engine, recorded: one recording for each size of batch, the last, smaller one among them."""
+    """The steps of another engine, recorded: one recording for each size of batch, the last, smaller one among them.
+
+    A recording finds its images and notes its losses by itself: each word between host and device costs as much as playing it.
+    """
 
     names: tuple[str, ...] = ()
 
-    def __init__(self, inner: Eager | Flat, state: "TrainState", recorder: Recorder):
+    def __init__(self, inner: Halves, state: "TrainState", recorder: Recorder, n_train: int):
         self.inner, self.state, self.recorder = inner, state, recorder
         device = state.device
-        self.step = torch.full((), float(state.step), device=device)
+        self.clock = torch.tensor([state.step, 0], device=device)
+        self.step, self.position = self.clock.unbind()
+        """Steps done, and images of the epoch's order."""
         # CUDA's kernels read a learning rate of 32 bits; the CPU's take one of 64, as Python has it
         self.rate = torch.zeros((), device=device, dtype=torch.float64 if device.type == "cpu" else torch.float32)
-        self.told = (
-            state.step,
-            0.0,
-        )  # what the host knows of these two: each word to the device costs as much as a recording
+        self.order = torch.zeros(n_train, dtype=torch.int64, device=device)
+        self.told: tuple[object, ...] = (state.step, 0.0, 0, 0)
+        """What the host knows of these: step, learning rate, where the order came from, position."""
+        self.noted: Tensor | None = None
+        """(UNREAD, 1 + terms): the losses of the last steps."""
+        self.rows: list[Tensor] = []
         self.kept: list[Tensor] = []  # gradients that automatic differentiation adds to
         for optimiser in state.optimisers:
             for parameter in optimiser.parameters:
@@ -97,35 +120,66 @@ class Recorded:
                     self.kept.append(parameter.grad)
             optimiser.cut()
         self.places: dict[int, Place] = {}
+        self.looks = 0
+        self.sight: Sight | None = None
 
     def begin(self, chosen: Tensor, progress: Progress, learning_rate: float) -> Tensor:
-        place = self.places.setdefault(len(chosen), Place(chosen))
-        place.chosen.copy_(chosen)
-        self._tell(int(progress.step), learning_rate)
-        call = lambda: self._step(place, progress.total)
-        if place.taken < WARM:
-            self.recorder.warm(call)
-        else:
-            place.played = place.played or self.recorder.record(call)
+        place = self.places.get(len(chosen)) or self.places.setdefault(len(chosen), Place(chosen))
+        step = int(progress.step)
+        self._tell(chosen, step, learning_rate)
+        if place.played:
             place.played()
-        place.taken += 1
-        return place.losses.clone()  # the next step writes its own into the same place
+        elif place.taken < WARM:
+            place.taken += 1
+            self.recorder.warm(lambda: self._step(place, progress.total))
+        else:
+            place.played = self.recorder.record(lambda: self._step(place, progress.total), self.state.noise)
+            place.played()
+        return self.rows[step % UNREAD]
+
+    def look(self, call: Callable[[torch.Generator], Made], noise: torch.Generator) -> Made:
+        self.looks += 1
+        if self.looks == 1:  # libraries choose their kernels in it
+            return call(noise)
+        if self.sight is None:
+            self.sight = Sight(call, noise, self.recorder)
+        return self.sight.again()  # type: ignore[no-any-return]
 
     def finish(self) -> None:
         """It was done with the rest: a step whose loss is not finite moved nothing."""
 
-    def _tell(self, step: int, learning_rate: float) -> None:
-        if step != self.told[0]:
+    def _tell(self, chosen: Tensor, step: int, learning_rate: float) -> None:
+        """The device what it does not know. Batches follow each other in an epoch's order, of which `chosen` is a part."""
+        whole, position = chosen.untyped_storage(), chosen.storage_offset()
+        known_step, known_rate, known_order, known_position = self.told
+        if step != known_step:
             self.step.fill_(step)
-        if learning_rate != self.told[1]:
+        if learning_rate != known_rate:
             self.rate.fill_(learning_rate)
-        self.told = (step + 1, learning_rate)
+        if whole.data_ptr() != known_order or position != known_position:
+            order = self.order.new_empty(0).set_(whole)
+            self.order[: len(order)].copy_(order)
+            self.position.fill_(position)
+        self.told = (step + 1, learning_rate, whole.data_ptr(), position + len(chosen))
 
     def _step(self, place: Place, total: int) -> None:
+        self._take(place)
         if self.kept:
             torch._foreach_zero_(self.kept)
-        place.losses = self.inner.gradients(place.chosen, Progress(self.step, total))
+        losses = self.inner.begin(place.chosen, Progress(self.step, total), self.rate)
         self.names = self.inner.names
-        for optimiser in self.state.optimisers:
-            optimiser.step(self.rate, skip=not_finite(place.losses))
+        self.inner.update()
+        if self.noted is None:
+            self.noted = losses.new_zeros(UNREAD, len(losses))
+            self.rows = list(self.noted)
+        self._note(place, losses, self.noted)
+
+    def _take(self, place: Place) -> None:
+        """The next places of the order."""
+        torch.index_select(self.order, 0, place.along + self.position, out=place.chosen)
+
+    def _note(self, place: Place, losses: Tensor, noted: Tensor) -> None:
+        """Losses (1 + terms,), and the time."""
+        noted.index_copy_(0, (self.step % UNREAD).view(1), losses.view(1, -1))
         self.step += 1
+        self.position += len(place.chosen)
