@@ -23,7 +23,7 @@ def equality(names: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
     found, missing = [], []
     for name in names:
         try:
-            eager, again, graphs = (losses(name, engine) for engine in ("eager", "eager", "graphs"))
+            eager, again, graphs = (losses(name, engine) for engine in ("eager", "eager", "auto"))
             found.append(
                 {"preset": name, "steps": STEPS, "graphs": apart(eager, graphs), "eager again": apart(eager, again)}
             )

@@ -67,7 +67,7 @@ def case(name: str, device: str, threads: int, steps: int | None = None, **chang
 def lines(names: list[str], device: str, threads: int, rounds: int, without: list[str]) -> tuple[list[Any], list[str]]:
     """Each preset against each way, and what could not be measured."""
     from benchmarks.table import Line, compare
-    from benchmarks.ways import WAYS, Missing, best
+    from benchmarks.ways import WAYS, Missing, ours
 
     found, missing = [], []
     for name in names:
@@ -86,9 +86,7 @@ def lines(names: list[str], device: str, threads: int, rounds: int, without: lis
             except Exception as error:
                 missing.append(f"{name} against {way}: {type(error).__name__}: {str(error).splitlines()[0][:120]}")
                 bursts.pop(way, None)
-        mine, why_not = best(trained)
-        missing += [why_not] if why_not else []
-        for way, figures in compare(mine, bursts, rounds).items():
+        for way, figures in compare(ours(trained), bursts, rounds).items():
             hold, stretch = (
                 HOLD.get((dense, way), (None, None)) if device == "cpu" else GPU_HOLD.get((dense, way), (None, None))
             )

@@ -58,18 +58,6 @@ def our_eager(case: Case) -> Burst:
     return ours(case, "eager")
 
 
-def best(case: Case) -> tuple[Burst, str]:
-    """Ours as fast as it can be asked for, and why it is not recorded on a GPU where it is not."""
-    if case.device.type != "cuda":
-        return ours(case), ""
-    try:
-        burst = ours(case, "graphs")
-        burst()
-        return burst, ""
-    except Exception as error:
-        return ours(case), f"{case.name} as CUDA graphs: {type(error).__name__}: {str(error).splitlines()[0][:160]}"
-
-
 def tutorial(case: Case) -> Burst:
     """As the tutorials have it: pictures one by one through transforms, a DataLoader, Adam, nothing said of speed."""
     try:

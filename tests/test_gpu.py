@@ -83,7 +83,7 @@ def eager(config: RunConfig) -> RunConfig:
 
 @pytest.mark.parametrize("name", ["compress-32", "vae-2", "conv-16", "demo"])
 def test_a_recorded_run_goes_on_from_a_checkpoint(name: str, tmp_path: Path) -> None:
-    config, data = on_gpu(name, training__engine="graphs")
+    config, data = on_gpu(name, training__engine="auto")
     whole = rows_of(config, data)
     state = start(config, data.facts, 1)
     head = []
@@ -100,7 +100,7 @@ def test_a_recorded_run_goes_on_from_a_checkpoint(name: str, tmp_path: Path) -> 
 
 
 def test_a_loss_that_is_not_finite_changes_no_weight() -> None:
-    config, data = on_gpu("compress-32", training__engine="graphs")
+    config, data = on_gpu("compress-32", training__engine="auto")
     state = start(config, data.facts, 1)
     step = engines.of(state, data, config)
     chosen = torch.arange(32, device="cuda")
@@ -119,7 +119,7 @@ def test_a_loss_that_is_not_finite_changes_no_weight() -> None:
 
 
 def test_what_cannot_be_recorded_is_refused_in_a_sentence() -> None:
-    config, data = on_gpu("conv-16", training__engine="graphs")
+    config, data = on_gpu("conv-16", training__engine="auto")
     state = start(config, data.facts, 1)
     step = engines.of(state, data, config)
     assert isinstance(step, Recorded)

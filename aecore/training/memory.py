@@ -63,7 +63,7 @@ def estimate(config: RunConfig, facts: Facts, streamed: bool = False) -> Memory:
     training = _training(config, facts, model, steps, images) + _converting(config, steps, images, device)
     working = max(training, _evaluating(model, facts, steps, device, watched))
     if device.type == "cuda" and chain(model):
-        working += parameters  # `Tiled` has them a second time
+        working += parameters  # `Tiled` has them a second time, unless it clips gradients
     data = (watched + (0 if streamed else images)) * prod(facts.shape)
     runtime = int(RUNTIME[device.type])
     # the optimiser's step needs no activations, the forward pass no gradients: they are freed after each step

@@ -38,19 +38,21 @@ class Step(Protocol):
     """'loss' and the terms, in the order of their values; known after the first gradients."""
 
     def begin(self, chosen: Tensor, progress: Progress, learning_rate: float) -> Tensor:
-        """Forward and backward pass over the training images `chosen` (B,) int64; (1 + terms,): the loss and its terms."""
+        """Forward and backward pass over the training images `chosen` (B,) int64, a part of an order of all of them; (1 + terms,): the
+        loss and its terms, until `UNREAD` steps later."""
 
     def finish(self) -> None:
         """Move the weights, unless `begin` has done so on the device already."""
 
     def look(self, call: Callable[[torch.Generator], Made], noise: torch.Generator) -> Made:
-        """What a call that changes nothing makes with `noise`: done, or played again where it was recorded. Its tensors stay as they are
-        until the next step."""
+        """What a call that changes nothing, the same one each time, makes with `noise`: done, or played again where it was recorded.
+        Its tensors stay as they are until the next step."""
 
 
 def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
-    """Name of the engine for a run that starts: on a GPU 'triton', or 'graphs' where it cannot be had; on the CPU 'fused' for chains of dense layers and for models
-    with a convolution that `fused` knows, or where no compiler was there at the installation 'flat' for chains; else 'eager'.
+    """Name of the engine for a run that starts: on a GPU 'triton', or 'graphs' where it is asked for or Triton cannot be had; on the
+    CPU 'fused' for chains of dense layers and for models with a convolution that `fused` knows, or where no compiler was there at the
+    installation 'flat' for chains; else 'eager'.
 
     Raises:
         ConfigError: where graphs are asked for, and cannot be had.
@@ -62,7 +64,7 @@ def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
         case "graphs" if why_not:
             raise ConfigError({"training.engine": f"training.engine is 'graphs', but {why_not}. Use 'auto'."})
         case _ if not why_not:
-            return "triton" if _triton() else "graphs"
+            return "triton" if config.training.engine == "auto" and _triton() else "graphs"
     if device.type != "cpu" or config.training.precision == "bf16":
         return "eager"
     if _by_hand(config, model):
@@ -123,10 +125,12 @@ def prepare(model: Autoencoder, config: RunConfig, name: str) -> torch.memory_fo
     if name == "fused" and loops.library() and not _by_hand(config, model):
         fuse(model)
     if name == "triton" and config.training.precision != "bf16":
-        from aecore.training.engines import convolved
-        from aecore.training.engines.tiled import PRODUCTS
-
-        convolved.exchange(model, PRODUCTS[config.training.precision])
+        try:
+            from aecore.training.engines import convolved
+        except ImportError:
+            why = "This run was begun with Triton's kernels, and Triton is not installed here: it comes with PyTorch on Linux."
+            raise ConfigError({"training.engine": why}) from None
+        convolved.exchange(model, config.training.precision)
     convolutions = (layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)))
     several = any(min(layer.in_channels, layer.out_channels) > 1 for layer in convolutions)
     first = channels_first(model) or (name == "triton" and config.training.precision == "fp32" and _strided(model))
@@ -146,12 +150,12 @@ def of(state: "TrainState", data: Data, config: RunConfig) -> Step:
         case "flat" | "fused" if _by_hand(config, state.model):
             return Flat(state, data, config)
         case "graphs":
-            inner = Flat(state, data, config) if _by_hand(config, state.model) else Eager(state, data, config)
-            return Recorded(inner, state, CudaGraphs(), len(data.train_images))
+            by_hand = _by_hand(config, state.model)
+            plain = Flat(state, data, config) if by_hand else Eager(state, data, config)
+            return Recorded(plain, state, CudaGraphs(), len(data.train_images))
         case "triton":
-            from aecore.training.engines.paced import Paced, Played
-            from aecore.training.engines.tiled import Tiled
+            from aecore.training.engines.paced import Played, within
 
-            hand = Tiled(state, data, config) if _by_hand(config, state.model) else Paced(state, data, config)
-            return Played(hand, state, CudaGraphs(), len(data.train_images))
+            inner = within(state, data, config, _by_hand(config, state.model))
+            return Played(inner, state, CudaGraphs(), len(data.train_images))
     return Eager(state, data, config)

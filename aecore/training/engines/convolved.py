@@ -9,12 +9,15 @@ from torch import Tensor, nn
 
 from aecore.models import Autoencoder
 from aecore.models.convolutional import TransposedConvolution
+from aecore.models.jacobian import TWICE
 from aecore.training.engines import tiles
 from aecore.training.engines.fused import usual
 
 aten = torch.ops.aten
 LEAST = 4
 """Sums of a tile that a program is worth."""
+MOST = 2**31
+"""Numbers that 32 bits count."""
 LARGE = 2**15
 """Weights that are worth large tiles."""
 
@@ -57,6 +60,8 @@ class Convolution(torch.autograd.Function):
 
 def of_weights(x: Tensor, g: Tensor, shape: torch.Size, form: Form, exact: str) -> Tensor:
     """The gradient of weights of this shape, from a layer's input and the gradient of its output."""
+    if max(x.numel(), g.numel()) >= MOST:
+        return aten.convolution_backward(g, x, x.new_empty(shape), None, *form, (False, True, False))[1]  # type: ignore[no-any-return]
     above, below = (x, g) if form.transposed else (g, x)
     n, k = shape[0], shape[1:].numel()
     m, by, programs = len(x) * above.shape[2:].numel(), *cut(n, k)
@@ -81,6 +86,8 @@ class Convolved(nn.Conv2d):
     exact: str
 
     def forward(self, x: Tensor) -> Tensor:
+        if TWICE.get():
+            return super().forward(x)
         return Convolution.apply(x, self.weight, self.bias, form(self, (0, 0)), self.exact)  # type: ignore[no-any-return]
 
 
@@ -88,6 +95,8 @@ class TransposedConvolved(TransposedConvolution):
     exact: str
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if TWICE.get() or output_size is not None:
+            return super().forward(x, output_size)
         return Convolution.apply(x, self.weight, self.bias, form(self, self.output_padding), self.exact)  # type: ignore[no-any-return]
 
 
@@ -96,8 +105,9 @@ def form(layer: nn.Conv2d | nn.ConvTranspose2d, more: tuple[int, ...]) -> Form:
     return Form(layer.stride, layer.padding, layer.dilation, isinstance(layer, nn.ConvTranspose2d), more, layer.groups)
 
 
-def exchange(model: Autoencoder, exact: str) -> None:
+def exchange(model: Autoencoder, precision: str) -> None:
     """The classes of a model's convolutions, as far as they are known here."""
+    exact = tiles.PRODUCTS[precision]
     for layer in model.modules():
         kind = {nn.Conv2d: Convolved, TransposedConvolution: TransposedConvolved}.get(type(layer))
         if kind and usual(layer):  # type: ignore[arg-type]

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from aecore.training.optimiser import LINE
 
 FULL = 120
 """Programs that occupy a GPU."""
+
+
+ROOM = 6
+"""Numbers for each output of a layer and each image, at most."""
 
 
 class Cut(NamedTuple):
@@ -60,7 +64,13 @@ class Desk(NamedTuple):
     losses: Tensor
     """(1 + terms,)."""
     tables: tuple[Tensor, Tensor]
-    """(tiles, 8) int32: where `tiles.update` finds what, for the layers before the middle and from there on."""
+    """(tiles, 8) int32: where `moves.update` finds what, for the layers before the middle and from there on."""
+
+
+def fits(model: nn.Module, images: int) -> bool:
+    """Whether 32 bits count the numbers of a step's rooms."""
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    return images * sum(layer.in_features + ROOM * layer.out_features for layer in layers) < 2**31
 
 
 def carved(shapes: Sequence[tuple[int, int]], like: Tensor) -> list[Tensor]:

@@ -1,6 +1,6 @@
-"""Kernels of a GPU that go with every recorded step, in Triton: what finds its images and notes its losses, and Adam.
+"""Kernels of a GPU around the products of a recorded step, in Triton: what finds its images and notes its losses, and Adam.
 
-Kernels of one program run as one warp (`num_warps=1`): what they read and write again no other thread has written before. Numbers
+Kernels of one program are started as one warp (`num_warps=1`): what they read and write again no other thread has written before. Numbers
 that change from batch to batch are not specialised, so that a last, smaller batch is not compiled for.
 """
 
@@ -95,7 +95,8 @@ def moved(
     BETA2: constexpr,
     EPSILON: constexpr,
 ):
-    """One update of the numbers at places `at` by their gradient g, and what they are then; `rate` and `large` as `walk` leaves them, `kept` is what a decay that is decoupled leaves."""
+    """One update of the numbers at places `at` by their gradient g, and what they are then; `rate` and `large` as `walk` leaves
+    them, `kept` is what a decay that is decoupled leaves."""
     p = tl.load(values + at, mask=inside, other=0.0)
     a, b = tl.load(first + at, mask=inside, other=0.0), tl.load(second + at, mask=inside, other=0.0)
     if DECOUPLED:

@@ -1,14 +1,16 @@
 """Recorded steps with kernels of Triton's around them: what finds the images and notes the losses, and Adam."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aecore.config import RunConfig
 from aecore.models import Progress
 from aecore.training.data import Data
 from aecore.training.engines import moves
-from aecore.training.engines.eager import Eager
-from aecore.training.engines.recorded import Place, Recorded
+from aecore.training.engines.desk import fits
+from aecore.training.engines.eager import Eager, Halves
+from aecore.training.engines.recorded import MOST_TERMS, Place, Recorded
+from aecore.training.engines.tiled import Tiled
 from aecore.training.optimiser import EPSILON, Optimiser
 from aecore.training.rows import UNREAD
 from aecore.training.state import TrainState
@@ -34,13 +36,13 @@ class Move:
         of, terms, n = self.optimiser, len(losses), len(self.values)
         rate = rate if isinstance(rate, Tensor) else self.pace.new_tensor(rate)
         known = (losses, terms, of.steps, rate, of.rate, self.pace, *of.betas)
-        moves.paced[(1,)](*known, P=32, num_warps=1)
+        moves.paced[(1,)](*known, P=MOST_TERMS, num_warps=1)
         places = (self.values, self.gradients, *self.moments, self.pace, n, of.weight_decay)
         moves.adam[(-(-n // NUMBERS),)](*places, of.kind == "adamw", *of.betas, EPSILON, NUMBERS)
 
 
 class Paced(Eager):
-    """Automatic differentiation, with all gradients in one buffer."""
+    """Automatic differentiation, with all weights in one buffer and all gradients in another."""
 
     def __init__(self, state: TrainState, data: Data, config: RunConfig):
         super().__init__(state, data, config)
@@ -57,6 +59,14 @@ class Paced(Eager):
             move(self.losses, self.learning_rate)
 
 
+def within(state: TrainState, data: Data, config: RunConfig, by_hand: bool) -> Halves:
+    """What makes the steps that are recorded. Weights of recurrent layers stay where cuDNN wants them to lie."""
+    if by_hand and fits(state.model, config.training.batch_size):
+        return Tiled(state, data, config)
+    recurrent = any(isinstance(layer, nn.RNNBase) for layer in state.model.modules())
+    return Eager(state, data, config) if recurrent else Paced(state, data, config)
+
+
 class Played(Recorded):
     """A recording whose own part is two kernels."""
 
@@ -64,4 +74,4 @@ class Played(Recorded):
         moves.take[(1,)](self.order, self.clock, place.chosen, len(place.chosen), 1024, num_warps=1)
 
     def _note(self, place: Place, losses: Tensor, noted: Tensor) -> None:
-        moves.keep[(1,)](losses, noted, self.clock, len(place.chosen), len(losses), UNREAD, 32, num_warps=1)
+        moves.keep[(1,)](losses, noted, self.clock, len(place.chosen), len(losses), UNREAD, MOST_TERMS, num_warps=1)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from aecore.training.state import TrainState
 
 Call = Callable[[], None]
+MOST_TERMS = 32
+"""Losses of a step, and their sum."""
 WARM = 3
 """Steps of each size of batch that are taken as they are, before one is recorded: libraries choose their kernels in them."""
 
@@ -55,9 +57,11 @@ class CudaGraphs:
         try:
             with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
                 call()
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             why = str(error).splitlines()[0]
-            sentence = f"A step of this model cannot be recorded: {why} Set training.engine to 'eager'."
+            sentence = f"What this model does cannot be recorded: {why} Set training.engine to 'eager'."
             raise ConfigError({"training.engine": sentence}) from None
         # what recording itself wrote into the generator's place must not come after what playing writes there
         torch.cuda.current_stream().wait_stream(self.stream)
@@ -69,7 +73,6 @@ class Place:
 
     def __init__(self, chosen: Tensor):
         self.chosen = chosen.clone()
-        self.along = torch.arange(len(chosen), device=chosen.device)
         self.taken = 0
         self.played: Call | None = None
 
@@ -107,8 +110,10 @@ class Recorded:
         # CUDA's kernels read a learning rate of 32 bits; the CPU's take one of 64, as Python has it
         self.rate = torch.zeros((), device=device, dtype=torch.float64 if device.type == "cpu" else torch.float32)
         self.order = torch.zeros(n_train, dtype=torch.int64, device=device)
-        self.told: tuple[object, ...] = (state.step, 0.0, 0, 0)
-        """What the host knows of these: step, learning rate, where the order came from, position."""
+        self.source = self.order.untyped_storage()
+        """What the order was copied from: kept, so that nothing else comes to lie there."""
+        self.told = (state.step, 0.0, 0)
+        """What the host knows of the device: step, learning rate, position."""
         self.noted: Tensor | None = None
         """(UNREAD, 1 + terms): the losses of the last steps."""
         self.rows: list[Tensor] = []
@@ -150,17 +155,18 @@ class Recorded:
 
     def _tell(self, chosen: Tensor, step: int, learning_rate: float) -> None:
         """The device what it does not know. Batches follow each other in an epoch's order, of which `chosen` is a part."""
-        whole, position = chosen.untyped_storage(), chosen.storage_offset()
-        known_step, known_rate, known_order, known_position = self.told
+        source, position = chosen.untyped_storage(), int(chosen.storage_offset())
+        known_step, known_rate, known_position = self.told
         if step != known_step:
             self.step.fill_(step)
         if learning_rate != known_rate:
             self.rate.fill_(learning_rate)
-        if whole.data_ptr() != known_order or position != known_position:
-            order = self.order.new_empty(0).set_(whole)
+        if source.data_ptr() != self.source.data_ptr() or position != known_position:
+            order = self.order.new_empty(0).set_(source)
             self.order[: len(order)].copy_(order)
             self.position.fill_(position)
-        self.told = (step + 1, learning_rate, whole.data_ptr(), position + len(chosen))
+            self.source = source
+        self.told = (step + 1, learning_rate, position + len(chosen))
 
     def _step(self, place: Place, total: int) -> None:
         self._take(place)
@@ -172,11 +178,14 @@ class Recorded:
         if self.noted is None:
             self.noted = losses.new_zeros(UNREAD, len(losses))
             self.rows = list(self.noted)
+        assert len(losses) <= MOST_TERMS
         self._note(place, losses, self.noted)
 
     def _take(self, place: Place) -> None:
         """The next places of the order."""
-        torch.index_select(self.order, 0, place.along + self.position, out=place.chosen)
+        torch.index_select(
+            self.order, 0, torch.arange(len(place.chosen), device=self.order.device) + self.position, out=place.chosen
+        )
 
     def _note(self, place: Place, losses: Tensor, noted: Tensor) -> None:
         """Losses (1 + terms,), and the time."""

@@ -1,5 +1,5 @@
-"""A step of a chain of dense layers in a few kernels of a GPU: for each layer one forth and one back, one for all gradients of weights
-and what Adam makes of them, one for the numbers that are noted. To be recorded: everything lies in buffers that stay.
+"""A step of a chain of dense layers in a few kernels of a GPU: for each layer one forth and one back, two for all gradients of weights
+and what Adam makes of them, one for the losses. To be recorded: everything lies in buffers that stay.
 
 The mathematics is that of `Flat`; `tests/test_tiled.py` holds it to automatic differentiation.
 """
@@ -41,8 +41,6 @@ KINDS: dict[type[nn.Module], Any] = {
     nn.Sigmoid: tiles.SIGMOID,
 }
 LOSSES = {"mse": tiles.MSE, "l1": tiles.L1, "bce": tiles.BCE}
-PRODUCTS = {"fp32": "ieee", "tf32": "tf32"}
-"""training.precision -> Triton's name of it."""
 PIXELS, NUMBERS = 1024, 256
 """How many one program gathers, and how many it draws or sums at once."""
 
@@ -57,18 +55,20 @@ class Tiled(Halves):
         self.objective, self.optimiser = state.model.objective, state.optimiser
         self.kernels = Kernels(data, config)
         self.layers = laid_out(state, links, config.model.objective.loss == "bce", turned=False)
-        self.values, self.turned = self.optimiser.parameters[0], self.optimiser.parameters[0].clone()
-        """All weights and biases; and all weights a second time, of which each product reads those that lie as it goes."""
+        self.values = self.optimiser.parameters[0]
+        """All weights and biases."""
         self.moments = [moments[0] for moments in self.optimiser.moments.values()] or [self.values] * 2
         self.adam = self.optimiser.kind != "sgd" and config.training.clip_norm is None
         """Whether the update is made where the gradients are; else they are written down."""
+        self.turned = self.values.clone() if self.adam else self.values
+        """All weights a second time, (in, out): each product reads those that lie as it goes. Nobody else may change the first ones."""
         self.matrices = [self._turned(layer) for layer in self.layers]
         """(in, out) each."""
         self.middle = max(1, len(self.layers) // 2)
         self.beside = Beside() if self.values.is_cuda else None
         self.drawn = any(layer.draws for layer in self.layers)
         self.names: tuple[str, ...] = ("loss", "reconstruction", *(["kl"] if self.drawn else []))
-        self.exact = PRODUCTS[state.engine["precision"]]
+        self.exact = tiles.PRODUCTS[state.engine["precision"]]
         self.pace = self.values.new_zeros(4)
         self.weights: dict[float, Tensor] = {}
         self.desks: dict[int, Desk] = {}
@@ -122,10 +122,11 @@ class Tiled(Halves):
         else:
             clean = self.kernels.images(chosen, self.state.noise)
         given = corrupt(self.config.task, clean, value_range, self.state.noise).x.flatten(1)
-        if given.data_ptr() == x.data_ptr():
-            return x if (target := wanted(self.config.task, clean, value_range)) is clean else target.flatten(1)
-        target = wanted(self.config.task, clean, value_range).flatten(1).clone()
-        x.copy_(given)
+        target = wanted(self.config.task, clean, value_range).flatten(1).contiguous()
+        if given.data_ptr() != x.data_ptr():
+            if target.data_ptr() == x.data_ptr():
+                target = target.clone()
+            x.copy_(given)
         return target
 
     def _forth(self, layer: Layer, matrix: Tensor, room: Room, following: Room) -> None:

@@ -10,8 +10,12 @@ from triton.language import constexpr
 
 NONE, RELU, LEAKY, ELU, GELU, SILU, TANH, SIGMOID = (constexpr(number) for number in range(8))
 MSE, L1, BCE = (constexpr(number) for number in range(3))
+PRODUCTS = {"fp32": "ieee", "tf32": "tf32"}
+"""training.precision -> Triton's name of it."""
 OF_INPUT = (GELU, SILU)
 """Activations whose derivative needs what went in."""
+SHADE = constexpr(1 / 255)
+"""As PyTorch divides by 255 on a GPU."""
 SQRT_HALF, SHARPEST = constexpr(0.7071067811865476), constexpr(0.3989422804014327)
 """sqrt(1/2), and the density of a standard normal number at 0."""
 
@@ -89,7 +93,7 @@ def gather(images, chosen, x, pixels, span, low, P: constexpr):
     """Row by row the chosen images, (N, pixels) uint8, as numbers of the value range in x (m, pixels)."""
     row, at = tl.program_id(0).to(tl.int64), tl.program_id(1) * P + tl.arange(0, P)
     image = tl.load(images + tl.load(chosen + row) * pixels + at, mask=at < pixels, other=0)
-    tl.store(x + row * pixels + at, image.to(tl.float32) / 255.0 * span + low, mask=at < pixels)
+    tl.store(x + row * pixels + at, image.to(tl.float32) * SHADE * span + low, mask=at < pixels)
 
 
 @triton.jit(do_not_specialize=["m"])
@@ -225,7 +229,11 @@ def undraw(g, noise, weight, both, gradient, m, d, P: constexpr):
     tl.store(gradient + place + d, 0.5 * (moved + share * (tl.exp(log_var) - 1)), mask=inside)
 
 
-@triton.jit(do_not_specialize=["m", "share"])
+CHANGING = "m n k share h_in w_in h_out w_out stride padding k_h k_w x_b x_h g_b g_h".split()
+"""Numbers that are other ones for each layer: it would be compiled for each."""
+
+
+@triton.jit(do_not_specialize=CHANGING)
 def weights_of_convolution(
     x,
     g,
