@@ -120,6 +120,8 @@ EVERY = {
     "aae": AAE,
     "factor": FACTOR,
     "vamp": VAMP,
+    "contractive": {"model": {"objective": {"kind": "contractive"}}},
+    "conditional": {"model": VAE["model"] | {"labels": "conditional"}},
     "denoise": {"batch_size": 7},
 }
 

@@ -24,7 +24,8 @@ from benchmarks.memory import random_data
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU of NVIDIA's")
 HEAVY = ("stl10-conv-100", "stl10-conv-100-tanh")
-"""Four gigabytes each: one of them is enough."""
+"""Four gigabytes each: one of them is enough. Images that lie otherwise in memory change its losses by 0.02 % in the second step, and by
+0.25 % in the fourth, in eager PyTorch alone: four images a batch, 263 million weights."""
 STEPS = 21
 
 
@@ -65,7 +66,8 @@ def test_recorded_steps_are_those_of_eager(name: str) -> None:
     found, expected = by_name(rows_of(config, data, state)), by_name(rows_of(eager(config), data))
     assert state.engine["engine"] == ("eager" if name == "swap" else "triton")
     assert found.keys() == expected.keys()
-    first = {key: value for key, value in found.items() if key[0] <= 6 and "active" not in key[2]}
+    steps = 2 if name in HEAVY else 6
+    first = {key: value for key, value in found.items() if key[0] <= steps and "active" not in key[2]}
     assert first == pytest.approx({key: expected[key] for key in first}, rel=1e-3, abs=1e-6)
 
 

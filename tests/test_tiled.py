@@ -1,6 +1,7 @@
 """The kernels in Triton's language: the same losses and weights as automatic differentiation. On a GPU where there is one, else by
 Triton's interpreter."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -17,12 +18,13 @@ pytest.importorskip("triton", reason="Triton comes with PyTorch for Linux on x86
 from aecore.config import RunConfig, with_values
 from aecore.models import ACTIVATIONS, build
 from aecore.training import Row, TrainState, engines, start, train
+from aecore.training.data import Data
 from aecore.training.engines import tiled, tiles
 from aecore.training.engines.convolved import Convolution, Form
 from aecore.training.engines.desk import CUTS, Cut
 from tests.test_engines import ELBO, END, LOSSES, PLAIN_CODE, dense
 from tests.test_engines_recorded import EVERY, Again
-from tests.test_training import FACTS, images, run, tiny
+from tests.test_training import FACTS, images, tiny
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 GAUSSIAN = {"kind": "gaussian", "latent_dim": 3}
@@ -45,10 +47,16 @@ def state_of(config: RunConfig, engine: str = "eager") -> TrainState:
     return state
 
 
+def data(n: int = 20) -> Data:
+    there = images(n)
+    parts = {name: value.to(DEVICE) for name, value in vars(there).items() if isinstance(value, torch.Tensor)}
+    return dataclasses.replace(there, **parts)
+
+
 def steps(config: RunConfig, by_hand: bool) -> tuple[list[list[float]], dict[str, torch.Tensor]]:
     """The losses of three steps, of which the last is smaller, and what the weights are then."""
-    state, data = state_of(config), images(40)
-    step = tiled.Tiled(state, data, config) if by_hand else engines.of(state, data, config)
+    state, there = state_of(config), data(40)
+    step = tiled.Tiled(state, there, config) if by_hand else engines.of(state, there, config)
     found = []
     for number, n in enumerate((16, 16, 5)):
         chosen = torch.randperm(40, generator=torch.Generator().manual_seed(number))[:n].to(DEVICE)
@@ -98,7 +106,7 @@ def test_products_of_any_size_in_tiles_of_any_size(by: Cut) -> None:
 def test_a_loss_that_is_not_finite_changes_nothing() -> None:
     config = dense(LOSSES[0], PLAIN_CODE)
     state = state_of(config)
-    step = tiled.Tiled(state, images(40), config)
+    step = tiled.Tiled(state, data(40), config)
     chosen = torch.arange(16, device=DEVICE)
     step.begin(chosen, END, 1e-3)
     step.update()
@@ -113,7 +121,7 @@ def test_a_loss_that_is_not_finite_changes_nothing() -> None:
 
 def test_the_second_copy_of_the_weights_is_the_first_one_turned() -> None:
     config = dense(LOSSES[0], PLAIN_CODE)
-    step = tiled.Tiled(state_of(config), images(40), config)
+    step = tiled.Tiled(state_of(config), data(40), config)
     for _ in range(3):
         step.begin(torch.arange(16, device=DEVICE), END, 1e-3)
         step.update()
@@ -124,14 +132,18 @@ def test_the_second_copy_of_the_weights_is_the_first_one_turned() -> None:
 def rows_of(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
     """The rows of a whole run that plays its recordings by doing them again."""
     monkeypatch.setattr(engines, "CudaGraphs", Again)
-    return [row for row in train(state_of(config, "triton"), images(), config) if row is not None]
+    return whole(state_of(config, "triton"), config)
+
+
+def whole(state: TrainState, config: RunConfig) -> list[Row]:
+    return [row for row in train(state, data(), config) if row is not None]
 
 
 @pytest.mark.parametrize("name", ["plain", "with a weight that rises", "vector quantised", "aae"])
 def test_a_whole_run_has_the_rows_of_an_eager_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny(epochs=8, **EVERY[name])
     found = rows_of(config, monkeypatch)
-    expected = [row for row in run(with_values(config, {"training.engine": "eager"})) if row is not None]
+    expected = whole(state_of(config), config)
     assert [row[:4] for row in found] == [row[:4] for row in expected]
     assert [row.value for row in found] == pytest.approx([row.value for row in expected], rel=1e-4, abs=1e-6)
 
@@ -141,7 +153,7 @@ def test_more_steps_than_losses_stay_on_the_device(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(f"aecore.training.engines.{module}.UNREAD", 3)
     monkeypatch.setattr("aecore.training.rows.UNREAD", 3)
     config = tiny(epochs=8)
-    expected = [row.value for row in run(with_values(config, {"training.engine": "eager"})) if row is not None]
+    expected = [row.value for row in whole(state_of(config), config)]
     assert [row.value for row in rows_of(config, monkeypatch)] == pytest.approx(expected, rel=1e-5)
 
 
