@@ -22,6 +22,7 @@ from aecore.training.data import Data
 from aecore.training.engines import tiled, tiles
 from aecore.training.engines.convolved import Convolution, Form
 from aecore.training.engines.desk import CUTS, Cut
+from aecore.training.engines.paced import Paced, within
 from tests.test_engines import ELBO, END, LOSSES, PLAIN_CODE, dense
 from tests.test_engines_recorded import EVERY, Again
 from tests.test_training import FACTS, images, tiny
@@ -193,6 +194,13 @@ def test_convolutions_of_a_model_are_exchanged_on_a_gpu_only_and_keep_their_name
     kinds = {type(layer).__name__ for layer in model.modules()}
     assert {"Convolved", "TransposedConvolved"} <= kinds
     assert list(model.state_dict()) == list(plain.state_dict())
+
+
+def test_sizes_that_32_bits_do_not_count_go_by_automatic_differentiation() -> None:
+    config = tiny()
+    for size, kind in ((128, tiled.Tiled), (65536, tiled.Tiled), (2**26, Paced)):
+        large = config.model_copy(update={"training": config.training.model_copy(update={"batch_size": size})})
+        assert type(within(state_of(config), data(), large, by_hand=True)) is kind
 
 
 def test_without_triton_steps_are_recorded_as_they_are(

@@ -119,7 +119,7 @@ def room(pool: str) -> Room:
     return Room(memory.available, memory.total)
 
 
-SPEED = 4
+SPEED = 5
 """Counted up when steps become faster or slower, so that nothing is told from older measures."""
 
 

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,7 @@ ENDLESS = {"training.epochs": 100_000, "training.watch_every": 10_000, "training
 
 
 def measure(config: RunConfig, lab: Lab, threads: int) -> Measure:
-    """Take a few steps, evaluate a batch, take a picture, and see what it took. Nothing is written. On a GPU a run records how it
-    evaluates, which is then faster than what is told here.
+    """Take a few steps, evaluate a batch, take a picture, and see what it took. Nothing is written.
 
     Raises:
         ConfigError, DataError: what does not fit or cannot be had.
@@ -49,12 +49,16 @@ def measure(config: RunConfig, lab: Lab, threads: int) -> Measure:
     config = with_values(config, ENDLESS | {"training.max_steps": None})
     state = training.start(config, prepared.facts, threads)
     few = _few(prepared, training.device.at_once(state.model, device))
-    rows = training.train(state, few, config)
+    maker = training.engines.of(state, few, config)
+    rows = training.train(state, few, config, maker)
     started = time.perf_counter() - begin
     recorded = state.engine["engine"] in training.engines.RECORDED
     _timed(lambda: _advance(rows, state), device, training.engines.recorded.WARM + 1 if recorded else WARM)
     step = _timed(lambda: _advance(rows, state), device)
-    look = _timed(lambda: training.loop.watch(state, few, config), device, 1)
+    watch = partial(training.loop.watch, state, few, config, maker)
+    if recorded:
+        watch()
+    look = _timed(watch, device, 1)
     Sampler(few, state.model, config).take(state.model)
     return Measure(
         memory=training.device.peak(device),

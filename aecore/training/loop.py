@@ -22,15 +22,15 @@ from aecore.training.seeds import seeded
 from aecore.training.state import Best, TrainState
 
 
-def train(state: TrainState, data: Data, config: RunConfig) -> Iterator[Row | None]:
-    """Train from where `state` stands, row by row; None after a step without one. In between the state can be checkpointed,
-    and closing the generator stops.
+def train(state: TrainState, data: Data, config: RunConfig, step: engines.Step | None = None) -> Iterator[Row | None]:
+    """Train from where `state` stands, row by row, by the engine that the run was started with (`step`, where it is there already); None
+    after a step without a row. In between the state can be checkpointed, and closing the generator stops.
 
     Raises:
         Diverged: for a loss that is not finite, with the weights as they were before that step.
     """
     training = config.training
-    step = engines.of(state, data, config)
+    step = step or engines.of(state, data, config)
     total = total_steps(config, len(data.train_images))
     yield from state.hand_out()
     if state.watched < 0:

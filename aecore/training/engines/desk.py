@@ -10,8 +10,6 @@ from aecore.training.optimiser import LINE
 
 FULL = 120
 """Programs that occupy a GPU."""
-
-
 ROOM = 6
 """Numbers for each output of a layer and each image, at most."""
 

@@ -173,7 +173,7 @@ def update(
     N: constexpr,
     K: constexpr,
 ):
-    """For the tiles of all weights in `table` (int32, one row each, see `tiled.Tiled._table`) the gradient g^T x, and that of the biases at
+    """For the tiles of all weights in `table` (int32, one row each, see `tiled.Tiled._tables`) the gradient g^T x, and that of the biases at
     the first column of tiles; then Adam (Kingma & Ba 2015; decoupled decay: Loshchilov & Hutter 2019), or into `gradients`. The weights
     (n, k) lie in `turned` a second time, as (k, n)."""
     row = table + tl.program_id(0) * 8
