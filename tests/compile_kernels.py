@@ -55,6 +55,10 @@ def all_of(capability: int, kinds: range) -> None:
         compiled(tiles.forward, capability, KIND=kind, **CUT)
         compiled(tiles.backward, capability, KIND=kind, **CUT)
         compiled(tiles.end, capability, KIND=kind, LOSS=kind % 3, **CUT)
+    for precision in ("tf32", "bf16"):
+        cut = CUT | {"EXACT": precision}
+        compiled(tiles.forward, capability, KIND=1, **cut)
+        compiled(moves.update, capability, ADAM=True, DECOUPLED=False, EPSILON=1e-8, **BETAS, **cut)
     compiled(tiles.gather, capability, P=1024)
     compiled(tiles.draw, capability, P=256)
     compiled(tiles.undraw, capability, P=256)
@@ -70,6 +74,6 @@ def all_of(capability: int, kinds: range) -> None:
 
 
 if __name__ == "__main__":
-    all_of(75, range(1, 2))
+    all_of(80, range(1, 2))
     all_of(90, range(8))
     print("compiled")

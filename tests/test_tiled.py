@@ -92,6 +92,15 @@ def test_from_what_is_corrupted_to_what_was_clean() -> None:
     same(with_values(dense(LOSSES[0], PLAIN_CODE), {"task.kind": "denoise"}))
 
 
+def test_of_less_precision_the_first_losses_are_near() -> None:
+    config = dense(ELBO[0], GAUSSIAN)
+    exact, _ = steps(config, by_hand=True)
+    found, _ = steps(with_values(config, {"training.precision": "bf16"}), by_hand=True)
+    assert found != exact
+    for ones, others in zip(found, exact, strict=True):
+        assert ones == pytest.approx(others, rel=0.02)
+
+
 @pytest.mark.parametrize("by", [*CUTS, Cut(32, 16, 32)])
 def test_products_of_any_size_in_tiles_of_any_size(by: Cut) -> None:
     m, n, k = 70, 45, 67

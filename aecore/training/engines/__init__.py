@@ -89,9 +89,10 @@ def settle(config: RunConfig, model: Autoencoder, device: torch.device, n_train:
     return "flat", most
 
 
-def _by_hand(config: RunConfig, model: Autoencoder) -> bool:
-    """Whether `Flat` can take a step of the model."""
-    return config.training.processes == 1 and config.training.precision != "bf16" and bool(chain(model))
+def _by_hand(config: RunConfig, model: Autoencoder, bf16: bool = False) -> bool:
+    """Whether `Flat` can take a step of the model, or what knows `bf16` too."""
+    known = bf16 or config.training.precision != "bf16"
+    return config.training.processes == 1 and known and bool(chain(model))
 
 
 @cache
@@ -156,6 +157,6 @@ def of(state: "TrainState", data: Data, config: RunConfig) -> Step:
         case "triton":
             from aecore.training.engines.paced import Played, within
 
-            inner = within(state, data, config, _by_hand(config, state.model))
+            inner = within(state, data, config, _by_hand(config, state.model, bf16=True))
             return Played(inner, state, CudaGraphs(), len(data.train_images))
     return Eager(state, data, config)

@@ -113,6 +113,17 @@ def moved(
 
 
 @triton.jit
+def added(total, left, right, EXACT: constexpr):
+    """total + left right, by products 'ieee' or 'tf32', or of what 'bf16' leaves of the numbers, which tf32 has room for; sums have 32 bits."""
+    if EXACT == "bf16":
+        left, right = left.to(tl.bfloat16).to(tl.float32), right.to(tl.bfloat16).to(tl.float32)
+        total = tl.dot(left, right, total, input_precision="tf32")
+    else:
+        total = tl.dot(left, right, total, input_precision=EXACT)
+    return total
+
+
+@triton.jit
 def sum_of(parts, n, P: constexpr):
     total = tl.zeros((P,), tl.float32)
     for start in range(0, n, P):
@@ -186,7 +197,7 @@ def update(
         rows = start + tl.arange(0, M)
         left = tl.load(g + rows[None, :] * n + ns[:, None], mask=(rows < m)[None, :] & (ns < n)[:, None], other=0.0)
         right = tl.load(x + rows[:, None] * k + ks[None, :], mask=(rows < m)[:, None] & (ks < k)[None, :], other=0.0)
-        total = tl.dot(left, right, total, input_precision=EXACT)
+        total = added(total, left, right, EXACT)
         by_image += left
     of_bias = tl.sum(by_image, 1)
     height = n

@@ -8,10 +8,12 @@ import triton
 import triton.language as tl
 from triton.language import constexpr
 
+from aecore.training.engines.moves import added
+
 NONE, RELU, LEAKY, ELU, GELU, SILU, TANH, SIGMOID = (constexpr(number) for number in range(8))
 MSE, L1, BCE = (constexpr(number) for number in range(3))
-PRODUCTS = {"fp32": "ieee", "tf32": "tf32"}
-"""training.precision -> Triton's name of it."""
+PRODUCTS = {"fp32": "ieee", "tf32": "tf32", "bf16": "bf16"}
+"""training.precision -> what `added` calls it."""
 OF_INPUT = (GELU, SILU)
 """Activations whose derivative needs what went in."""
 SHADE = constexpr(1 / 255)
@@ -78,7 +80,7 @@ def product(x, w, rows, columns, m, inner, width, w_inner, w_column, EXACT: cons
             mask=(along < inner)[:, None] & (columns < width)[None, :],
             other=0.0,
         )
-        total = tl.dot(left, right, total, input_precision=EXACT)
+        total = added(total, left, right, EXACT)
     return total
 
 
@@ -281,6 +283,6 @@ def weights_of_convolution(
         seen = (seen_h >= 0) & (seen_h < h_in) & (seen_w >= 0) & (seen_w < w_in) & inside[:, None] & (ks < k)[None, :]
         right_at = image * x_b + top * x_h + side * x_w
         right = tl.load(x + right_at[:, None] + right_of[None, :], mask=seen, other=0.0)
-        total = tl.dot(left, right, total, input_precision=EXACT)
+        total = added(total, left, right, EXACT)
     at_parts = (tl.program_id(2) * n + ns)[:, None] * k + ks[None, :]
     tl.store(parts + at_parts, total, mask=(ns < n)[:, None] & (ks < k)[None, :])
