@@ -91,6 +91,19 @@ def tile(M: constexpr, N: constexpr):
 
 
 @triton.jit
+def places(rows, columns, m, n):
+    """Where a tile lies in an (m, n) matrix, and what of it is inside."""
+    return rows[:, None] * n + columns[None, :], (rows < m)[:, None] & (columns < n)[None, :]
+
+
+@triton.jit
+def affine(x, w, bias, rows, columns, m, inner, width, w_inner, w_column, EXACT: constexpr, K: constexpr):
+    """As `product`, and the bias (width,)."""
+    total = product(x, w, rows, columns, m, inner, width, w_inner, w_column, EXACT, K)
+    return total + tl.load(bias + columns, mask=columns < width, other=0.0)[None, :]
+
+
+@triton.jit
 def gather(images, chosen, x, pixels, span, low, P: constexpr):
     """Row by row the chosen images, (N, pixels) uint8, as numbers of the value range in x (m, pixels)."""
     row, at = tl.program_id(0).to(tl.int64), tl.program_id(1) * P + tl.arange(0, P)
@@ -119,11 +132,8 @@ def forward(
 ):
     """after (m, n) = activation(x w + bias); `before` is what the activation was applied to, where its derivative needs that."""
     rows, columns = tile(M, N)
-    a = (
-        product(x, w, rows, columns, m, k, n, w_k, w_n, EXACT, K)
-        + tl.load(bias + columns, mask=columns < n, other=0.0)[None, :]
-    )
-    at, inside = rows[:, None] * n + columns[None, :], (rows < m)[:, None] & (columns < n)[None, :]
+    a = affine(x, w, bias, rows, columns, m, k, n, w_k, w_n, EXACT, K)
+    at, inside = places(rows, columns, m, n)
     if KIND == GELU or KIND == SILU:
         tl.store(before + at, a, mask=inside)
     tl.store(after + at, activated(a, slope, KIND), mask=inside)
@@ -154,11 +164,8 @@ def end(
     """The last layer: a part of the loss of `target` (m, n), and the gradient (m, n) of the layer's product. Each pixel of each image
     counts `share`; cross-entropy is of logits."""
     rows, columns = tile(M, N)
-    a = (
-        product(x, w, rows, columns, m, k, n, w_k, w_n, EXACT, K)
-        + tl.load(bias + columns, mask=columns < n, other=0.0)[None, :]
-    )
-    at, inside = rows[:, None] * n + columns[None, :], (rows < m)[:, None] & (columns < n)[None, :]
+    a = affine(x, w, bias, rows, columns, m, k, n, w_k, w_n, EXACT, K)
+    at, inside = places(rows, columns, m, n)
     wanted = tl.load(target + at, mask=inside, other=0.0)
     y = activated(a, slope, KIND)
     off = y - wanted
@@ -201,7 +208,7 @@ def backward(
     """From the gradient g (m, n) of a layer's product to that of the product before, (m, k), through the activation between."""
     rows, columns = tile(M, N)
     back = product(g, w, rows, columns, m, n, k, w_n, w_k, EXACT, K)
-    at, inside = rows[:, None] * k + columns[None, :], (rows < m)[:, None] & (columns < k)[None, :]
+    at, inside = places(rows, columns, m, k)
     if KIND != NONE:
         back = back_through(back, tl.load(kept + at, mask=inside, other=0.0), slope, KIND)
     tl.store(gradient + at, back, mask=inside)
