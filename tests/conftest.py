@@ -20,6 +20,10 @@ from tests import postgresql
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if not any(Path("/dev").glob("nvidia*")) and not Path("/dev/dxg").exists():
+    os.environ["TRITON_INTERPRET"] = (
+        "1"  # without a GPU; before anything imports Triton, whose own functions it is about, too
+    )
 
 
 class TrainedRun(NamedTuple):

@@ -20,6 +20,7 @@ def test_a_gpu_evaluates_many_images_at_once_and_never_more_than_are_watched(gpu
     config = with_values(preset("linear-pca").config, {"training.subset": 100})  # of which 1,000 are watched
     told = memory.estimate(config, facts(config.data, []))
     assert told.activations == 4 * 1000 * (784 + 784 + 4 * 784)
+    assert told.parameters == 2 * told.gradients, "dense weights lie there twice"
 
 
 def test_on_a_gpu_the_largest_convolution_works_in_copies_of_what_goes_in_and_comes_out(

@@ -11,8 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"
 pytest.importorskip("triton", reason="Triton comes with PyTorch for Linux on x86 and Arm")
 
 from aecore.config import RunConfig, with_values

@@ -57,19 +57,20 @@ def estimate(config: RunConfig, facts: Facts, streamed: bool = False) -> Memory:
         steps = trace(model, facts)
     parameters = FLOAT * sum(parameter.numel() for parameter in model.parameters())
     buffers = FLOAT * sum(buffer.numel() for buffer in model.buffers())
+    again = (
+        parameters if device.type == "cuda" and chain(model) else 0
+    )  # `Tiled` has them twice, unless it clips gradients
     moments = len(MOMENTS[config.training.optimiser]) * parameters
     images = min(facts.n_train, config.training.subset or facts.n_train)
     watched = most_watched(images)
     training = _training(config, facts, model, steps, images) + _converting(config, steps, images, device)
     working = max(training, _evaluating(model, facts, steps, device, watched))
-    if device.type == "cuda" and chain(model):
-        working += parameters  # `Tiled` has them a second time, unless it clips gradients
     data = (watched + (0 if streamed else images)) * prod(facts.shape)
     runtime = int(RUNTIME[device.type])
     # the optimiser's step needs no activations, the forward pass no gradients: they are freed after each step
-    peak = 2 * parameters + buffers + moments + working + data + runtime
+    peak = 2 * parameters + again + buffers + moments + working + data + runtime
     checkpoint = parameters + buffers + moments
-    return Memory(parameters + buffers, parameters, moments, working, data, runtime, peak, checkpoint)
+    return Memory(parameters + again + buffers, parameters, moments, working, data, runtime, peak, checkpoint)
 
 
 KEEP_INPUT = (
