@@ -13,12 +13,12 @@ from torch import nn
 
 pytest.importorskip("triton", reason="Triton comes with PyTorch for Linux on x86 and Arm")
 
-from aecore.config import RunConfig, with_values
+from aecore.config import ConfigError, RunConfig, with_values
 from aecore.models import ACTIVATIONS, build
 from aecore.training import Row, TrainState, engines, start, train
 from aecore.training.data import Data
 from aecore.training.engines import tiled, tiles
-from aecore.training.engines.convolved import Convolution, Form
+from aecore.training.engines.convolved import Convolution, Form, of_weights
 from aecore.training.engines.desk import CUTS, Cut
 from aecore.training.engines.paced import Paced, within
 from tests.test_engines import ELBO, END, LOSSES, PLAIN_CODE, dense
@@ -192,6 +192,25 @@ def test_gradients_of_a_convolution(
     torch.testing.assert_close(again, out)
     for found, gradient in zip(torch.autograd.grad(again, places, g), expected, strict=True):
         torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-4)
+
+
+def test_convolutions_that_32_bits_do_not_count_are_left_to_cudnn(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = nn.Conv2d(2, 5, 4, 2, 1).to(DEVICE)
+    x = torch.randn(3, 2, 9, 9, device=DEVICE)
+    g = torch.randn_like(layer(x))
+    form = Form(layer.stride, layer.padding, layer.dilation, False, (0, 0), 1)
+    ours = of_weights(x, g, layer.weight.shape, form, "ieee")
+    monkeypatch.setattr("aecore.training.engines.convolved.MOST", 1)
+    monkeypatch.setattr(tiles, "weights_of_convolution", None)
+    torch.testing.assert_close(of_weights(x, g, layer.weight.shape, form, "ieee"), ours, rtol=1e-4, atol=1e-4)
+
+
+def test_a_run_that_was_begun_with_triton_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny()
+    monkeypatch.delattr(engines, "convolved")
+    monkeypatch.setitem(sys.modules, "aecore.training.engines.convolved", None)
+    with pytest.raises(ConfigError, match="begun with Triton's kernels, and Triton is not installed here"):
+        engines.prepare(build(config.model, FACTS), config, "triton")
 
 
 def test_convolutions_of_a_model_are_exchanged_on_a_gpu_only_and_keep_their_names() -> None:

@@ -102,9 +102,8 @@ def _triton() -> bool:
         from aecore.training.engines.tiled import try_out
 
         try_out()
-    except (
-        Exception
-    ) as error:  # it is not installed, it finds no compiler, it does not know the GPU: all in classes of its own
+    # not installed, no compiler, a GPU that it does not know: each in a class of its own
+    except Exception as error:
         first = (str(error).splitlines() or [""])[0]
         log.warning("Steps go without Triton's kernels here: %s: %s", type(error).__name__, first)
         return False
@@ -125,17 +124,23 @@ def prepare(model: Autoencoder, config: RunConfig, name: str) -> torch.memory_fo
     compiled convolutions, and for those of grey images alone, where it is 1.2 x slower."""
     if name == "fused" and loops.library() and not _by_hand(config, model):
         fuse(model)
-    if name == "triton" and config.training.precision != "bf16":
-        try:
-            from aecore.training.engines import convolved
-        except ImportError:
-            why = "This run was begun with Triton's kernels, and Triton is not installed here: it comes with PyTorch on Linux."
-            raise ConfigError({"training.engine": why}) from None
-        convolved.exchange(model, config.training.precision)
+    if name == "triton":
+        _exchange(model, config.training.precision)
     convolutions = (layer for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)))
     several = any(min(layer.in_channels, layer.out_channels) > 1 for layer in convolutions)
     first = channels_first(model) or (name == "triton" and config.training.precision == "fp32" and _strided(model))
     return torch.channels_last if several and not first else torch.contiguous_format
+
+
+def _exchange(model: Autoencoder, precision: str) -> None:
+    """Convolutions for those of `convolved`; autocast knows PyTorch's only. Raises ConfigError where Triton is missing."""
+    try:
+        from aecore.training.engines import convolved
+    except ImportError:
+        why = "This run was begun with Triton's kernels, and Triton is not installed here: it comes with PyTorch on Linux."
+        raise ConfigError({"training.engine": why}) from None
+    if precision != "bf16":
+        convolved.exchange(model, precision)
 
 
 def _strided(model: Autoencoder) -> bool:

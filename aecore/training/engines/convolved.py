@@ -83,7 +83,10 @@ def cut(n: int, k: int) -> tuple[Tile, int]:
 
 
 class Convolved(nn.Conv2d):
+    """What is differentiated twice goes by PyTorch's."""
+
     exact: str
+    """The products' precision, as `tiles.PRODUCTS` has it."""
 
     def forward(self, x: Tensor) -> Tensor:
         if TWICE.get():
