@@ -57,9 +57,8 @@ def estimate(config: RunConfig, facts: Facts, streamed: bool = False) -> Memory:
         steps = trace(model, facts)
     parameters = FLOAT * sum(parameter.numel() for parameter in model.parameters())
     buffers = FLOAT * sum(buffer.numel() for buffer in model.buffers())
-    again = (
-        parameters if device.type == "cuda" and chain(model) else 0
-    )  # `Tiled` has them twice, unless it clips gradients
+    # `Tiled` has them a second time, unless it clips gradients
+    again = parameters if device.type == "cuda" and chain(model) else 0
     moments = len(MOMENTS[config.training.optimiser]) * parameters
     images = min(facts.n_train, config.training.subset or facts.n_train)
     watched = most_watched(images)

@@ -183,9 +183,8 @@ class Recorded:
 
     def _take(self, place: Place) -> None:
         """The next places of the order."""
-        torch.index_select(
-            self.order, 0, torch.arange(len(place.chosen), device=self.order.device) + self.position, out=place.chosen
-        )
+        at = torch.arange(len(place.chosen), device=self.order.device) + self.position
+        torch.index_select(self.order, 0, at, out=place.chosen)
 
     def _note(self, place: Place, losses: Tensor, noted: Tensor) -> None:
         """Losses (1 + terms,), and the time."""
