@@ -16,6 +16,10 @@ from tests.browser import chromium, dashboard, keep, settle
 from tests.conftest import TwoRuns, close
 
 
+ABOVE = "[class*=st-key-latent-split]"
+"""What stands above the map, and comes after it."""
+
+
 class Place(NamedTuple):
     """A dashboard on a lab of this file's own, with the two runs of the session, and a browser."""
 
@@ -25,11 +29,12 @@ class Place(NamedTuple):
     browser: Browser
 
     def open(self, before: str = "", /, **query: str) -> Page:
-        """The Latent page, once its map is there and its script has run; `before` runs in it before everything else."""
+        """The Latent page, once its map and what follows it are there and its script has run; `before` runs in it before everything else."""
         page = self.browser.new_page(viewport={"width": 1280, "height": 720})
         page.add_init_script(before)
         page.goto(f"{self.address}/latent?" + "&".join(f"{name}={value}" for name, value in query.items()))
-        page.wait_for_selector(".latent-map[data-state=ready]", timeout=60_000)
+        for part in (".latent-map[data-state=ready]", ABOVE):
+            page.wait_for_selector(part, timeout=60_000)
         settle(page)
         return page
 
@@ -133,7 +138,6 @@ def point_at(page: Page, map_: Locator, place: int) -> None:
 def test_the_pictures_of_points_around_the_pointer_are_there_before_it_and_names_give_way(here: Place) -> None:
     page, asked = here.open(run=here.ids[0], split="test"), []
     map_, card = page.locator(".latent-map"), page.locator(".latent-map .card")
-    page.wait_for_selector("[class*=st-key-latent-split]")  # what stands above the map, and comes later
     first, second, url, index = on(map_, NEIGHBOURS)
     point_at(page, map_, first)
     root = map_.element_handle()
@@ -171,9 +175,13 @@ def test_a_new_visitor_sees_the_map_which_stays_when_the_rest_of_the_page_comes(
     page, asked = here.browser.new_page(viewport={"width": 1280, "height": 720}), []
     page.on("request", lambda request: asked.append(request.url) if "/api/points/" in request.url else None)
     page.goto(f"{here.address}/latent?run={here.ids[0]}&split=test")
-    for part in (".latent-map[data-state=ready]", "[class*=st-key-latent-below]", "[class*=st-key-latent-split]"):
+    page.wait_for_selector(".latent-map[data-state=ready]", timeout=60_000)
+    first = page.locator(".latent-map .field").bounding_box()
+    for part in ("[class*=st-key-latent-below]", ABOVE):
         page.wait_for_selector(part, timeout=60_000)
     settle(page)
+    page.wait_for_selector(f"{ABOVE} button")  # the form of a control is read after its place
+    assert page.locator(".latent-map .field").bounding_box() == first, "it stays where a hand may be drawing already"
     expect(page.locator(".latent-map[data-state=ready]")).to_have_count(1)
     assert len(asked) == 1, "its points are read once"
 
