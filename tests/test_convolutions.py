@@ -14,7 +14,7 @@ from aecore.models.jacobian import squared_jacobian
 from aecore.models.losses import PixelLoss, per_image, summed
 from aecore.models.summary import summarise
 from aecore.training import engines, restore, start, train
-from aecore.training.engines import between, fused, loops, winograd
+from aecore.training.engines import affine, between, fused, loops, winograd
 from aecore.training.engines.eager import total_of
 from tests.test_engines import END, begun
 from tests.test_loops import numbers
@@ -204,7 +204,7 @@ def test_a_wide_convolution_is_pytorchs_with_a_relu_and_without(layer, shape, al
     plain, other = pair(*layer)
     x = numbers(1, n, channels(plain), height, width)
     close(plain, other, x)
-    other.relu = True
+    affine.take(other, nn.ReLU())
     ours = passed(other, x)
     for part, expected in zip(ours, let_through(plain, x, ours[0]), strict=True):
         assert (part - expected).norm() <= 2e-5 * expected.norm()
@@ -214,7 +214,7 @@ def test_a_wide_convolution_is_pytorchs_with_a_relu_and_without(layer, shape, al
 @pytest.mark.parametrize("layer", UNFOLDED, ids=named)
 def test_a_first_layer_is_pytorchs_with_its_relu(layer, wanted):
     plain, other = pair(*layer)
-    other.relu = True
+    affine.take(other, nn.ReLU())
     x = numbers(1, 40, channels(plain), 13, 9).requires_grad_(wanted)
     out = other(x)
     ours = [out, *torch.autograd.grad(out, [*other.parameters()], numbers(9, *out.shape))]
@@ -244,7 +244,8 @@ def test_a_wide_convolution_is_as_exact_as_32_bits_are(layer, always):
 def test_what_is_not_a_number_is_nowhere_lost_in_a_wide_convolution(layer, always):
     plain, other = pair(*layer)
     for relu in (False, True):
-        other.relu = relu
+        if relu:
+            affine.take(other, nn.ReLU())
         for place in range(0, 100, 7):
             x = torch.zeros(2, channels(plain), 10, 10)
             x[1, -1].view(-1)[place] = torch.nan
@@ -255,7 +256,9 @@ def test_what_is_not_a_number_is_nowhere_lost_in_a_wide_convolution(layer, alway
 @pytest.mark.parametrize("layer", [WIDE[0], WIDE[6]], ids=named)
 def test_what_is_not_for_winograd_goes_through_pytorchs(layer, relu, always, monkeypatch):
     plain, other = pair(*layer)
-    x, other.relu = numbers(6, 2, channels(plain), 8, 8), relu
+    x = numbers(6, 2, channels(plain), 8, 8)
+    if relu:
+        affine.take(other, nn.ReLU())
     ended = (lambda out: out.relu()) if relu else (lambda out: out)
     with torch.inference_mode():
         assert torch.equal(other.eval()(x), other.train()(x)), "evaluation is not the exception"
@@ -382,32 +385,33 @@ def changed(model: dict) -> dict[str, type]:
 
 
 def test_only_what_is_faster_changes_and_nothing_but_its_class():
-    anyway = {between.Elu, between.Sigmoid, between.MeanLoss}
+    hidden = {fused.Dense, affine.TAKEN[nn.ReLU]}
+    anyway = {between.Elu, between.Sigmoid, between.MeanLoss} | hidden
     narrow = {fused.Narrow, fused.TransposedNarrow, between.Pooled, between.Upsampled} | anyway
     assert set(changed(conv()).values()) == narrow
     last = {between.Flattened, between.Unflattened} | anyway
     wide = conv(channels=[4, 300])
     assert set(changed(wide).values()) == {fused.BiasApart} | last, "one wide layer is enough"
     strided = conv(channels=[32, 64], kernel=4, stride=2, pool="none")
-    both = {fused.Unfolded, fused.Folded, fused.Wide, fused.TransposedWide}
+    both = {fused.Unfolded, affine.TAKEN[nn.ELU], fused.Folded, fused.Wide, fused.TransposedWide}
     assert set(changed(strided).values()) == both | last
     overlapping = conv(channels=[32, 64], kernel=5, stride=2, padding=2, pool="none")
     assert set(changed(overlapping).values()) == {fused.BiasApart} | last
     few = conv(channels=[8], kernel=4, stride=4, padding=0, pool="none")
-    assert set(changed(few).values()) == {fused.Unfolded, fused.Folded} | last, "none of stride 1: channels come last"
+    once = {fused.Unfolded, affine.TAKEN[nn.ELU], fused.Folded, between.Flattened, between.Unflattened}
+    assert set(changed(few).values()) == once | anyway - {between.Elu}, "none of stride 1: channels come last"
 
 
 def test_a_wide_convolution_takes_the_relu_that_follows_it_and_no_other():
     relus = conv(channels=[16, 32], kernel=4, stride=2, pool="none", activation="relu")
     now = changed(relus)
-    assert [kind for kind in now.values() if kind is between.Taken] == 3 * [between.Taken]
+    assert sum(issubclass(kind, affine.Taken) for kind in now.values()) == 4
+    assert sum(issubclass(kind, fused.Dense) for kind in now.values()) == 1
     model = build(tiny(relus | {"backbone": relus["backbone"] | {"norm": "batch"}}).model, FACTS)
     fused.fuse(model)
     normed = [stage for stage in model.modules() if isinstance(stage, nn.Sequential) and hasattr(stage, "norm")]
     assert any(isinstance(stage.conv, fused.TransposedWide) for stage in normed)
-    assert not any(
-        isinstance(stage.activation, between.Taken) or getattr(stage.conv, "relu", False) for stage in normed
-    )
+    assert not any(isinstance(stage.activation, affine.Taken) or stage.conv.ending for stage in normed)
 
 
 def test_what_has_options_that_the_compiled_operations_lack_stays():

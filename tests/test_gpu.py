@@ -147,7 +147,7 @@ def test_images_that_do_not_fit_are_read_from_the_hosts_memory_with_the_same_row
     assert (resident.streamed, away.streamed) == (False, True)
     chosen = torch.tensor([5, 0, 1000], device="cuda")
     assert away.train_images.is_cuda
-    assert torch.equal(away.take(chosen)[0], resident.take(chosen)[0])
+    assert torch.equal(away.images(chosen), resident.images(chosen))
     assert rows_of(config, away) == rows_of(config, resident)
     needs = [memory.estimate(config, resident.facts, data.streamed).total for data in (resident, away)]
     assert needs[0] - needs[1] == resident.train_images.nbytes

@@ -114,6 +114,11 @@ class Optimiser:
             if skip is not None:
                 self.steps -= skip
 
+    def forget(self) -> None:
+        """Give the gradients' memory back."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint keeps: {'exp_avg.encoder.layers.1.weight': ..., 'steps': ...}."""
         return self.kept | {f"{self.name}steps": self.steps}

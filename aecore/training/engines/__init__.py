@@ -19,6 +19,7 @@ from aecore.training.engines.chain import chain
 from aecore.training.engines.eager import Eager, Made
 from aecore.training.engines.flat import Flat
 from aecore.training.engines.fused import channels_first, fuse, fusible
+from aecore.training.engines.images import Gathered
 from aecore.training.engines.recorded import CudaGraphs, Recorded
 
 if TYPE_CHECKING:
@@ -155,6 +156,8 @@ def of(state: "TrainState", data: Data, config: RunConfig) -> Step:
     match state.engine["engine"]:
         case "flat" | "fused" if _by_hand(config, state.model):
             return Flat(state, data, config)
+        case "fused" if loops.library():
+            return Eager(state, data, config, Gathered)
         case "graphs":
             by_hand = _by_hand(config, state.model)
             plain = Flat(state, data, config) if by_hand else Eager(state, data, config)

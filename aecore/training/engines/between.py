@@ -16,13 +16,6 @@ def taken(layer: nn.Module, x: Tensor) -> bool:
     return (once or not torch.is_grad_enabled()) and wide and x.device.type == "cpu"
 
 
-class Taken(nn.ReLU):
-    """One that the layer before it takes."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
-
-
 class Pooled(nn.MaxPool2d):
     def forward(self, x: Tensor) -> Tensor:
         return Pool.apply(x) if taken(self, x) else super().forward(x)  # type: ignore[no-any-return]

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from aecore.config import RunConfig
-from aecore.data import normalise
 from aecore.models import Batch, Progress, Sums
 from aecore.tasks import corrupt, wanted
-from aecore.training.data import Data, augment
+from aecore.training.data import Data
+from aecore.training.engines.images import Images
 
 if TYPE_CHECKING:
     from aecore.training.state import TrainState
@@ -47,13 +47,13 @@ class Halves:
 class Eager(Halves):
     """Every operation on its own, and gradients by automatic differentiation."""
 
-    def __init__(self, state: "TrainState", data: Data, config: RunConfig):
+    def __init__(self, state: "TrainState", data: Data, config: RunConfig, images: type[Images] = Images):
         self.state, self.data, self.config = state, data, config
+        self.images = images(data, config)
 
     def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
         state, training, value_range = self.state, self.config.training, self.data.facts.value_range
-        images, label = self.data.take(chosen)
-        clean = normalise(augment(images, training, state.noise), value_range)  # (B, C, H, W)
+        clean, label = self.images(chosen, state.noise), self.data.labels(chosen)
         x, mask = corrupt(self.config.task, clean, value_range, state.noise)
         target = wanted(self.config.task, clean, value_range)
 
@@ -72,7 +72,8 @@ class Eager(Halves):
 
     def finish(self) -> None:
         self.update()
-        self.state.model.zero_grad(set_to_none=True)  # here, so that the next forward pass has their memory
+        for optimiser in self.state.optimisers:
+            optimiser.forget()  # here, so that the next forward pass has their memory
 
 
 def total_of(sums: Sums, share: float = 1.0) -> Tensor:

@@ -1,7 +1,6 @@
 """Layers of a model that on the CPU are faster by compiled convolutions and loops than by PyTorch's kernels.
 
-`fuse` changes the class of such a layer; its weights and their names stay as they are. A ReLU that follows a convolution may become
-its own.
+`fuse` changes the class of such a layer; its weights and their names stay as they are. The activation that follows may become its own.
 """
 
 import itertools
@@ -13,20 +12,21 @@ from torch import Tensor, nn
 from aecore.models import Autoencoder
 from aecore.models.convolutional import TransposedConvolution
 from aecore.models.losses import PixelLoss
+from aecore.training.engines.affine import Affine, can_be_taken, take
 from aecore.training.engines.between import (
     Elu,
     Flattened,
     MeanLoss,
     Pooled,
     Sigmoid,
-    Taken,
     Tanh,
     Unflattened,
     Upsampled,
     taken,
 )
 from aecore.training.engines.convolutions import Correlation, Fold, Kernel, Unfold, patches_of
-from aecore.training.engines.winograd import TILES, Layer, Patches, Winograd, faster, fits, known, room
+from aecore.training.engines.loops import kind
+from aecore.training.engines.winograd import TILES, Layer, Winograd, faster, known, room
 
 FEW = 4
 """Channels of pictures: a strided convolution from so many, or a transposed one to them, is a product of patches of pixels."""
@@ -82,16 +82,13 @@ class Folded(TransposedConvolution):
 class Unfolded(nn.Conv2d):
     """Of a larger stride, from the channels of a picture."""
 
-    relu = False
+    ending: nn.Module | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not taken(self, x):
             return _ended(self, super().forward(x))
         patches, weight = Unfold.apply(x, kernel(self)).flatten(0, 1), self.weight.flatten(1)  # (B h w, in k k)
-        if self.relu and not patches.requires_grad and fits(weight):
-            out = Patches.apply(patches, weight, self.bias)
-        else:
-            out = _ended(self, torch.addmm(self.bias, patches, weight.t()))  # type: ignore[arg-type]
+        out = Affine.apply(patches, weight, self.bias, kind(self.ending))
         return out.view(len(x), *patches_of(x, kernel(self)), self.out_channels).permute(0, 3, 1, 2)
 
 
@@ -109,30 +106,41 @@ class BiasApart(TransposedConvolution):
 class Wide(nn.Conv2d):
     """Between many channels, of few multiplications."""
 
-    relu = False
-    """Whether the ReLU that follows is its own."""
+    ending: nn.ReLU | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         (side, stride, padding), size = kernel(self), patches_of(x, kernel(self))
         if not taken(self, x) or not faster(TILES[side, stride], len(x), *size):
             return _ended(self, super().forward(x))
-        layer = Layer(TILES[side, stride].taps, stride, padding, self.relu, size, transposed=False)
+        layer = Layer(TILES[side, stride].taps, stride, padding, self.ending is not None, size, transposed=False)
         return Winograd.apply(x, self.weight, self.bias, layer)  # type: ignore[no-any-return]
 
 
 class TransposedWide(BiasApart):
-    relu = False
+    ending: nn.ReLU | None = None
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         side, stride, padding = kernel(self)
         if not taken(self, x) or not faster(TILES[side, stride], len(x), *x.shape[2:]):
             return _ended(self, super().forward(x, output_size))
-        layer = Layer(TILES[side, stride].taps, stride, padding, self.relu, size_of(self, x), transposed=True)
+        relu, size = self.ending is not None, size_of(self, x)
+        layer = Layer(TILES[side, stride].taps, stride, padding, relu, size, transposed=True)
         return Winograd.apply(x, self.weight, self.bias, layer)  # type: ignore[no-any-return]
 
 
-def _ended(layer: Unfolded | Wide | TransposedWide, out: Tensor) -> Tensor:
-    return out.relu() if layer.relu else out
+class Dense(nn.Linear):
+    """With the activation that follows."""
+
+    ending: nn.Module | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not taken(self, x) or x.dim() != 2:
+            return _ended(self, super().forward(x))
+        return Affine.apply(x, self.weight, self.bias, kind(self.ending))  # type: ignore[no-any-return]
+
+
+def _ended(layer: Unfolded | Wide | TransposedWide | Dense, out: Tensor) -> Tensor:
+    return out if layer.ending is None else layer.ending(out)
 
 
 ANYWHERE: dict[type[nn.Module], type[nn.Module]] = {nn.Tanh: Tanh, nn.Sigmoid: Sigmoid, PixelLoss: MeanLoss}
@@ -148,18 +156,23 @@ def fuse(model: Autoencoder) -> None:
     """Exchange the classes of what is faster so."""
     narrow = _narrow(model)
     for layer in model.modules():
-        if kind := _convolution(layer, narrow) or _anywhere(layer) or _between(layer, narrow):
-            layer.__class__ = kind
+        if faster := _convolution(layer, narrow) or _between(layer, narrow):
+            layer.__class__ = faster
     for layer in model.modules():
         if isinstance(layer, nn.Sequential):
-            _give_relus(layer)
+            _give_endings(layer)
+    for layer in model.modules():
+        layer.__class__ = _anywhere(layer) or layer.__class__
 
 
-def _give_relus(layers: nn.Sequential) -> None:
-    """To wide convolutions the ReLU that follows."""
+def _give_endings(layers: nn.Sequential) -> None:
+    """To layers the activation that follows, where they can take it."""
     for layer, after in itertools.pairwise(layers):
-        if isinstance(layer, Unfolded | Wide | TransposedWide) and type(after) is nn.ReLU:
-            layer.relu, after.__class__ = True, Taken
+        if type(layer) is nn.Linear and layer.bias is not None and can_be_taken(after):
+            layer.__class__ = Dense
+        relu_only = isinstance(layer, Wide | TransposedWide)
+        if isinstance(layer, Dense | Unfolded) and can_be_taken(after) or relu_only and type(after) is nn.ReLU:
+            take(layer, after)
 
 
 def channels_first(model: nn.Module) -> bool:

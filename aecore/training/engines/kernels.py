@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aecore.config import RunConfig
-from aecore.data import normalise
-from aecore.training.data import Data, augment
+from aecore.training.data import Data
 from aecore.training.engines import loops
+from aecore.training.engines.images import Gathered, Images
 from aecore.training.engines.layers import Layer
 from aecore.training.engines.loops import Call
 from aecore.training.optimiser import EPSILON, MOMENTS, Optimiser
@@ -77,12 +77,7 @@ class Kernels:
     """PyTorch's, each a call that knows where its numbers lie."""
 
     def __init__(self, data: Data, config: RunConfig):
-        self.data, self.config = data, config
-
-    def images(self, chosen: Tensor, noise: torch.Generator) -> Tensor:
-        """The images `chosen` (B,) as numbers of the value range, (B, C, H, W)."""
-        images = self.data.train_images.index_select(0, chosen)
-        return normalise(augment(images, self.config.training, noise), self.data.facts.value_range)
+        self.config, self.images = config, Images(data, config)
 
     def product(self, layer: Layer, room: Room) -> Callable[[Tensor], object]:
         """What fills `room.before` from a layer's input, (B, in)."""
@@ -124,21 +119,8 @@ class Compiled(Kernels):
         super().__init__(data, config)
         self.last = last if loops.known(last.module) else None
         """The last layer, where activation, loss and the way back are one pass."""
-        images = data.train_images
-        self.plain = config.training.augmentation == "none" and images.is_contiguous() and images.dtype == torch.uint8
-        self.clean: dict[int, tuple[Tensor, Callable[[Tensor], None]]] = {}
+        self.images = Gathered(data, config)
         self.moves: Callable[[float, float, bool], None] | None = None
-
-    def images(self, chosen: Tensor, noise: torch.Generator) -> Tensor:
-        if not self.plain:
-            return super().images(chosen, noise)
-        n = len(chosen)
-        if n not in self.clean:
-            clean = torch.empty(n, *self.data.train_images.shape[1:])
-            self.clean[n] = (clean, loops.gather(self.data.train_images, self.data.facts.value_range, clean))
-        clean, fill = self.clean[n]
-        fill(chosen)
-        return clean
 
     def product(self, layer: Layer, room: Room) -> Callable[[Tensor], object]:
         if not loops.known(layer.module):

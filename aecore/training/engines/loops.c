@@ -119,7 +119,7 @@ INLINE float differ(int loss, const float *restrict out, const float *restrict t
 }
 
 /* Of loops.py: both must speak of the same arguments. */
-__attribute__((visibility("default"))) const int32_t VERSION = 3;
+__attribute__((visibility("default"))) const int32_t VERSION = 4;
 
 /* out (n, width) = low + images[chosen] (high - low) / 255, of images (N, width) in bytes. */
 EXPORT void gather(const uint8_t *restrict images, const int64_t *restrict chosen, float low, float high, float *restrict out, int64_t n, int64_t width) {
@@ -143,11 +143,12 @@ EXPORT void forward(int kind, float slope, const float *restrict bias, float *re
     }
 }
 
-/* Takes the gradient of an activation's output to that of its input, and sums it over the rows: bias (width). */
-EXPORT void backward(int kind, float slope, float *restrict gradient, const float *restrict out, float *restrict bias, int64_t n, int64_t width) {
+/* Takes the gradient of an activation's output to that of its input, which may lie in the same place, and sums it over the rows: bias (width). */
+EXPORT void backward(int kind, float slope, const float *gradient, const float *restrict out, float *result, float *restrict bias, int64_t n, int64_t width) {
     memset(bias, 0, width * sizeof *bias);
     for (int64_t i = 0; i < n; i++) {
-        float *row = gradient + i * width;
+        float *row = result + i * width;
+        if (result != gradient) memcpy(row, gradient + i * width, width * sizeof *row);
         go_back(kind, slope, row, out + i * width, width);
         for (int64_t j = 0; j < width; j++) bias[j] += row[j];
     }

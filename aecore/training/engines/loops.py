@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 Call = Callable[[], object]
-VERSION = 3
+VERSION = 4
 """Of `loops.c` and the other sources: counted up there and here when an argument changes."""
 NAME = "aecore.training.engines.compiled"
 P, N, KIND, NUMBER, EXACT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float, ctypes.c_double
 ARGUMENTS = {
     "gather": (P, P, NUMBER, NUMBER, P, N, N),
     "forward": (KIND, NUMBER, P, P, N, N),
-    "backward": (KIND, NUMBER, P, P, P, N, N),
+    "backward": (KIND, NUMBER, P, P, P, P, N, N),
     "end": (KIND, NUMBER, KIND, P, P, P, P, NUMBER, P, N, N),
     "adam": (P, P, P, P, P, N, EXACT, EXACT, EXACT, EXACT, EXACT, KIND),
     "forward_to": (KIND, NUMBER, P, P, N),
@@ -102,7 +102,7 @@ def forward(activation: nn.Module | None, bias: Tensor, out: Tensor) -> Call:
 def backward(activation: nn.Module | None, gradient: Tensor, out: Tensor, bias: Tensor) -> Call:
     """Takes the gradient (B, n) of an activation's output `out` to that of its input, in place, and fills `bias` (n,) with its
     sum over the batch."""
-    places = (gradient.data_ptr(), out.data_ptr(), bias.data_ptr())
+    places = (gradient.data_ptr(), out.data_ptr(), gradient.data_ptr(), bias.data_ptr())
     return _keeping(partial(library().backward, *kind(activation), *places, *out.shape), gradient, out, bias)
 
 

@@ -106,31 +106,6 @@ class Winograd(torch.autograd.Function):
         return of_x, of_weight, of_bias, None
 
 
-def fits(weight: Tensor) -> bool:
-    """Whether `Patches` takes a weight (outputs, size)."""
-    return weight.shape[1] % MULTIPLE == weight.shape[0] % 2 == 0 and bool(library().winograd_runs())
-
-
-class Patches(torch.autograd.Function):
-    """ReLU(patches (rows, size) weight (outputs, size)^T + bias), for patches that need no gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, patches: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        out = torch.addmm(bias, patches, weight.t()).relu_()
-        ctx.save_for_backward(patches, out)
-        return out
-
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (patches, out), gradient = ctx.saved_tensors, gradient.contiguous()
-        (rows, size), outputs = patches.shape, out.shape[1]
-        of_weight, of_bias = out.new_empty(outputs, size), out.new_empty(outputs)
-        places = (place(part) for part in (patches, gradient, out, of_weight, of_bias))
-        done(library().patch_weights(*places, rows, outputs, size))
-        return None, of_weight, of_bias
-
-
 def place(part: Tensor | None) -> int | None:
     """Where the numbers lie."""
     assert part is None or part.dtype == torch.float32
