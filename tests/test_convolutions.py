@@ -472,7 +472,8 @@ MODELS = {
     "wide": conv(channels=[16, 48], kernel=4, stride=2, pool="none", activation="relu"),
     "wide, of stride 1": conv(channels=[16, 48], kernel=5, padding=2, upsampling="nearest", residual=1),
     "tiles": {
-        "backbone": {"kind": "conv", "channels": [16], "kernel": 4, "stride": 4, "padding": 0, "activation": "tanh"}
+        "backbone": {"kind": "conv", "channels": [16], "kernel": 4, "stride": 4, "padding": 0, "activation": "tanh"},
+        "objective": {"kind": "sparse"},
     },
     "a variational one": conv()
     | {"bottleneck": {"kind": "gaussian", "latent_dim": 3}, "objective": {"kind": "elbo", "loss": "bce"}},

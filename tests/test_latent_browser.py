@@ -15,7 +15,6 @@ from aecore.runs import Lab, RunFolder
 from tests.browser import chromium, dashboard, keep, settle
 from tests.conftest import TwoRuns, close
 
-
 ABOVE = "[class*=st-key-latent-split]"
 """What stands above the map, and comes after it."""
 

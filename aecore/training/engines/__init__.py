@@ -70,7 +70,7 @@ def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
         return "eager"
     if _by_hand(config, model):
         return "fused" if loops.library() else "flat"
-    return "fused" if loops.library() and fusible(model) else "eager"
+    return "fused" if loops.library() and (_by_hand(config, model, patches=True) or fusible(model)) else "eager"
 
 
 def settle(config: RunConfig, model: Autoencoder, device: torch.device, n_train: int, most: int) -> tuple[str, int]:
@@ -81,19 +81,19 @@ def settle(config: RunConfig, model: Autoencoder, device: torch.device, n_train:
     name = choose(config, model, device)
     if name not in ("flat", "fused"):
         return name, most
-    if not _by_hand(config, model):
+    if not _by_hand(config, model, patches=True):
         return (name if most == 1 else "eager"), most
     batch = min(config.training.batch_size, n_train)
     operations = 6 * batch * sum(parameter.numel() for parameter in model.parameters())
     if most == 1 or operations < WORTH_SHARING:
         return name, 1
-    return "flat", most
+    return ("flat" if _by_hand(config, model) else "eager"), most
 
 
-def _by_hand(config: RunConfig, model: Autoencoder, bf16: bool = False) -> bool:
-    """Whether `Flat` can take a step of the model, or what knows `bf16` too."""
+def _by_hand(config: RunConfig, model: Autoencoder, bf16: bool = False, patches: bool = False) -> bool:
+    """Whether `Flat` can take a step of the model, or what knows `bf16` too; with the compiled loops, `patches` too."""
     known = bf16 or config.training.precision != "bf16"
-    return config.training.processes == 1 and known and bool(chain(model))
+    return config.training.processes == 1 and known and bool(chain(model, patches))
 
 
 @cache
@@ -123,7 +123,9 @@ def _no_graphs(processes: int, model: Autoencoder, device: torch.device) -> str:
 def prepare(model: Autoencoder, config: RunConfig, name: str) -> torch.memory_format:
     """Make a new model ready for an engine. Returns how its images should lie in memory: channels last is up to 1.9 x faster, but for
     compiled convolutions, and for those of grey images alone, where it is 1.2 x slower."""
-    if name == "fused" and loops.library() and not _by_hand(config, model):
+    if name == "fused" and loops.library():
+        if _by_hand(config, model, patches=True):
+            return torch.contiguous_format
         fuse(model)
     if name == "triton":
         _exchange(model, config.training.precision)
@@ -154,7 +156,7 @@ def _strided(model: Autoencoder) -> bool:
 def of(state: "TrainState", data: Data, config: RunConfig) -> Step:
     """The engine that the run was started with."""
     match state.engine["engine"]:
-        case "flat" | "fused" if _by_hand(config, state.model):
+        case "flat" | "fused" if _by_hand(config, state.model, patches=bool(loops.library())):
             return Flat(state, data, config)
         case "fused" if loops.library():
             return Eager(state, data, config, Gathered)

@@ -56,7 +56,9 @@ class Taken(nn.Module):
         return x
 
 
-TAKEN = {known: type(f"Taken{known.__name__}", (Taken, known), {}) for known in ACTIVATIONS if known is not type(None)}
+TAKEN: dict[type[nn.Module], type[nn.Module]] = {
+    known: type(f"Taken{known.__name__}", (Taken, known), {}) for known in ACTIVATIONS[1:]
+}
 
 
 def can_be_taken(activation: nn.Module) -> bool:

@@ -79,7 +79,7 @@ class Fold(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return _unfolded(gradient, ctx.kernel), gradient.sum((0, 2, 3)), None, None
+        return unfolded(gradient, ctx.kernel), gradient.sum((0, 2, 3)), None, None
 
 
 class Unfold(torch.autograd.Function):
@@ -88,7 +88,7 @@ class Unfold(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Kernel) -> Tensor:
         ctx.kernel, ctx.size = kernel, x.shape
-        return _unfolded(x, kernel)
+        return unfolded(x, kernel)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
@@ -98,7 +98,8 @@ class Unfold(torch.autograd.Function):
         return of_x, None
 
 
-def _unfolded(images: Tensor, kernel: Kernel) -> Tensor:
+def unfolded(images: Tensor, kernel: Kernel) -> Tensor:
+    """Every patch (B, h w, C k k) of images (B, C, H, W) that a kernel meets."""
     images, (n, channels) = images.contiguous(), images.shape[:2]
     down, across = patches_of(images, kernel)
     patches = images.new_empty(n, down * across, channels * kernel[0] ** 2)

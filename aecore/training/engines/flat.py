@@ -1,4 +1,4 @@
-"""A step of a chain of dense layers by hand, on the CPU: the mathematics of `Eager`, without a graph and its bookkeeping.
+"""A step of a chain of products by hand, on the CPU: the mathematics of `Eager`, without a graph and its bookkeeping.
 
 All weights lie in one buffer, all gradients in another, and every matrix product writes where its result belongs.
 `tests/test_engines.py` holds it to automatic differentiation for everything that `chain` takes.
@@ -20,6 +20,7 @@ from aecore.tasks import corrupt, wanted
 from aecore.training.data import Data
 from aecore.training.engines import loops
 from aecore.training.engines.chain import chain
+from aecore.training.engines.convolutions import unfolded
 from aecore.training.engines.eager import Halves
 from aecore.training.engines.kernels import Compiled, Kernels, Room, Share
 from aecore.training.engines.layers import Layer, laid_out
@@ -86,14 +87,15 @@ class Flat(Halves):
     """Forward and backward pass, buffer by buffer."""
 
     def __init__(self, state: "TrainState", data: Data, config: RunConfig):
-        links = chain(state.model)
+        compiled = state.engine["engine"] == "fused" and loops.library() is not None
+        links = chain(state.model, patches=compiled)
         assert links, "chosen for chains only"
+        self.side = links[0].side
         self.state, self.data, self.config = state, data, config
         self.objective = state.model.objective
         self.layers = laid_out(state, links, logits=config.model.objective.loss == "bce")
         drawn = any(layer.draws for layer in self.layers)
         self.names: tuple[str, ...] = ("loss", "reconstruction", *(["kl"] if drawn else []))
-        compiled = state.engine["engine"] == "fused" and loops.library() is not None
         self.kernels = Compiled(data, config, self.layers[-1]) if compiled else Kernels(data, config)
         self.passes: dict[int, Pass] = {}
         self.beside = Beside() if state.device.type == "cuda" else None
@@ -108,8 +110,8 @@ class Flat(Halves):
             self.kernels.move(self.state.optimiser, float(self.learning_rate))
 
     def _gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
-        x, target = self._batch(chosen)  # (B, pixels)
-        here = self.passes.get(len(x)) or self._furnish(*target.shape)
+        x, target = self._batch(chosen)
+        here = self.passes.get(len(chosen)) or self._furnish(len(chosen), target.numel())
         here.enter(x)
         for call in here.forward:
             call()
@@ -126,15 +128,20 @@ class Flat(Halves):
         return torch.stack([terms[0] if len(terms) == 1 else terms[0] + terms[1], *terms])
 
     def _batch(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """What the first layer takes, and the target, (B, pixels)."""
         noise, value_range = self.state.noise, self.data.facts.value_range
         clean = self.kernels.images(chosen, noise)  # (B, C, H, W)
         x, target = corrupt(self.config.task, clean, value_range, noise).x, wanted(self.config.task, clean, value_range)
-        flat = x.flatten(1)
-        return flat, flat if target is x else target.flatten(1)
+        rows = self._rows(x)
+        return rows.flatten(0, -2), (rows if target is x else self._rows(target)).flatten(1)
+
+    def _rows(self, images: Tensor) -> Tensor:
+        """(B, pixels), or (B, patches, their pixels)."""
+        return unfolded(images, (self.side, self.side, 0)) if self.side else images.flatten(1)
 
     def _furnish(self, n: int, pixels: int) -> Pass:
         rooms = [self._room(layer, n) for layer in self.layers]
-        counts = 1 / n if self.objective.summed else 1 / (n * pixels)
+        counts = 1 / n if self.objective.summed else 1 / pixels
         share = Share(counts, rooms[-1].after.new_tensor(counts))
         loss = self.kernels.loss(self.layers[-1], rooms[-1], share)
         enter, forward = self._forward(rooms)
@@ -143,11 +150,18 @@ class Flat(Halves):
         return self.passes[n]
 
     def _room(self, layer: Layer, n: int) -> Room:
-        size = len(layer.bias)
-        before = layer.bias.new_empty(n, size)
+        size = len(layer.weight)
+        before = layer.bias.new_empty(n * max(1, layer.patches), size)
         after = torch.empty_like(before) if layer.activation and layer.activation.of_input else before
-        shown = before.new_empty(n, size // 2) if layer.draws else after
-        return Room(before, after, shown, torch.empty_like(shown))
+        if layer.draws:
+            shown = before.new_empty(n, size // 2)
+            return Room(before, after, shown, torch.empty_like(shown), of_product=after)
+        if layer.turned:
+            rows, columns = layer.turned
+            shown = before.new_empty(n, columns * rows) if layer.patches else before.new_empty(n * columns, rows)
+            return Room(before, after, shown, torch.empty_like(shown), of_product=torch.empty_like(after))
+        gradient = torch.empty_like(after)
+        return Room(before, after, after, gradient, of_product=gradient)
 
     def _forward(self, rooms: list[Room]) -> tuple[Callable[[Tensor], object], list[Call]]:
         """The first product, and what follows it up to the last layer's output."""
@@ -160,6 +174,8 @@ class Flat(Halves):
             calls += self.kernels.activation(layer, room)
             if layer.draws:
                 calls.append(partial(self._draw, room))
+            if layer.turned:
+                calls.append(loops.turn(room.after, room.shown, *self._turned(layer, room)))
         return products[0], calls
 
     def _draw(self, room: Room) -> None:
@@ -172,6 +188,9 @@ class Flat(Halves):
         aside = self.beside or inline
         for number in reversed(range(len(self.layers))):
             layer, room = self.layers[number], rooms[number]
+            if layer.turned:
+                n, rows, columns = self._turned(layer, room)
+                calls.append(loops.turn(room.gradient, room.of_product, n, columns, rows))
             calls += [partial(self._through_code, room)] if layer.draws else self.kernels.back(layer, room)
             gradient, bias = room.of_product, self.kernels.bias(layer, room)
             weight = partial(torch.mm, gradient.t(), out=layer.weight_gradient)
@@ -179,6 +198,11 @@ class Flat(Halves):
             if number > 0:
                 calls.append(partial(torch.mm, gradient, layer.weight, out=rooms[number - 1].gradient))
         return calls + ([self.beside.joined] if self.beside else []), weight
+
+    def _turned(self, layer: Layer, room: Room) -> tuple[int, int, int]:
+        """Images, rows and columns."""
+        assert layer.turned
+        return room.after.numel() // (layer.turned[0] * layer.turned[1]), *layer.turned
 
     def _through_code(self, room: Room) -> None:
         """From the gradient of a code to that of the mean and log-variance of which it was drawn; it takes their place."""

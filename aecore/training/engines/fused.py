@@ -171,7 +171,7 @@ def _give_endings(layers: nn.Sequential) -> None:
         if type(layer) is nn.Linear and layer.bias is not None and can_be_taken(after):
             layer.__class__ = Dense
         relu_only = isinstance(layer, Wide | TransposedWide)
-        if isinstance(layer, Dense | Unfolded) and can_be_taken(after) or relu_only and type(after) is nn.ReLU:
+        if (isinstance(layer, Dense | Unfolded) and can_be_taken(after)) or (relu_only and type(after) is nn.ReLU):
             take(layer, after)
 
 

@@ -60,17 +60,15 @@ class Room(NamedTuple):
     """Where one layer works, for one size of batch."""
 
     before: Tensor
-    """(B, out): what the activation is applied to; the same memory as `after` where nothing needs it later."""
+    """(B, out): what the activation is applied to; the same memory as `after` where nothing needs it later. B counts patches where
+    the layer has them."""
     after: Tensor
     shown: Tensor
-    """What goes on to the next layer: `after`, or (B, latent_dim) where that is drawn."""
+    """What goes on to the next layer: `after`, or (B, latent_dim) where that is drawn, or the same turned."""
     gradient: Tensor
     """Of `shown`."""
-
-    @property
-    def of_product(self) -> Tensor:
-        """Where the gradient of the layer's product lies in the end, (B, out)."""
-        return self.gradient if self.shown is self.after else self.after
+    of_product: Tensor
+    """Where the gradient of the layer's product lies in the end, (B, out)."""
 
 
 class Kernels:
@@ -101,7 +99,7 @@ class Kernels:
         if layer.activation is None:
             return []
         kept = room.before if layer.activation.of_input else room.after
-        return [partial(layer.activation.backward, layer.module, room.gradient, kept)]
+        return [partial(layer.activation.backward, layer.module, room.of_product, kept)]
 
     def bias(self, layer: Layer, room: Room) -> list[Call]:
         """From the gradient of a product to that of the bias that was added to it. Done before anything else asks for the product's."""
@@ -137,10 +135,27 @@ class Compiled(Kernels):
     def loss(self, layer: Layer, room: Room, share: Share) -> Callable[[Tensor], Tensor]:
         if layer is not self.last:
             return super().loss(layer, room, share)
-        name = self.config.model.objective.loss
+        if layer.patches:
+            return self._loss_of_patches(layer, room, share)
         places = (layer.bias, room.after, room.gradient, share.number, layer.bias_gradient)
-        end = loops.end(layer.module, name, *places)
+        end = loops.end(layer.module, self.config.model.objective.loss, *places)
         return lambda target: torch.tensor(end(target.contiguous()))
+
+    def _loss_of_patches(self, layer: Layer, room: Room, share: Share) -> Callable[[Tensor], Tensor]:
+        """Of a target (B, all numbers of its patches); each channel has one bias for all its pixels."""
+        channels, width = len(layer.bias), room.after.shape[1]
+        bias, of_bias = layer.bias.new_empty(2, layer.patches, channels, width // channels)
+        out, gradient = (part.view(-1, bias.numel()) for part in (room.after, room.gradient))
+        loss, ends = self.config.model.objective.loss, (bias.view(-1), of_bias.view(-1))
+        end = loops.end(layer.module, loss, ends[0], out, gradient, share.number, ends[1])
+
+        def call(target: Tensor) -> Tensor:
+            bias.copy_(layer.bias[:, None])
+            value = torch.tensor(end(target))
+            torch.sum(of_bias, (0, 2), out=layer.bias_gradient)
+            return value
+
+        return call
 
     def back(self, layer: Layer, room: Room) -> list[Call]:
         return [] if loops.known(layer.module) else super().back(layer, room)

@@ -26,6 +26,10 @@ class Layer(NamedTuple):
     activation: Activation | None
     draws: bool
     """Whether the output is a mean and a log-variance, of which a code is drawn."""
+    patches: int = 0
+    """Of an image, each of which is one product; 0 for an image as a whole."""
+    turned: tuple[int, int] | None = None
+    """What becomes of an image's numbers on their way to the next layer, where one of the two has patches: (rows, columns), transposed."""
 
 
 def laid_out(state: "TrainState", links: list[Link], logits: bool, turned: bool = True) -> list[Layer]:
@@ -35,19 +39,28 @@ def laid_out(state: "TrainState", links: list[Link], logits: bool, turned: bool 
     no gradient goes further back, for which that would be the slower way.
     """
     groups = [[getattr(layer, kind) for layer in link.layers] for link in links for kind in ("weight", "bias")]
-    turn = links[0].layers[0].weight if turned and len(links[0].layers) == 1 else None
+    turn = links[0].layers[0].weight if turned and len(links[0].layers) == 1 and not links[0].side else None
     views = iter(state.optimiser.flatten(groups, turn))
     layers: list[Layer] = []
     for link in links:
         (weight, weight_gradient), (bias, bias_gradient) = next(views), next(views)
-        width = link.layers[0].in_features
-        shaped = [
-            part.view(width, -1).t() if link.layers[0].weight is turn else part.view(-1, width)
-            for part in (weight, weight_gradient)
-        ]
+        (width, _), product = link.sizes, link.layers[0]
+        across = product.weight is turn or isinstance(product, nn.ConvTranspose2d)
+        shaped = [part.view(width, -1).t() if across else part.view(-1, width) for part in (weight, weight_gradient)]
         module = None if logits and link is links[-1] else link.activation
         activation = None if module is None else ACTIVATIONS[type(module)]
         layers.append(
             Layer(shaped[0], shaped[0].t(), bias, shaped[1], bias_gradient, module, activation, len(link.layers) == 2)
         )
+    return _cut(layers, links) if links[0].side else layers
+
+
+def _cut(layers: list[Layer], links: list[Link]) -> list[Layer]:
+    """Of a chain that begins and ends in patches: convolutions give them one after the other, dense layers channel by channel."""
+    assert all(links[end].layers[0].weight.is_contiguous() for end in (0, -1))
+    features, taken = links[0].sizes[1], links[-1].sizes[0]
+    patches = links[1].sizes[0] // features
+    layers[0] = layers[0]._replace(patches=patches, turned=(patches, features))
+    layers[-2] = layers[-2]._replace(turned=(taken, patches))
+    layers[-1] = layers[-1]._replace(patches=patches)
     return layers
