@@ -11,6 +11,7 @@ from aecore.data import normalise
 from aecore.models import build
 from aecore.training import engines, restore, train
 from aecore.training.engines import loops
+from aecore.training.engines.drawn import Code, CompiledCode
 from aecore.training.optimiser import Optimiser
 from tests.test_engines import begun
 from tests.test_training import FACTS, images, run, tiny
@@ -111,6 +112,35 @@ def test_powers_are_right_to_a_millionth_of_themselves():
     out = before.clone()
     loops.forward(nn.Sigmoid(), torch.zeros(out.shape[1]), out)()
     torch.testing.assert_close(out.double(), before.double().sigmoid(), rtol=5e-7, atol=0)
+
+
+def drawn(both: torch.Tensor) -> tuple[CompiledCode, Code]:
+    """A code by the loops and by PyTorch, from the same noise."""
+    n, size = len(both), both.shape[1] // 2
+    pair = [kind(both.clone(), torch.empty(n, size), numbers(6, n, size)) for kind in (CompiledCode, Code)]
+    for code in pair:
+        code.draw(torch.Generator().manual_seed(7))
+        code.weight = 0.3
+    return pair[0], pair[1]
+
+
+@pytest.mark.parametrize("size", [1, 2, 33])
+def test_a_code_and_the_way_back_through_it_are_pytorchs(size):
+    ours, theirs = drawn(3 * numbers(5, 7, 2 * size))
+    torch.testing.assert_close(ours.z, theirs.z, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(ours.kl(), theirs.kl(), rtol=1e-6, atol=0)
+    ours.back()
+    theirs.back()
+    torch.testing.assert_close(ours.both, theirs.both, rtol=1e-5, atol=1e-6)
+
+
+def test_a_code_that_is_not_finite_is_seen_in_its_kl():
+    for column, value in ((0, torch.nan), (0, torch.inf), (3, torch.nan), (3, torch.inf), (3, -torch.inf), (3, 89.0)):
+        both = torch.zeros(2, 4)
+        both[1, column] = value
+        ours, theirs = drawn(both)
+        assert not math.isfinite(theirs.kl())
+        assert not math.isfinite(ours.kl()), (column, value)
 
 
 @pytest.mark.parametrize("value_range", [(0, 1), (-1, 1)])

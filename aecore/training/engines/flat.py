@@ -13,14 +13,13 @@ from torch import Tensor, nn
 
 from aecore.config import RunConfig
 from aecore.models import Progress
-from aecore.models.divergences import kl_to_standard_normal
-from aecore.models.noise import normal
 from aecore.models.variational import Elbo
 from aecore.tasks import corrupt, wanted
 from aecore.training.data import Data
 from aecore.training.engines import loops
 from aecore.training.engines.chain import chain
 from aecore.training.engines.convolutions import unfolded
+from aecore.training.engines.drawn import Code
 from aecore.training.engines.eager import Halves
 from aecore.training.engines.kernels import Compiled, Kernels, Room, Share
 from aecore.training.engines.layers import Layer, laid_out
@@ -57,6 +56,7 @@ class Pass(NamedTuple):
     """From the gradient of the last layer's output to those of all weights but the first ones."""
     leave: Callable[[Tensor], object]
     """The gradient of the first weights, from x."""
+    code: Code | None
 
 
 def inline(calls: list[Call]) -> list[Call]:
@@ -99,7 +99,6 @@ class Flat(Halves):
         self.kernels = Compiled(data, config, self.layers[-1]) if compiled else Kernels(data, config)
         self.passes: dict[int, Pass] = {}
         self.beside = Beside() if state.device.type == "cuda" else None
-        self.code: Drawn | None = None
 
     def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
         with WITHOUT_DENORMALS:
@@ -116,10 +115,10 @@ class Flat(Halves):
         for call in here.forward:
             call()
         terms = [here.loss(target)]
-        if (code := self.code) is not None:
+        if (code := here.code) is not None:
             assert isinstance(self.objective, Elbo)
-            self.code = code._replace(weight=self.objective.weight(progress))
-            terms.append(self.code.weight * kl_to_standard_normal(code.mu, code.log_var).mean())
+            code.weight = self.objective.weight(progress)
+            terms.append(code.weight * code.kl())
         for call in here.backward:
             call()
         here.leave(x)
@@ -144,9 +143,10 @@ class Flat(Halves):
         counts = 1 / n if self.objective.summed else 1 / pixels
         share = Share(counts, rooms[-1].after.new_tensor(counts))
         loss = self.kernels.loss(self.layers[-1], rooms[-1], share)
-        enter, forward = self._forward(rooms)
-        backward, leave = self._backward(rooms)
-        self.passes[n] = Pass(enter, forward, loss, backward, leave)
+        drawn = [self.kernels.code(room) for layer, room in zip(self.layers, rooms, strict=True) if layer.draws]
+        enter, forward = self._forward(rooms, drawn)
+        backward, leave = self._backward(rooms, drawn)
+        self.passes[n] = Pass(enter, forward, loss, backward, leave, drawn[0] if drawn else None)
         return self.passes[n]
 
     def _room(self, layer: Layer, n: int) -> Room:
@@ -163,7 +163,7 @@ class Flat(Halves):
         gradient = torch.empty_like(after)
         return Room(before, after, after, gradient, of_product=gradient)
 
-    def _forward(self, rooms: list[Room]) -> tuple[Callable[[Tensor], object], list[Call]]:
+    def _forward(self, rooms: list[Room], drawn: list[Code]) -> tuple[Callable[[Tensor], object], list[Call]]:
         """The first product, and what follows it up to the last layer's output."""
         products: list[Callable[[Tensor], object]] = []
         calls: list[Call] = []
@@ -173,16 +173,12 @@ class Flat(Halves):
                 calls.append(partial(products[-1], rooms[len(products) - 2].shown))
             calls += self.kernels.activation(layer, room)
             if layer.draws:
-                calls.append(partial(self._draw, room))
+                calls.append(partial(drawn[0].draw, self.state.noise))
             if layer.turned:
                 calls.append(loops.turn(room.after, room.shown, *self._turned(layer, room)))
         return products[0], calls
 
-    def _draw(self, room: Room) -> None:
-        self.code = draw(room.after, self.state.noise)
-        room.shown.copy_(self.code.z)
-
-    def _backward(self, rooms: list[Room]) -> tuple[list[Call], Callable[[Tensor], object]]:
+    def _backward(self, rooms: list[Room], drawn: list[Code]) -> tuple[list[Call], Callable[[Tensor], object]]:
         """What fills the gradients of all weights, from that of the last layer's output; that of the first ones needs x."""
         calls: list[Call] = []
         aside = self.beside or inline
@@ -191,7 +187,7 @@ class Flat(Halves):
             if layer.turned:
                 n, rows, columns = self._turned(layer, room)
                 calls.append(loops.turn(room.gradient, room.of_product, n, columns, rows))
-            calls += [partial(self._through_code, room)] if layer.draws else self.kernels.back(layer, room)
+            calls += [drawn[0].back] if layer.draws else self.kernels.back(layer, room)
             gradient, bias = room.of_product, self.kernels.bias(layer, room)
             weight = partial(torch.mm, gradient.t(), out=layer.weight_gradient)
             calls += aside(bias if number == 0 else [*bias, partial(weight, rooms[number - 1].shown)])
@@ -203,34 +199,3 @@ class Flat(Halves):
         """Images, rows and columns."""
         assert layer.turned
         return room.after.numel() // (layer.turned[0] * layer.turned[1]), *layer.turned
-
-    def _through_code(self, room: Room) -> None:
-        """From the gradient of a code to that of the mean and log-variance of which it was drawn; it takes their place."""
-        assert self.code is not None
-        room.after.copy_(self.code.gradient(room.gradient))
-
-
-class Drawn(NamedTuple):
-    """A code z = mu + exp(log_var / 2) noise, (B, latent_dim) each."""
-
-    z: Tensor
-    mu: Tensor
-    log_var: Tensor
-    deviation: Tensor
-    noise: Tensor
-    weight: float | Tensor = 1.0
-    """Of the KL, in the loss."""
-
-    def gradient(self, of_z: Tensor) -> Tensor:
-        """(B, 2 latent_dim): of mu and of log_var, from that of z and of the weighted KL, the mean over the batch."""
-        share = self.weight / len(self.z)
-        of_mu = of_z + share * self.mu
-        of_log_var = 0.5 * (of_z * self.noise * self.deviation + share * (self.log_var.exp() - 1))
-        return torch.cat([of_mu, of_log_var], 1)
-
-
-def draw(both: Tensor, generator: torch.Generator) -> Drawn:
-    """A code from means and log-variances (B, 2 latent_dim)."""
-    mu, log_var = both.chunk(2, 1)
-    deviation, noise = (0.5 * log_var).exp(), normal(mu, generator)
-    return Drawn(mu + deviation * noise, mu, log_var, deviation, noise)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from aecore.config import RunConfig
 from aecore.training.data import Data
 from aecore.training.engines import loops
+from aecore.training.engines.drawn import Code, CompiledCode
 from aecore.training.engines.images import Gathered, Images
 from aecore.training.engines.layers import Layer
 from aecore.training.engines.loops import Call
@@ -89,6 +90,10 @@ class Kernels:
             return []
         return [partial(layer.activation.forward, layer.module, room.before, room.after)]
 
+    def code(self, room: Room) -> Code:
+        """What is drawn after a layer of means and log-variances."""
+        return Code(room.after, room.shown, room.gradient)
+
     def loss(self, layer: Layer, room: Room, share: Share) -> Callable[[Tensor], Tensor]:
         """What makes the loss of a target (B, pixels) after the last layer, and fills the gradient."""
         function = LOSSES[self.config.model.objective.loss]
@@ -131,6 +136,9 @@ class Compiled(Kernels):
         if not loops.known(layer.module):
             return super().activation(layer, room)
         return [loops.forward(layer.module, layer.bias, room.after)]
+
+    def code(self, room: Room) -> Code:
+        return CompiledCode(room.after, room.shown, room.gradient)
 
     def loss(self, layer: Layer, room: Room, share: Share) -> Callable[[Tensor], Tensor]:
         if layer is not self.last:

@@ -15,12 +15,13 @@
 enum activation { NONE, RELU, LEAKY_RELU, ELU, SIGMOID, TANH };
 enum loss { MSE, L1, BCE };
 enum { BLOCK = 2048 };
+#define MOST 88.0f           /* whose power of e a float holds */
 enum { SAFE = 64 }; /* so many numbers from 1 to 2 have a product that a float holds */
 
 /* e^x within 2e-7 of itself, by powers of two and a polynomial: Cephes, expf (Moshier 1992). */
 INLINE float power(float x) {
     x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
+    x = x > MOST ? MOST : x;
     float twos = x * 1.44269504f + ROUND - ROUND;
     float rest = (x - twos * 0.693359375f) + twos * 2.12194440e-4f; /* ln 2 in two parts, the first without a rounding */
     float value = 1.9875691500e-4f;
@@ -119,7 +120,7 @@ INLINE float differ(int loss, const float *restrict out, const float *restrict t
 }
 
 /* Of loops.py: both must speak of the same arguments. */
-__attribute__((visibility("default"))) const int32_t VERSION = 4;
+__attribute__((visibility("default"))) const int32_t VERSION = 5;
 
 /* out (n, width) = low + images[chosen] (high - low) / 255, of images (N, width) in bytes. */
 EXPORT void gather(const uint8_t *restrict images, const int64_t *restrict chosen, float low, float high, float *restrict out, int64_t n, int64_t width) {
@@ -186,6 +187,34 @@ EXPORT double end(int kind, float slope, int loss, const float *restrict bias, f
         for (int64_t j = 0; j < width; j++) slope_of_bias[j] += slopes[j];
     }
     return total * share;
+}
+
+/* z (n, size) = mu + e^(log_var / 2) noise, of `both` (n, mu and log_var). Returns the sum of their KL from a standard normal distribution. */
+EXPORT double draw(const float *restrict both, const float *restrict noise, float *restrict z, int64_t n, int64_t size) {
+    double total = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const float *mu = both + 2 * i * size, *log_var = mu + size, *drawn = noise + i * size;
+        float *code = z + i * size, cost = 0;
+#pragma omp simd reduction(+ : cost)
+        for (int64_t j = 0; j < size; j++) {
+            code[j] = mu[j] + power(0.5f * log_var[j]) * drawn[j];
+            cost += mu[j] * mu[j] + (log_var[j] > MOST ? INFINITY : power(log_var[j])) - 1 - log_var[j];
+        }
+        total += cost;
+    }
+    return 0.5 * total;
+}
+
+/* The gradients of mu and log_var in their places, from that of z and of the KL, which counts share. */
+EXPORT void draw_back(const float *restrict of_z, const float *restrict noise, float *restrict both, float share, int64_t n, int64_t size) {
+    for (int64_t i = 0; i < n; i++) {
+        float *mu = both + 2 * i * size, *log_var = mu + size;
+        const float *slope = of_z + i * size, *drawn = noise + i * size;
+        for (int64_t j = 0; j < size; j++) {
+            mu[j] = slope[j] + share * mu[j];
+            log_var[j] = 0.5f * (slope[j] * drawn[j] * power(0.5f * log_var[j]) + share * (power(log_var[j]) - 1));
+        }
+    }
 }
 
 /* The loss of each row against its target, the mean over its numbers, and the gradient of that mean. */

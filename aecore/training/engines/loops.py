@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 Call = Callable[[], object]
-VERSION = 4
+VERSION = 5
 """Of `loops.c` and the other sources: counted up there and here when an argument changes."""
 NAME = "aecore.training.engines.compiled"
 P, N, KIND, NUMBER, EXACT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float, ctypes.c_double
@@ -30,6 +30,8 @@ ARGUMENTS = {
     "pool_back": (P, P, P, P, N, N, N),
     "upsample": (P, P, N, N, N),
     "upsample_back": (P, P, N, N, N),
+    "draw": (P, P, P, N, N),
+    "draw_back": (P, P, P, NUMBER, N, N),
     "losses": (KIND, P, P, P, P, N, N),
     "turn": (P, P, N, N, N),
     "winograd": (P,),
@@ -38,6 +40,7 @@ ARGUMENTS = {
 }
 RETURNS = {
     "end": EXACT,
+    "draw": EXACT,
     "correlate": KIND,
     "correlate_weights": KIND,
     "winograd": KIND,
