@@ -57,7 +57,9 @@ def case(name: str, device: str, threads: int, steps: int | None = None, **chang
         }
         | {key.replace("__", "."): value for key, value in changes.items()},
     )
-    dense, other = (120, 6) if device == "cpu" else (240, 60)
+    dense, other = (
+        (120, 60 if name == "demo" else 6) if device == "cpu" else (240, 60)
+    )  # of milliseconds, or tens of them
     steps = steps or (dense if config.model.backbone.kind == "dense" else other)
     known: Facts = facts(config.data, [])._replace(n_train=steps * config.training.batch_size)
     torch.manual_seed(0)
