@@ -15,6 +15,7 @@ from aecore.models.losses import PixelLoss, per_image, summed
 from aecore.models.summary import summarise
 from aecore.training import engines, restore, start, train
 from aecore.training.engines import affine, between, fused, loops, winograd
+from aecore.training.engines.chain import chain
 from aecore.training.engines.eager import total_of
 from tests.test_engines import END, begun
 from tests.test_loops import numbers
@@ -502,8 +503,14 @@ def test_a_step_has_the_losses_and_gradients_of_the_eager_engine(name, always):
         assert (found[0][1][key] - theirs).norm() <= 2e-5 * theirs.norm() + 1e-6, key
 
 
-def test_a_run_is_fused_from_its_first_step_and_goes_on_so(tmp_path):
-    config = tiny(MODELS["narrow"], epochs=4)
+BY_HAND = {"backbone": {"kind": "conv", "channels": [3], "kernel": 1, "stride": 1, "padding": 0}}
+"""Patches of one pixel: seven rows and six columns are cut into no others."""
+
+
+@pytest.mark.parametrize("model", [MODELS["narrow"], BY_HAND], ids=["narrow", "by hand"])
+def test_a_run_is_fused_from_its_first_step_and_goes_on_so(model, tmp_path):
+    config = tiny(model, epochs=4)
+    assert bool(chain(build(config.model, FACTS), patches=True)) == (model is BY_HAND)
     whole = run(config)
     first, path = begun(config, 5, tmp_path)
     resumed = restore(path, config)
@@ -513,8 +520,9 @@ def test_a_run_is_fused_from_its_first_step_and_goes_on_so(tmp_path):
     ]
 
 
-def test_a_run_goes_on_where_no_compiler_was(tmp_path, monkeypatch):
-    config = tiny(MODELS["narrow"], epochs=4)
+@pytest.mark.parametrize("model", [MODELS["narrow"], BY_HAND], ids=["narrow", "by hand"])
+def test_a_run_goes_on_where_no_compiler_was(model, tmp_path, monkeypatch):
+    config = tiny(model, epochs=4)
     whole = run(config)
     first, path = begun(config, 5, tmp_path)
     monkeypatch.setattr(loops, "library", lambda: None)

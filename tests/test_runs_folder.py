@@ -145,6 +145,13 @@ def test_columns_hold_the_rows_of_the_file_however_it_grows(folder: RunFolder, m
     assert whole.at(np.array([3])).rows() == folder.metrics()[0][3:4]
 
 
+def test_a_damaged_row_whose_number_is_too_large_is_told_as_one_that_is_none(folder: RunFolder) -> None:
+    for row in ("1,3000000000,train,loss,0.5\n", f"{2**70},1,train,loss,0.5\n"):
+        (folder.path / "metrics.csv").write_text(f"step,epoch,split,name,value\n{row}")
+        with pytest.raises(ValueError, match=r"metrics\.csv is no step and no epoch"):
+            columns.Growing().read_on(folder, (folder.path / "metrics.csv").stat().st_size)
+
+
 def test_of_many_long_curves_the_last_ones_are_kept(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     end = folder.append_metrics([(step, 1, "train", "loss", 0.5) for step in range(10)])
     monkeypatch.setattr(columns, "_kept", kept := OrderedDict())

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,7 +58,7 @@ class Growing:
             curve = [places.setdefault(pair, len(places)) for pair in zip(splits, names, strict=True)]
             self._make_room(more)
             for column, new in zip(self._columns, (step, epoch, curve, value), strict=True):
-                column[self._count : more] = np.fromiter(new, column.dtype, len(rows))
+                column[self._count : more] = _numbers(new, column.dtype)
             self._count = more
         return self
 
@@ -83,6 +83,13 @@ class Growing:
     def all(self) -> Columns:
         step, epoch, curve, value = (column[: self._count] for column in self._columns)
         return Columns(step, epoch, curve, value, list(self._places), self._end)
+
+
+def _numbers(found: Sequence[float], kind: np.dtype[Any]) -> np.ndarray:
+    try:
+        return np.fromiter(found, kind, len(found))
+    except OverflowError:
+        raise ValueError(f"{max(found, key=abs)} in metrics.csv is no step and no epoch: it is too large.") from None
 
 
 RUNS, ROWS = 8, 1_000_000
