@@ -15,7 +15,6 @@ from aecore.models.losses import PixelLoss, per_image, summed
 from aecore.models.summary import summarise
 from aecore.training import engines, restore, start, train
 from aecore.training.engines import affine, between, fused, loops, winograd
-from aecore.training.engines.chain import chain
 from aecore.training.engines.eager import total_of
 from tests.test_engines import END, begun
 from tests.test_loops import numbers
@@ -415,6 +414,24 @@ def test_a_wide_convolution_takes_the_relu_that_follows_it_and_no_other():
     assert not any(isinstance(stage.activation, affine.Taken) or stage.conv.ending for stage in normed)
 
 
+def test_an_activation_that_stands_twice_stays_in_both_places():
+    shared = nn.ReLU()
+    plain = nn.Sequential(nn.Linear(3, 4), shared, nn.Linear(4, 5), shared, nn.Linear(5, 6), nn.ELU())
+    x = numbers(1, 8, 3)
+    expected = plain(x)
+    fused.fuse(plain)
+    assert [type(layer) for layer in plain] == [nn.Linear, nn.ReLU] * 2 + [fused.Dense, affine.TakenELU]
+    torch.testing.assert_close(plain(x), expected)
+
+
+def test_a_model_that_is_fused_for_a_while_is_as_it_was_afterwards():
+    model = build(tiny(conv(channels=[16, 32], kernel=4, stride=2, pool="none", activation="relu")).model, FACTS)
+    before = [(type(layer), set(layer.__dict__)) for layer in model.modules()]
+    with fused.fused(model):
+        assert any(isinstance(layer, fused.TransposedWide) and layer.ending for layer in model.modules())
+    assert [(type(layer), set(layer.__dict__)) for layer in model.modules()] == before
+
+
 def test_what_has_options_that_the_compiled_operations_lack_stays():
     for layer in (
         nn.Conv2d(2, 2, 3, padding=3),
@@ -503,14 +520,8 @@ def test_a_step_has_the_losses_and_gradients_of_the_eager_engine(name, always):
         assert (found[0][1][key] - theirs).norm() <= 2e-5 * theirs.norm() + 1e-6, key
 
 
-BY_HAND = {"backbone": {"kind": "conv", "channels": [3], "kernel": 1, "stride": 1, "padding": 0}}
-"""Patches of one pixel: seven rows and six columns are cut into no others."""
-
-
-@pytest.mark.parametrize("model", [MODELS["narrow"], BY_HAND], ids=["narrow", "by hand"])
-def test_a_run_is_fused_from_its_first_step_and_goes_on_so(model, tmp_path):
-    config = tiny(model, epochs=4)
-    assert bool(chain(build(config.model, FACTS), patches=True)) == (model is BY_HAND)
+def test_a_run_is_fused_from_its_first_step_and_goes_on_so(tmp_path):
+    config = tiny(MODELS["narrow"], epochs=4)
     whole = run(config)
     first, path = begun(config, 5, tmp_path)
     resumed = restore(path, config)
@@ -520,9 +531,8 @@ def test_a_run_is_fused_from_its_first_step_and_goes_on_so(model, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("model", [MODELS["narrow"], BY_HAND], ids=["narrow", "by hand"])
-def test_a_run_goes_on_where_no_compiler_was(model, tmp_path, monkeypatch):
-    config = tiny(model, epochs=4)
+def test_a_run_goes_on_where_no_compiler_was(tmp_path, monkeypatch):
+    config = tiny(MODELS["narrow"], epochs=4)
     whole = run(config)
     first, path = begun(config, 5, tmp_path)
     monkeypatch.setattr(loops, "library", lambda: None)

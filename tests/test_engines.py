@@ -125,8 +125,35 @@ def test_which_patches_are_taken(monkeypatch):
     assert not taken({}, Facts((1, 13, 8), (0, 1), 40, ("a",))), "a row of pixels belongs to none"
     settled = lambda most: engines.settle(patches({}), build(patches({}).model, TILED), torch.device("cpu"), 40, most)
     assert settled(1) == settled(4) == ("fused", 1)
-    monkeypatch.setattr(engines, "WORTH_SHARING", 0)
-    assert settled(4) == ("eager", 4)
+    weights = 6 * (3 * 16 * 5 + 5 * 3 * 16) + 2 * 30 * 5  # those of patches six times
+    for limit, expected in ((16 * 6 * weights, ("eager", 4)), (16 * 6 * weights + 1, ("fused", 1))):
+        monkeypatch.setattr(engines, "WORTH_SHARING", limit)
+        assert settled(4) == expected
+
+
+def test_a_run_of_patches_goes_on_where_it_stood_with_a_compiler_and_without(tmp_path, monkeypatch):
+    config = patches({"training.epochs": 3, "training.batch_size": 9})  # the last batch has four
+    data = images(40, TILED)
+    whole = [row.value for row in train(start(config, TILED, 1), data, config) if row]
+    state = start(config, TILED, 1)
+    rows = train(state, data, config)
+    first = [next(rows) for _ in range(14)]
+    rows.close()
+    path = commit(tmp_path, state, Mark(), 1, TILED)
+    on = lambda: [row.value for row in [*first, *train(restore(path, config), data, config)] if row]
+    assert on() == whole
+    monkeypatch.setattr(loops, "library", lambda: None)
+    assert on() == pytest.approx(whole, rel=1e-4)
+
+
+def test_a_last_batch_works_in_the_memory_of_the_others():
+    config = patches({})
+    state = start(config, TILED, 1)
+    step = engines.of(state, images(40, TILED), config)
+    step.gradients(torch.arange(16), END)
+    before = {id(part.untyped_storage()): part.data_ptr() for room in step._rooms(16) for part in room}
+    step.gradients(torch.arange(8), END)
+    assert {part.data_ptr() for room in step._rooms(8) for part in room} == set(before.values())
 
 
 @pytest.mark.parametrize("n", [1, 2, 15])
@@ -294,3 +321,12 @@ def test_small_dense_networks_keep_to_one_thread():
 def chosen(name: str) -> str:
     config = with_values(preset(name).config, {"training.device": "cpu"})
     return engines.choose(config, build(config.model, Facts((1, 28, 28), (0, 1), 100, ())), torch.device("cpu"))
+
+
+def test_after_steps_by_hand_images_are_evaluated_in_batches_that_lie_on_the_heap():
+    facts = Facts((3, 32, 32), (0, 1), 40, ("a",))
+    for known, expected in ((facts, (1 << 18) // 3072), (FACTS, 256)):
+        config = dense(LOSSES[0], PLAIN_CODE)
+        state = start(config, known, 1)
+        engines.of(state, images(40, known), config)
+        assert state.model.evaluation_batch == expected

@@ -15,7 +15,7 @@ from aecore.config import ConfigError, RunConfig
 from aecore.models import Autoencoder, Progress
 from aecore.training.data import Data
 from aecore.training.engines import loops
-from aecore.training.engines.chain import chain
+from aecore.training.engines.chain import chain, operations
 from aecore.training.engines.eager import Eager, Made
 from aecore.training.engines.flat import Flat
 from aecore.training.engines.fused import channels_first, fuse, fusible
@@ -74,20 +74,19 @@ def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
 
 
 def settle(config: RunConfig, model: Autoencoder, device: torch.device, n_train: int, most: int) -> tuple[str, int]:
-    """Engine, and how many of a slot's threads it uses: all, or one where the products of dense layers are too small to share.
+    """Engine, and how many of a slot's threads it uses: all, or one where the products of a step by hand are too small to share.
 
     What is compiled is for one thread; where there are several, PyTorch's kernels share their work too. Raises as `choose`.
     """
     name = choose(config, model, device)
     if name not in ("flat", "fused"):
         return name, most
-    if not _by_hand(config, model, patches=True):
+    links = chain(model, patches=True) if _by_hand(config, model, patches=True) else None
+    if links is None:
         return (name if most == 1 else "eager"), most
-    batch = min(config.training.batch_size, n_train)
-    operations = 6 * batch * sum(parameter.numel() for parameter in model.parameters())
-    if most == 1 or operations < WORTH_SHARING:
+    if most == 1 or min(config.training.batch_size, n_train) * operations(links) < WORTH_SHARING:
         return name, 1
-    return ("flat" if _by_hand(config, model) else "eager"), most
+    return ("eager" if links[0].side else "flat"), most
 
 
 def _by_hand(config: RunConfig, model: Autoencoder, bf16: bool = False, patches: bool = False) -> bool:

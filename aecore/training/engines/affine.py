@@ -56,8 +56,32 @@ class Taken(nn.Module):
         return x
 
 
+class TakenReLU(Taken, nn.ReLU):
+    pass
+
+
+class TakenLeakyReLU(Taken, nn.LeakyReLU):
+    pass
+
+
+class TakenELU(Taken, nn.ELU):
+    pass
+
+
+class TakenSigmoid(Taken, nn.Sigmoid):
+    pass
+
+
+class TakenTanh(Taken, nn.Tanh):
+    pass
+
+
 TAKEN: dict[type[nn.Module], type[nn.Module]] = {
-    known: type(f"Taken{known.__name__}", (Taken, known), {}) for known in ACTIVATIONS[1:]
+    nn.ReLU: TakenReLU,
+    nn.LeakyReLU: TakenLeakyReLU,
+    nn.ELU: TakenELU,
+    nn.Sigmoid: TakenSigmoid,
+    nn.Tanh: TakenTanh,
 }
 
 

@@ -67,27 +67,40 @@ def chain(model: Autoencoder, patches: bool = False) -> list[Link] | None:
             links[-1] = links[-1]._replace(activation=module)
         elif type(module) not in SHAPES:
             return None
-    return links if _fit(links, model) and _tiled(links) else None
+    return links if _fit(links, model) and _meet(links) else None
+
+
+def patches_of(links: list[Link]) -> int:
+    """How many an image is cut into; 1 where it is not."""
+    return links[1].sizes[0] // links[0].sizes[1] if links[0].side else 1
+
+
+def operations(links: list[Link]) -> int:
+    """Multiplications and additions of a step for one image: forth, back, and to the gradients of the weights."""
+    times = [patches_of(links) if link.side else 1 for link in links]
+    weights = [sum(layer.weight.numel() for layer in link.layers) for link in links]
+    return 6 * sum(count * size for count, size in zip(times, weights, strict=True))
 
 
 def _side_by_side(module: nn.Module) -> bool:
-    """Whether a convolution goes from square patches that touch each other, or to them."""
+    """Whether a convolution goes from square patches that touch each other, or to them; of single pixels it is faster as it is."""
     return (
         isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
         and type(module) in PRODUCTS
         and module.kernel_size == module.stride == 2 * module.kernel_size[:1]
+        and module.kernel_size[0] > 1
         and module.padding == getattr(module, "output_padding", (0, 0)) == (0, 0)
         and module.dilation == (1, 1)
         and module.groups == 1
     )
 
 
-def _tiled(links: list[Link]) -> bool:
-    """Whether there are no patches, or the image that the first layer cuts is put together by the last from the same ones."""
+def _meet(links: list[Link]) -> bool:
+    """Whether the image that the first layer cuts into patches is put together by the last from the same ones; or there are none."""
     first, *between, last = links
     if not any(link.side for link in links):
         return True
-    (size, features), (taken, given) = first.sizes, last.sizes
+    (size, features), (inputs, given) = first.sizes, last.sizes
     return (
         type(first.layers[0]) is nn.Conv2d
         and type(last.layers[0]) is TransposedConvolution
@@ -96,7 +109,7 @@ def _tiled(links: list[Link]) -> bool:
         and len(between) > 1
         and len(between[-1].layers) == 1
         and known(last.activation)
-        and between[0].sizes[0] * taken == between[-1].sizes[1] * features  # the same grid of patches
+        and between[0].sizes[0] * inputs == between[-1].sizes[1] * features  # the same grid of patches
     )
 
 

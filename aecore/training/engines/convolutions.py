@@ -100,6 +100,7 @@ class Unfold(torch.autograd.Function):
 
 def unfolded(images: Tensor, kernel: Kernel) -> Tensor:
     """Every patch (B, h w, C k k) of images (B, C, H, W) that a kernel meets."""
+    assert images.dtype == torch.float32
     images, (n, channels) = images.contiguous(), images.shape[:2]
     down, across = patches_of(images, kernel)
     patches = images.new_empty(n, down * across, channels * kernel[0] ** 2)

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from aecore.config import RunConfig
 from aecore.models import Progress
+from aecore.models.autoencoder import SMALLEST_BATCH
+from aecore.models.heap import SMALL
 from aecore.models.variational import Elbo
 from aecore.tasks import corrupt, wanted
 from aecore.training.data import Data
@@ -20,13 +22,18 @@ from aecore.training.engines import loops
 from aecore.training.engines.chain import chain
 from aecore.training.engines.convolutions import unfolded
 from aecore.training.engines.drawn import Code
-from aecore.training.engines.eager import Halves
+from aecore.training.engines.eager import Halves, Made
+from aecore.training.engines.fused import fused
 from aecore.training.engines.kernels import Compiled, Kernels, Room, Share
 from aecore.training.engines.layers import Layer, laid_out
 from aecore.training.engines.loops import Call
 
 if TYPE_CHECKING:
     from aecore.training.state import TrainState
+
+
+HEAPED = SMALL // 4
+"""Numbers that lie on the heap while a model is evaluated: steps by hand leave none there, and a mapping costs a page fault every 4 kB."""
 
 
 class WithoutDenormals:
@@ -98,11 +105,21 @@ class Flat(Halves):
         self.names: tuple[str, ...] = ("loss", "reconstruction", *(["kl"] if drawn else []))
         self.kernels = Compiled(data, config, self.layers[-1]) if compiled else Kernels(data, config)
         self.passes: dict[int, Pass] = {}
+        self.most, self.largest = 0, list[Room]()
         self.beside = Beside() if state.device.type == "cuda" else None
+        if self.beside is None:
+            model, widest = state.model, max(len(layer.weight) * max(1, layer.patches) for layer in self.layers)
+            model.evaluation_batch = min(model.evaluation_batch, max(SMALLEST_BATCH, HEAPED // widest))
 
     def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
         with WITHOUT_DENORMALS:
             return self._gradients(chosen, progress)
+
+    def look(self, call: Callable[[torch.Generator], Made], noise: torch.Generator) -> Made:
+        if not self.side:
+            return call(noise)
+        with fused(self.state.model):
+            return call(noise)
 
     def finish(self) -> None:
         with WITHOUT_DENORMALS:
@@ -138,9 +155,10 @@ class Flat(Halves):
         """(B, pixels), or (B, patches, their pixels)."""
         return unfolded(images, (self.side, self.side, 0)) if self.side else images.flatten(1)
 
-    def _furnish(self, n: int, pixels: int) -> Pass:
-        rooms = [self._room(layer, n) for layer in self.layers]
-        counts = 1 / n if self.objective.summed else 1 / pixels
+    def _furnish(self, n: int, numbers: int) -> Pass:
+        """All calls for batches of n images with so many numbers."""
+        rooms = self._rooms(n)
+        counts = 1 / n if self.objective.summed else 1 / numbers
         share = Share(counts, rooms[-1].after.new_tensor(counts))
         loss = self.kernels.loss(self.layers[-1], rooms[-1], share)
         drawn = [self.kernels.code(room) for layer, room in zip(self.layers, rooms, strict=True) if layer.draws]
@@ -149,6 +167,13 @@ class Flat(Halves):
         self.passes[n] = Pass(enter, forward, loss, backward, leave, drawn[0] if drawn else None)
         return self.passes[n]
 
+    def _rooms(self, n: int) -> list[Room]:
+        """For n images: the beginning of those of the largest batch."""
+        if n > self.most:
+            self.most, self.largest = n, [self._room(layer, n) for layer in self.layers]
+        part = lambda tensor: tensor[: len(tensor) // self.most * n]
+        return [Room(*map(part, room)) for room in self.largest]
+
     def _room(self, layer: Layer, n: int) -> Room:
         size = len(layer.weight)
         before = layer.bias.new_empty(n * max(1, layer.patches), size)
@@ -156,8 +181,8 @@ class Flat(Halves):
         if layer.draws:
             shown = before.new_empty(n, size // 2)
             return Room(before, after, shown, torch.empty_like(shown), of_product=after)
-        if layer.turned:
-            rows, columns = layer.turned
+        if layer.across:
+            rows, columns = layer.across
             shown = before.new_empty(n, columns * rows) if layer.patches else before.new_empty(n * columns, rows)
             return Room(before, after, shown, torch.empty_like(shown), of_product=torch.empty_like(after))
         gradient = torch.empty_like(after)
@@ -174,7 +199,7 @@ class Flat(Halves):
             calls += self.kernels.activation(layer, room)
             if layer.draws:
                 calls.append(partial(drawn[0].draw, self.state.noise))
-            if layer.turned:
+            if layer.across:
                 calls.append(loops.turn(room.after, room.shown, *self._turned(layer, room)))
         return products[0], calls
 
@@ -184,7 +209,7 @@ class Flat(Halves):
         aside = self.beside or inline
         for number in reversed(range(len(self.layers))):
             layer, room = self.layers[number], rooms[number]
-            if layer.turned:
+            if layer.across:
                 n, rows, columns = self._turned(layer, room)
                 calls.append(loops.turn(room.gradient, room.of_product, n, columns, rows))
             calls += [drawn[0].back] if layer.draws else self.kernels.back(layer, room)
@@ -197,5 +222,5 @@ class Flat(Halves):
 
     def _turned(self, layer: Layer, room: Room) -> tuple[int, int, int]:
         """Images, rows and columns."""
-        assert layer.turned
-        return room.after.numel() // (layer.turned[0] * layer.turned[1]), *layer.turned
+        assert layer.across
+        return room.after.numel() // (layer.across[0] * layer.across[1]), *layer.across

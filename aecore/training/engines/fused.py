@@ -5,6 +5,9 @@
 
 import itertools
 import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -152,22 +155,37 @@ def fusible(model: Autoencoder) -> bool:
     return any(_convolution(layer, narrow) for layer in model.modules())
 
 
+@contextmanager
+def fused(model: Autoencoder) -> Iterator[None]:
+    """The same for a while."""
+    before = [(layer, layer.__class__) for layer in model.modules()]
+    fuse(model)
+    try:
+        yield
+    finally:
+        for layer, kind in before:
+            layer.__class__ = kind
+            layer.__dict__.pop("ending", None)
+
+
 def fuse(model: Autoencoder) -> None:
     """Exchange the classes of what is faster so."""
-    narrow = _narrow(model)
+    narrow, times = _narrow(model), Counter(id(layer) for _, layer in model.named_modules(remove_duplicate=False))
     for layer in model.modules():
         if faster := _convolution(layer, narrow) or _between(layer, narrow):
             layer.__class__ = faster
     for layer in model.modules():
         if isinstance(layer, nn.Sequential):
-            _give_endings(layer)
+            _give_endings(layer, times)
     for layer in model.modules():
         layer.__class__ = _anywhere(layer) or layer.__class__
 
 
-def _give_endings(layers: nn.Sequential) -> None:
-    """To layers the activation that follows, where they can take it."""
+def _give_endings(layers: nn.Sequential, times: Counter[int]) -> None:
+    """To layers the activation that follows, where they can take it; what stands at several places stays."""
     for layer, after in itertools.pairwise(layers):
+        if times[id(layer)] > 1 or times[id(after)] > 1:
+            continue
         if type(layer) is nn.Linear and layer.bias is not None and can_be_taken(after):
             layer.__class__ = Dense
         relu_only = isinstance(layer, Wide | TransposedWide)

@@ -30,16 +30,17 @@ class Gathered(Images):
         super().__init__(data, config)
         images = data.train_images
         self.plain = config.training.augmentation == "none" and images.is_contiguous() and images.dtype == torch.uint8
-        self.rooms: dict[int, tuple[Tensor, Callable[[Tensor], None]]] = {}
-        """For each size of a batch."""
+        self.room = torch.empty(0)
+        self.fill: dict[int, Callable[[Tensor], None]] = {}
+        """For each size of a batch, what fills the beginning of `room`."""
 
     def __call__(self, chosen: Tensor, noise: torch.Generator) -> Tensor:
         if not self.plain:
             return super().__call__(chosen, noise)
         n = len(chosen)
-        if n not in self.rooms:
-            room = torch.empty(n, *self.data.train_images.shape[1:])
-            self.rooms[n] = (room, loops.gather(self.data.train_images, self.data.facts.value_range, room))
-        room, fill = self.rooms[n]
-        fill(chosen)
-        return room
+        if n > len(self.room):
+            self.room, self.fill = torch.empty(n, *self.data.train_images.shape[1:]), {}
+        if n not in self.fill:
+            self.fill[n] = loops.gather(self.data.train_images, self.data.facts.value_range, self.room[:n])
+        self.fill[n](chosen)
+        return self.room[:n]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor, nn
 
 from aecore.training.engines.activations import ACTIVATIONS, Activation
-from aecore.training.engines.chain import Link
+from aecore.training.engines.chain import Link, patches_of
 
 if TYPE_CHECKING:
     from aecore.training.state import TrainState
@@ -28,8 +28,8 @@ class Layer(NamedTuple):
     """Whether the output is a mean and a log-variance, of which a code is drawn."""
     patches: int = 0
     """Of an image, each of which is one product; 0 for an image as a whole."""
-    turned: tuple[int, int] | None = None
-    """What becomes of an image's numbers on their way to the next layer, where one of the two has patches: (rows, columns), transposed."""
+    across: tuple[int, int] | None = None
+    """Rows and columns of an image's numbers that the next layer takes transposed: one of the two has patches."""
 
 
 def laid_out(state: "TrainState", links: list[Link], logits: bool, turned: bool = True) -> list[Layer]:
@@ -45,8 +45,8 @@ def laid_out(state: "TrainState", links: list[Link], logits: bool, turned: bool 
     for link in links:
         (weight, weight_gradient), (bias, bias_gradient) = next(views), next(views)
         (width, _), product = link.sizes, link.layers[0]
-        across = product.weight is turn or isinstance(product, nn.ConvTranspose2d)
-        shaped = [part.view(width, -1).t() if across else part.view(-1, width) for part in (weight, weight_gradient)]
+        turns = product.weight is turn or isinstance(product, nn.ConvTranspose2d)
+        shaped = [part.view(width, -1).t() if turns else part.view(-1, width) for part in (weight, weight_gradient)]
         module = None if logits and link is links[-1] else link.activation
         activation = None if module is None else ACTIVATIONS[type(module)]
         layers.append(
@@ -58,9 +58,8 @@ def laid_out(state: "TrainState", links: list[Link], logits: bool, turned: bool 
 def _cut(layers: list[Layer], links: list[Link]) -> list[Layer]:
     """Of a chain that begins and ends in patches: convolutions give them one after the other, dense layers channel by channel."""
     assert all(links[end].layers[0].weight.is_contiguous() for end in (0, -1))
-    features, taken = links[0].sizes[1], links[-1].sizes[0]
-    patches = links[1].sizes[0] // features
-    layers[0] = layers[0]._replace(patches=patches, turned=(patches, features))
-    layers[-2] = layers[-2]._replace(turned=(taken, patches))
+    features, inputs, patches = links[0].sizes[1], links[-1].sizes[0], patches_of(links)
+    layers[0] = layers[0]._replace(patches=patches, across=(patches, features))
+    layers[-2] = layers[-2]._replace(across=(inputs, patches))
     layers[-1] = layers[-1]._replace(patches=patches)
     return layers

@@ -14,7 +14,7 @@
 
 enum activation { NONE, RELU, LEAKY_RELU, ELU, SIGMOID, TANH };
 enum loss { MSE, L1, BCE };
-enum { BLOCK = 2048 };
+enum { BLOCK = 2048, NARROW = 256, TOGETHER = 64 };
 #define MOST 88.0f           /* whose power of e a float holds */
 enum { SAFE = 64 }; /* so many numbers from 1 to 2 have a product that a float holds */
 
@@ -146,12 +146,16 @@ EXPORT void forward(int kind, float slope, const float *restrict bias, float *re
 
 /* Takes the gradient of an activation's output to that of its input, which may lie in the same place, and sums it over the rows: bias (width). */
 EXPORT void backward(int kind, float slope, const float *gradient, const float *restrict out, float *result, float *restrict bias, int64_t n, int64_t width) {
+    float few[NARROW], *total = width <= NARROW ? few : bias; /* of very many rows, sums of sums: each rounding counts less */
     memset(bias, 0, width * sizeof *bias);
     for (int64_t i = 0; i < n; i++) {
         float *row = result + i * width;
         if (result != gradient) memcpy(row, gradient + i * width, width * sizeof *row);
         go_back(kind, slope, row, out + i * width, width);
-        for (int64_t j = 0; j < width; j++) bias[j] += row[j];
+        if (total == few && i % TOGETHER == 0) memset(few, 0, sizeof few);
+        for (int64_t j = 0; j < width; j++) total[j] += row[j];
+        if (total == few && (i % TOGETHER == TOGETHER - 1 || i == n - 1))
+            for (int64_t j = 0; j < width; j++) bias[j] += few[j];
     }
 }
 

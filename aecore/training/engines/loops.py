@@ -111,7 +111,7 @@ def backward(activation: nn.Module | None, gradient: Tensor, out: Tensor, bias: 
 
 def turn(numbers: Tensor, out: Tensor, n: int, rows: int, columns: int) -> Call:
     """Transposes each of n matrices of so many rows and columns."""
-    return _keeping(partial(library().turn, numbers.data_ptr(), out.data_ptr(), n, rows, columns), numbers, out)  # type: ignore[no-any-return]
+    return _keeping(partial(library().turn, numbers.data_ptr(), out.data_ptr(), n, rows, columns), numbers, out)
 
 
 def end(
