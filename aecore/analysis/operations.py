@@ -21,6 +21,10 @@ def operations(model: Autoencoder, facts: Facts) -> int:
     return counter.total
 
 
+MADE = torch._C.DispatchKey.CompositeImplicitAutograd
+"""Of operations that are made of others. In C++: what Python has of some, such as `matmul`, imports sympy, half a second."""
+
+
 class _Counter(TorchDispatchMode):
     """Adds up PyTorch's own formulas, as its `FlopCounterMode` does, which imports torch._dynamo, 1.7 seconds, so as to hide from it."""
 
@@ -35,9 +39,8 @@ class _Counter(TorchDispatchMode):
         formula = flop_registry.get(func._overloadpacket)
         if formula is None:
             with self:  # what has no formula may be made of operations that have one
-                parts = func.decompose(*args, **kwargs)
-                if parts is not NotImplemented:
-                    return parts
+                if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), MADE):
+                    return func._op_dk(MADE, *args, **kwargs)
         out = func(*args, **kwargs)
         if formula is not None:
             self.total += int(formula(*args, **kwargs, out_val=out))
