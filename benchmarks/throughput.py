@@ -57,10 +57,8 @@ def case(name: str, device: str, threads: int, steps: int | None = None, **chang
         }
         | {key.replace("__", "."): value for key, value in changes.items()},
     )
-    dense, other = (
-        (120, 60 if name == "demo" else 6) if device == "cpu" else (240, 60)
-    )  # of milliseconds, or tens of them
-    steps = steps or (dense if config.model.backbone.kind == "dense" else other)
+    short = config.model.backbone.kind == "dense" or (device == "cpu" and name == "demo")
+    steps = steps or {"cpu": (6, 120), "cuda": (60, 240)}[device][short]
     known: Facts = facts(config.data, [])._replace(n_train=steps * config.training.batch_size)
     torch.manual_seed(0)
     return Case(name, config, random_data(config, known, device), steps, torch.device(device), threads)

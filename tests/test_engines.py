@@ -151,9 +151,12 @@ def test_a_last_batch_works_in_the_memory_of_the_others():
     state = start(config, TILED, 1)
     step = engines.of(state, images(40, TILED), config)
     step.gradients(torch.arange(16), END)
-    before = {id(part.untyped_storage()): part.data_ptr() for room in step._rooms(16) for part in room}
+    rooms = step.largest
     step.gradients(torch.arange(8), END)
-    assert {part.data_ptr() for room in step._rooms(8) for part in room} == set(before.values())
+    assert step.largest is rooms
+    assert step.kernels.images.room.shape[0] == 16
+    step.gradients(torch.arange(20), END)
+    assert step.largest is not rooms
 
 
 @pytest.mark.parametrize("n", [1, 2, 15])

@@ -107,6 +107,13 @@ def test_a_loss_beyond_all_numbers_is_seen():
         assert not math.isfinite(value), loss
 
 
+def test_a_bias_is_summed_over_very_many_rows():
+    gradient = 0.05 * numbers(1, 100_000, 16) + 0.01
+    exact, bias = gradient.double().sum(0), torch.empty(16)
+    loops.backward(None, gradient, torch.ones_like(gradient), bias)()
+    assert (bias - exact).norm() <= 1e-6 * exact.norm()
+
+
 def test_powers_are_right_to_a_millionth_of_themselves():
     before = torch.linspace(-86, 20, 5003, dtype=torch.float64).float()[None]
     out = before.clone()

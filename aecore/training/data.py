@@ -44,7 +44,7 @@ class Data:
         return self.train_images.index_select(0, chosen)  # ten times as fast as [chosen], which copies byte by byte
 
     def labels(self, chosen: Tensor) -> Tensor:
-        """(B,) those of the same."""
+        """(B,) int64: their labels."""
         return self.train_labels.index_select(0, chosen)
 
 

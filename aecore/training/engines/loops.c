@@ -14,8 +14,9 @@
 
 enum activation { NONE, RELU, LEAKY_RELU, ELU, SIGMOID, TANH };
 enum loss { MSE, L1, BCE };
-enum { BLOCK = 2048, NARROW = 256, TOGETHER = 64 };
-#define MOST 88.0f           /* whose power of e a float holds */
+enum { BLOCK = 2048 };
+enum { NARROW = 256, TOGETHER = 64 }; /* numbers in a row, and rows, that are summed before they are added to the rest */
+#define MOST 88.0f /* whose power of e a float holds */
 enum { SAFE = 64 }; /* so many numbers from 1 to 2 have a product that a float holds */
 
 /* e^x within 2e-7 of itself, by powers of two and a polynomial: Cephes, expf (Moshier 1992). */
