@@ -11,15 +11,10 @@ from ui import demo, queue, tickets
 from ui.frame import page_link, problem, section
 from ui.lab import lab
 from ui.live import live_pictures
+from ui.opening import STORY, TITLE
 from ui.pulse import pulse, table_stamp_now
 
-STORY = (
-    "An autoencoder squeezes an image through a code of a few numbers and draws it again from them alone. "
-    "Train one here, watch it learn, compare it with another, and walk through the space of its codes."
-)
-
-RECENT = 50
-recent = runs(lab(), limit=RECENT)
+recent = runs(lab(), limit=demo.RECENT)
 going = any(row.state in OPEN for row in recent)
 
 
@@ -28,7 +23,7 @@ def introduction(rows: list[RunRow]) -> None:
     with st.container(key="hero"):
         left, right = st.columns([37, 63], gap="medium", vertical_alignment="center")
     with left.container(key="hero-words", gap="medium"):
-        st.title("Autoencoder Lab", anchor=False)
+        st.title(TITLE, anchor=False)
         st.markdown(STORY)
         if demo.button():
             try:
@@ -38,7 +33,7 @@ def introduction(rows: list[RunRow]) -> None:
                 problem(error)
         demo.otherwise()
     with right.container(key="hero-pictures"):
-        live_pictures(demo.latest_pair(rows) or demo.recorded(), key="film", loop=True)
+        live_pictures(demo.before_the_click(rows), key="film", loop=True)
 
 
 def story(pair: list[RunRow]) -> None:
@@ -58,7 +53,7 @@ def story(pair: list[RunRow]) -> None:
 def machine() -> None:
     """Devices, queue and latest runs, made again when they would say something else."""
     pulse(tickets.signed("api/pulse", "pulse"), table_stamp_now(), key="machine-pulse")
-    rows = runs(lab(), limit=RECENT)
+    rows = runs(lab(), limit=demo.RECENT)
     now = [row for row in rows if row.state in OPEN]
     if bool(now) != going:
         st.rerun()  # the story goes on

@@ -20,7 +20,7 @@ PAGE = {"Accept": "text/html,*/*;q=0.8", "Accept-Encoding": "gzip"}
 STATIC = Path(get_static_dir()) / "static"
 
 
-STREAMLITS = '<head></head><script src="./static/js/index.x.js">'
+STREAMLITS = '<head></head><script src="./static/js/index.x.js"></script><body><p></body>'
 PAGES = dict.fromkeys(
     ("/", "/page", "/lab/", "/latent", "/compare", "/lab/latent", "/lab/latent/", "/page of nobody"), STREAMLITS
 ) | {"/report": "<head></head>a report"}
@@ -33,7 +33,8 @@ async def other(request: Request) -> Response:
 
 
 @pytest.fixture
-def client() -> TestClient:
+def client(monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    monkeypatch.setattr("ui.scripts.opening", lambda: "<i>Home's</i>")
     routes = [Route("/{rest:path}", other, methods=["GET", "POST"])]
     return TestClient(Starlette(routes=routes, middleware=[Middleware(Scripts)]))
 
@@ -102,10 +103,22 @@ def test_a_page_says_that_its_server_is_at_its_own_address_without_the_page(clie
         finally:
             config.set_option("server.baseUrlPath", "")
         told = WHERE.replace("''", '""').replace('"")}', f'"").slice(0,{cut})}}' if cut else '"")}')
-        assert answer.text == STREAMLITS.replace("<head>", f"<head>{LARGE.decode()}{told}")
+        assert answer.text.replace("<i>Home's</i>", "") == STREAMLITS.replace("<head>", f"<head>{LARGE.decode()}{told}")
         assert int(answer.headers["content-length"]) == len(answer.content)
     strange = client.get("/page%20of%20nobody", headers=PAGE).text
     assert strange == STREAMLITS.replace("<head>", f"<head>{LARGE.decode()}"), "nothing of an address stands in a page"
+
+
+def test_home_alone_opens_with_something(client: TestClient) -> None:
+    config.set_option("server.baseUrlPath", "lab")
+    try:
+        answer = client.get("/lab/", headers=PAGE)
+        others = [client.get(path, headers=PAGE).text for path in ("/lab/latent", "/lab/?demo=a,b")]
+    finally:
+        config.set_option("server.baseUrlPath", "")
+    assert "<body><i>Home's</i><p>" in answer.text
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert not any("<i>" in other for other in others)
 
 
 def test_a_page_is_sent_anew_each_time(client: TestClient) -> None:

@@ -15,6 +15,9 @@ from ui.live import Shown, live_curves, live_pictures
 from ui.live import shown as with_colours
 
 CODE_SIZES = (2, 16)
+LABEL = f"Train the demo: code size {CODE_SIZES[0]} against {CODE_SIZES[1]}"
+RECENT = 50
+"""Among so many runs the last demo is looked for."""
 KEY = "demo"
 """Name in the URL: which pair of runs is shown."""
 
@@ -43,8 +46,8 @@ def may() -> bool:
 
 def button() -> bool:
     """The one click: whether it was made."""
-    label, icon = f"Train the demo: code size {CODE_SIZES[0]} against {CODE_SIZES[1]}", ":material/play_arrow:"
-    return st.button(label, key="demo", type="primary", icon=icon, width="stretch", disabled=not may())
+    icon = ":material/play_arrow:"
+    return st.button(LABEL, key="demo", type="primary", icon=icon, width="stretch", disabled=not may())
 
 
 def otherwise() -> None:
@@ -68,8 +71,13 @@ def pair_in_url(lab: Lab) -> list[RunRow]:
     return [found[run] for run in ids if run in found]
 
 
+def before_the_click(rows: list[RunRow]) -> list[Shown]:
+    """What Home shows to begin with: the newest pair of the lab, else the one that came with the program."""
+    return latest_pair(rows) or recorded()
+
+
 def recorded() -> list[Shown]:
-    """The pair that came with the program: what the first page shows while the lab has none of its own."""
+    """The pair that came with the program."""
     return with_colours([(f"recorded-{size}", f"Code of {size}") for size in CODE_SIZES])
 
 

@@ -16,6 +16,8 @@ from ui.palette import run_colour
 from ui.samples import taken
 
 FOLDER = Path(__file__).parent / "components"
+SIZE = 84
+"""CSS pixels that an image is about wide."""
 
 
 def component(name: str, *scripts: str, isolated: bool = True) -> Callable[..., Any]:
@@ -23,10 +25,10 @@ def component(name: str, *scripts: str, isolated: bool = True) -> Callable[..., 
 
     `isolated`: the dashboard's own style does not reach into it.
     """
-    script = "\n".join((FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in ("shared", *scripts, name))
-    style = (FOLDER / f"{name}.css").read_text(encoding="utf-8")
     html = '<div class="root"></div>'
-    made = st.components.v2.component(f"aelab_{name}", html=html, js=script, css=style, isolate_styles=isolated)
+    made = st.components.v2.component(
+        f"aelab_{name}", html=html, js=script(*scripts, name), css=style(name), isolate_styles=isolated
+    )
 
     def mount(data: dict[str, Any], **options: Any) -> Any:
         # Streamlit imports pandas, half a second, to look whether a list is a table; of a tuple it knows that it is none.
@@ -34,6 +36,15 @@ def component(name: str, *scripts: str, isolated: bool = True) -> Callable[..., 
         return made(data=told, **options)
 
     return mount
+
+
+def script(*parts: str) -> str:
+    """One module of these scripts, one after the other, behind what all share."""
+    return "\n".join((FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in ("shared", *parts))
+
+
+def style(name: str) -> str:
+    return (FOLDER / f"{name}.css").read_text(encoding="utf-8")
 
 
 _curves = component("curves", "curves_data", "curves_plot", "vector")
@@ -128,7 +139,7 @@ def live_curves(runs: Sequence[Shown], key: str, height: int = 380, shared: bool
 
 
 def live_pictures(
-    runs: Sequence[Shown], key: str, size: int = 84, lines: int = 1, loop: bool = False, shared: bool = False
+    runs: Sequence[Shown], key: str, size: int = SIZE, lines: int = 1, loop: bool = False, shared: bool = False
 ) -> None:
     """Held-out images, under them the reconstruction of each run, sharpening while it trains; a slider goes back in time.
 
@@ -136,15 +147,20 @@ def live_pictures(
     Each row of images takes up to `lines` lines. `loop` plays the training again and again, until somebody takes the slider.
     `shared`: the slider moves everything that is shown of the run, its place stands in the URL, and errors are drawn, too.
     """
-    told = [run.told() | (_taken(run) if loop else {}) for run in runs]
-    data = {"runs": told, "size": size, "lines": lines, "loop": loop, "shared": shared}
-    _strips(data=data, key=key)
+    told = film(runs) if loop else {"runs": [run.told() for run in runs], "loop": False}
+    _strips(data={"size": size, "lines": lines, "shared": shared} | told, key=key)
 
 
-def _taken(run: Shown) -> dict[str, Any]:
-    """Which samples there are, so that the first pictures of all need not ask; nothing of a run that was deleted a moment ago."""
+def film(runs: Sequence[Shown], most: int | None = None) -> dict[str, Any]:
+    """What the live pictures are told to play the training of these runs again and again, or the first `most` samples of each: these
+    are named, so that the first pictures of all need not ask for them."""
+    return {"runs": [run.told() | _taken(run, most) for run in runs], "loop": True}
+
+
+def _taken(run: Shown, most: int | None) -> dict[str, Any]:
+    """Which samples there are; nothing of a run that was deleted a moment ago."""
     try:
-        return taken(run.id)
+        return taken(run.id, most)
     except LabError:
         return {}
 

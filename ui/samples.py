@@ -14,8 +14,8 @@ RECORDED = {path.name: path for path in sorted((Path(__file__).parent / "assets/
 """Samples of a demo that was trained before: the first page shows them until the lab has a demo of its own."""
 
 
-def taken(run: str) -> dict[str, Any]:
-    """Which samples there are, `(step, epoch, seconds)` each, the shape (C, H, W) and number of their images, whether the encoder
+def taken(run: str, most: int | None = None) -> dict[str, Any]:
+    """Which samples there are, or the first `most` of them, `(step, epoch, seconds)` each, the shape (C, H, W) and number of their images, whether the encoder
     sees something else (`seen`), and what they are, in words, where they are not the images (`target`).
 
     Raises LabError where there is no such run, or not for who asks.
@@ -25,7 +25,7 @@ def taken(run: str) -> dict[str, Any]:
     steps = folder.sample_steps()
     inputs = inputs_of(folder) if steps else None
     shape = inputs.images.shape if inputs else (0, 0, 0, 0)
-    captions = [caption for step in steps if (caption := _caption(folder, step))]
+    captions = [caption for step in steps[:most] if (caption := _caption(folder, step))]
     content = {"samples": captions, "count": shape[0], "shape": shape[1:], "ended": ended}
     content["seen"] = inputs is not None and inputs.seen is not None
     content["target"] = inputs.target if inputs else ""

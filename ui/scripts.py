@@ -6,6 +6,7 @@ browser hears only when such an element arrives. And on every page but the first
 path, and only then, a tenth of a second later, where it is: a page says where that is.
 """
 
+import asyncio
 import gzip
 import mimetypes
 import re
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.file_util import get_static_dir
 
+from ui.opening import opening
 from ui.ways import base
 
 TEXT = (".js", ".css", ".svg", ".json")
@@ -53,7 +55,8 @@ class Scripts:
         elif _wants_page(scope):
             plain = [pair for pair in scope["headers"] if pair[0] not in OWN]  # some KB, which are added to
             page = str(scope["path"]).removeprefix(base()).strip("/")
-            await self.app({**scope, "headers": plain}, receive, _with_needs(send, page))
+            home = not page and not scope["query_string"]
+            await self.app({**scope, "headers": plain}, receive, _with_needs(send, page, home))
         else:
             await self.app(scope, receive, send)
 
@@ -73,8 +76,9 @@ def _answer(scope: Scope) -> Response | None:
     return _kept(name, name.endswith(TEXT) and "gzip" in asked.get("accept-encoding", ""))
 
 
-def _with_needs(send: Send, page: str) -> Send:
-    """A page with what it needs in its headers, and in its head where the server is; everything else as it is."""
+def _with_needs(send: Send, page: str, home: bool) -> Send:
+    """A page with what it needs in its headers, in its head where the server is, and in Home's body what it opens with; everything
+    else as it is."""
     start: Message | None = None
     parts: list[bytes] = []
 
@@ -90,6 +94,8 @@ def _with_needs(send: Send, page: str) -> Send:
                 body, headers = b"".join(parts), list(start["headers"])
                 if STREAMLITS in body:  # and no file that somebody takes home
                     body = body.replace(b"<head>", b"<head>" + LARGE + _where(page).encode(), 1)
+                    if home:
+                        body = body.replace(b"<body>", b"<body>" + (await asyncio.to_thread(opening)).encode(), 1)
                     headers = [pair for pair in headers if pair[0] not in ITS]
                     needs = _needs(FIRST.get(page, ELEMENTS))
                     headers += [(b"content-length", str(len(body)).encode()), (b"link", needs.encode())]

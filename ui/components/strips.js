@@ -3,7 +3,7 @@ const EVERY = 500, RETRY = 2000, GAP = 4, FETCHED = 32, KEPT = 500, FILM = 5000,
 const PLAY = '<svg viewBox="0 0 10 10"><path d="M2 0l8 5-8 5z"/></svg>', PAUSE = '<svg viewBox="0 0 10 10"><path d="M1 0h3v10H1zM6 0h3v10H6z"/></svg>';
 const walls = new WeakMap();
 
-export default function (component) {
+export default function strips(component) {
   const { data, parentElement } = component;
   let wall = walls.get(parentElement);
   if (!wall) walls.set(parentElement, (wall = new Wall(parentElement.querySelector(".root"))));
@@ -13,8 +13,8 @@ export default function (component) {
 
 const moment = ([step, epoch, seconds]) => step === 0 ? "untrained" : [epoch ? `epoch ${epoch}` : `step ${step}`, ...(seconds == null ? [] : [`${seconds.toFixed(seconds < 100 ? 1 : 0)} s`])].join(" · ");
 // A run that goes on may draw a step again: its seconds tell the two pictures apart.
-const strip = (run, [step, , seconds], count) => `api/sample/${run.id}/${step}.png?n=${count}&v=${seconds ?? 0}&token=${run.token}`;
-const pictures = new Map();
+const strip = (run, [step, , seconds], count) => run.drawn?.sample ?? `api/sample/${run.id}/${step}.png?n=${count}&v=${seconds ?? 0}&token=${run.token}`;
+const pictures = new Map(); // `drawn`: what came with the document
 
 // The decoded strip at this address, once; null until it is there.
 function picture(path, drawn) {
@@ -152,7 +152,10 @@ class Wall {
     if (!this.data || this.closed) return;
     const runs = [...this.runs.values()], first = runs.find((run) => run.count), steps = this.steps();
     this.note.hidden = Boolean(first);
-    if (!first && runs.length && runs.every((run) => run.ended)) this.note.textContent = "No pictures were kept of this run.";
+    if (!first && runs.length && runs.every((run) => run.ended)) {
+      this.note.textContent = "No pictures were kept of this run.";
+      say("drawn", this.rows);
+    }
     this.time.hidden = steps.length < 2;
     const shown = first ? this.shown(runs, first) : [];
     while (this.rows.children.length > 2 * shown.length) this.rows.lastChild.remove();
@@ -169,6 +172,7 @@ class Wall {
     this.told.textContent = `step ${(steps[place] ?? 0).toLocaleString("en")}`;
     this.slider.setAttribute("aria-valuetext", this.told.textContent);
     shown.forEach((line, index) => this.row(index, line, first));
+    if ([...this.rows.querySelectorAll("canvas")].every((canvas) => canvas.dataset.drawn)) say("drawn", this.rows);
     for (const run of runs)
       for (const each of run.samples) // so that the slider never waits
         for (const kind of this.data.shared ? ["/sample/", "/error/"] : ["/sample/"]) picture(strip(run, each, Math.min(FETCHED, run.count)).replace("/sample/", kind), () => {});
@@ -177,7 +181,7 @@ class Wall {
   // The lines from top to bottom: what the decoder should give, then for each run what its encoder sees, unless that is the same, and what it makes of it.
   shown(runs, first) {
     const [title, caption] = first.target ? ["Target", first.target] : ["Original", first.samples[0]?.[2] == null ? "recorded" : "held-out images"];
-    const lines = [{ title, caption, path: (n) => `api/inputs/${first.id}.png?n=${n}&token=${first.token}` }];
+    const lines = [{ title, caption, path: (n) => first.drawn?.inputs ?? `api/inputs/${first.id}.png?n=${n}&token=${first.token}` }];
     for (const run of runs) {
       const sample = run.samples.filter(([step]) => step <= this.at).pop() ?? run.samples[0];
       if (run.seen) lines.push({ title: "Input", caption: runs.length > 1 ? run.label : "the encoder sees", path: (n) => `api/seen/${run.id}.png?n=${n}&token=${run.token}` });
