@@ -144,7 +144,7 @@ class Engine(local.LocalExecutor):
 
 @pytest.fixture
 def here(lab: Lab) -> supervisor.Supervisor:
-    (lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 2, "warm": 0}))
+    (lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 2, "side_slots": 1, "warm": 0}))
     lab.reread()
     return supervisor.Supervisor(lab, Engine(lab))
 
@@ -193,7 +193,7 @@ def test_more_slots_are_used_without_a_new_supervisor(here: supervisor.Superviso
 
 
 def test_who_is_on_which_slot_is_known_until_they_leave(lab: Lab) -> None:
-    (lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 2, "warm": 0}))
+    (lab.path / "settings.json").write_text(json.dumps({"cpu_slots": 2, "side_slots": 1, "warm": 0}))
     lab.reread()
     job = starts(lab, queue.submit(lab, tiny(training__processes=2), "ada"))
     slots = local.LocalExecutor(lab).slots

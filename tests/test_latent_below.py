@@ -89,7 +89,7 @@ def test_near_one_image_alone_its_nearest_are_taken_with_it(latent: Open, here: 
 
 def test_a_slider_for_each_number_draws_its_code(latent: Open, here: TrainedRun) -> None:
     test = latent(here.lab, {latent_below.HAND: True}, run=here.id, split="test")
-    assert [slider.label for slider in test.slider] == ["Number 1", "Number 2"]
+    assert [slider.label for slider in test.slider] == ["Code unit 1", "Code unit 2"]
     before = text(test)
     test.slider[0].set_value(test.slider[0].max).run()
     assert text(test) != before

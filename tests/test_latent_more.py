@@ -59,7 +59,7 @@ def test_every_number_of_a_longer_code_can_have_its_row_and_slider(latent: Open,
     own = {latent_below.HAND: True}
     few, every = (latent(kinds, own, run=run, split="test", rows=rows) for rows in ("some", "all"))
     assert [len(test.slider) for test in (few, every)] == [10, 12]
-    assert [text(test).count("<tr><th>Number") for test in (few, every)] == [10, 12]
+    assert [text(test).count("<tr><th>Code unit") for test in (few, every)] == [10, 12]
 
 
 def test_what_is_drawn_is_encoded_and_lands_on_the_map(latent: Open, here: TrainedRun) -> None:

@@ -28,6 +28,7 @@ from aecore.training import (
 )
 from aecore.training.augmentation import flip, shift
 from aecore.training.optimiser import Optimiser
+from aecore.training.rows import Losses
 
 FACTS = Facts((1, 6, 7), (0, 1), 20, ("a", "b"))
 
@@ -270,11 +271,43 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
 
 
 def test_training_stops_before_the_step_that_would_spoil_the_weights():
-    config, data = tiny(optimiser="sgd", learning_rate=10.0, epochs=1000, model={"backbone": LINEAR}), images()
+    spoilt = {"optimiser": "sgd", "learning_rate": 10.0, "epochs": 1000, "model": {"backbone": LINEAR}}
+    config, data = tiny(**spoilt, watch_every=1000), images()
     state = start(config, FACTS, 1)
     with pytest.raises(Diverged, match=r"The loss is (inf|nan) at step \d+"):
         list(train(state, data, config))
     assert all(torch.isfinite(p).all() for p in state.model.parameters())
+
+
+def test_a_held_out_loss_that_is_none_is_said_to_be_that_and_the_rows_before_it_are_kept():
+    config, data = tiny(optimiser="sgd", learning_rate=10.0, epochs=1000, model={"backbone": LINEAR}), images()
+    state, rows = start(config, FACTS, 1), []
+    with pytest.raises(Diverged, match=r"The held-out loss is (inf|nan) after step \d+: training was stopped\."):
+        rows.extend(train(state, data, config))
+    kept = [*filter(None, rows), *state.hand_out()]
+    assert [row.step for row in kept if row[2:4] == ("train", "loss")] == list(range(1, state.step + 1))
+
+
+def test_of_losses_that_were_still_on_the_device_those_before_the_bad_one_are_kept():
+    losses = Losses(1)
+    losses._pending = [(step, 1, torch.tensor([value])) for step, value in enumerate((1.0, 0.5, math.nan, math.nan), 1)]
+    losses.names = ("loss",)
+    with pytest.raises(Diverged, match="at step 3") as error:
+        losses.flush()
+    assert [(row.step, row.value) for row in error.value.rows] == [(1, 1.0), (2, 0.5)]
+
+
+def test_early_stopping_waits_until_it_has_looked():
+    """It looks every four epochs: patience of two epochs is over at the first look that is not better."""
+    config, data = tiny(learning_rate=1e-8, epochs=20, early_stopping=2, watch_every=4), images()
+    state = start(config, FACTS, 1)
+    looks = []
+    for row in train(state, data, config):
+        if row and (row.split, row.name) == ("val", "loss"):
+            looks.append((row.epoch, row.value))
+    best = min(looks, key=lambda look: look[1])
+    assert [epoch for epoch, _ in looks] == list(range(0, state.epoch + 1, 4))
+    assert state.epoch == looks[-1][0] == best[0] + 4 or state.epoch == 20
 
 
 LINEAR = {"kind": "dense", "widths": [], "activation": "none", "output": "none"}

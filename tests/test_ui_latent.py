@@ -62,7 +62,7 @@ def test_a_run_opens_with_all_images_of_the_split_that_was_watched(latent: Open,
     assert test.segmented_control(key="latent-split").value == "val"
     assert test.get("bidi_component")
     assert test.selectbox(key="latent-n").value == "all"
-    assert "The two axes are the code itself." in text(test)
+    assert "The two axes are the code itself, a code unit each." in text(test)
     assert "Shift and drag" in text(test), "what can be done in the map"
 
 

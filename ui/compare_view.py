@@ -271,10 +271,15 @@ def show(groups: Sequence[Sequence[Compared]], choice: Choice) -> list[tuple[str
         for note in notes:
             st.info(plain(note), icon=":material/info:")
         if made is None:
-            frame.empty(
-                f"No pictures of {plain(runs[0].label)} yet: the first ones come with the first step of training."
-            )
+            frame.empty(f"No pictures of {plain(runs[0].label)} yet: {_awaited(runs)}.")
         elif len(made.labels):
             wall.show(made, choice.mode, place, choice.pair if place == 0 else None)
             made_walls.append((f"Reconstructions, {runs[0].what}" if len(groups) > 1 else "Reconstructions", made))
     return made_walls
+
+
+def _awaited(runs: Sequence[Compared]) -> str:
+    """What the first pictures of a wall come with."""
+    if all(run.row.step for run in runs):
+        return "these models are being analysed, and their test images come with that"
+    return "the first ones come with the first step of training"

@@ -218,12 +218,8 @@ class Form:
         label = title if _per_layer(title) else "Units"
         ask = self._ask(f"{field.path}#{place}", label if place == 0 else f"{label} {place + 1}", "", put)
         _bind(ask.key, field.value[place])
-        bounds: dict[str, Any] = {
-            "min_value": what.low and what.type(what.low),
-            "max_value": what.high and what.type(what.high),
-        }
         options = ask.common() | {"label_visibility": "visible" if place == 0 else "hidden"}
-        st.number_input(ask.label, step=1 if what.type is int else None, width=82, **bounds, **options)
+        st.number_input(ask.label, step=1 if what.type is int else None, width=82, **options)
 
     def _ask(self, path: str, title: str, help: str, put: Callable[[Any, Any], Any] = lambda now, shown: shown) -> Ask:
         """`put` makes the field's new value of its present one and of what the widget shows."""

@@ -72,7 +72,7 @@ def traversals(view: View) -> None:
             plain(view), latent_points.stamp(view), weights_of(view), start, rows
         )
     parts = [
-        f"<tr><th>Number {dimension + 1}<small>{signed(values[0, row])} to {signed(values[-1, row])}</small></th>"
+        f"<tr><th>Code unit {dimension + 1}<small>{signed(values[0, row])} to {signed(values[-1, row])}</small></th>"
         f'<td>{latent_walk.row(frames[row])}</td><td class="bar"><i style="width:{100 * change[row] / max(change.max(), 1e-12):.0f}%" '
         f'title="Mean change of a pixel: {change[row]:.3f}"></i></td></tr>'
         for row, dimension in enumerate(order)
@@ -138,7 +138,7 @@ def by_hand(view: View, order: np.ndarray, start: int) -> None:
             low, high = (float(value) for value in np.quantile(codes[:20_000, dimension], (0.002, 0.998)))
             low, high = min(low, float(code[dimension])), max(high, float(code[dimension])) + 1e-6
             code[dimension] = st.slider(
-                f"Number {dimension + 1}",
+                f"Code unit {dimension + 1}",
                 low,
                 high,
                 float(code[dimension]),

@@ -115,6 +115,7 @@ def describe(view: View, marks: Marks = ()) -> dict[str, Any]:
         "colours": list(groups.colours),
         "named": groups.named,
         "axes": axes(view)[: view.dims],
+        "alike": not view.map and found.pca is not None,
         "lifted": latent_places.lifted(view),
         "shape": list(facts.shape[1:]) if facts else [1, 1],
         "plane": f"{view.map or ('code' if found.pca is None else 'PCA')} {view.step} {view.dims}",
@@ -200,7 +201,7 @@ def reading(view: View) -> str:
         how = latent_maps.fitted(view, total)
         return f"{', '.join(axes(view)[: view.dims])} of a code of {found.code_size:,} numbers.{how}{notes}"
     if found.pca is None:
-        kinds = {1: "The code is one number; the height is chance.", 2: "The two axes are the code itself."}
+        kinds = {1: "The code is one number; the height is chance.", 2: "The two axes are the code itself, a code unit each."}
         return kinds.get(found.code_size, f"The axes are {view.dims} of the code's {found.code_size} numbers.") + notes
     shares = [f"{share:.0%}".replace("%", " %") for share in found.pca.explained[: view.dims]]
     titles = ", ".join(

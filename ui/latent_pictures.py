@@ -95,7 +95,7 @@ def correlation(codes: np.ndarray) -> Drawn:
     names = [str(number + 1) for number in chosen]
     matrix = correlations(codes[:, chosen])
     figure = Figure(Heatmap(z=matrix, x=names, y=names, zmin=-1, zmax=1, colorscale=SIGNED, colorbar={"thickness": 8}))
-    figure.update_xaxes(title="Number of the code", type="category")
+    figure.update_xaxes(title="Code unit", type="category")
     figure.update_yaxes(type="category", autorange="reversed")
     said = "Pale beside the diagonal: each number tells something of its own."
     return "Correlation of the numbers", said, _small(figure)
@@ -115,7 +115,7 @@ def values(codes: np.ndarray, prior: np.ndarray | None) -> Drawn:
     _bars(figure, x, low, high, 1.5, BLUE)
     _bars(figure, x, first, third, 6, BLUE)
     figure.add_trace(Scatter(x=x, y=middle, mode="markers", marker={"color": ORANGE, "size": 6}, showlegend=False))
-    figure.update_xaxes(title="Number of the code", type="category")
+    figure.update_xaxes(title="Code unit", type="category")
     figure.update_yaxes(title="Value")
     said = "Thick: half of the images; thin: 95 %; dot: the median." + " Grey: 95 % of the prior." * (prior is not None)
     return "Values of each number", said, _small(figure)
@@ -130,7 +130,7 @@ def divergences(pictures: dict[str, Any]) -> Drawn | None:
     kl = np.array(pictures["kl_units"])
     order = np.argsort(-kl, kind="stable")[: 2 * SHOWN]
     figure = Figure(Bar(x=[str(unit + 1) for unit in order], y=kl[order], marker={"color": BLUE}))
-    figure.update_xaxes(title="Unit of the code", type="category")
+    figure.update_xaxes(title="Code unit", type="category")
     figure.update_yaxes(title="KL to the prior, nats")
     said = "How much each unit tells of an image; those at 0 have collapsed to the prior."
     return "KL of each unit", said, _small(figure)
@@ -152,7 +152,7 @@ def factors(figures: dict[str, Any]) -> Drawn | None:
             hovertemplate="unit %{x} knows %{z:.2f} nats of %{y}<extra></extra>",
         )
     )  # fmt: skip
-    figure.update_xaxes(title="Number of the code", type="category")
+    figure.update_xaxes(title="Code unit", type="category")
     figure.update_yaxes(type="category", autorange="reversed")
     said = "Nats that each number knows of each factor: one strong cell in a row, each in another column, is the best."
     return "Which number knows which factor", said, _small(figure)

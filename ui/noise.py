@@ -9,7 +9,7 @@ import streamlit as st
 from aecore.analysis.bootstrap import Interval, intervals
 from ui.comparison import Compared
 from ui.lab import lab
-from ui.scores import FIGURES
+from ui.scores import FIGURES, likelihood
 from ui.spreadsheet import as_csv
 from ui.wall import thousandths
 from ui.words import escape
@@ -36,6 +36,8 @@ def apart(reference: Compared, runs: Sequence[Compared]) -> list[Apart]:
     for run in runs:
         if run is not reference and stamps[run.row.id] and run.kind == reference.kind:
             count, values = _paired(run.row.id, stamps[run.row.id], reference.row.id, stamps[reference.row.id])
+            if likelihood(run) != likelihood(reference):
+                values = {name: one for name, one in values.items() if name != "elbo"}
             found += [Apart(run, count, values)] * bool(values)
     return found
 

@@ -112,6 +112,7 @@ def _do(row: RunRow, name: str) -> None:
         ACTS[name].do(lab(), row.id, who())
         if name == "delete":
             st.query_params.pop("run", None)
+            st.toast(f"**{plain(row.name)}** ({row.id}) was deleted. It can be brought back, at the end of this page.")
     except LabError as error:  # it has ended, or somebody was quicker
         st.session_state[PROBLEM] = str(error)
     st.rerun()

@@ -46,13 +46,12 @@ class Figure(NamedTuple):
 def many(value: float) -> str:
     """A large count in few characters.
 
-    >>> many(512), many(104_938), many(2_345_000)
-    ('512', '105k', '2.35M')
+    >>> many(512), many(9_999), many(104_938), many(999_600), many(2_345_000)
+    ('512', '9,999', '105k', '1M', '2.35M')
     """
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if value >= size:
-            scaled = value / (size if letter != "k" else 1e3)
-            return f"{scaled:.3g}{letter}"
+    for least, size, letter in ((9.995e8, 1e9, "G"), (9.995e5, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= least:
+            return f"{value / size:.3g}{letter}"
     return f"{value:,.0f}"
 
 
@@ -127,8 +126,13 @@ def _run(run: Compared, what: str, group: int) -> Line:
     known |= {"code_size": run.row.code_size, "bytes": run.row.code_size, "parameters": model.get("parameters")}
     known |= {"compression": prod(run.facts.shape) / max(1, run.row.code_size), "seconds": result.get("seconds")}
     where = _tests(seen["n"]) if "n" in seen else WHERE.get(seen.get("split", ""), "not finished")
-    note = f"{known['likelihood']} likelihood" if "likelihood" in known else ""
-    return Line(run.label, run.colour, where, _finite(known), group=group, note=note, what=what)
+    return Line(run.label, run.colour, where, _finite(known), group=group, note=likelihood(run), what=what)
+
+
+def likelihood(run: Compared) -> str:
+    """What its bound is about, in words; '' where it has none. Of unlike ones neither is the better bound."""
+    name = simple_figures(run).get("model", {}).get("likelihood", "")
+    return f"{name} likelihood of pixels in {run.config.data.value_range}" if name else ""
 
 
 def _tests(count: float) -> str:
@@ -140,11 +144,12 @@ WHERE = {"val": "validation images", "test": "test images"}
 
 def _simple(run: Compared, what: str, group: int) -> list[Line]:
     found = []
+    components = told(run, "analysis/metrics.json").get("baselines", {}).get("pca", {}).get("components", 0)
     for name, known in simple_figures(run).items():
         if name in SIMPLE:
             values = _finite(known) | {"compression": 0.0}
             if name in ("pca", "mean"):
-                values["code_size"] = float(run.row.code_size if name == "pca" else 0)
+                values["code_size"] = float(components if name == "pca" else 0)
             values = {key: value for key, value in values.items() if value or key != "compression"}
             found.append(Line(str(known["label"]), "", _tests(known["n"]), values, True, group, what=what))
     return found

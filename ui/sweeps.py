@@ -91,7 +91,8 @@ def _series(found: Sequence[Trial], measure: Measure, axis: Axis) -> list[Series
     series = []
     if axis.title == CODE_SIZE:
         beat = {trial.x: value for trial in found if (value := measure.beat(trial.metrics)) is not None}
-        points = [Point(x, y, f"PCA, {x:.0f} numbers: {y:.4g}") for x, y in sorted(beat.items())]
+        numbers = {trial.x: trial.metrics.get("baselines", {}).get("pca", {}).get("components") for trial in found}
+        points = [Point(x, y, f"PCA, {numbers[x]} numbers: {y:.4g}") for x, y in sorted(beat.items())]
         series = [Series("PCA", QUIET, points, marks=len(points) < 2, line=True, dashed=True)] if points else []
     for place, line in enumerate(dict.fromkeys(trial.line for trial in found)):
         points = [
@@ -206,4 +207,4 @@ def told(title: str, found: Sequence[Trial], going: bool = False) -> str:
         for t in analysed
         if (line := MEASURES["mse"].beat(t.metrics)) and (MEASURES["mse"].read(t.metrics) or 0) < line
     ]
-    return f"{text} {len(beaten)} of them beat PCA with as many numbers."
+    return f"{text} {len(beaten)} of them beat PCA with as many numbers, or as many as the images have."

@@ -80,8 +80,9 @@ def _range(kind: type, metadata: Sequence[Any]) -> tuple[float | None, float | N
 
 
 def number(ask: Ask, what: Numeric, default: Any = None) -> None:
-    """A number with its range; an empty one where the field is optional."""
-    options: dict[str, Any] = {"min_value": _as(what, what.low), "max_value": _as(what, what.high)}
+    """A number, an empty one where the field is optional. One beyond the range of its declaration is the config's to refuse, with a
+    sentence: Streamlit would keep it to itself, and leave the number before it in force."""
+    options: dict[str, Any] = {}
     if what.type is float:
         options |= {"step": 10.0 ** math.floor(math.log10(default or 1e-3)), "format": "%g"}
     else:
@@ -167,6 +168,3 @@ def from_text(text: str, annotation: Any) -> Any:
     except json.JSONDecodeError:
         return text
 
-
-def _as(what: Numeric, bound: float | None) -> Any:
-    return None if bound is None else what.type(bound)

@@ -113,7 +113,7 @@ def figures(seen: dict[str, Any], anomalies: dict[str, Any] | None = None) -> st
     >>> figures({"mse": 0.0123, "psnr": 19.51, "ssim": 0.871, "gain": 9.87, "n": 10000.0}, {"auroc": 0.93, "left_out": ["0"]})
     '10,000 test images: MSE 0.0123, PSNR 19.5 dB (9.9 dB above what the encoder saw), SSIM 0.871. Left out: 0; the error tells it with an AUROC of 0.930.'
     """
-    if "psnr" not in seen:
+    if seen.get("psnr") is None:
         return ""
     where = (
         f"{int(seen['n']):,} test images" if "n" in seen else f"{SPLITS.get(seen.get('split', ''), 'Held-out')} images"

@@ -3,8 +3,7 @@
 import numpy as np
 import torch
 
-from aecore.analysis.evaluation import ROUNDING
-from aecore.analysis.reconstruction import mse, unit
+from aecore.analysis.reconstruction import mse, psnr_of, unit
 from aecore.models.similarity import ssim_and_ms_ssim
 
 BATCH = 256
@@ -27,11 +26,6 @@ def measures(images: np.ndarray, x_hat: np.ndarray) -> Measures:
     ssim, ms_ssim = np.concatenate(found, axis=1)
     values = {"mse": mse(images, x_hat), "ssim": ssim, "ms_ssim": ms_ssim}
     return {name: one.astype(np.float32) for name, one in values.items()}
-
-
-def psnr_of(errors: np.ndarray) -> np.ndarray:
-    """(N,) PSNR in dB of squared errors (N,); one without any error counts as rounding to 8 bits, 58.9 dB."""
-    return -10 * np.log10(np.maximum(errors, ROUNDING))
 
 
 def means(found: Measures) -> dict[str, float]:

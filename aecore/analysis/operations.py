@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -25,6 +26,15 @@ MADE = torch._C.DispatchKey.CompositeImplicitAutograd
 """Of operations that are made of others. In C++: what Python has of some, such as `matmul`, imports sympy, half a second."""
 
 
+def _recurrent(x: Tensor, into: Tensor, onward: Tensor, *rest: Any, out_val: Any) -> int:
+    """Of one layer in one direction, x (steps, batch, features): each of its two matrices of weights once a step."""
+    return 2 * len(x) * x.shape[1] * (into.numel() + onward.numel())
+
+
+FORMULAS = flop_registry | {torch.ops.aten.mkldnn_rnn_layer: _recurrent}
+"""PyTorch's own, which count an LSTM on a processor as nothing."""
+
+
 class _Counter(TorchDispatchMode):
     """Adds up PyTorch's own formulas, as its `FlopCounterMode` does, which imports torch._dynamo, 1.7 seconds, so as to hide from it."""
 
@@ -36,7 +46,7 @@ class _Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        formula = flop_registry.get(func._overloadpacket)
+        formula = FORMULAS.get(func._overloadpacket)
         if formula is None:
             with self:  # what has no formula may be made of operations that have one
                 if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), MADE):

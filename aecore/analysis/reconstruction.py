@@ -38,9 +38,17 @@ def mse(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(N,) peak signal-to-noise ratio in dB, 10 log10(1 / MSE); infinite for equal images."""
-    with np.errstate(divide="ignore"):
-        return -10 * np.log10(mse(a, b))
+    """(N,) peak signal-to-noise ratio in dB, 10 log10(1 / MSE): see `psnr_of`."""
+    return psnr_of(mse(a, b))
+
+
+ROUNDING = 1 / (12 * 255**2)
+"""MSE of rounding to 8 bits, 58.9 dB: an image without any error counts as this good, so that means are numbers."""
+
+
+def psnr_of(errors: np.ndarray) -> np.ndarray:
+    """(N,) PSNR in dB of squared errors (N,); one below that of rounding to 8 bits counts as that, 58.9 dB."""
+    return -10 * np.log10(np.maximum(errors, ROUNDING))
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:

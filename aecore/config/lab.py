@@ -67,7 +67,11 @@ class LabSettings(Config):
         description="Runs at once on the CPU; one per physical core by default.",
     )
     side_slots: int = Field(
-        1, ge=1, le=64, title="Side slots", description="Analyses and other side jobs at once, beside the runs."
+        default_factory=lambda: min(2, cores()),
+        ge=1,
+        le=64,
+        title="Side slots",
+        description="Analyses and other side jobs at once, beside the runs; two by default, where there are two cores.",
     )
     runs_per_gpu: int = Field(
         1,

@@ -157,7 +157,7 @@ class RunConfig(Config):
         self.model.code_shape(facts.shape)
         if sentence := self.task.refusal(facts.shape):
             raise ConfigError({"task.kind": sentence})
-        classes = len(self.training.classes or facts.class_names)
+        classes = len(set(self.training.classes or facts.class_names))
         if self.model.labels != "none" and classes < 2:
             sentence = (
                 f"model.labels is {self.model.labels!r}, but the images have {'one label' if classes else 'no labels'}: at least "

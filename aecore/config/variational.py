@@ -93,6 +93,10 @@ class ElboObjective(Elbo):
     kind: Literal["elbo"] = "elbo"
 
 
+ESTIMATED = "weighted, nats; estimated from each batch, off by a constant"
+"""Minibatch weighted sampling takes the density of the codes too low: how they change is what these say, not how large they are."""
+
+
 class TcObjective(Variational):
     """The KL in three parts, so that only the dependence between code units is pressed on. Chen et al. 2018 (beta-TC-VAE)."""
 
@@ -116,9 +120,9 @@ class TcObjective(Variational):
     )
 
     terms: ClassVar[Mapping[str, str]] = {
-        "mutual_information": "information between image and code, weighted, nats",
-        "total_correlation": "total correlation of the code, weighted, nats",
-        "dimension_kl": "KL of each code unit, summed, weighted, nats",
+        "mutual_information": f"information between image and code, {ESTIMATED}",
+        "total_correlation": f"total correlation of the code, {ESTIMATED}",
+        "dimension_kl": f"KL of each code unit, summed, {ESTIMATED}",
     }
 
     @property

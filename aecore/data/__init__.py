@@ -11,6 +11,7 @@ from aecore.data.loading import (
     load,
     n_validation,
     of_classes,
+    some,
     watch_split,
 )
 from aecore.data.pixels import normalise, to_image
@@ -36,6 +37,7 @@ __all__ = [
     "n_validation",
     "normalise",
     "of_classes",
+    "some",
     "suited",
     "to_image",
     "watch_split",

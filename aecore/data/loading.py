@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from aecore.config import ConfigError, DataConfig, Facts, Shape, TrainingConfig, suggest
+from aecore.config import ConfigError, DataConfig, Facts, RunConfig, Shape, TrainingConfig, suggest
 from aecore.data.base import DataError, Described, Progress, Roots, Split
 from aecore.data.catalogue import dataset
 from aecore.data.pixels import grey, resize, rgb
@@ -124,6 +124,17 @@ def of_classes(split: Split, training: TrainingConfig) -> Split:
             )
     wanted = [split.class_names.index(name) for name in training.classes]
     return split.take(np.flatnonzero(np.isin(split.labels, wanted)))
+
+
+def some(split: Split, name: Literal["train", "val", "test"], config: RunConfig) -> None:
+    """Raises DataError where a split of a run has no image."""
+    if len(split.labels):
+        return
+    classes, what = config.training.classes, {"train": "training", "val": "validation", "test": "test"}[name]
+    if classes:
+        named = f"of the class{'es' * (len(classes) > 1)} {', '.join(classes)}"
+        raise DataError(f"There are no {what} images {named}: choose other classes, or more images.", "training.classes")
+    raise DataError(f"There are no {what} images: this data set has too few.")
 
 
 def cut(config: DataConfig, n: int, split: Literal["train", "val"]) -> np.ndarray:

@@ -32,7 +32,7 @@ def analyse(work: Work) -> None:
     """Analyse the newest checkpoint of a run and put the result into its folder, all at once.
 
     Raises:
-        DataError: where the images are gone.
+        DataError: where the images are gone, or there are none to test with.
     """
 
     steps = count(1)
@@ -50,6 +50,7 @@ def analyse(work: Work) -> None:
             loaded = data.load(config.data, split, work.lab.data_roots)
             indices = chosen(loaded, config, int(np.prod(trained.model.code_shape)))
             taken = loaded.take(indices)
+            data.some(taken, split, config)
             splits[split] = _measured(trained, taken, step) | {"labels": taken.labels, "indices": indices}
             splits[split] |= {f"factor.{name}": values for name, values in taken.factors.items()}
     found, beside = _test_images(trained, work, step)
@@ -69,11 +70,12 @@ def figures(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     'anomalies': their names, and how well the error of a test image tells that it is of one of them.
 
     Raises:
-        DataError: where the images are gone.
+        DataError: where the images are gone, or there are none to test with.
     """
     config = trained.config
     train = data.choose(data.load(config.data, "train", roots), config.training).images
     test = data.of_classes(data.load(config.data, "test", roots), config.training)
+    data.some(test, "test", config)
     train, targets = trained.wanted(train), trained.wanted(test.images)
     found = evaluate(trained.model, targets, trained.facts, trained.see(test.images), test.labels)
     compared = _compared(train, targets, fit(train, int(np.prod(trained.model.code_shape))))
@@ -103,7 +105,10 @@ def code_quality(trained: Trained, splits: dict[str, dict[str, np.ndarray]], roo
     figures, pictures = quality.judged(train, test)
     if not figures or not latent.has_prior(trained.model):
         return quality.Judged(figures, pictures)
-    images = data.load(trained.config.data, "test", roots).images[splits["test"]["indices"][: quality.ASKED]]
+    indices = splits["test"]["indices"]
+    if len(indices) > quality.ASKED:  # not the first ones: a folder of classes is sorted by them
+        indices = np.sort(np.random.default_rng(0).choice(indices, quality.ASKED, replace=False))
+    images = data.load(trained.config.data, "test", roots).images[indices]
     seen = trained.see(images)
     figures["prior_distance"] = quality.prior_distance(*latent.drawn_and_prior(trained.model, seen, trained.facts))
     if (units := latent.kl_of_units(trained.model, seen, trained.facts)) is not None:

@@ -1,6 +1,8 @@
 """What is written while a model trains: metrics, pictures, checkpoints, progress. How often is decided here, and nothing else."""
 
 import time
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import psutil
@@ -27,9 +29,11 @@ class Recorder:
     def __init__(self, work: Work, state: training.TrainState, data: training.Data, before: Mark = Mark()):
         config = work.folder.config()
         self.work, self.folder, self.state, self.facts = work, work.folder, state, data.facts
+        self.watched = data.watch_split
         self.sampler = Sampler(data, state.model, config)
         self.total_steps = training.total_steps(config, len(data.train_images))
-        self.batch_size = min(config.training.batch_size, len(data.train_images))
+        self.images = partial(training.images_in, config, len(data.train_images))
+        """Images in the first so many steps."""
         self.waiting: list[training.Row] = []
         self.latest = {(split, name): value for _, _, split, name, value in self.folder.metrics()[0]}
         self.metrics_bytes = before.metrics_bytes
@@ -151,7 +155,7 @@ class Recorder:
         last_step, last_time, last_aside = self.beaten_at
         spent = (now - last_time) - (self.aside - last_aside)
         if step > last_step and spent > 0:
-            self.speed = (step - last_step) * self.batch_size / spent
+            self.speed = (self.images(step) - self.images(last_step)) / spent
         self.beaten_at = (step, now, self.aside)
         shown = Shown(step, self.total_steps, self.state.epoch, self.loss, self.speed)
         self.work.beat(
@@ -173,12 +177,12 @@ class Recorder:
     @property
     def mean_speed(self) -> float:
         """Images per second over the whole run, pictures and checkpoints left out."""
-        return self.state.step * self.batch_size / max(self.seconds - self.aside, 1e-9)
+        return self.images(self.state.step) / max(self.seconds - self.aside, 1e-9)
 
     @property
     def loss(self) -> float | None:
-        """The newest training loss."""
-        return self.latest.get(("train", "loss"))
+        """The newest loss of the watched images: that of a batch says little, and less is not better."""
+        return self.latest.get((self.watched, "loss"))
 
     def finish(self) -> None:
         """The last rows, the last pictures, the last checkpoint."""
@@ -187,6 +191,16 @@ class Recorder:
     def keep(self) -> None:
         """What must not be lost when the process leaves and comes back."""
         self._write(self.flush, self.beat, self.checkpoint)
+
+    def keep_what_is_finite(self, rows: list[training.Row]) -> None:
+        """The curves up to the step that diverged, `rows` the last of them, and the weights from before it, where they still are what a
+        loss can be computed from."""
+        for row in [*self.state.hand_out(), *rows]:
+            self.waiting.append(row)
+            self.latest[row.split, row.name] = row.value
+        self._write(self.flush, self.beat)
+        with suppress(training.Diverged):
+            self._write(self.checkpoint)
 
 
 def checkpoint_bytes(state: training.TrainState) -> int:

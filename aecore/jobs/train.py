@@ -44,10 +44,17 @@ def train(work: Work) -> None:
     work.patiently(lambda: work.folder.write_model(model), state.step)
     recorder = Recorder(work, state, prepared, mark)
     work.beat(total_steps=recorder.total_steps, device=devices.describe(state.device), reason="")
-    for row in training.train(state, prepared, config):
-        recorder.row(row)
-        if world.agree(work.stop.asked):
-            break
+    try:
+        for row in training.train(state, prepared, config):
+            recorder.row(row)
+            if world.agree(work.stop.asked):
+                break
+    except training.Diverged as error:
+        recorder.keep_what_is_finite(error.rows)
+        raise
+    except Exception:
+        recorder.flush()
+        raise
     if work.stop.asked and not _is_the_end(work):
         recorder.keep()
         raise Stopped(state.step)

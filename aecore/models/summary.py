@@ -13,6 +13,7 @@ from aecore.config import Facts
 from aecore.models.autoencoder import Autoencoder
 from aecore.models.batch import Batch
 from aecore.models.dense import Transposed
+from aecore.models.quantised import CodeBook
 
 
 class Layer(NamedTuple):
@@ -32,6 +33,7 @@ class Summary(NamedTuple):
 
     layers: list[Layer]
     parameters: int
+    """Numbers that are learnt, those of a code book too, which is no layer."""
     code_shape: tuple[int, ...]
     code_size: int
     """Numbers in one code."""
@@ -42,7 +44,7 @@ class Summary(NamedTuple):
 def summarise(model: Autoencoder, facts: Facts) -> Summary:
     """The summary of a model that was built for `facts`; it runs once on one empty image, on the model's device."""
     code_size = prod(model.code_shape)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = sum(parameter.numel() for parameter in model.parameters()) + sum(map(_followed, model.modules()))
     return Summary(_layers(model, facts), parameters, model.code_shape, code_size, prod(facts.shape) / code_size)
 
 
@@ -190,6 +192,11 @@ def _name(module: nn.Module, path: str) -> str:
             return "Layer norm"
         case _:
             return next((name for kind, name in ACTIVATION_NAMES.items() if isinstance(module, kind)), "")
+
+
+def _followed(module: nn.Module) -> int:
+    """Numbers of a module that are learnt without a gradient: the vectors of a code book."""
+    return module.vectors.numel() if isinstance(module, CodeBook) else 0
 
 
 def _by(sides: Any) -> str:

@@ -26,12 +26,16 @@ class Curves:
     def __init__(self) -> None:
         self.train: dict[str, array[float]] = {}
         self.watched: dict[str, array[float]] = {}
+        self.epochs: dict[str, array[float]] = {}
+        """Of the watched values: epochs done."""
         self.codes, self.targets, self.x_hat = Seen()
         self.ended = True
 
     def add(self, rows: Iterable[MetricRow]) -> "Curves":
-        for _, _, split, name, value in rows:
+        for _, epoch, split, name, value in rows:
             (self.train if split == "train" else self.watched).setdefault(name, array("d")).append(value)
+            if split != "train":
+                self.epochs.setdefault(name, array("d")).append(epoch)
         return self
 
     def of_train(self, name: str) -> np.ndarray:
@@ -41,6 +45,11 @@ class Curves:
     def of_watch(self, name: str) -> np.ndarray:
         """(n,) finite values, the untrained model's first."""
         return _finite(self.watched.get(name))
+
+    def epochs_of(self, name: str) -> np.ndarray:
+        """(n,) int64: epochs done at each value of `of_watch`; an evaluation may come after several."""
+        finite = np.isfinite(np.array(self.watched.get(name) or (), dtype=np.float64))
+        return np.array(self.epochs.get(name) or (), dtype=np.int64)[finite]
 
     def last(self, name: str) -> float | None:
         found = self.of_watch(name)

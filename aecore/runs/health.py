@@ -67,9 +67,14 @@ def health(
     curves = (Curves() if known is None else known).add(rows)
     (curves.codes, curves.targets, curves.x_hat), curves.ended = seen, ended
     found = [finding for rule in RULES if (finding := rule(curves, config)) is not None]
-    if not found and len(curves.of_watch("loss")) > FEW_EPOCHS:
+    if not found and _epochs(curves) >= FEW_EPOCHS:
         return [Finding("fine", "good", "It learns as it should: no rule has anything to say.")]
     return sorted(found, key=lambda finding: ("bad", "warning", "good").index(finding.tone))
+
+
+def _epochs(curves: Curves) -> int:
+    """Epochs after which the watched loss is known."""
+    return int(curves.epochs_of("loss").max(initial=0))
 
 
 def learning_rate_too_high(curves: Curves, config: RunConfig) -> Finding | None:
@@ -82,7 +87,8 @@ def learning_rate_too_high(curves: Curves, config: RunConfig) -> Finding | None:
     lowest, now = float(smooth.min()), float(smooth[-max(1, len(smooth) // 10) :].mean())
     gained = float(loss[0]) - lowest
     jumped = float(loss.max()) > JUMP * max(abs(float(loss[0])), gained)
-    if not jumped and (now - lowest <= 0.5 * max(gained, 1e-12) or now <= lowest):
+    noise = float(np.diff(loss).std())  # between batches: a loss that stands still is now above, now below
+    if not jumped and now - lowest <= max(0.5 * gained, 2 * noise):
         return None
     rate = _lower(config)
     what = (
@@ -110,28 +116,28 @@ def _warming(config: RunConfig) -> bool:
 
 def loss_not_moving(curves: Curves, config: RunConfig) -> Finding | None:
     """The held-out loss is within 1 % of the untrained model's after three epochs."""
-    loss = curves.of_watch("loss")
-    if len(loss) <= FEW_EPOCHS or loss[0] - loss.min() > 0.01 * abs(loss[0]):
+    loss, epochs = curves.of_watch("loss"), _epochs(curves)
+    if epochs < FEW_EPOCHS or loss[0] - loss.min() > 0.01 * abs(loss[0]):
         return None
     rate = config.training.learning_rate
     higher = _round(min(rate * 10, 1e-2)) if rate < 1e-2 else _round(rate / 10)
     verb = "Raise" if higher > rate else "Lower"
-    sentence = f"The held-out loss has not moved: {loss[0]:.4g} untrained, {loss[-1]:.4g} after {len(loss) - 1} epochs."
+    sentence = f"The held-out loss has not moved: {loss[0]:.4g} untrained, {loss[-1]:.4g} after {epochs} epochs."
     return Finding("loss not moving", "bad", sentence, f"{verb} the learning rate to {higher:g}.", Change(RATE, higher))
 
 
 def overfitting(curves: Curves, config: RunConfig) -> Finding | None:
     """The held-out loss rises for three epochs or more while the training loss falls: by 5 % of what had been gained."""
-    watched, trained = curves.of_watch("loss"), curves.of_train("loss")
-    if len(watched) <= FEW_EPOCHS + 1 or len(trained) < 20 or _warming(config):
+    watched, epochs, trained = curves.of_watch("loss"), curves.epochs_of("loss"), curves.of_train("loss")
+    if _epochs(curves) <= FEW_EPOCHS or len(trained) < 20 or _warming(config):
         return None
     best = int(watched.argmin())
     gained, lost = float(watched[0] - watched[best]), float(watched[-1] - watched[best])
-    since = trained[int(len(trained) * best / (len(watched) - 1)) :]
+    since = trained[int(len(trained) * epochs[best] / epochs[-1]) :]
     falls = len(since) >= 4 and since[-len(since) // 4 :].mean() < since[: max(1, len(since) // 4)].mean()
-    if len(watched) - 1 - best < FEW_EPOCHS or lost <= 0.05 * max(gained, 1e-12) or not falls:
+    if epochs[-1] - epochs[best] < FEW_EPOCHS or lost <= 0.05 * max(gained, 1e-12) or not falls:
         return None
-    sentence = f"It overfits: the held-out loss was best after epoch {best} and has risen from {watched[best]:.4g} to {watched[-1]:.4g}."
+    sentence = f"It overfits: the held-out loss was best after epoch {epochs[best]} and has risen from {watched[best]:.4g} to {watched[-1]:.4g}."
     change = Change("training.early_stopping", FEW_EPOCHS)
     return Finding(
         "overfitting", "warning", sentence, f"Stop early, after {FEW_EPOCHS} epochs without a better loss.", change

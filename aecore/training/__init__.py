@@ -6,7 +6,7 @@ from aecore.training.data import Data, prepare
 from aecore.training.loop import evaluate, train
 from aecore.training.parallel import join
 from aecore.training.rows import Diverged, Row
-from aecore.training.schedule import learning_rate, total_steps
+from aecore.training.schedule import images_in, learning_rate, total_steps
 from aecore.training.state import Best, Engine, TrainState, start
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "commit",
     "device",
     "evaluate",
+    "images_in",
     "join",
     "learning_rate",
     "load_model",

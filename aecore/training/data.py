@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from aecore.config import Facts, RunConfig, TrainingConfig
-from aecore.data import choose, facts, load, of_classes, watch_split
+from aecore.data import choose, facts, load, of_classes, some, watch_split
 from aecore.data.base import Split
 from aecore.training import streamed
 from aecore.training.augmentation import AUGMENTATIONS
@@ -53,13 +53,15 @@ def prepare(config: RunConfig, roots: Sequence[Path], device: torch.device) -> D
     Nothing is downloaded.
 
     Raises:
-        DataError: where images are missing or cannot be read.
+        DataError: where images are missing or cannot be read, or none are left to train on or to watch.
         ConfigError: for a class that is not there, or a last batch that is too small.
     """
-    known = facts(config.data, roots)
     train = choose(load(config.data, "train", roots), config.training)
+    known = facts(config.data, roots)._replace(n_train=len(train.labels))
+    some(train, "train", config)
     config.divides(len(train.labels))
     watched, indices = _watched(config, roots, len(train.labels))
+    some(watched, watch_split(config.data), config)
     stays = streamed.too_large(train.images.nbytes, device)
     return Data(
         streamed.on_host(train.images, device) if stays else _tensor(train.images, device),

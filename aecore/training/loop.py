@@ -53,15 +53,16 @@ def train(state: TrainState, data: Data, config: RunConfig, step: engines.Step |
         rows.append(Row(state.step, state.epoch + 1, "train", "learning_rate", rate))
         state.epoch, state.position = state.epoch + 1, 0
         due = state.epoch % training.watch_every == 0
-        yield from state.hand_out(rows + (watch(state, data, config, step) if due else []))
+        state.rows.extend(rows)  # known also where the held-out loss is not finite
+        yield from state.hand_out(watch(state, data, config, step) if due else [])
     if state.watched < state.step:
         yield from state.hand_out(watch(state, data, config, step))
 
 
 def patience_is_over(state: TrainState, config: RunConfig) -> bool:
-    """Whether `training.early_stopping` epochs have passed without a better watched loss."""
+    """Whether the watched loss was found, just now, not to have become better for `training.early_stopping` epochs."""
     patience = config.training.early_stopping
-    return patience > 0 and state.epoch - state.best.epoch >= patience
+    return patience > 0 and state.watched == state.step and state.epoch - state.best.epoch >= patience
 
 
 def watch(state: TrainState, data: Data, config: RunConfig, step: engines.Step | None = None) -> list[Row]:
@@ -73,7 +74,7 @@ def watch(state: TrainState, data: Data, config: RunConfig, step: engines.Step |
     )  # weights that change along the way stand where they end, so that losses can be compared
     values = state.world.told(lambda: evaluate(state.model, data, config, end, step))
     if not math.isfinite(values["loss"]):
-        raise Diverged(state.step, values["loss"])
+        raise Diverged(state.step, values["loss"], "held-out loss")
     if values["loss"] < state.best.loss:
         state.best = Best(values["loss"], state.epoch, state.step)
     state.watched = state.step

@@ -23,14 +23,16 @@ class Row(NamedTuple):
 
 
 class Diverged(ArithmeticError):
-    """The loss is NaN or infinite. The weights are those before the step that would have spoilt them."""
+    """A loss is NaN or infinite: that of a training step, which has not moved the weights then, or the held-out one after a step."""
 
-    def __init__(self, step: int, value: float):
+    def __init__(self, step: int, value: float, which: str = "loss"):
         self.step, self.value = step, value
-        super().__init__(
-            f"The loss is {value} at step {step}: training was stopped before this step changed the weights. "
-            "A lower learning rate or gradient clipping may help."
-        )
+        self.rows: list[Row] = []
+        """Of the steps before it that had not been handed out."""
+        happened = f"at step {step:,}: training was stopped before this step changed the weights"
+        if which != "loss":
+            happened = f"after step {step:,}: training was stopped"
+        super().__init__(f"The {which} is {value} {happened}. A lower learning rate or gradient clipping may help.")
 
 
 FLUSH_SECONDS = 0.2
@@ -76,8 +78,12 @@ class Losses:
         rows: list[Row] = []
         noted = [values for _, _, values in pending]
         table = torch.stack(noted).tolist() if len(noted) > 1 else [noted[0].tolist()]
-        for (step, epoch, _), values in zip(pending, table, strict=True):
-            rows += self._into_window(step, epoch, values)
+        try:
+            for (step, epoch, _), values in zip(pending, table, strict=True):
+                rows += self._into_window(step, epoch, values)
+        except Diverged as error:
+            error.rows = rows
+            raise
         return rows
 
     def close(self, step: int, epoch: int) -> list[Row]:

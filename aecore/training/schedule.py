@@ -12,6 +12,13 @@ def total_steps(config: RunConfig, n_train: int) -> int:
     return config.total_steps(n_train)
 
 
+def images_in(config: RunConfig, n_train: int, steps: int) -> int:
+    """Images in the first so many steps over `n_train` images (after `training.subset`): the last batch of an epoch may be smaller."""
+    size = min(config.training.batch_size, n_train)
+    epochs, rest = divmod(steps, math.ceil(n_train / size))
+    return epochs * n_train + rest * size
+
+
 def window(total: int) -> int:
     """Steps that share a row in the metrics, so that a curve has at most about 5,000 points, however long the run."""
     return max(1, total // MOST_ROWS)

@@ -12,12 +12,13 @@ function span(values) {
   return high > low ? [low, high] : [low - 1, low + 1];
 }
 
-/** The view that shows all: one scale for both axes, unless that would leave half of the field empty. */
-function fit({ n, x, y }, w, h) {
+/** The view that shows all: one scale for both axes, unless that would leave half of the field empty, or always, where lengths along
+ *  both are `alike`: a direction in which nothing varies must not look as wide as the others. */
+function fit({ n, x, y }, w, h, alike) {
   if (!n) return { x: 0, y: 0, sx: 1, sy: 1 };
   const [left, right] = span(x), [low, high] = span(y);
   let sx = w / (right - left) / 1.08, sy = h / (high - low) / 1.08;
-  if (Math.max(sx, sy) < 2 * Math.min(sx, sy)) sx = sy = Math.min(sx, sy);
+  if (alike || Math.max(sx, sy) < 2 * Math.min(sx, sy)) sx = sy = Math.min(sx, sy);
   return { x: (left + right) / 2, y: (low + high) / 2, sx, sy };
 }
 
