@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aecore import data
+from aecore import data, manifest
 from aecore.config import (
     Config,
     ConfigError,
@@ -100,6 +100,8 @@ def configured(args: argparse.Namespace, lab: Lab) -> RunConfig:
             config = reads(Path(args.config).read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError({"": f"The configuration {args.config} cannot be read: {error.strerror}."}) from None
+        except UnicodeDecodeError:
+            raise ConfigError({"": f"The configuration {args.config} cannot be read: it is not UTF-8."}) from None
     else:
         config = preset(args.preset, lab.presets_folder).config
     if args.dataset:
@@ -144,6 +146,8 @@ def _figures(result: dict[str, Any]) -> str:
 def show_runs(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
     there, expected = [row for row in runs(lab) if args.archived or row.archived is None], forecast(lab)
+    if args.limit is not None and args.limit < 1:
+        raise Refused(f"--limit is {args.limit}, but must be at least 1.")
     found = there[: args.limit]
     head = ["run", "state", "owner", "data set", "model", "code", "progress", "loss", "images/s"]
     head += ["place", "starts", "ends"]
@@ -236,6 +240,7 @@ def evaluate(args: argparse.Namespace) -> Answer:
     text = table([f"test split, {int(test['n']):,} images", "MSE per pixel", "PSNR dB", "SSIM"], rows)
     target = folder.config().task.target
     said = [f"All errors are against the target: {target}."] * bool(target) + _beyond(found)
+    said += [f"Not looked at: {lost.problem}" for lost in manifest.survey(folder.checkpoints)[1]]
     return Answer({"run": args.run, "target": target, **found}, "\n".join([text, *said]))
 
 

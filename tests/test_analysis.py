@@ -37,7 +37,9 @@ def test_mse_is_per_image_and_per_pixel_in_image_units():
     b = np.array([[[[0, 0], [0, 51]]], [[[255, 255], [255, 255]]]], np.uint8)
     assert mse(a, b) == pytest.approx([(1 + 0.04) / 4, 0])
     assert psnr(a, b)[0] == pytest.approx(-10 * math.log10(0.26))
-    assert psnr(a, b)[1] == pytest.approx(10 * math.log10(12 * 255**2)), "equal images count as rounded, so that a mean is a number"
+    assert psnr(a, b)[1] == pytest.approx(10 * math.log10(12 * 255**2)), (
+        "equal images count as rounded, so that a mean is a number"
+    )
     assert mse(a / 255.0, (b / 255.0).astype(np.float32)) == pytest.approx([0.26, 0])
 
 
@@ -203,7 +205,7 @@ def test_a_sample_shows_the_watched_images_one_class_after_another(data):
 def test_load_gives_a_trained_model_whose_halves_work_alone(tmp_path, data):
     chosen = config()
     (tmp_path / "config.json").write_text(writes(chosen))
-    with pytest.raises(ConfigError, match="has no checkpoint yet"):
+    with pytest.raises(ConfigError, match="has no checkpoint: a run is saved"):
         aecore.load(tmp_path)
     state = training.start(chosen, data.facts, 1)
     list(training.train(state, data, chosen))

@@ -30,7 +30,7 @@ from aecore.config import (
         ("model.bottleneck.latent_dim=0", "model.bottleneck.latent_dim is 0, but must be at least 1."),
         (
             "model.bottleneck.latent_dim=many",
-            "model.bottleneck.latent_dim is 'many', but input should be a valid integer",
+            "model.bottleneck.latent_dim is 'many', but must be a whole number",
         ),
         ("model.backbone.kind=dens", "model.backbone.kind is 'dens', which is unknown: did you mean dense?"),
         ("training.learning_rate=0", "training.learning_rate is 0, but must be greater than 0"),

@@ -1,6 +1,7 @@
 """The Train page: what it says of a configuration, and that five clicks make one run."""
 
 import json
+import math
 from html import unescape
 from pathlib import Path
 
@@ -185,6 +186,22 @@ def test_compression_is_said_in_words() -> None:
     facts = Facts((1, 28, 28), (0.0, 1.0), 1, ())
     assert estimates.compression(facts, 16)[0] == "49 × smaller"
     assert estimates.compression(facts, 6400)[0] == "no compression: × 0.12"
+
+
+def test_a_code_of_finitely_many_takes_the_bits_that_tell_it_from_the_others() -> None:
+    for name, book in (("vq-vae", 512), ("fsq", 512)):
+        config = presets()[name].config
+        found = estimates.summary(config, Facts((1, 28, 28), (0.0, 1.0), 1, ()))
+        bottleneck = config.model.bottleneck
+        bits = bottleneck.bits(found.code_shape)
+        assert bits == 49 * math.log2(book)
+        assert bottleneck.code_bytes(found.code_shape) == 56
+        assert estimates.compression(Facts((1, 28, 28), (0.0, 1.0), 1, ()), found.code_size, bits) == (
+            "14.2 × smaller",
+            "784 bytes → 441 bits",
+        )
+    plain = presets()["conv-16"].config.model.bottleneck
+    assert (plain.bits((16,)), plain.code_bytes((16,))) == (None, 16)
 
 
 def test_the_hourglass_shows_every_tensor_once_and_the_code_in_the_middle() -> None:

@@ -132,17 +132,21 @@ def _where(device: Any, path: str, _lab: Lab) -> str:
     return where(device, _lab)
 
 
-def compression(facts: Facts, code_size: int) -> tuple[str, str]:
-    """The compression ratio in words, and the two numbers that it comes from.
+def compression(facts: Facts, code_size: int, bits: float | None = None) -> tuple[str, str]:
+    """The compression ratio in words, and the two numbers that it comes from: of a code that is one of finitely many, bits.
 
     >>> compression(Facts((1, 28, 28), (0, 1), 1, ()), 16)
     ('49 × smaller', '784 pixels → 16 numbers')
+    >>> compression(Facts((1, 28, 28), (0, 1), 1, ()), 1568, 441)
+    ('14.2 × smaller', '784 bytes → 441 bits')
     """
     pixels = prod(facts.shape)
-    ratio = pixels / code_size
-    numbers = (
-        f"{pixels:,} {'pixels' if facts.shape[0] == 1 else 'values'} → {code_size:,} number{'s' * (code_size != 1)}"
-    )
+    ratio = pixels / code_size if bits is None else 8 * pixels / bits
+    if bits is None:
+        many = f"{code_size:,} number{'s' * (code_size != 1)}"
+        numbers = f"{pixels:,} {'pixels' if facts.shape[0] == 1 else 'values'} → {many}"
+    else:
+        numbers = f"{pixels:,} bytes → {bits:,.0f} bits"
     if ratio <= 1:
         return f"no compression: × {ratio:.2g}", numbers
     return f"{ratio:,.3g} × smaller" if ratio < 1000 else f"{ratio:,.0f} × smaller", numbers

@@ -201,7 +201,10 @@ def reading(view: View) -> str:
         how = latent_maps.fitted(view, total)
         return f"{', '.join(axes(view)[: view.dims])} of a code of {found.code_size:,} numbers.{how}{notes}"
     if found.pca is None:
-        kinds = {1: "The code is one number; the height is chance.", 2: "The two axes are the code itself, a code unit each."}
+        kinds = {
+            1: "The code is one number; the height is chance.",
+            2: "The two axes are the code itself, a code unit each.",
+        }
         return kinds.get(found.code_size, f"The axes are {view.dims} of the code's {found.code_size} numbers.") + notes
     shares = [f"{share:.0%}".replace("%", " %") for share in found.pca.explained[: view.dims]]
     titles = ", ".join(

@@ -37,7 +37,8 @@ def draw(config: RunConfig | None, known: estimates.Data) -> None:
     show(now, before)
     st.session_state[BEFORE] = now
     memory = estimates.memory(config, facts)
-    st.html(_figures(found, facts, memory, known.where(config)))
+    bits = config.model.bottleneck.bits(found.code_shape)
+    st.html(_figures(found, bits, facts, memory, known.where(config)))
     if warning := heavy(memory):
         st.html(f'<p class="field-problem heavy">{escape(warning)}</p>')
 
@@ -67,8 +68,8 @@ def heavy(memory: "Memory") -> str:
     )
 
 
-def _figures(found: "Summary", facts: Facts, memory: "Memory", where: str) -> str:
-    ratio, numbers = estimates.compression(facts, found.code_size)
+def _figures(found: "Summary", bits: float | None, facts: Facts, memory: "Memory", where: str) -> str:
+    ratio, numbers = estimates.compression(facts, found.code_size, bits)
     place, _, free = where.partition(":")[0].replace(" (", ", ").replace(")", "").partition(", ")
     cards = [
         ("Compression", ratio, numbers),

@@ -87,8 +87,8 @@ FIGURES = {
         "Probe", lambda v: f"{v:.1%}", 1, "Share of labels that a logistic regression on the code says right"
     ),
     "code_size": Figure("Code", lambda v: f"{v:,.0f}", 0, "Numbers in the code of one image"),
-    "compression": Figure("Ratio", lambda v: f"{v:.3g}×", 0, "Numbers in an image over numbers in its code"),
-    "bytes": Figure("Bytes", lambda v: f"{v:,.0f}", 0, "Of a file; of a code at 8 bits a number"),
+    "compression": Figure("Ratio", lambda v: f"{v:.3g}×", 0, "Numbers in an image over numbers in its code; bytes over bytes, where a code is one of finitely many"),
+    "bytes": Figure("Bytes", lambda v: f"{v:,.0f}", 0, "Of a file; of a code at 8 bits a number, or as many as tell it from finitely many others"),
     "parameters": Figure("Parameters", many, 0, "Numbers that were learnt"),
     "operations": Figure("Operations", many, 0, "Multiplications and additions to encode and decode one image"),
     "seconds": Figure("Time", span, 0, "Of training"),
@@ -123,8 +123,11 @@ def _run(run: Compared, what: str, group: int) -> Line:
         **metrics.get("anomalies", {}),
         **metrics.get("disentanglement", {}),
     }
-    known |= {"code_size": run.row.code_size, "bytes": run.row.code_size, "parameters": model.get("parameters")}
-    known |= {"compression": prod(run.facts.shape) / max(1, run.row.code_size), "seconds": result.get("seconds")}
+    shape, bottleneck = tuple(model.get("code_shape", (run.row.code_size,))), run.config.model.bottleneck
+    bits = bottleneck.bits(shape)
+    size = run.row.code_size if bits is None else bits / 8
+    known |= {"code_size": run.row.code_size, "bytes": bottleneck.code_bytes(shape), "seconds": result.get("seconds")}
+    known |= {"compression": prod(run.facts.shape) / max(1, size), "parameters": model.get("parameters")}
     where = _tests(seen["n"]) if "n" in seen else WHERE.get(seen.get("split", ""), "not finished")
     return Line(run.label, run.colour, where, _finite(known), group=group, note=likelihood(run), what=what)
 

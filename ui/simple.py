@@ -44,5 +44,5 @@ def _methods(run_id: str, stamp: str) -> "tuple[list[Simple], int, int]":
 
     config, model = lab().run(run_id).config(), trained(run_id, stamp)
     images = choose(split(config.data.model_dump_json(), "train"), config.training).images
-    train, size = model.wanted(images[:: -(-images.size // MOST)]), int(np.prod(model.model.code_shape))
+    train, size = model.wanted(images[:: -(-images.size // MOST)]), model.code_bytes
     return simple_methods(train, size, fit(train, size)), len(train), len(images)

@@ -167,4 +167,3 @@ def from_text(text: str, annotation: Any) -> Any:
         return text if annotation is str else json.loads(text)
     except json.JSONDecodeError:
         return text
-

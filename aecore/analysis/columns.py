@@ -71,7 +71,7 @@ def columns(
     figures[MODEL] |= {} if whole is targets else gain(images, seen, x_hat)
     step()
     beside: Arrays = {}
-    for method in simple_methods(train, int(np.prod(trained.model.code_shape)), fitted):
+    for method in simple_methods(train, trained.code_bytes, fitted):
         figures[method.name] = _beside(method, images[:MEASURED], kept, pictures, shown)
         if watched is not None:
             _show(beside, method.name, method.apply(watched), len(watched))

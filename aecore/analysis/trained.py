@@ -31,6 +31,11 @@ class Trained(NamedTuple):
         """A torch module of its own: z (N, *code_shape) -> x_hat (N, C, H, W) in the range of its last layer."""
         return self.model.decoder
 
+    @property
+    def code_bytes(self) -> int:
+        """Bytes of a code, one for each number: what simple methods may keep of an image beside it, in numbers or in bytes."""
+        return self.config.model.bottleneck.code_bytes(self.model.code_shape)
+
     def reconstruct(self, images: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
         """uint8 images -> uint8 images, as images of these labels (N,) where `model.labels` of the config is not 'none'.
 
@@ -73,6 +78,6 @@ def load_trained(folder: Path, best: bool = False) -> Trained:
             {"": f"The checkpoints of run {folder.name} are damaged: a clone of it can be trained again."}
         )
     if checkpoint is None:
-        raise ConfigError({"": f"Run {folder.name} has no checkpoint yet: it is saved once a minute, and at its end."})
+        raise ConfigError({"": f"Run {folder.name} has no checkpoint: a run is saved once a minute, and at its end."})
     facts = kept_facts(checkpoint)
     return Trained(load_model(checkpoint, config.model, facts), config, facts, checkpoint)

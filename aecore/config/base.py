@@ -97,10 +97,21 @@ def _sentence(path: str, owner: type[Config], item: Any) -> str:
             return f"{path} is {shown}, but must be a list: several with commas between them, or []."
         case "value_error":
             return str(context["error"])
+        case kind if kind in PLAIN:
+            return f"{path} is {shown}, but must be {PLAIN[kind].format(**context)}."
         case _ if bound := next((key for key in BOUNDS if key in context), None):
             return f"{path} is {shown}, but must be {BOUNDS[bound]} {context[bound]}."
         case _:
             return f"{path} is {shown}, but {item['msg'][0].lower()}{item['msg'][1:]}."
 
 
+PLAIN = dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number")
+PLAIN |= dict.fromkeys(("float_type", "float_parsing"), "a number") | {"finite_number": "a finite number"}
+PLAIN |= dict.fromkeys(("bool_type", "bool_parsing"), "true or false") | {"string_type": "text"}
+PLAIN |= {
+    "string_too_long": "at most {max_length} letters long",
+    "string_too_short": "at least {min_length} letters long",
+}
+PLAIN |= {"too_long": "at most {max_length} long", "too_short": "at least {min_length} long"}
+"""What a value must be, by pydantic's names of what is wrong with it."""
 BOUNDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}

@@ -1,6 +1,6 @@
 """What kind of code a model has."""
 
-from math import prod
+from math import ceil, log2, prod
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -30,6 +30,15 @@ class Bottleneck(Config):
     def code_shape(self, features: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the code of one image, from that of its features."""
         raise NotImplementedError
+
+    def bits(self, code_shape: tuple[int, ...]) -> float | None:
+        """Bits that tell a code of this shape from all others; None where it is not one of finitely many."""
+        return None
+
+    def code_bytes(self, code_shape: tuple[int, ...]) -> int:
+        """Bytes of a code: one for each of its numbers, or those that tell it from finitely many others."""
+        bits = self.bits(code_shape)
+        return prod(code_shape) if bits is None else ceil(bits / 8)
 
 
 class VectorBottleneck(Bottleneck):
@@ -105,7 +114,6 @@ class Quantised(Bottleneck):
         le=65536,
         title="Vectors per code",
         description="Where the backbone's features are no map; a feature map has one vector in each place.",
-        json_schema_extra={"basic": True},
     )
 
     finite: ClassVar[bool] = True
@@ -115,8 +123,16 @@ class Quantised(Bottleneck):
         """Numbers of one vector."""
         raise NotImplementedError
 
+    @property
+    def book_size(self) -> int:
+        """Vectors that there are."""
+        raise NotImplementedError
+
     def code_shape(self, features: tuple[int, ...]) -> tuple[int, ...]:
         return (self.width, *features[1:]) if len(features) == 3 else (self.width, self.vectors)
+
+    def bits(self, code_shape: tuple[int, ...]) -> float:
+        return prod(code_shape[1:]) * log2(self.book_size)
 
 
 class VqBottleneck(Quantised):
@@ -152,6 +168,10 @@ class VqBottleneck(Quantised):
     def width(self) -> int:
         return self.dimension
 
+    @property
+    def book_size(self) -> int:
+        return self.codes
+
 
 MOST_CODES = 65536
 
@@ -181,6 +201,10 @@ class FsqBottleneck(Quantised):
     @property
     def width(self) -> int:
         return len(self.levels)
+
+    @property
+    def book_size(self) -> int:
+        return prod(self.levels)
 
 
 def size(code_shape: tuple[int, ...]) -> int:

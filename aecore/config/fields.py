@@ -97,13 +97,16 @@ def override(config: RunConfig, assignments: Sequence[str]) -> RunConfig:
 
 
 def _value(text: str, annotation: Any) -> Any:
-    """Text for a field of text, a list where there are commas or the field is a tuple, None for nothing, else JSON."""
+    """Text for a field of text, a list where there are commas or the field is a tuple, with or without its brackets, None for
+    nothing, else JSON."""
     if annotation is str or _all_text(annotation):
         return text
+    if get_origin(annotation) is tuple and text.startswith("[") and text.endswith("]"):
+        text = text[1:-1].strip()
     if not text:
         return () if get_origin(annotation) is tuple else None
     if annotation == tuple[str, ...]:
-        return [part.strip() for part in text.split(",")]
+        return [part.strip().strip("'\"") for part in text.split(",")]
     try:
         return json.loads(f"[{text}]" if get_origin(annotation) is tuple or "," in text else text)
     except json.JSONDecodeError:

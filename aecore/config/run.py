@@ -228,6 +228,8 @@ def reads(text: str) -> RunConfig:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError({"": f"This is not JSON: {error.msg} in line {error.lineno}."}) from None
+    except RecursionError:
+        raise ConfigError({"": "This is no configuration: its brackets are thousands deep."}) from None
     if not isinstance(content, dict):
         raise ConfigError({"": "A configuration is a JSON object with data, model, task and training."})
     return parse(content)
@@ -245,7 +247,9 @@ UPGRADES: dict[int, Any] = {}
 def upgrade(content: dict[str, Any]) -> dict[str, Any]:
     """Bring the plain data of an older version to this one. Raises ConfigError for a version that is newer than this program."""
     version = content.get("schema_version", SCHEMA_VERSION)
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    if not isinstance(version, int):
+        raise ConfigError({"schema_version": f"schema_version is {version!r}, but must be a whole number."})
+    if version > SCHEMA_VERSION:
         raise ConfigError(
             {
                 "schema_version": f"schema_version is {version}, but this program knows versions up to {SCHEMA_VERSION}: update it."

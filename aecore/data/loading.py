@@ -133,7 +133,9 @@ def some(split: Split, name: Literal["train", "val", "test"], config: RunConfig)
     classes, what = config.training.classes, {"train": "training", "val": "validation", "test": "test"}[name]
     if classes:
         named = f"of the class{'es' * (len(classes) > 1)} {', '.join(classes)}"
-        raise DataError(f"There are no {what} images {named}: choose other classes, or more images.", "training.classes")
+        raise DataError(
+            f"There are no {what} images {named}: choose other classes, or more images.", "training.classes"
+        )
     raise DataError(f"There are no {what} images: this data set has too few.")
 
 

@@ -78,7 +78,7 @@ def figures(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     data.some(test, "test", config)
     train, targets = trained.wanted(train), trained.wanted(test.images)
     found = evaluate(trained.model, targets, trained.facts, trained.see(test.images), test.labels)
-    compared = _compared(train, targets, fit(train, int(np.prod(trained.model.code_shape))))
+    compared = _compared(train, targets, fit(train, trained.code_bytes))
     return {"test": found, "baselines": compared} | _anomalies(trained, roots)
 
 
@@ -89,7 +89,7 @@ def _test_images(trained: Trained, work: Work, step: Callable[[], None]) -> tupl
     whole = data.load(config.data, "test", roots)
     indices = np.flatnonzero(np.isin(whole.labels, _wanted(whole, config)))
     test, watched = whole.take(indices), None if inputs is None else inputs.images
-    fitted = fit(train, int(np.prod(trained.model.code_shape)))
+    fitted = fit(train, trained.code_bytes)
     step()
     made = columns(trained, train, test, indices, fitted, watched, step)
     of_model = {name: value for name, value in made.figures[MODEL].items() if name in OF_TEST}
@@ -128,11 +128,12 @@ def factors_found(splits: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
 
 
 def _anomalies(trained: Trained, roots: data.Roots) -> dict[str, Any]:
-    """{'anomalies': ...} of the whole test split, {} where the run was trained on all classes."""
+    """{'anomalies': ...} of the whole test split, {} where the run was trained on all classes, or the decoder is told the label: what
+    it does with one that it never met is chance."""
     split, known = data.load(trained.config.data, "test", roots), trained.config.training.classes
     left_out = [name for name in split.class_names if known and name not in known]
     strange = np.isin(split.labels, [split.class_names.index(name) for name in left_out])
-    if strange.all() or not strange.any():
+    if trained.model.decoder.labels or strange.all() or not strange.any():
         return {}
     errors = _measured(trained, split, lambda: None)["errors"]
     return {"anomalies": {"left_out": left_out, **anomalies.detection(errors, strange)}}

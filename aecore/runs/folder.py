@@ -12,6 +12,7 @@ import numpy as np
 from aecore.analysis.watched import Inputs
 from aecore.config import ConfigError, Facts, RunConfig, reads, writes
 from aecore.runs import files
+from aecore.runs.errors import LabError
 
 METRICS_HEADER = "step,epoch,split,name,value\n"
 TIMING_HEADER = "step,epoch,seconds,images_per_second,device_memory,device_load\n"
@@ -95,6 +96,10 @@ class RunFolder:
             return reads((self.path / "config.json").read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError({"": f"The configuration of run {self.id} cannot be read: {error.strerror}."}) from None
+        except ConfigError as error:
+            raise ConfigError(
+                {path: f"config.json of run {self.id}: {said}" for path, said in error.fields.items()}
+            ) from None
 
     @property
     def reachable(self) -> bool:
@@ -104,9 +109,17 @@ class RunFolder:
         except OSError:
             return False
 
+    def _told(self, name: str) -> dict[str, Any] | None:
+        """Content of a JSON file of the run, None where there is none. Raises LabError where it is damaged."""
+        try:
+            content: dict[str, Any] | None = files.read_json(self.path / name)
+        except ValueError:
+            raise LabError(f"{name} of run {self.id} is damaged: it is not JSON.") from None
+        return content
+
     def model(self) -> dict[str, Any] | None:
         """What the trainer wrote of its model at the start: facts, layers, parameters, code_shape, code_size, device, versions."""
-        return files.read_json(self.path / "model.json")
+        return self._told("model.json")
 
     def write_model(self, content: dict[str, Any]) -> None:
         files.write_json(self.path / "model.json", content)
@@ -123,7 +136,7 @@ class RunFolder:
 
     def result(self) -> dict[str, Any] | None:
         """Final figures: loss, mse, psnr, ssim, parameters, code_size, seconds, steps, images_per_second, reason."""
-        return files.read_json(self.path / "result.json")
+        return self._told("result.json")
 
     def write_result(self, content: dict[str, Any]) -> None:
         files.write_json(self.path / "result.json", content)
@@ -224,7 +237,7 @@ class RunFolder:
 
     def analysis_metrics(self) -> dict[str, Any] | None:
         """Metrics on the test split and the baselines' at the same code size; None before the run was analysed."""
-        return files.read_json(self.path / "analysis" / "metrics.json")
+        return self._told("analysis/metrics.json")
 
     def write_analysis(self, splits: dict[str, dict[str, np.ndarray]], metrics: dict[str, Any]) -> None:
         """Put a whole analysis in place at once: one .npz a split, and metrics.json."""

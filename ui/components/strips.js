@@ -14,6 +14,8 @@ export default function strips(component) {
 const moment = ([step, epoch, seconds]) => step === 0 ? "untrained" : [epoch ? `epoch ${epoch}` : `step ${step}`, ...(seconds == null ? [] : [`${seconds.toFixed(seconds < 100 ? 1 : 0)} s`])].join(" · ");
 // A run that goes on may draw a step again: its seconds tell the two pictures apart.
 const strip = (run, [step, , seconds], count) => run.drawn?.sample ?? `api/sample/${run.id}/${step}.png?n=${count}&v=${seconds ?? 0}&token=${run.token}`;
+// The sample of that step, or the one next to it; the newest at no step.
+const nearest = (samples, at) => at === Infinity ? samples[samples.length - 1] : [...samples].sort(([a], [b]) => Math.abs(a - at) - Math.abs(b - at))[0];
 const pictures = new Map(); // `drawn`: what came with the document
 
 // The decoded strip at this address, once; null until it is there.
@@ -99,9 +101,12 @@ class Wall {
     return answer.ok || answer.status === 404;
   }
 
-  // The steps of which some run has a sample; of those that are all but the same, the last.
+  // The steps of which some run has a sample, or, once all have ended, those of the run that has fewest: at each of these all rows
+  // show about the same moment. Of steps that are all but the same, the last.
   steps() {
-    const all = [...this.runs.values()].flatMap((run) => run.samples.map(([step]) => step)).sort((a, b) => a - b), near = all[all.length - 1] / 200;
+    const runs = [...this.runs.values()].filter((run) => run.samples.length), ended = runs.every((run) => run.ended);
+    const asked = ended ? [...runs].sort((a, b) => a.samples.length - b.samples.length).slice(0, 1) : runs;
+    const all = asked.flatMap((run) => run.samples.map(([step]) => step)).sort((a, b) => a - b), near = all[all.length - 1] / 200;
     return all.filter((step, place) => place === all.length - 1 || all[place + 1] - step > near);
   }
 
@@ -183,7 +188,7 @@ class Wall {
     const [title, caption] = first.target ? ["Target", first.target] : ["Original", first.samples[0]?.[2] == null ? "recorded" : "held-out images"];
     const lines = [{ title, caption, path: (n) => first.drawn?.inputs ?? `api/inputs/${first.id}.png?n=${n}&token=${first.token}` }];
     for (const run of runs) {
-      const sample = run.samples.filter(([step]) => step <= this.at).pop() ?? run.samples[0];
+      const sample = nearest(run.samples, this.at);
       if (run.seen) lines.push({ title: "Input", caption: runs.length > 1 ? run.label : "the encoder sees", path: (n) => `api/seen/${run.id}.png?n=${n}&token=${run.token}` });
       lines.push({ title: run.label, caption: sample ? moment(sample) : "waiting", path: sample && ((n) => strip(run, sample, n)), colour: run.colour });
       if (this.data.shared && sample) lines.push({ title: "Error", caption: "blue too dark, red too bright", path: (n) => strip(run, sample, n).replace("/sample/", "/error/") });
