@@ -84,9 +84,14 @@ def _figures(found: "Summary", bits: float | None, facts: Facts, memory: "Memory
     return f'<dl class="figures">{inside}</dl>'
 
 
+BESIDE = "Not on an image's way: a code book, an opponent, a learnt prior, or the decoders of other labels"
+
+
 def _table(layers: "list[Layer]", total: int) -> str:
     rows = "".join(_row(layer, total) for layer in layers)
     head = "<tr><th>Part</th><th>Layer</th><th>Output</th><th class=n>Parameters</th><th>Share</th></tr>"
+    if rest := total - sum(layer.parameters for layer in layers):
+        rows += f"<tr><td>Beside</td><td>{BESIDE}</td><td></td><td class=n>{rest:,}</td><td class=share></td></tr>"
     foot = f"<tr><td></td><td>All layers</td><td></td><td class=n>{total:,}</td><td></td></tr>"
     return f'<table class="layers"><thead>{head}</thead><tbody>{rows}</tbody><tfoot>{foot}</tfoot></table>'
 

@@ -167,7 +167,7 @@ def columns(made: pd.DataFrame) -> dict[str, Any]:
         "data": of.TextColumn("Data", width=82),
         "model": of.TextColumn("Model", width=125),
         "code": of.NumberColumn("Code size", width=82, format="localized"),
-        "progress": of.ProgressColumn("Progress", format="%d%%", min_value=0, max_value=100, width=100),
+        "progress": of.ProgressColumn("Progress", format="%.0f%%", min_value=0, max_value=100, width=100),
         "loss": of.NumberColumn("Loss", format="%.4g", width=70),
         "speed": of.NumberColumn("Images/s", format="localized", width=80),
         "starts": of.TextColumn("Starts", width=70),

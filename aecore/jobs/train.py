@@ -145,8 +145,9 @@ def needed(config: RunConfig, prepared: training.Data, device: torch.device) -> 
 
 
 def _conclude(work: Work, config: RunConfig, recorder: Recorder, prepared: training.Data) -> None:
-    stopped, reason = work.stop.asked, _completed(recorder)
-    figures = _figures(config, recorder, prepared) | ({} if stopped else {"reason": reason})
+    seconds = recorder.seconds
+    stopped, reason = work.stop.asked, _completed(recorder, seconds)
+    figures = _figures(config, recorder, prepared) | {"seconds": seconds} | ({} if stopped else {"reason": reason})
     work.patiently(lambda: work.folder.write_result(figures), recorder.state.step)
     # Before the last word: who reads 'completed' finds the analysis at least queued. A run that was deleted needs none.
     if work.job.engine != "foreground":
@@ -157,10 +158,10 @@ def _conclude(work: Work, config: RunConfig, recorder: Recorder, prepared: train
     work.end("completed", reason)
 
 
-def _completed(recorder: Recorder) -> str:
+def _completed(recorder: Recorder, seconds: float) -> str:
     step, total = recorder.state.step, recorder.total_steps
     early = f"; stopped early, {total - step:,} steps before the end" if step < total else ""
-    return f"Completed {step:,} steps in {span(recorder.seconds)}{early}."
+    return f"Completed {step:,} steps in {span(seconds)}{early}."
 
 
 def _figures(config: RunConfig, recorder: Recorder, prepared: training.Data) -> dict[str, Any]:
@@ -177,7 +178,6 @@ def _figures(config: RunConfig, recorder: Recorder, prepared: training.Data) -> 
         **{name: value for name, value in found.items() if name != "n"},
         "parameters": model["parameters"],
         "code_size": model["code_size"],
-        "seconds": recorder.seconds,
         "steps": recorder.state.step,
         "images_per_second": recorder.mean_speed,
         "peak_memory": devices.peak(recorder.state.device),

@@ -69,7 +69,8 @@ def trace(model: Autoencoder, facts: Facts, whole: bool = False) -> list[Traced]
 
         return hook
 
-    hooks = [module.register_forward_hook(hook_for(path)) for path, module in _met(model, "", whole)]
+    met = {module: path for path, module in reversed([*_met(model, "", whole)])}  # one of two paths to the same module
+    hooks = [module.register_forward_hook(hook_for(path)) for module, path in met.items()]
     x, label = torch.zeros(1, *facts.shape, device=model.device), torch.zeros(1, dtype=torch.int64, device=model.device)
     with model.evaluating(), KnownShapes():
         model(Batch(x, x, label))
