@@ -298,6 +298,47 @@ def test_bad_input_is_one_sentence_and_nothing_stays_behind(
     assert list(lab.runs_folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"\xff\xfe", "it is not UTF-8."),
+        (b'{"schema_version": [1]}', "schema_version is [1], but must be a whole number."),
+        (b"[" * 100_000, "its brackets are thousands deep."),
+        (b"{", "This is not JSON"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_one_sentence(
+    lab: Lab, cli: Cli, tmp_path: Path, content: bytes, sentence: str
+) -> None:
+    (tmp_path / "odd.json").write_bytes(content)
+    code, out, err = cli(lab, "submit", "--config", str(tmp_path / "odd.json"))
+    assert (code != 0, out, len(err.strip().splitlines())) == (True, "", 1)
+    assert sentence in err
+
+
+@pytest.mark.parametrize("file", ["result.json", "analysis/metrics.json", "config.json"])
+def test_a_damaged_file_of_a_run_is_named_in_one_sentence(copy: TrainedRun, cli: Cli, file: str) -> None:
+    (copy.folder.path / file).write_text("{ damaged")
+    code, _, err = cli(copy.lab, "show", copy.id)
+    assert (code != 0, len(err.strip().splitlines())) == (True, 1)
+    assert f"{file} of run {copy.id}" in err
+
+
+def test_evaluating_says_which_checkpoint_was_not_looked_at(copy: TrainedRun, cli: Cli) -> None:
+    shutil.rmtree(copy.folder.path / "analysis")
+    newest = max(copy.folder.checkpoints.iterdir(), key=lambda path: int(path.name.partition("-")[0]))
+    shutil.copytree(newest, copy.folder.checkpoints / "00000001-1")
+    (newest / "decoder.safetensors").write_bytes(b"half")
+    code, out, _ = cli(copy.lab, "evaluate", copy.id)
+    assert code == 0
+    assert "Not looked at: " in out
+
+
+def test_a_limit_below_one_is_refused(trained_run: TrainedRun, cli: Cli) -> None:
+    code, out, err = cli(trained_run.lab, "runs", "--limit", "0")
+    assert (code != 0, out, err.strip()) == (True, "", "--limit is 0, but must be at least 1.")
+
+
 def test_a_lab_that_cannot_be_used_is_one_sentence(tmp_path: Path, cli: Cli) -> None:
     (tmp_path / "file").write_text("")
     code, _, err = cli(tmp_path / "file", "runs")

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from aecore import data
-from aecore.config import ConfigError, DataConfig, TrainingConfig
+from aecore.config import ConfigError, DataConfig, TrainingConfig, parse
 from aecore.data.pixels import grey, resize, rgb, triangle
 
 SHARED = os.environ.get("AELAB_DATA")
@@ -148,6 +148,17 @@ def test_a_class_that_is_not_there_is_named(roots):
     split = data.load(DataConfig(name="patches"), "test", roots)
     with pytest.raises(ConfigError, match=r"training\.classes names 'flowers': did you mean flower"):
         data.choose(split, TrainingConfig(classes=("flowers",)))
+
+
+def test_a_split_without_an_image_is_refused_in_a_sentence(roots):
+    split = data.load(DataConfig(name="patches"), "test", roots)
+    data.some(split, "test", parse({}))
+    nothing = split.take(np.arange(0))
+    with pytest.raises(data.DataError, match="There are no test images of the class flower: choose") as error:
+        data.some(nothing, "test", parse({"training": {"classes": ["flower"]}}))
+    assert list(error.value.fields) == ["training.classes"]
+    with pytest.raises(data.DataError, match="There are no validation images: this data set has too few"):
+        data.some(nothing, "val", parse({}))
 
 
 def test_a_subset_is_the_files_first_or_a_seeded_choice_in_file_order(roots):

@@ -53,6 +53,24 @@ def test_a_loss_that_rises_again_is_a_learning_rate_too_high() -> None:
     assert one(health(rows(falls(50) + [0.4] * 50), tiny())).tone == "good"  # less than half of the gain is lost
 
 
+def test_evaluations_that_are_rarer_than_epochs_are_counted_as_the_epochs_that_they_are() -> None:
+    def rarely(watch: Sequence[float]) -> list[MetricRow]:
+        found = rows(falls(100), watch)
+        return [(step, epoch if split == "train" else 10 * epoch, split, *rest) for step, epoch, split, *rest in found]
+
+    found = one(health(rarely([1.0, 0.5, 0.3, 0.2, 0.3, 0.4]), tiny(training__watch_every=10)))
+    assert (found.rule, "was best after epoch 30 and" in found.sentence) == ("overfitting", True)
+    found = one(health(rarely([0.667] * 5), tiny(training__watch_every=10, training__learning_rate=1e-8)))
+    assert "0.667 untrained, 0.667 after 40 epochs." in found.sentence
+
+
+def test_a_loss_that_stands_still_is_no_learning_rate_too_high() -> None:
+    noise = 0.667 + 0.01 * np.random.default_rng(0).normal(size=100)
+    noise[-10:] += 0.004
+    found = one(health(rows(noise.tolist(), [0.667] * 11), tiny(training__learning_rate=1e-8)))
+    assert found.rule == "loss not moving"
+
+
 def test_a_loss_that_jumped_tells_of_the_learning_rate_though_it_came_back() -> None:
     found = one(health(rows([0.7, 1e8, *falls(48), *[0.3] * 50]), tiny(training__learning_rate=10)))
     assert found.sentence == "The training loss jumped from 0.7 to 1e+08: the learning rate is too high."

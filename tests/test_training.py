@@ -20,6 +20,7 @@ from aecore.training import (
     Row,
     commit,
     evaluate,
+    images_in,
     learning_rate,
     restore,
     start,
@@ -364,6 +365,11 @@ def test_total_steps_counts_a_smaller_last_batch_the_subset_and_the_limit():
     assert total_steps(tiny(subset=6), 20) == 2
     assert total_steps(tiny(subset=600), 20) == 8
     assert total_steps(tiny(max_steps=5), 20) == 5
+
+
+def test_images_are_counted_with_the_smaller_last_batch_of_each_epoch():
+    assert [images_in(tiny(), 20, steps) for steps in (0, 1, 3, 4, 5, 8)] == [0, 6, 18, 20, 26, 40]
+    assert images_in(tiny(batch_size=100), 20, 3) == 60
 
 
 def test_the_learning_rate_rises_linearly_then_falls_along_half_a_cosine():

@@ -87,8 +87,18 @@ FIGURES = {
         "Probe", lambda v: f"{v:.1%}", 1, "Share of labels that a logistic regression on the code says right"
     ),
     "code_size": Figure("Code", lambda v: f"{v:,.0f}", 0, "Numbers in the code of one image"),
-    "compression": Figure("Ratio", lambda v: f"{v:.3g}×", 0, "Numbers in an image over numbers in its code; bytes over bytes, where a code is one of finitely many"),
-    "bytes": Figure("Bytes", lambda v: f"{v:,.0f}", 0, "Of a file; of a code at 8 bits a number, or as many as tell it from finitely many others"),
+    "compression": Figure(
+        "Ratio",
+        lambda v: f"{v:.3g}×",
+        0,
+        "Numbers in an image over numbers in its code; bytes over bytes, where a code is one of finitely many",
+    ),
+    "bytes": Figure(
+        "Bytes",
+        lambda v: f"{v:,.0f}",
+        0,
+        "Of a file; of a code at 8 bits a number, or as many as tell it from finitely many others",
+    ),
     "parameters": Figure("Parameters", many, 0, "Numbers that were learnt"),
     "operations": Figure("Operations", many, 0, "Multiplications and additions to encode and decode one image"),
     "seconds": Figure("Time", span, 0, "Of training"),
