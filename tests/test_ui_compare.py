@@ -612,6 +612,21 @@ def test_a_difference_within_the_noise_is_said_in_a_sentence(
     )
 
 
+def test_bounds_of_pixels_in_other_ranges_are_not_subtracted(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = gathered(two_runs.lab, two_runs.ids, monkeypatch)
+    ranges = dict(zip(two_runs.ids, ("[0,1]", "[-1,1]"), strict=True))
+    both = {"mse": Interval(0.1, 0.05, 0.15), "elbo": Interval(1.0, 0.5, 1.5)}
+    monkeypatch.setattr(noise, "_paired", lambda *_: (297, dict(both)))
+    monkeypatch.setattr(noise, "likelihood", lambda run: f"Gaussian likelihood of pixels in {ranges[run.row.id]}")
+    (unlike,) = noise.apart(runs[0], runs)
+    assert set(unlike.found) == {"mse"}
+    ranges[two_runs.ids[1]] = "[0,1]"
+    (alike,) = noise.apart(runs[0], runs)
+    assert set(alike.found) == {"mse", "elbo"}
+
+
 def test_a_sweep_is_plotted_beside_its_line_to_beat_and_its_elbow_is_of_the_validation_images(
     two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
