@@ -157,7 +157,7 @@ def test_a_split_without_an_image_is_refused_in_a_sentence(roots):
     with pytest.raises(data.DataError, match="There are no test images of the class flower: choose") as error:
         data.some(nothing, "test", parse({"training": {"classes": ["flower"]}}))
     assert list(error.value.fields) == ["training.classes"]
-    with pytest.raises(data.DataError, match="There are no validation images: this data set has too few"):
+    with pytest.raises(data.DataError, match="There are no validation images: this data set has too few of each class"):
         data.some(nothing, "val", parse({}))
 
 

@@ -358,6 +358,7 @@ def test_runs_that_wait_in_slurm_start_in_the_labs_order_whoever_changes_it(engi
     assert steer.later(lab, second, "ada")
     order = [fifth, third, second, fourth]
     until(lambda: [job_of(lab, one).state for one in order] == ["starting"] * 2 + ["queued"] * 2, "the new order")
+    until(lambda: all(job_of(lab, one).engine_ref for one in order[:2]), "their numbers in Slurm")
     numbers = [int((job_of(lab, one).engine_ref or "").split(":")[1]) for one in order[:2]]
     assert numbers == sorted(numbers)
     queue.stop(lab, first, "ada")

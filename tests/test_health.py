@@ -71,6 +71,12 @@ def test_a_loss_that_stands_still_is_no_learning_rate_too_high() -> None:
     assert found.rule == "loss not moving"
 
 
+def test_a_loss_that_swings_after_it_had_fallen_is_a_learning_rate_too_high() -> None:
+    for after in ([0.3, 0.9] * 25, np.random.default_rng(0).normal(0.6, 0.25, 50).tolist()):
+        found = one(health(rows(np.linspace(0.7, 0.1, 50).tolist() + after, FALLING), tiny()))
+        assert found.rule == "learning rate too high"
+
+
 def test_a_loss_that_jumped_tells_of_the_learning_rate_though_it_came_back() -> None:
     found = one(health(rows([0.7, 1e8, *falls(48), *[0.3] * 50]), tiny(training__learning_rate=10)))
     assert found.sentence == "The training loss jumped from 0.7 to 1e+08: the learning rate is too high."

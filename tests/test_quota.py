@@ -33,7 +33,7 @@ def test_by_default_nothing_is_limited(lab: Lab) -> None:
         ({"waiting": 0}, "per_person.waiting is 0, but must be at least 1."),
         ({"at_once": -1}, "per_person.at_once is -1, but must be at least 1."),
         ({"hours": 0}, "per_person.hours is 0, but must be greater than 0."),
-        ({"gigabytes": "much"}, "per_person.gigabytes is 'much', but input should be a valid number"),
+        ({"gigabytes": "much"}, "per_person.gigabytes is 'much', but must be a number"),
         ({"running": 1}, "per_person.running is not a known field"),
     ],
 )

@@ -81,11 +81,11 @@ def test_a_job_that_goes_on_a_step_between_two_looks_is_shown_once(
     assert html(server()).count(">alone</a>") == 1
 
 
-def test_an_empty_lab_has_nothing_to_say_but_its_devices(server: Open) -> None:
+def test_an_empty_lab_has_nothing_to_say_but_its_devices(server: Open, lab: Lab) -> None:
     shown = html(server())
     assert "Nothing waits." in shown
     assert "Nobody has a run yet." in shown
-    assert shown.count("<i>free</i>") == 3
+    assert shown.count("<i>free</i>") == lab.settings.cpu_slots + lab.settings.side_slots
 
 
 def test_the_banner_is_text_and_stands_on_the_page_until_it_is_taken_away(server: Open, lab: Lab) -> None:

@@ -647,7 +647,7 @@ def test_a_sweep_is_plotted_beside_its_line_to_beat_and_its_elbow_is_of_the_vali
     assert "elbow: 4" in made["mse"]
     words = sweeps.told(trials.CODE_SIZE, [*found, waits])
     assert words.startswith("5 of 6 runs are analysed. The elbow is at 4 numbers, by the validation images")
-    assert words.endswith("0 of them beat PCA with as many numbers, or as many as the images have.")
+    assert words.endswith("0 of them beat PCA of the same size.")
     assert len(sweeps.csv_of(sizes, found).splitlines()) == 6
 
 

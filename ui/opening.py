@@ -12,7 +12,7 @@ from typing import Any
 
 from streamlit import config
 
-from aecore.runs import LabError, runs
+from aecore.runs import runs
 from ui import demo, kiosk
 from ui.lab import lab
 from ui.live import SIZE, film, script, style
@@ -40,7 +40,9 @@ def opening() -> str:
         shown = demo.before_the_click(runs(lab(), limit=demo.RECENT))
         told = film(shown, most=1) | {"size": SIZE, "lines": 1, "shared": False}
         told["runs"] = [run | _drawn(run["id"], run["samples"][0][0]) for run in told["runs"]]
-    except (LabError, LookupError):  # deleted a moment ago, or without pictures: the page says what is there
+    except (
+        Exception
+    ):  # deleted a moment ago, without pictures, a database that is gone: the page says what there is to say
         return ""
     return _document().replace("{{film}}", _json(told))
 

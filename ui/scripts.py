@@ -35,6 +35,8 @@ STREAMLITS = b"./static/js/index."
 """Stands in Streamlit's own page."""
 LARGE = b"<style>@media (min-width: 1700px) { html { font-size: 19px !important; } }</style>"
 """On a projector everything is larger, from the first moment on: a page that grows later jumps, and tables measure their letters once."""
+PATIENCE = 1.0
+"""Seconds for what Home opens with: the first time in a process it takes a tenth."""
 PLAIN = re.compile(r"[\w-]*", re.ASCII)
 """The name of a page, as it stands in an address."""
 OWN = (b"accept-encoding", b"if-none-match", b"if-modified-since")
@@ -95,7 +97,7 @@ def _with_needs(send: Send, page: str, home: bool) -> Send:
                 if STREAMLITS in body:  # and no file that somebody takes home
                     body = body.replace(b"<head>", b"<head>" + LARGE + _where(page).encode(), 1)
                     if home:
-                        body = body.replace(b"<body>", b"<body>" + (await asyncio.to_thread(opening)).encode(), 1)
+                        body = body.replace(b"<body>", b"<body>" + (await _opening()).encode(), 1)
                     headers = [pair for pair in headers if pair[0] not in ITS]
                     needs = _needs(FIRST.get(page, ELEMENTS))
                     headers += [(b"content-length", str(len(body)).encode()), (b"link", needs.encode())]
@@ -103,6 +105,14 @@ def _with_needs(send: Send, page: str, home: bool) -> Send:
                 await send({"type": "http.response.body", "body": body})
 
     return told
+
+
+async def _opening() -> str:
+    """What Home opens with; nothing where that would keep the page waiting, as a database that is held does."""
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(opening), PATIENCE)
+    except TimeoutError:
+        return ""
 
 
 def _is_page(message: Message) -> bool:

@@ -26,7 +26,7 @@ class Measure(NamedTuple):
     axis: Axis
     read: Callable[[dict[str, Any]], float | None]
     beat: Callable[[dict[str, Any]], float | None]
-    """What principal components reach with the same numbers."""
+    """What principal components reach with as many numbers as a code has bytes."""
     error: bool = True
     """Whether it says how far reconstructions are from what they should be."""
 
@@ -90,9 +90,9 @@ def pictures(axis: Axis, found: Sequence[Trial]) -> dict[str, str]:
 def _series(found: Sequence[Trial], measure: Measure, axis: Axis) -> list[Series]:
     series = []
     if axis.title == CODE_SIZE:
-        beat = {trial.x: value for trial in found if (value := measure.beat(trial.metrics)) is not None}
-        numbers = {trial.x: trial.metrics.get("baselines", {}).get("pca", {}).get("components") for trial in found}
-        points = [Point(x, y, f"PCA, {numbers[x]} numbers: {y:.4g}") for x, y in sorted(beat.items())]
+        pca = lambda trial: trial.metrics.get("baselines", {}).get("pca", {}).get("components", round(trial.x))
+        beat = {t.x: (value, pca(t)) for t in found if (value := measure.beat(t.metrics)) is not None}
+        points = [Point(x, y, f"PCA, {n} numbers: {y:.4g}") for x, (y, n) in sorted(beat.items())]
         series = [Series("PCA", QUIET, points, marks=len(points) < 2, line=True, dashed=True)] if points else []
     for place, line in enumerate(dict.fromkeys(trial.line for trial in found)):
         points = [
@@ -207,4 +207,4 @@ def told(title: str, found: Sequence[Trial], going: bool = False) -> str:
         for t in analysed
         if (line := MEASURES["mse"].beat(t.metrics)) and (MEASURES["mse"].read(t.metrics) or 0) < line
     ]
-    return f"{text} {len(beaten)} of them beat PCA with as many numbers, or as many as the images have."
+    return f"{text} {len(beaten)} of them beat PCA of the same size."

@@ -35,7 +35,7 @@ class Layout(NamedTuple):
     """Changes with any file."""
 
     def parts(self, seed: int) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
-        """(train, test), each in the order of the names; without test/ a share of each class, or of all where classes are too small, chosen by the seed."""
+        """(train, test), each in the order of the names; without test/ a share of each class, chosen by the seed."""
         if self.test:
             return self.train, self.test
         random = np.random.default_rng(seed)
@@ -44,8 +44,6 @@ class Layout(NamedTuple):
         for label in range(len(self.class_names)):
             members = random.permutation(np.flatnonzero(labels == label))
             held_out[members[: round(SHARE * len(members))]] = True
-        if not held_out.any():  # of many small classes
-            held_out[random.permutation(len(labels))[: int(SHARE * len(labels))]] = True
         train, test = (tuple(self.train[i] for i in np.flatnonzero(which)) for which in (~held_out, held_out))
         return train, test
 

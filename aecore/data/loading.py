@@ -136,7 +136,7 @@ def some(split: Split, name: Literal["train", "val", "test"], config: RunConfig)
         raise DataError(
             f"There are no {what} images {named}: choose other classes, or more images.", "training.classes"
         )
-    raise DataError(f"There are no {what} images: this data set has too few.")
+    raise DataError(f"There are no {what} images: this data set has too few of each class.")
 
 
 def cut(config: DataConfig, n: int, split: Literal["train", "val"]) -> np.ndarray:

@@ -1,7 +1,6 @@
 """What is written while a model trains: metrics, pictures, checkpoints, progress. How often is decided here, and nothing else."""
 
 import time
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -192,15 +191,12 @@ class Recorder:
         """What must not be lost when the process leaves and comes back."""
         self._write(self.flush, self.beat, self.checkpoint)
 
-    def keep_what_is_finite(self, rows: list[training.Row]) -> None:
-        """The curves up to the step that diverged, `rows` the last of them, and the weights from before it, where they still are what a
-        loss can be computed from."""
+    def keep_the_curve(self, rows: list[training.Row]) -> None:
+        """What is known up to the step that diverged, `rows` the last of it. No checkpoint: the state is not one between two steps."""
         for row in [*self.state.hand_out(), *rows]:
             self.waiting.append(row)
             self.latest[row.split, row.name] = row.value
         self._write(self.flush, self.beat)
-        with suppress(training.Diverged):
-            self._write(self.checkpoint)
 
 
 def checkpoint_bytes(state: training.TrainState) -> int:

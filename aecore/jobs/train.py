@@ -12,7 +12,7 @@ from aecore import data, manifest, training
 from aecore.analysis.evaluation import evaluate
 from aecore.analysis.seen import seen, wanted
 from aecore.config import Facts, RunConfig, with_values
-from aecore.jobs import queue
+from aecore.jobs import queue, states
 from aecore.jobs.recorder import Recorder
 from aecore.jobs.work import Shown, Stopped, Work
 from aecore.manifest import Mark
@@ -50,10 +50,13 @@ def train(work: Work) -> None:
             if world.agree(work.stop.asked):
                 break
     except training.Diverged as error:
-        recorder.keep_what_is_finite(error.rows)
+        recorder.keep_the_curve(error.rows)
+        raise
+    except (Stopped, states.Fenced):
         raise
     except Exception:
-        recorder.flush()
+        with suppress(OSError):
+            recorder.flush()
         raise
     if work.stop.asked and not _is_the_end(work):
         recorder.keep()

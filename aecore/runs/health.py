@@ -87,8 +87,11 @@ def learning_rate_too_high(curves: Curves, config: RunConfig) -> Finding | None:
     lowest, now = float(smooth.min()), float(smooth[-max(1, len(smooth) // 10) :].mean())
     gained = float(loss[0]) - lowest
     jumped = float(loss.max()) > JUMP * max(abs(float(loss[0])), gained)
-    noise = float(np.diff(loss).std())  # between batches: a loss that stands still is now above, now below
-    if not jumped and now - lowest <= max(0.5 * gained, 2 * noise):
+    until = loss[: max(50, int(smooth.argmin()) + 5)]
+    noise = float(np.diff(until).std()) / np.sqrt(
+        2
+    )  # of a batch: the mean of five that stand still is lowest somewhere
+    if not jumped and now - lowest <= max(0.5 * gained, 3 * noise):
         return None
     rate = _lower(config)
     what = (

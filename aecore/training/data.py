@@ -56,8 +56,8 @@ def prepare(config: RunConfig, roots: Sequence[Path], device: torch.device) -> D
         DataError: where images are missing or cannot be read, or none are left to train on or to watch.
         ConfigError: for a class that is not there, or a last batch that is too small.
     """
+    known = facts(config.data, roots)
     train = choose(load(config.data, "train", roots), config.training)
-    known = facts(config.data, roots)._replace(n_train=len(train.labels))
     some(train, "train", config)
     config.divides(len(train.labels))
     watched, indices = _watched(config, roots, len(train.labels))

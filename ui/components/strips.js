@@ -101,11 +101,12 @@ class Wall {
     return answer.ok || answer.status === 404;
   }
 
-  // The steps of which some run has a sample, or, once all have ended, those of the run that has fewest: at each of these all rows
-  // show about the same moment. Of steps that are all but the same, the last.
+  // The steps of which some run has a sample, or, once all have ended, those of the longest run, of equal ones that with the fewest: at
+  // each of these all rows show about the same moment. Of steps that are all but the same, the last.
   steps() {
     const runs = [...this.runs.values()].filter((run) => run.samples.length), ended = runs.every((run) => run.ended);
-    const asked = ended ? [...runs].sort((a, b) => a.samples.length - b.samples.length).slice(0, 1) : runs;
+    const last = ({ samples }) => samples[samples.length - 1][0], longest = Math.max(...runs.filter(({ samples }) => samples.length > 1).map(last));
+    const asked = ended && longest > 0 ? runs.filter((run) => last(run) === longest && run.samples.length > 1).sort((a, b) => a.samples.length - b.samples.length).slice(0, 1) : runs;
     const all = asked.flatMap((run) => run.samples.map(([step]) => step)).sort((a, b) => a - b), near = all[all.length - 1] / 200;
     return all.filter((step, place) => place === all.length - 1 || all[place + 1] - step > near);
   }
