@@ -88,9 +88,9 @@ def learning_rate_too_high(curves: Curves, config: RunConfig) -> Finding | None:
     gained = float(loss[0]) - lowest
     jumped = float(loss.max()) > JUMP * max(abs(float(loss[0])), gained)
     until = loss[: max(50, int(smooth.argmin()) + 5)]
-    noise = float(np.diff(until).std()) / np.sqrt(
-        2
-    )  # of a batch: the mean of five that stand still is lowest somewhere
+    noise = (
+        float(np.diff(until).std()) / 2**0.5
+    )  # of a row: where the loss stands still, five in a row are lowest somewhere
     if not jumped and now - lowest <= max(0.5 * gained, 3 * noise):
         return None
     rate = _lower(config)
