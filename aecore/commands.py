@@ -98,10 +98,9 @@ def configured(args: argparse.Namespace, lab: Lab) -> RunConfig:
     if args.config:
         try:
             config = reads(Path(args.config).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError({"": f"The configuration {args.config} cannot be read: {error.strerror}."}) from None
-        except UnicodeDecodeError:
-            raise ConfigError({"": f"The configuration {args.config} cannot be read: it is not UTF-8."}) from None
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise ConfigError({"": f"The configuration {args.config} cannot be read: {why}."}) from None
     else:
         config = preset(args.preset, lab.presets_folder).config
     if args.dataset:
@@ -151,13 +150,10 @@ def show_runs(args: argparse.Namespace) -> Answer:
     found = there[: args.limit]
     head = ["run", "state", "owner", "data set", "model", "code", "progress", "loss", "images/s"]
     head += ["place", "starts", "ends"]
-    text = (
-        table(head, [_run_line(row, expected.get(row.id)) for row in found])
-        if found
-        else "No runs yet: `python -m aecore train --preset demo` makes one."
-    )
-    plain = {run_id: one._asdict() for run_id, one in expected.items()}
-    return Answer([asdict(row) | {"forecast": plain.get(row.id)} for row in found], text)
+    none = "No runs yet: `python -m aecore train --preset demo` makes one."
+    text = table(head, [_run_line(row, expected.get(row.id)) for row in found]) if found else none
+    content = [asdict(row) | {"forecast": (one := expected.get(row.id)) and one._asdict()} for row in found]
+    return Answer(content, text)
 
 
 def _run_line(row: RunRow, expected: Forecast | None) -> list[Any]:

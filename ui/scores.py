@@ -15,7 +15,7 @@ from ui.spreadsheet import as_csv
 from ui.stored import simple_figures, told
 from ui.wall import thousandths
 from ui.widgets import choices_of, say
-from ui.words import escape, shown, span
+from ui.words import escape, many, shown, span
 
 
 class Line(NamedTuple):
@@ -41,18 +41,6 @@ class Figure(NamedTuple):
     write: Callable[[float], str]
     better: int = 0
     help: str = ""
-
-
-def many(value: float) -> str:
-    """A large count in few characters.
-
-    >>> many(512), many(9_999), many(104_938), many(999_600), many(2_345_000)
-    ('512', '9,999', '105k', '1M', '2.35M')
-    """
-    for least, size, letter in ((9.995e8, 1e9, "G"), (9.995e5, 1e6, "M"), (1e4, 1e3, "k")):
-        if value >= least:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:,.0f}"
 
 
 FIGURES = {

@@ -107,6 +107,18 @@ def needs_room(row: RunRow) -> bool:
     return (row.reason_code == "disk_full" and row.live) or row.reason.startswith(quota.FULL)
 
 
+def many(value: float) -> str:
+    """A large count in few characters.
+
+    >>> many(512), many(9_999), many(104_938), many(999_600), many(2_345_000)
+    ('512', '9,999', '105k', '1M', '2.35M')
+    """
+    for least, size, letter in ((9.995e8, 1e9, "G"), (9.995e5, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= least:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:,.0f}"
+
+
 def figures(seen: dict[str, Any], anomalies: dict[str, Any] | None = None) -> str:
     """How good a model is, in one line, from what was measured of it; '' where nothing was.
 

@@ -9,6 +9,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from aecore.runs.errors import LabError
+
 
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     """Let `fill` write into a file beside `path`, then put it in its place. Raises OSError, and leaves nothing behind then."""
@@ -68,6 +70,15 @@ def read_json(path: Path) -> Any | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+
+
+def told(run: Path, name: str) -> dict[str, Any] | None:
+    """What a JSON file in a run's folder says, None where there is none. Raises LabError where it is damaged."""
+    try:
+        content: dict[str, Any] | None = read_json(run / name)
+    except ValueError:
+        raise LabError(f"{name} of run {run.name} is damaged: it is not JSON.") from None
+    return content
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:

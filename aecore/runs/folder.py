@@ -12,7 +12,6 @@ import numpy as np
 from aecore.analysis.watched import Inputs
 from aecore.config import ConfigError, Facts, RunConfig, reads, writes
 from aecore.runs import files
-from aecore.runs.errors import LabError
 
 METRICS_HEADER = "step,epoch,split,name,value\n"
 TIMING_HEADER = "step,epoch,seconds,images_per_second,device_memory,device_load\n"
@@ -109,17 +108,9 @@ class RunFolder:
         except OSError:
             return False
 
-    def _told(self, name: str) -> dict[str, Any] | None:
-        """Content of a JSON file of the run, None where there is none. Raises LabError where it is damaged."""
-        try:
-            content: dict[str, Any] | None = files.read_json(self.path / name)
-        except ValueError:
-            raise LabError(f"{name} of run {self.id} is damaged: it is not JSON.") from None
-        return content
-
     def model(self) -> dict[str, Any] | None:
         """What the trainer wrote of its model at the start: facts, layers, parameters, code_shape, code_size, device, versions."""
-        return self._told("model.json")
+        return files.told(self.path, "model.json")
 
     def write_model(self, content: dict[str, Any]) -> None:
         files.write_json(self.path / "model.json", content)
@@ -136,7 +127,7 @@ class RunFolder:
 
     def result(self) -> dict[str, Any] | None:
         """Final figures: loss, mse, psnr, ssim, parameters, code_size, seconds, steps, images_per_second, reason."""
-        return self._told("result.json")
+        return files.told(self.path, "result.json")
 
     def write_result(self, content: dict[str, Any]) -> None:
         files.write_json(self.path / "result.json", content)
@@ -237,7 +228,7 @@ class RunFolder:
 
     def analysis_metrics(self) -> dict[str, Any] | None:
         """Metrics on the test split and the baselines' at the same code size; None before the run was analysed."""
-        return self._told("analysis/metrics.json")
+        return files.told(self.path, "analysis/metrics.json")
 
     def write_analysis(self, splits: dict[str, dict[str, np.ndarray]], metrics: dict[str, Any]) -> None:
         """Put a whole analysis in place at once: one .npz a split, and metrics.json."""
