@@ -114,6 +114,24 @@ def test_a_diverged_run_says_so(lab: Lab) -> None:
     ), "every step before it is in the curve"
 
 
+def test_what_ends_a_run_is_in_its_last_checkpoint_though_every_step_is_saved(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = recorder.Recorder.checkpoint
+
+    def for_nothing(self: recorder.Recorder) -> None:
+        checkpoint(self)
+        self.save_cost = 0.0
+
+    monkeypatch.setattr(recorder.Recorder, "checkpoint", for_nothing)
+    (lab.path / "settings.json").write_text(json.dumps({"checkpoint_steps": 1}))
+    lab.reread()
+    newest = manifest.newest(lab.run(train_here(lab, tiny(), "ada")).checkpoints)
+    assert newest is not None
+    state = json.loads((newest / "state.json").read_text())
+    assert (state["step"], state["watched"], state["epoch"], state["position"]) == (66, 66, 3, 0)
+
+
 def test_a_data_set_that_is_not_there_is_a_failed_run_with_a_sentence(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """What is written while a model trains: metrics, pictures, checkpoints, progress. How often is decided here, and nothing else."""
 
+import math
 import time
 from functools import partial
 from typing import Any
@@ -33,6 +34,7 @@ class Recorder:
         self.total_steps = training.total_steps(config, len(data.train_images))
         self.images = partial(training.images_in, config, len(data.train_images))
         """Images in the first so many steps."""
+        self.epoch_steps = math.ceil(len(data.train_images) / config.training.batch_size)
         self.waiting: list[training.Row] = []
         self.latest = {(split, name): value for _, _, split, name, value in self.folder.metrics()[0]}
         self.metrics_bytes = before.metrics_bytes
@@ -40,7 +42,7 @@ class Recorder:
         self.epoch_ended = False
         self.kept = self.folder.sample_steps()
         self.early = set(self.kept)
-        self.checkpointed = state.step if before.metrics_bytes else -1
+        self.checkpointed = state.step if before.metrics_bytes and not self._at_an_end else -1
         self.start = time.monotonic() - before.seconds
         self.looked = self.beaten = self.saved = time.monotonic()
         self.sampled, self.sample_cost = 0.0, 0.0
@@ -82,8 +84,15 @@ class Recorder:
         settings = self.work.lab.settings
         late = now - self.saved >= (settings.checkpoint_seconds if seconds is None else seconds)
         far = self.state.step - self.saved_step >= settings.checkpoint_steps
-        if (late or far) and now - self.saved >= self.save_cost / settings.checkpoint_share:
+        if (late or far) and not self._at_an_end and now - self.saved >= self.save_cost / settings.checkpoint_share:
             self._write(self.checkpoint)
+
+    @property
+    def _at_an_end(self) -> bool:
+        """Whether the steps of an epoch are done and the epoch is not, with its look at the held-out images: a step is saved once, and
+        this one soon stands for more."""
+        position = self.state.position
+        return position > 0 and (position == self.epoch_steps or self.state.step == self.total_steps)
 
     def _write(self, *writes: Any) -> None:
         for write in writes:
