@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from aecore.jobs import queue
+from aecore.jobs import queue, steer
 from aecore.runs import Lab, runs
 from aecore.runs import run as read_run
 from tests.browser import chromium, dashboard, keep, settle
@@ -60,6 +60,10 @@ def test_two_people_own_their_runs_and_somebody_elses_is_stopped_only_after_a_qu
     assert read_run(lab, hers.id).want == "run"
 
     page.locator(".st-key-stop button").click()
+    expect(page.get_by_text("This run belongs to Ann")).to_be_visible()
+    steer.pause(lab, hers.id, "Ann")  # the page goes with the run, and the question stays
+    expect(page.locator(".st-key-resume button")).to_have_count(1)
+    expect(page.get_by_text("This run belongs to Ann")).to_be_visible()
     page.locator(".st-key-stop-anyway button").click()
     expect(page.get_by_text("This run belongs to Ann")).to_be_hidden()
     assert read_run(lab, hers.id).want == "cancel"

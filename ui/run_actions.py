@@ -16,6 +16,8 @@ from ui.words import plain
 
 PROBLEM = "run-problem"
 """Session key: why the last click did nothing."""
+ASKED = "run-asked"
+"""Session key: of which run, and for what, somebody was asked; until there is an answer, also when the run gets on meanwhile."""
 
 
 class Act(NamedTuple):
@@ -104,10 +106,16 @@ def button(row: RunRow, name: str, label: str = "", disabled: bool = False, main
         return
     kind: Any = "primary" if main else "secondary"
     if st.button(label or act.label, key=name, icon=act.icon, disabled=disabled, type=kind):
-        _do(row, name) if owned_by(row, who()) else _ask(row, name)
+        if owned_by(row, who()):
+            _do(row, name)
+        else:
+            st.session_state[ASKED] = (row.id, name)
+    if st.session_state.get(ASKED) == (row.id, name):
+        _ask(row, name)
 
 
 def _do(row: RunRow, name: str) -> None:
+    _answered()
     try:
         ACTS[name].do(lab(), row.id, who())
         if name == "delete":
@@ -121,7 +129,7 @@ def _do(row: RunRow, name: str) -> None:
 def _ask(row: RunRow, name: str) -> None:
     """Before something is done to somebody else's run: whose it is, and what will happen."""
 
-    @st.dialog(f"This run belongs to {plain(row.owner)}")
+    @st.dialog(f"This run belongs to {plain(row.owner)}", on_dismiss=_answered)
     def question() -> None:
         st.markdown(f"**{plain(row.name)}** is not yours. {ACTS[name].then} Its history will say that it was you.")
         with st.container(horizontal=True):
@@ -129,9 +137,14 @@ def _ask(row: RunRow, name: str) -> None:
             if st.button(f"{verb} all the same", key=f"{name}-anyway", type="primary"):
                 _do(row, name)
             if st.button("Leave it", key="leave"):
+                _answered()
                 st.rerun()
 
     question()
+
+
+def _answered() -> None:
+    st.session_state.pop(ASKED, None)
 
 
 def _order(row: RunRow) -> None:
