@@ -228,7 +228,8 @@ def evaluate(args: argparse.Namespace) -> Answer:
 
     lab = open_lab(args)
     folder = lab.run(run(lab, args.run).id)
-    found = folder.analysis_metrics() or figures(aecore.load(folder), lab.data_roots)
+    analysed = folder.analysis_metrics()
+    found = analysed or figures(aecore.load(folder), lab.data_roots)
     test, simple = found["test"], found["baselines"]
     rows = [["this model", f"{test['mse']:.5f}", f"{test['psnr']:.2f}", f"{test['ssim']:.4f}"]]
     rows += [[f"PCA, {simple['pca']['components']} components", f"{simple['pca']['mse']:.5f}", "", ""]]
@@ -236,7 +237,8 @@ def evaluate(args: argparse.Namespace) -> Answer:
     text = table([f"test split, {int(test['n']):,} images", "MSE per pixel", "PSNR dB", "SSIM"], rows)
     target = folder.config().task.target
     said = [f"All errors are against the target: {target}."] * bool(target) + _beyond(found)
-    said += [f"Not looked at: {lost.problem}" for lost in manifest.survey(folder.checkpoints)[1]]
+    if not analysed:
+        said += [f"Not looked at: {lost.problem}" for lost in manifest.survey(folder.checkpoints)[1]]
     return Answer({"run": args.run, "target": target, **found}, "\n".join([text, *said]))
 
 

@@ -1,5 +1,7 @@
 """Labels in the decoder: told it, or a decoder for each; and a sentence where there are none."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,9 @@ import torch
 import aecore
 from aecore import data, training
 from aecore.analysis import latent, reconstruction
+from aecore.analysis.trained import Trained
 from aecore.config import ConfigError, Facts, ModelConfig, parse
-from aecore.jobs import queue
+from aecore.jobs import analyse, queue
 from aecore.jobs.foreground import train_here
 from aecore.models import Batch, Progress, build
 from aecore.runs import Lab
@@ -116,6 +119,15 @@ def middles(images: torch.Tensor) -> torch.Tensor:
     """(n, 2): where the light is, as y and x."""
     light, at = images[:, 0] / images[:, 0].sum((1, 2), keepdim=True), torch.arange(12.0)
     return torch.stack([light.sum(2) @ at, light.sum(1) @ at], 1)
+
+
+def test_a_decoder_that_is_told_the_label_finds_no_strange_ones():
+    training = {"classes": ["2", "7"]}
+    for labels, found in (("none", True), ("swap", False), ("conditional", False)):
+        config = parse({"data": {"name": "digits"}, "model": {"labels": labels}, "training": training})
+        facts = data.facts(config.data, [])
+        trained = Trained(build(config.model, facts), config, facts, Path())
+        assert bool(analyse._anomalies(trained, [])) is found
 
 
 def test_a_swap_exchanges_the_form_and_keeps_the_place() -> None:

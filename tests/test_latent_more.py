@@ -94,8 +94,8 @@ def test_a_grid_lies_at_the_quantiles_of_the_data_or_of_the_prior(latent: Open, 
     np.testing.assert_allclose(of_prior, np.stack([norm.ppf(shares)] * 2, 1), atol=0.06)
     plane = {"latent-plane-False": True}
     test = latent(kinds, plane, run=run, split="test", quantiles="prior", across="3", up="1")
-    assert "at the quantiles of the prior, number 3 to the right, number 1 upwards" in text(test)
-    assert "two different numbers" in text(latent(kinds, plane, run=run, split="test", across="2", up="2"))
+    assert "at the quantiles of the prior, code unit 3 to the right, code unit 1 upwards" in text(test)
+    assert "two different code units" in text(latent(kinds, plane, run=run, split="test", across="2", up="2"))
 
 
 def test_the_divergence_of_each_unit_and_the_active_ones_stand_beside_their_picture(latent: Open, kinds: Lab) -> None:
@@ -115,7 +115,7 @@ def test_the_divergence_of_each_unit_and_the_active_ones_stand_beside_their_pict
     np.testing.assert_allclose(pictures["kl_units"], kl_per_unit(mu, log_var).mean(0), rtol=1e-3)
     test = latent(kinds, run=run, split="test", below="quality")
     assert "Active units" in text(test)
-    assert "KL of each unit" in text(test)
+    assert "KL of each code unit" in text(test)
     assert "95 % of the prior" in text(test)
     assert len(test.get("plotly_chart")) == 8
 

@@ -139,6 +139,10 @@ def test_layers_parameters_and_code_are_those_of_the_table(name):
     assert " ".join("x".join(map(str, layer.shape)) for layer in found.layers) == SHAPES.get(name, shapes)
 
 
+def test_a_layer_that_is_met_on_two_ways_is_said_once():
+    assert summarised("swap").layers[-1].name == "Transposed convolution 4x4, stride 2, sigmoid"
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_stand_where_the_table_says(name):
     found = [layer.name.partition(", ")[2].removeprefix("stride 1, ") for layer in summarised(name).layers]

@@ -8,7 +8,7 @@ from aecore import load
 from aecore.analysis import quality
 from aecore.analysis.latent import drawn_and_prior
 from aecore.analysis.quality import Labelled
-from aecore.jobs.analyse import code_quality
+from aecore.jobs.analyse import code_quality, some_of
 from aecore.jobs.foreground import train_here
 from aecore.runs import Lab
 from tests.conftest import TrainedRun, tiny
@@ -36,6 +36,16 @@ def test_what_is_taken_for_what_is_counted_by_label() -> None:
     assert sorted(max(row) for row in found["clusters"]) == [40, 40, 40]
     assert min(found["silhouettes"]) > 0.9
     assert quality.judged(clouds(60, 0.0), Labelled(np.zeros((3, 4)), np.full(3, -1))).pictures == {}
+
+
+def test_some_of_many_images_are_of_all_of_them_and_not_the_first_ones() -> None:
+    indices = np.arange(6300)
+    chosen = some_of(indices, quality.ASKED)
+    assert len(np.unique(chosen)) == quality.ASKED
+    assert (np.diff(chosen) > 0).all()
+    assert np.bincount(chosen // 2100).min() > 600, "of each of three classes that follow each other"
+    np.testing.assert_array_equal(chosen, some_of(indices, quality.ASKED))
+    assert some_of(indices, 6300) is indices
 
 
 def test_codes_that_know_nothing_of_the_labels_are_no_better_than_guessing() -> None:

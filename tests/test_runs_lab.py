@@ -62,6 +62,7 @@ def test_settings_are_read_and_checked(tmp_path: Path) -> None:
     lab = Lab.open(tmp_path / "lab")
     assert lab.settings == LabSettings()
     assert lab.settings.cpu_slots >= 1
+    assert lab.settings.side_slots == min(2, lab.settings.cpu_slots), "two analyses at once, where there are two cores"
     settings = lab.path / "settings.json"
     settings.write_text(json.dumps({"cpu_slots": 3}))
     assert Lab.open(lab.path).settings.cpu_slots == 3

@@ -298,17 +298,15 @@ def test_of_losses_that_were_still_on_the_device_those_before_the_bad_one_are_ke
     assert [(row.step, row.value) for row in error.value.rows] == [(1, 1.0), (2, 0.5)]
 
 
-def test_early_stopping_waits_until_it_has_looked():
-    """It looks every four epochs: patience of two epochs is over at the first look that is not better."""
-    config, data = tiny(learning_rate=1e-8, epochs=20, early_stopping=2, watch_every=4), images()
+def test_early_stopping_waits_until_it_has_looked_and_has_then_ended_for_good(tmp_path):
+    """Patience of two epochs, and a look every four: the first look finds the loss worse, and ends it."""
+    config, data = tiny(learning_rate=3.0, epochs=20, early_stopping=2, watch_every=4), images()
     state = start(config, FACTS, 1)
-    looks = []
-    for row in train(state, data, config):
-        if row and (row.split, row.name) == ("val", "loss"):
-            looks.append((row.epoch, row.value))
-    best = min(looks, key=lambda look: look[1])
-    assert [epoch for epoch, _ in looks] == list(range(0, state.epoch + 1, 4))
-    assert state.epoch == looks[-1][0] == best[0] + 4 or state.epoch == 20
+    looks = [row.epoch for row in train(state, data, config) if row and (row.split, row.name) == ("val", "loss")]
+    assert (looks, state.epoch, state.best.epoch) == ([0, 4], 4, 0)
+    again = restore(commit(tmp_path, state, Mark(), 1, FACTS), config)
+    assert list(train(again, data, config)) == []
+    assert again.epoch == 4
 
 
 LINEAR = {"kind": "dense", "widths": [], "activation": "none", "output": "none"}

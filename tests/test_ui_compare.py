@@ -8,6 +8,7 @@ from dataclasses import replace
 from html import unescape
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -610,6 +611,22 @@ def test_a_difference_within_the_noise_is_said_in_a_sentence(
     assert measured.found["mse"].mean == pytest.approx(
         float((kept[1]["model.mse"] - kept[0]["model.mse"]).mean()), rel=1e-4
     )
+
+
+def test_pca_stands_at_the_components_that_it_has(copy: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = copy.folder.path / "analysis/metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["baselines"]["pca"]["components"] = 1
+    path.write_text(json.dumps(metrics))
+    lines = scores.lines([gathered(copy.lab, (copy.id,), monkeypatch)])
+    sizes = {line.label.partition(",")[0]: line.figures.get("code_size") for line in lines}
+    assert (sizes["tiny"], sizes["PCA"]) == (2, 1)
+
+
+def test_what_the_first_pictures_come_with_is_said_as_it_is() -> None:
+    waits, ended = (SimpleNamespace(row=SimpleNamespace(step=step)) for step in (0, 7))
+    assert "first step of training" in compare_view._awaited([ended, waits])
+    assert "being analysed" in compare_view._awaited([ended])
 
 
 def test_bounds_of_pixels_in_other_ranges_are_not_subtracted(

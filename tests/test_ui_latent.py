@@ -93,6 +93,7 @@ def test_the_map_is_told_addresses_names_and_colours_and_no_point(trained_run: T
     monkeypatch.setenv("AELAB_HOME", str(trained_run.lab.path))
     told = latent_map.describe(View(trained_run.id, "test", None, 512))
     assert told["axes"] == ["Latent feature 1", "Latent feature 2"]
+    assert not told["alike"], "code units have scales of their own"
     assert told["names"] == [str(digit) for digit in range(10)]
     assert told["colours"] == [label_colour(label) for label in range(10)]
     assert told["points"].startswith(f"api/points/{trained_run.id}?split=test&n=512&v=")
@@ -175,6 +176,7 @@ def test_three_dimensions_are_the_same_map_seen_from_any_side(
     view = View(two_runs.ids[1], "test", dims=3)
     told = latent_map.describe(view)
     assert told["axes"] == ["Latent feature 1", "Latent feature 2", "Latent feature 3"]
+    assert told["alike"], "lengths along principal components can be compared"
     assert told["decode"] == "", "a place on the screen is a line of codes"
     assert "dims=3" in told["points"]
     places = latent_points.points(view).places

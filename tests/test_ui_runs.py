@@ -16,7 +16,7 @@ from aecore.jobs.foreground import train_here
 from aecore.runs import Lab, database, index
 from tests.conftest import TrainedRun, TwoRuns, tiny
 from ui import disk, latent_selection, run_actions, words
-from ui.words import plain
+from ui.words import plain, span
 
 Open = Callable[..., AppTest]
 
@@ -58,6 +58,15 @@ def test_the_table_has_a_row_for_each_run_the_newest_first(page: Open, two_runs:
     ours = table[table["owner"] == "bea"]
     assert ours["progress"].tolist() == [100]
     assert [list(state) for state in ours["state"]] == [["completed"]]
+
+
+def test_a_run_has_one_time_in_its_sentence_and_its_figures(trained_run: TrainedRun) -> None:
+    result = trained_run.folder.result() or {}
+    assert result["reason"] == f"Completed 66 steps in {span(result['seconds'])}."
+
+
+def test_figures_without_a_psnr_are_left_out_and_not_in_the_way() -> None:
+    assert words.figures({"mse": 0.0, "psnr": None, "ssim": 1.0, "n": 3.0}) == ""
 
 
 def test_a_run_from_a_link_shows_what_it_is_what_it_did_and_its_log(page: Open, trained_run: TrainedRun) -> None:
@@ -104,6 +113,9 @@ def test_ones_own_run_is_stopped_and_deleted_without_a_question(page: Open, lab:
     assert "Cancelled by ada before it started." in shown(test)
     test.button(key="delete").click().run()
     assert not test.exception
+    assert [toast.value for toast in test.toast] == [
+        f"**tiny** ({run}) was deleted. It can be brought back, at the end of this page."
+    ]
     assert index.runs(lab) == []
 
 

@@ -13,7 +13,7 @@ from aecore.config import Facts, parse, preset, presets
 from aecore.models import summary
 from aecore.runs import Lab, runs
 from tests.conftest import TrainedRun
-from ui import estimates, start
+from ui import estimates, network, start
 from ui.hourglass import Stage, hourglass, stages
 
 ROOT = Path(__file__).parents[1]
@@ -202,6 +202,14 @@ def test_a_code_of_finitely_many_takes_the_bits_that_tell_it_from_the_others() -
         )
     plain = presets()["conv-16"].config.model.bottleneck
     assert (plain.bits((16,)), plain.code_bytes((16,))) == (None, 16)
+
+
+def test_what_no_image_passes_has_a_row_so_that_the_parameters_add_up() -> None:
+    for name, beside in (("vq-vae", 512 * 32), ("conv-16", 0)):
+        found = estimates.summary(presets()[name].config, Facts((1, 28, 28), (0.0, 1.0), 1, ()))
+        table = network._table(found.layers, found.parameters)
+        assert (network.BESIDE in unescape(table)) == bool(beside)
+        assert (f"<td class=n>{beside:,}</td>" in table) == bool(beside)
 
 
 def test_the_hourglass_shows_every_tensor_once_and_the_code_in_the_middle() -> None:

@@ -24,7 +24,7 @@ from ui.latent_selection import NAME, kept
 from ui.latent_view import bound
 
 SECTIONS = {
-    "traverse": "What each number does",
+    "traverse": "What each code unit does",
     "between": "From image to image",
     "samples": "New images",
     "quality": "How good is the code",
@@ -58,12 +58,12 @@ def below(view: View) -> None:
 
 
 def traversals(view: View) -> None:
-    """A row for each number of the code, those that change the picture most first, from the image that is selected."""
+    """A row for each code unit, those that change the picture most first, from the image that is selected."""
     chosen = selection(view)
     start = int(chosen[0]) if len(chosen) == 1 else -1
     said = f"{view.split} image {start:,}" if start >= 0 else "the mean of all codes; select one image to start from it"
     st.caption(
-        f"Each row changes one number of the code and leaves the others, at nine quantiles of the data, from {said}. "
+        f"Each row changes one code unit and leaves the others, at nine quantiles of the data, from {said}. "
         "The rows that change the picture most come first; the bars say how much."
     )
     rows = how_many(latent_points.codes(view).shape[1])
@@ -79,7 +79,7 @@ def traversals(view: View) -> None:
     ]
     st.html(f'<table class="latent-walks">{"".join(parts)}</table>')
     latent_grid.show(plain(view), code_of(view, start), order, said)
-    own = st.expander("Set the numbers yourself", key=HAND, on_change="rerun")
+    own = st.expander("Set the code units yourself", key=HAND, on_change="rerun")
     if own.open:
         with own:
             by_hand(view, order, start)
@@ -91,7 +91,7 @@ def signed(value: float) -> str:
 
 
 def how_many(size: int) -> int:
-    """How many numbers of the code have a row and a slider: the ROWS that change most, or all of them, up to LOOKED."""
+    """How many code units have a row and a slider: the ROWS that change most, or all of them, up to LOOKED."""
     most = min(size, LOOKED)
     if most <= ROWS:
         return most
@@ -114,7 +114,7 @@ def plain(view: View) -> View:
 def _traversals(
     view: View, stamp: str, weights: str, start: int, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """`count` numbers of the code (r,), their values (STEPS, r), frames (r, STEPS, C, H, W), and how much each changes a pixel (r,)."""
+    """`count` code units (r,), their values (STEPS, r), frames (r, STEPS, C, H, W), and how much each changes a pixel (r,)."""
     codes = latent_points.codes(view)
     code = code_of(view, start)
     looked = np.argsort(-codes[:20_000].var(0), kind="stable")[:LOOKED]
@@ -129,7 +129,7 @@ def _traversals(
 
 
 def by_hand(view: View, order: np.ndarray, start: int) -> None:
-    """A slider for each number, and the picture of the code that they make."""
+    """A slider for each code unit, and the picture of the code that they make."""
     codes = latent_points.codes(view)
     code = code_of(view, start).copy()
     left, right = st.columns([3, 1], gap="large")

@@ -1,4 +1,4 @@
-"""What the decoder draws all over two numbers of the code: a grid at the quantiles of the data, or of the prior."""
+"""What the decoder draws all over two code units: a grid at the quantiles of the data, or of the prior."""
 
 from functools import lru_cache
 
@@ -20,12 +20,12 @@ OF = {"data": "the data", "prior": "the prior"}
 
 
 def show(view: View, code: np.ndarray, order: np.ndarray, said: str) -> None:
-    """The grid from a code (D,), along the two numbers that are chosen: at first those that change most, the first of `order`."""
+    """The grid from a code (D,), along the two code units that are chosen: at first those that change most, the first of `order`."""
     size = len(code)
     if size < 2:
         return
     plane = st.expander(
-        "All over the plane of two numbers", size == 2, key=f"latent-plane-{size == 2}", on_change="rerun"
+        "All over the plane of two code units", size == 2, key=f"latent-plane-{size == 2}", on_change="rerun"
     )
     if plane.open:
         with plane:
@@ -44,15 +44,15 @@ def _grid(view: View, code: np.ndarray, order: np.ndarray, said: str) -> None:
         return
     address = data_url(wall(images.reshape(GRID, GRID, *images.shape[1:]), max(1, 56 // images.shape[-1])))
     st.html(f'<img class="latent-grid" src="{address}" alt="A grid of decoded pictures">')
-    rest = "" if size == 2 else f" The other numbers are those of {plain(said)}."
+    rest = "" if size == 2 else f" The other code units are those of {plain(said)}."
     st.caption(
-        f"Every picture is a place: {GRID} x {GRID} of them, at the quantiles of {OF[of]}, number {across + 1} to the right, "
-        f"number {up + 1} upwards.{rest}"
+        f"Every picture is a place: {GRID} x {GRID} of them, at the quantiles of {OF[of]}, code unit {across + 1} to the right, "
+        f"code unit {up + 1} upwards.{rest}"
     )
 
 
 def _numbers(size: int, order: np.ndarray) -> tuple[int, int]:
-    """The two numbers of the code, counted from 0."""
+    """The two code units, counted from 0."""
     first = sorted(order[:2].tolist()) if size > 2 else [0, 1]
     if size == 2:
         return 0, 1
@@ -78,9 +78,9 @@ def _of(view: View) -> str:
 
 @lru_cache(maxsize=16)
 def _images(view: View, stamp: str, weights: str, code: bytes, numbers: tuple[int, int], of: str) -> np.ndarray:
-    """(GRID^2, C, H, W) uint8, the second number falling from row to row. Raises ValueError for twice the same number."""
+    """(GRID^2, C, H, W) uint8, the second code unit falling from row to row. Raises ValueError for twice the same one."""
     if numbers[0] == numbers[1]:
-        raise ValueError("Choose two different numbers: a plane has two directions.")
+        raise ValueError("Choose two different code units: a plane has two directions.")
     first, second = quantiles(view, weights, numbers, of).T
     across, up = np.meshgrid(first, second[::-1])
     codes = np.repeat(np.frombuffer(code, np.float32)[None], GRID * GRID, axis=0)
@@ -89,7 +89,7 @@ def _images(view: View, stamp: str, weights: str, code: bytes, numbers: tuple[in
 
 
 def quantiles(view: View, weights: str, numbers: tuple[int, int], of: str) -> np.ndarray:
-    """(GRID, 2): the middles of GRID equal shares of two numbers of the code, in the data or in codes drawn from the prior."""
+    """(GRID, 2): the middles of GRID equal shares of two code units, in the data or in codes drawn from the prior."""
     codes = latent_points.codes(view)
     if of == "prior":
         from aecore.analysis import latent

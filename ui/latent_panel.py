@@ -25,7 +25,7 @@ TURN = ("Drag", "turns the points; the wheel comes nearer")
 REST = (
     ("Shift and drag", "a lasso selects points: their images stand here"),
     ("Click a label", "the others turn grey"),
-    ("Scroll down", "what each number does, ways between images, new images"),
+    ("Scroll down", "what each code unit does, ways between images, new images"),
 )
 HINTS = {2: (HOVER, PLACE, *REST), 3: (HOVER, TURN, *REST)}
 """What can be done in two dimensions, and in three."""

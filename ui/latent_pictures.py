@@ -88,7 +88,7 @@ def spectrum(codes: np.ndarray) -> Drawn:
 
 
 def correlation(codes: np.ndarray) -> Drawn:
-    """Correlations of the numbers that vary most."""
+    """Correlations of the code units that vary most."""
     from plotly.graph_objects import Figure, Heatmap
 
     chosen = _most(codes)
@@ -97,12 +97,12 @@ def correlation(codes: np.ndarray) -> Drawn:
     figure = Figure(Heatmap(z=matrix, x=names, y=names, zmin=-1, zmax=1, colorscale=SIGNED, colorbar={"thickness": 8}))
     figure.update_xaxes(title="Code unit", type="category")
     figure.update_yaxes(type="category", autorange="reversed")
-    said = "Pale beside the diagonal: each number tells something of its own."
-    return "Correlation of the numbers", said, _small(figure)
+    said = "Pale beside the diagonal: each code unit tells something of its own."
+    return "Correlation of the code units", said, _small(figure)
 
 
 def values(codes: np.ndarray, prior: np.ndarray | None) -> Drawn:
-    """Where the values of each number lie: median, half of them, nearly all; behind them, where the prior's lie."""
+    """Where the values of each code unit lie: median, half of them, nearly all; behind them, where the prior's lie."""
     from plotly.graph_objects import Figure, Scatter
 
     chosen = _most(codes)
@@ -118,11 +118,11 @@ def values(codes: np.ndarray, prior: np.ndarray | None) -> Drawn:
     figure.update_xaxes(title="Code unit", type="category")
     figure.update_yaxes(title="Value")
     said = "Thick: half of the images; thin: 95 %; dot: the median." + " Grey: 95 % of the prior." * (prior is not None)
-    return "Values of each number", said, _small(figure)
+    return "Values of each code unit", said, _small(figure)
 
 
 def divergences(pictures: dict[str, Any]) -> Drawn | None:
-    """KL of each unit to the prior, the largest first."""
+    """KL of each code unit to the prior, the largest first."""
     from plotly.graph_objects import Bar, Figure
 
     if not pictures.get("kl_units"):
@@ -132,12 +132,12 @@ def divergences(pictures: dict[str, Any]) -> Drawn | None:
     figure = Figure(Bar(x=[str(unit + 1) for unit in order], y=kl[order], marker={"color": BLUE}))
     figure.update_xaxes(title="Code unit", type="category")
     figure.update_yaxes(title="KL to the prior, nats")
-    said = "How much each unit tells of an image; those at 0 have collapsed to the prior."
-    return "KL of each unit", said, _small(figure)
+    said = "How much each code unit tells of an image; those at 0 have collapsed to the prior."
+    return "KL of each code unit", said, _small(figure)
 
 
 def factors(figures: dict[str, Any]) -> Drawn | None:
-    """How much each unit knows of each known factor."""
+    """How much each code unit knows of each known factor."""
     from plotly.graph_objects import Figure, Heatmap
 
     known = {name: told["information"] for name, told in figures.get("factors", {}).items() if "information" in told}
@@ -154,8 +154,10 @@ def factors(figures: dict[str, Any]) -> Drawn | None:
     )  # fmt: skip
     figure.update_xaxes(title="Code unit", type="category")
     figure.update_yaxes(type="category", autorange="reversed")
-    said = "Nats that each number knows of each factor: one strong cell in a row, each in another column, is the best."
-    return "Which number knows which factor", said, _small(figure)
+    said = (
+        "Nats that each code unit knows of each factor: one strong cell in a row, each in another column, is the best."
+    )
+    return "Which code unit knows which factor", said, _small(figure)
 
 
 def _bars(figure: "Figure", x: list[str], low: np.ndarray, high: np.ndarray, width: float, colour: str) -> None:
@@ -172,7 +174,7 @@ def _bars(figure: "Figure", x: list[str], low: np.ndarray, high: np.ndarray, wid
 
 
 def _most(codes: np.ndarray) -> np.ndarray:
-    """Which numbers vary most, at most SHOWN, in their order."""
+    """Which code units vary most, at most SHOWN, in their order."""
     return np.sort(np.argsort(-codes.var(0), kind="stable")[:SHOWN])
 
 

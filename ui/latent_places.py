@@ -47,7 +47,7 @@ def lifted(view: View) -> str:
     if found.pca is not None:
         return "exact, through the inverse of PCA"
     if view.map.startswith("dims-") or (found.code_size > 2 and not view.map):
-        return "the other numbers of the code at their mean"
+        return "the other code units at their mean"
     return "a mixture of the nearest points' codes" if view.map else ""
 
 

@@ -40,9 +40,7 @@ def opening() -> str:
         shown = demo.before_the_click(runs(lab(), limit=demo.RECENT))
         told = film(shown, most=1) | {"size": SIZE, "lines": 1, "shared": False}
         told["runs"] = [run | _drawn(run["id"], run["samples"][0][0]) for run in told["runs"]]
-    except (
-        Exception
-    ):  # deleted a moment ago, without pictures, a database that is gone: the page says what there is to say
+    except Exception:  # deleted a moment ago, no pictures, no database: the page says what there is to say
         return ""
     return _document().replace("{{film}}", _json(told))
 

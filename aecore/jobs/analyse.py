@@ -105,9 +105,7 @@ def code_quality(trained: Trained, splits: dict[str, dict[str, np.ndarray]], roo
     figures, pictures = quality.judged(train, test)
     if not figures or not latent.has_prior(trained.model):
         return quality.Judged(figures, pictures)
-    indices = splits["test"]["indices"]
-    if len(indices) > quality.ASKED:  # not the first ones: a folder of classes is sorted by them
-        indices = np.sort(np.random.default_rng(0).choice(indices, quality.ASKED, replace=False))
+    indices = some_of(splits["test"]["indices"], quality.ASKED)
     images = data.load(trained.config.data, "test", roots).images[indices]
     seen = trained.see(images)
     figures["prior_distance"] = quality.prior_distance(*latent.drawn_and_prior(trained.model, seen, trained.facts))
@@ -145,10 +143,14 @@ def chosen(split: data.Split, config: RunConfig, code_size: int) -> np.ndarray:
     Returns: (n,) int64.
     """
     indices = np.flatnonzero(np.isin(split.labels, _wanted(split, config)))
-    most = max(1, CODES // (4 * code_size))
-    if len(indices) > most:
-        indices = np.sort(np.random.default_rng(0).choice(indices, most, replace=False))
-    return indices
+    return some_of(indices, max(1, CODES // (4 * code_size)))
+
+
+def some_of(indices: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of them, always the same ones, in order; not the first ones: a folder of classes is sorted by them."""
+    if len(indices) <= most:
+        return indices
+    return np.sort(np.random.default_rng(0).choice(indices, most, replace=False))
 
 
 def _wanted(split: data.Split, config: RunConfig) -> list[int]:

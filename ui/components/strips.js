@@ -12,11 +12,11 @@ export default function strips(component) {
 }
 
 const moment = ([step, epoch, seconds]) => step === 0 ? "untrained" : [epoch ? `epoch ${epoch}` : `step ${step}`, ...(seconds == null ? [] : [`${seconds.toFixed(seconds < 100 ? 1 : 0)} s`])].join(" · ");
-// A run that goes on may draw a step again: its seconds tell the two pictures apart.
+// A run that goes on may draw a step again: its seconds tell the two pictures apart. `drawn`: what came with the document.
 const strip = (run, [step, , seconds], count) => run.drawn?.sample ?? `api/sample/${run.id}/${step}.png?n=${count}&v=${seconds ?? 0}&token=${run.token}`;
 // The sample of that step, or the one next to it; the newest at no step.
 const nearest = (samples, at) => at === Infinity ? samples[samples.length - 1] : [...samples].sort(([a], [b]) => Math.abs(a - at) - Math.abs(b - at))[0];
-const pictures = new Map(); // `drawn`: what came with the document
+const pictures = new Map();
 
 // The decoded strip at this address, once; null until it is there.
 function picture(path, drawn) {
