@@ -60,9 +60,10 @@ def test_the_table_has_a_row_for_each_run_the_newest_first(page: Open, two_runs:
     assert [list(state) for state in ours["state"]] == [["completed"]]
 
 
-def test_a_run_has_one_time_in_its_sentence_and_its_figures(trained_run: TrainedRun) -> None:
+def test_a_run_has_one_time_and_one_speed_wherever_they_stand(trained_run: TrainedRun) -> None:
     result = trained_run.folder.result() or {}
     assert result["reason"] == f"Completed 66 steps in {span(result['seconds'])}."
+    assert index.run(trained_run.lab, trained_run.id).images_per_second == result["images_per_second"]
 
 
 def test_figures_without_a_psnr_are_left_out_and_not_in_the_way() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from html import unescape
 from pathlib import Path
 
@@ -205,11 +206,17 @@ def test_a_code_of_finitely_many_takes_the_bits_that_tell_it_from_the_others() -
 
 
 def test_what_no_image_passes_has_a_row_so_that_the_parameters_add_up() -> None:
-    for name, beside in (("vq-vae", 512 * 32), ("conv-16", 0)):
-        found = estimates.summary(presets()[name].config, Facts((1, 28, 28), (0.0, 1.0), 1, ()))
-        table = network._table(found.layers, found.parameters)
-        assert (network.BESIDE in unescape(table)) == bool(beside)
-        assert (f"<td class=n>{beside:,}</td>" in table) == bool(beside)
+    words = {
+        "vq-vae": "Code book",
+        "aae": "Learnt by the objective",
+        "swap": "Decoders of the other labels",
+        "conv-16": "",
+    }
+    for name, beside in words.items():
+        found = estimates.summary(presets()[name].config, Facts((1, 28, 28), (0.0, 1.0), 1, ("a", "b")))
+        assert list(found.beside) == [beside] * bool(beside)
+        numbers = [int(n.replace(",", "")) for n in re.findall(r"<td class=n>([\d,]+)</td>", network._table(found))]
+        assert sum(numbers[:-1]) == numbers[-1] == found.parameters
 
 
 def test_the_hourglass_shows_every_tensor_once_and_the_code_in_the_middle() -> None:

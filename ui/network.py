@@ -55,7 +55,7 @@ def table(config: RunConfig, known: estimates.Data) -> None:
     if warm.underway():
         return
     found = estimates.summary(config, known.facts(config.data))
-    st.html(_table(found.layers, found.parameters))
+    st.html(_table(found))
 
 
 def heavy(memory: "Memory") -> str:
@@ -84,14 +84,11 @@ def _figures(found: "Summary", bits: float | None, facts: Facts, memory: "Memory
     return f'<dl class="figures">{inside}</dl>'
 
 
-BESIDE = "Not on an image's way: a code book, an opponent, a learnt prior, or the decoders of other labels"
-
-
-def _table(layers: "list[Layer]", total: int) -> str:
-    rows = "".join(_row(layer, total) for layer in layers)
+def _table(found: "Summary") -> str:
+    total, rows = found.parameters, "".join(_row(layer, found.parameters) for layer in found.layers)
+    for name, count in found.beside.items():
+        rows += f"<tr><td>Beside</td><td>{name}</td><td></td><td class=n>{count:,}</td><td class=share></td></tr>"
     head = "<tr><th>Part</th><th>Layer</th><th>Output</th><th class=n>Parameters</th><th>Share</th></tr>"
-    if rest := total - sum(layer.parameters for layer in layers):
-        rows += f"<tr><td>Beside</td><td>{BESIDE}</td><td></td><td class=n>{rest:,}</td><td class=share></td></tr>"
     foot = f"<tr><td></td><td>All layers</td><td></td><td class=n>{total:,}</td><td></td></tr>"
     return f'<table class="layers"><thead>{head}</thead><tbody>{rows}</tbody><tfoot>{foot}</tfoot></table>'
 

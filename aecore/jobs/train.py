@@ -148,9 +148,11 @@ def needed(config: RunConfig, prepared: training.Data, device: torch.device) -> 
 
 
 def _conclude(work: Work, config: RunConfig, recorder: Recorder, prepared: training.Data) -> None:
-    seconds = recorder.seconds
+    seconds, speed = recorder.seconds, recorder.mean_speed
+    work.beat(images_per_second=speed)  # of a run that is over, the whole of it and not its last moment
     stopped, reason = work.stop.asked, _completed(recorder, seconds)
-    figures = _figures(config, recorder, prepared) | {"seconds": seconds} | ({} if stopped else {"reason": reason})
+    figures = _figures(config, recorder, prepared) | {"seconds": seconds, "images_per_second": speed}
+    figures |= {} if stopped else {"reason": reason}
     work.patiently(lambda: work.folder.write_result(figures), recorder.state.step)
     # Before the last word: who reads 'completed' finds the analysis at least queued. A run that was deleted needs none.
     if work.job.engine != "foreground":
@@ -182,6 +184,5 @@ def _figures(config: RunConfig, recorder: Recorder, prepared: training.Data) -> 
         "parameters": model["parameters"],
         "code_size": model["code_size"],
         "steps": recorder.state.step,
-        "images_per_second": recorder.mean_speed,
         "peak_memory": devices.peak(recorder.state.device),
     }

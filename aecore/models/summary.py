@@ -33,19 +33,33 @@ class Summary(NamedTuple):
 
     layers: list[Layer]
     parameters: int
-    """Numbers that are learnt, those of a code book too, which is no layer."""
+    """Numbers that are learnt: those of the layers, and those beside them."""
     code_shape: tuple[int, ...]
     code_size: int
     """Numbers in one code."""
     compression: float
     """Numbers in one image over numbers in its code: below 1 nothing is compressed."""
+    beside: dict[str, int]
+    """Numbers that are learnt and that no image passes, by what they belong to, in words."""
 
 
 def summarise(model: Autoencoder, facts: Facts) -> Summary:
     """The summary of a model that was built for `facts`; it runs once on one empty image, on the model's device."""
     code_size = prod(model.code_shape)
-    parameters = sum(parameter.numel() for parameter in model.parameters()) + sum(map(_followed, model.modules()))
-    return Summary(_layers(model, facts), parameters, model.code_shape, code_size, prod(facts.shape) / code_size)
+    layers = _layers(model, facts)
+    beside = _beside(model, sum(layer.parameters for layer in layers))
+    parameters = sum(layer.parameters for layer in layers) + sum(beside.values())
+    return Summary(layers, parameters, model.code_shape, code_size, prod(facts.shape) / code_size, beside)
+
+
+def _beside(model: Autoencoder, in_layers: int) -> dict[str, int]:
+    of_objective = sum(parameter.numel() for parameter in model.objective.parameters())
+    found = {
+        "Code book": sum(module.vectors.numel() for module in model.modules() if isinstance(module, CodeBook)),
+        "Learnt by the objective": of_objective,
+        "Decoders of the other labels": sum(p.numel() for p in model.parameters()) - in_layers - of_objective,
+    }
+    return {name: count for name, count in found.items() if count}
 
 
 class Traced(NamedTuple):
@@ -193,11 +207,6 @@ def _name(module: nn.Module, path: str) -> str:
             return "Layer norm"
         case _:
             return next((name for kind, name in ACTIVATION_NAMES.items() if isinstance(module, kind)), "")
-
-
-def _followed(module: nn.Module) -> int:
-    """Numbers of a module that are learnt without a gradient: the vectors of a code book."""
-    return module.vectors.numel() if isinstance(module, CodeBook) else 0
 
 
 def _by(sides: Any) -> str:
