@@ -4,6 +4,8 @@ import json
 import logging
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -241,6 +243,26 @@ def test_who_has_the_lab_open_when_its_database_is_lost_goes_on(lab: Lab, tiny_c
     assert len(events(lab, job.run_id)) == 3
 
 
+def test_nobody_fails_at_the_moment_in_which_its_files_are_deleted(lab: Lab) -> None:
+    run_id = queue.submit(lab, tiny(), "ada")
+    deleting = subprocess.Popen([sys.executable, "-c", DELETE, str(lab.path)])
+    looks = 0
+    while deleting.poll() is None:
+        assert run(lab, run_id).owner == "ada"
+        looks += 1
+    assert deleting.returncode == 0
+    assert looks > 100
+
+
+DELETE = """
+import pathlib, sys, time
+for _ in range(100):
+    for path in pathlib.Path(sys.argv[1]).glob("lab.sqlite*"):
+        path.unlink(missing_ok=True)
+    time.sleep(0.05)
+"""
+
+
 @pytest.mark.parametrize("where", ["sqlite", "postgresql"])
 def test_a_run_trains_to_its_end_though_its_database_is_lost_meanwhile(
     lab: Lab, where: str, request: pytest.FixtureRequest
@@ -250,14 +272,14 @@ def test_a_run_trains_to_its_end_though_its_database_is_lost_meanwhile(
         settings["database"] = request.getfixturevalue("server").new_database()
     (lab.path / "settings.json").write_text(json.dumps(settings))
     there = Lab.open(lab.path)
-    run_id = queue.submit(there, tiny(training__epochs=60), "ada")
+    run_id = queue.submit(there, tiny(training__epochs=600), "ada")
     ensure_supervisor(there)
     until(lambda: run(there, run_id).step > 0)
     if where == "sqlite":
         lose(there)
     until(lambda: run(there, run_id).state not in database.OPEN)
     until(lambda: queue.at_hand(there)[:2] == ([], []))
-    assert run(there, run_id).reason.startswith("Completed 1,320 steps")
+    assert run(there, run_id).reason.startswith("Completed 13,200 steps")
     assert [(e.kind, e.new) for e in events(there, run_id)] == [
         *(("train", state) for state in ("queued", "starting", "running")),
         ("analyse", "queued"),

@@ -28,6 +28,8 @@ __all__ += ["changed", "connect", "events", "in_line", "jobs", "reading", "runs"
 TURN = 120.0
 """Seconds that a transaction waits for its turn on SQLite, which does not keep a queue: on a loaded machine others can come first
 for long, and a run must not die of it."""
+VANISHED = "disk I/O error"
+"""What SQLite says where its files are deleted between its look at one of them and at the next; and where a disk is broken."""
 PATIENCE = 30.0
 """Seconds that one waits for a PostgreSQL that is being started again."""
 WRITERS = 0x6165_6C61_62
@@ -46,8 +48,8 @@ def connect(lab: Path, url: str = "") -> Engine:
     """
     engine = (_postgresql(url) if url else _sqlite(lab / "lab.sqlite")).execution_options(lab=lab)
     try:
-        with _transaction(engine) as connection:
-            found = migrations.layout(connection)
+        connection, found = _begun(engine)
+        connection.close()
     except OperationalError as error:
         if not _is_server(engine):
             raise
@@ -146,8 +148,9 @@ def _patiently(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads: one consistent view. Raises LabError where the disk is full."""
     with _in_words(engine):
-        with _transaction(engine) as connection:
-            if migrations.layout(connection) != 0:
+        connection, found = _begun(engine)
+        with connection:
+            if found != 0:
                 yield connection
                 return
         with writing(engine) as connection:  # somebody deleted the database under us
@@ -157,14 +160,16 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextlib.contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes, alone; all of it is kept or nothing. Raises LabError where the disk is full."""
-    with _in_words(engine), engine.execution_options(immediate=True).begin() as connection:
-        connection.info[CHANGED] = set()
-        lab = engine.get_execution_options()["lab"]
-        if migrations.layout(connection) < migrations.LAYOUT:
-            _bring_up(connection, lab)
-        yield connection
-        # While the lock is still held: so an older state of a run never overwrites a newer one.
-        mirror.write(connection, lab, connection.info[CHANGED])
+    with _in_words(engine):
+        connection, found = _begun(engine, immediate=True)
+        with connection, connection.get_transaction():  # type: ignore[union-attr]
+            connection.info[CHANGED] = set()
+            lab = engine.get_execution_options()["lab"]
+            if found < migrations.LAYOUT:
+                _bring_up(connection, lab)
+            yield connection
+            # While the lock is still held: so an older state of a run never overwrites a newer one.
+            mirror.write(connection, lab, connection.info[CHANGED])
     written[str(engine.url)] += 1
 
 
@@ -172,9 +177,20 @@ written: Counter[str] = Counter()
 """By the address of a database: how many transactions of this process have written."""
 
 
-def _transaction(engine: Engine) -> Connection:
-    options = {"isolation_level": "REPEATABLE READ"} if _is_server(engine) else {}
-    return engine.execution_options(**options).connect()
+def _begun(engine: Engine, immediate: bool = False, tries: int = 10) -> tuple[Connection, int]:
+    """A connection in a transaction, and the layout that it found: where SQLite's files are deleted just then, it looks again."""
+    level = {} if immediate or not _is_server(engine) else {"isolation_level": "REPEATABLE READ"}
+    connection = None
+    try:
+        connection = engine.execution_options(immediate=immediate, **level).connect()
+        return connection, migrations.layout(connection)
+    except OperationalError as error:
+        if connection is not None:
+            connection.close()
+        if tries == 1 or str(error.orig) != VANISHED:
+            raise
+    time.sleep(0.02)
+    return _begun(engine, immediate, tries - 1)
 
 
 def _bring_up(connection: Connection, lab: Path) -> None:
