@@ -33,8 +33,7 @@ with left, st.container(key="train-form", gap="xsmall"):
         st.session_state["more"] = True
     with st.expander("More", icon=":material/tune:", key="more", on_change="rerun"):
         form.more()
-beside = "train-network-beside" if st.session_state["more"] else "train-network"  # then it stays while the form scrolls
-with right, st.container(key=beside, gap="xsmall"):
+with right, st.container(key="train-network", gap="xsmall"):
     network.draw(config, known)
     submit.bar(form, config, here, known)
     if config is not None:
