@@ -22,6 +22,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import Route
 from streamlit import delta_generator
+from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
 
 from aecore.jobs.supervisor import ensure_supervisor
@@ -36,6 +37,8 @@ from ui.shield import Shield
 ROUTES = [*access.ROUTES, *api.ROUTES]
 delta_generator._use_warning_has_been_displayed = True
 """Else the first page waits a tenth of a second: Streamlit looks through all modules for whether it runs at a Python prompt."""
+manifest_scanner.scan_component_manifests = lambda *_: []
+"""Ours are made by our own pages: Streamlit reads what each installed package says of itself to find others, for 0.2 s of a start."""
 LOOK_EVERY = 5
 """Seconds between looks after the supervisor."""
 TURN = 0.0005
@@ -49,7 +52,6 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     PagesManager.uses_pages_directory = False  # else a deep link may run pages/x.py without ui/main.py around it
     supervised = asyncio.create_task(keep_supervised() if not kiosk.chosen() else asyncio.sleep(0))
     sys.setswitchinterval(TURN)
-    gc.freeze()
     warm.start()
     tidied = asyncio.create_task(leaving.tidied())
     if (address := st.get_option("server.address")) == LOOPBACK:  # on the network `ui.serve` has said another one
@@ -87,4 +89,5 @@ app = st.App(
     routes=[Route(ways.base() + route.path, route.endpoint, methods=route.methods) for route in ROUTES],
     middleware=[Middleware(Shield), Middleware(access.Door), Middleware(First), Middleware(Scripts)],
 )
+gc.freeze()
 gc.enable()

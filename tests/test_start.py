@@ -1,8 +1,10 @@
 """What `make run`, `make serve` and the installer refuse, and in which words."""
 
 import importlib.util
+import os
 import shutil
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,3 +68,21 @@ def test_a_second_make_run_installs_nothing(monkeypatch: pytest.MonkeyPatch, tmp
     install.install("requirements.txt")
     assert (tmp_path / ".installed").exists()  # what make compares with requirements.txt
     assert calls[-1][-1] == "requirements.txt"
+
+
+@pytest.mark.parametrize(("imported", "looks"), [("streamlit", 1), ("app", 0)])
+def test_a_start_does_not_look_through_all_installed_packages(tmp_path: Path, imported: str, looks: int) -> None:
+    settings = os.environ | {"AELAB_HOME": str(tmp_path), "AELAB_KIOSK": "none"}  # without a supervisor
+    told = subprocess.run([sys.executable, "-c", COUNTED, imported], cwd=serve.APP.parent, env=settings)
+    assert told.returncode == looks
+
+
+COUNTED = """
+import importlib, importlib.metadata, sys
+importlib.import_module(sys.argv[1])
+from streamlit.components.v2.component_manager import BidiComponentManager
+looks = []
+importlib.metadata.distributions = lambda: looks.append(1) or []
+BidiComponentManager().discover_and_register_components(start_file_watching=False)
+sys.exit(len(looks) + 10 * ("httpx" in sys.modules))
+"""

@@ -7,7 +7,6 @@ from pathlib import Path
 from string import Template
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-import httpx
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -116,6 +115,8 @@ async def _sign_in(request: Request, lab: Lab, wanted: str) -> Response:
 
 async def _down(lab: Lab) -> str:
     """Why the identity provider cannot be asked now, in a sentence; '' where it answers."""
+    import httpx  # takes time, which a lab without such a login need not wait for
+
     address = lab.settings.access.login.provider
     try:
         async with httpx.AsyncClient(timeout=PATIENCE) as client:
