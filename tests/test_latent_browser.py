@@ -4,6 +4,7 @@ import base64
 import io
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -168,6 +169,35 @@ def test_a_selection_is_shown_alone_and_all_points_again(here: Place) -> None:
     page.wait_for_function(shown, arg=[root, some])
     page.get_by_role("button", name="Show all").click()
     page.wait_for_function(shown, arg=[root, every])
+
+
+def test_an_image_of_ones_own_is_marked_and_its_box_gives_way_to_what_is_said_of_it(
+    here: Place, tmp_path: Path
+) -> None:
+    page, box = here.open(run=here.ids[0], split="test"), ".st-key-latent-image button"
+    (broken := tmp_path / "broken.png").write_bytes(b"no image")
+    Image.new("L", (28, 28), 255).save(white := tmp_path / "white.png")
+    for file, said in ((broken, "broken.png cannot be read as an image."), (white, "Your image")):
+        page.locator(box).first.click()  # its second one is for narrow screens
+        page.locator("input[type=file]").set_input_files(file)
+        page.get_by_text(said).wait_for()
+        expect(page.locator("input[type=file]")).to_have_count(0)
+    map_ = page.locator(".latent-map")
+    page.wait_for_function("root => root.latentMap.data.marks.length === 1", arg=map_.element_handle())
+    assert [text for text, *_ in on(map_, f"{NEAR} {WORDS}")] == ["your image"]
+    [(said, left, right)] = on(map_, f"{FAR} {WORDS}")
+    assert said == "your image, further out"
+    assert 0 <= left < right <= on(map_, "return map.w")
+
+
+NEAR = "map.data.marks = [['your image', map.view.x, map.view.y]];"
+FAR = "map.data.marks = [['your image', -1e6, 1e6]];"
+WORDS = """const said = [], { overlay } = map, { halo, pen } = overlay, left = map.toScreen(map.view.x, 0)[0] - map.w / 2;
+overlay.halo = (text, x) => { const half = pen.measureText(text).width / 2; said.push([text, x - left - half, x - left + half]); };
+overlay.draw();
+overlay.halo = halo;
+return said.filter(([text]) => text.startsWith("your"));"""
+"""What stands beside the mark, and from where to where in the field."""
 
 
 def test_a_new_visitor_sees_the_map_which_stays_when_the_rest_of_the_page_comes(here: Place) -> None:

@@ -16,7 +16,7 @@ from ui.latent_points import View
 from ui.latent_walk import row
 from ui.live import component
 
-KEY, DRAWN = "latent-own", "latent-drawn-image"
+KEY, DRAWN, BOX = "latent-own", "latent-drawn-image", "latent-image"
 LARGEST = 40_000_000
 """Pixels of an image that is read."""
 PNG = "data:image/png;base64,"
@@ -26,11 +26,22 @@ _board = component("draw")
 
 def offer(view: View) -> None:
     """Where an image is put, and where one is drawn."""
-    with st.popover("", icon=":material/add_photo_alternate:", help="Put an image of your own into the map"):
-        st.file_uploader("An image of your own", ["png", "jpg", "jpeg", "gif", "bmp", "webp"], key=KEY)
+    with st.popover(
+        "",
+        icon=":material/add_photo_alternate:",
+        help="Put an image of your own into the map",
+        key=BOX,
+        on_change="rerun",
+    ):
+        st.file_uploader("An image of your own", ["png", "jpg", "jpeg", "gif", "bmp", "webp"], key=KEY, on_change=_shut)
     with st.popover("", icon=":material/draw:", help="Draw an image and see where it lands", key="latent-draw"):
         if told := board(view):
             _board(data=told, key=DRAWN, on_drawing_change=lambda: None)
+
+
+def _shut() -> None:
+    """Close the box: what the model makes of the image, or why it is none, stands below it."""
+    st.session_state[BOX] = False
 
 
 def board(view: View) -> dict[str, object]:

@@ -96,7 +96,7 @@ class Overlay {
     });
     pen.globalAlpha = 1;
     for (const i of map.few) this.ring(i, map.colour(points.group[i]), 4);
-    for (const [text, ...place] of data.marks ?? []) this.mark(...inward(map.toScreen(...(map.turn ? map.turn.flat(...place) : place)), field), text);
+    for (const [text, ...place] of data.marks ?? []) this.mark(map.toScreen(...(map.turn ? map.turn.flat(...place) : place)), field, text);
     for (const pin of map.pins.all) this.pin(pin);
     this.shape(map.hand.outline());
     if (map.hand.walked) this.line(map.hand.walked.map(([x, y]) => map.toScreen(x, y)));
@@ -119,16 +119,17 @@ class Overlay {
     this.pen.stroke();
   }
 
-  /** Where something that is no point of the map lands: an image of one's own, say. */
-  mark(px, py, text) {
-    const { pen, map } = this;
+  /** Where something that is no point of the map lands: an image of one's own, say. Where that is out of sight, the edge says so. */
+  mark(place, field, text) {
+    const { pen, map } = this, [px, py] = inward(place, field);
+    const said = map.inField(...place) ? text : `${text}, further out`, across = pen.measureText(said).width;
     for (const [width, colour] of [[7, map.paper], [3, map.accent]]) {
       Object.assign(pen, { lineWidth: width, strokeStyle: colour });
       pen.beginPath();
       for (const side of [-9, 9]) { pen.moveTo(px - 9, py - side); pen.lineTo(px + 9, py + side); }
       pen.stroke();
     }
-    this.halo(text, px, py - 20);
+    this.halo(said, ...inward([px, py - 20], field, across / 2 + 4, 10));
   }
 
   halo(text, px, py) {
