@@ -200,6 +200,32 @@ return said.filter(([text]) => text.startsWith("your"));"""
 """What stands beside the mark, and from where to where in the field."""
 
 
+def test_no_number_of_an_axis_is_cut_wherever_the_map_is_moved(here: Place) -> None:
+    map_ = here.open(run=here.ids[0], split="test").locator(".latent-map")
+    numbers, cut = on(map_, NUMBERS)
+    assert numbers > 200
+    assert cut == []
+
+
+NUMBERS = """const { overlay } = map, { pen, canvas } = overlay, write = pen.fillText, cut = [];
+let numbers = 0;
+pen.fillText = (text, x, y) => {
+  if (/^[−.0-9]+$/.test(text) && !pen.getTransform().b) {
+    const wide = pen.measureText(text).width * (pen.textAlign === "center" ? 0.5 : 0);
+    numbers += 1;
+    if (x + wide > canvas.clientWidth || y < 6) cut.push([text, x, y]);
+  }
+  write.call(pen, text, x, y);
+};
+for (let step = 0; step < 60; step++) {
+  map.view.x += 7 / map.view.sx;
+  map.view.y += 3 / map.view.sy;
+  overlay.draw();
+}
+delete pen.fillText;
+return [numbers, cut];"""
+
+
 def test_a_new_visitor_sees_the_map_which_stays_when_the_rest_of_the_page_comes(here: Place) -> None:
     page, asked = here.browser.new_page(viewport={"width": 1280, "height": 720}), []
     page.on("request", lambda request: asked.append(request.url) if "/api/points/" in request.url else None)
