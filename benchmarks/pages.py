@@ -171,7 +171,7 @@ def first_picture(lab: Path, rounds: int = 4) -> list[dict[str, Any]]:
             with dashboard(lab, port=port, app=app, PYTHONDONTWRITEBYTECODE="") as address:
                 served = time.time() - begin
                 page.goto(address, wait_until="commit")
-                page.wait_for_function(f"window.came?.{whole}")
+                page.wait_for_function(f"window.came?.{first} && came.{whole}")
                 drawn, took = (page.evaluate(f"came.{what}") / 1000 - begin for what in (first, whole))
                 told = {"answers, s": served, "first picture, s": drawn, "the page's own, s": took}
                 found.append({"what": name, "round": number} | told)

@@ -83,6 +83,15 @@ def scales(page: Page, y: float, alike: bool) -> Any:
     )
 
 
+def test_the_numbers_of_an_axis_tell_each_line_from_the_next_however_near_one_looks(page: Page) -> None:
+    page.add_script_tag(content=(FOLDER / "latent_plane.js").read_text())
+    texts = lambda centre, scale: [text for _, text in page.evaluate(f"ticks({centre}, {scale}, 500, 90)")]
+    assert texts(0, 50) == ["−4", "−2", "0", "2", "4"]
+    assert texts(-2.455, 50_000) == ["−2.46", "−2.458", "−2.456", "−2.454", "−2.452", "−2.45"]
+    assert texts(0, 1e6) == ["−2e−4", "−1e−4", "0", "1e−4", "2e−4"]
+    assert texts(3e5, 1e-3) == ["1e5", "2e5", "3e5", "4e5", "5e5"]
+
+
 def test_principal_components_have_one_scale_and_units_of_the_code_their_own(page: Page) -> None:
     thin, wide = scales(page, 0.1, alike=True), scales(page, 0.1, alike=False)
     assert thin[0] == thin[1]

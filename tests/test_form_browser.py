@@ -13,7 +13,7 @@ def test_the_name_is_the_same_field_whatever_is_chosen_beside_it(lab: Lab) -> No
         expect(page.get_by_text("Memory to train")).to_be_visible()  # the page is made anew once for its drawing
         settle(page)
         name = page.locator("input[aria-label=Name]").element_handle()
-        for act in (open_more, set_epochs, set_too_few, choose_a_kind, shut_more):
+        for act in (open_more, set_epochs, set_too_few, shut_more, choose_a_kind):
             act(page)
             settle(page)
             assert name.evaluate("field => field.isConnected"), act.__name__

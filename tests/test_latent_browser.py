@@ -209,17 +209,18 @@ def test_no_number_of_an_axis_is_cut_wherever_the_map_is_moved(here: Place) -> N
 
 NUMBERS = """const { overlay } = map, { pen, canvas } = overlay, write = pen.fillText, cut = [];
 let numbers = 0;
-pen.fillText = (text, x, y) => {
-  if (/^[−.0-9]+$/.test(text) && !pen.getTransform().b) {
-    const wide = pen.measureText(text).width * (pen.textAlign === "center" ? 0.5 : 0);
+pen.fillText = (text, x, y, most = Infinity) => {
+  if (/^[−.0-9e]+$/.test(text) && !pen.getTransform().b) {
+    const wide = Math.min(most, pen.measureText(text).width), left = x - wide * (pen.textAlign === "center" ? 0.5 : 1);
     numbers += 1;
-    if (x + wide > canvas.clientWidth || y < 6) cut.push([text, x, y]);
+    if (left < 0 || left + wide > canvas.clientWidth || y < 6) cut.push([text, x, y]);
   }
-  write.call(pen, text, x, y);
+  write.call(pen, text, x, y, ...(most < Infinity ? [most] : []));
 };
 for (let step = 0; step < 60; step++) {
   map.view.x += 7 / map.view.sx;
   map.view.y += 3 / map.view.sy;
+  if (step === 30) { map.view.sx *= 3e4; map.view.sy *= 3e4; }
   overlay.draw();
 }
 delete pen.fillText;

@@ -40,8 +40,8 @@ def offer(view: View) -> None:
 
 
 def _shut() -> None:
-    """Close the box: what the model makes of the image, or why it is none, stands below it."""
-    st.session_state[BOX] = False
+    """Close the box over an image that came: what the model makes of it, or why it is none, stands below. A drawing goes before it."""
+    st.session_state[BOX] = st.session_state[KEY] is None or bool(_drawn())
 
 
 def board(view: View) -> dict[str, object]:

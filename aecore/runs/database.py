@@ -30,6 +30,8 @@ TURN = 120.0
 for long, and a run must not die of it."""
 VANISHED = "disk I/O error"
 """What SQLite says where its files are deleted between its look at one of them and at the next; and where a disk is broken."""
+MOMENT = 0.2
+"""Seconds for which one looks again."""
 PATIENCE = 30.0
 """Seconds that one waits for a PostgreSQL that is being started again."""
 WRITERS = 0x6165_6C61_62
@@ -177,20 +179,21 @@ written: Counter[str] = Counter()
 """By the address of a database: how many transactions of this process have written."""
 
 
-def _begun(engine: Engine, immediate: bool = False, tries: int = 10) -> tuple[Connection, int]:
+def _begun(engine: Engine, immediate: bool = False) -> tuple[Connection, int]:
     """A connection in a transaction, and the layout that it found: where SQLite's files are deleted just then, it looks again."""
     level = {} if immediate or not _is_server(engine) else {"isolation_level": "REPEATABLE READ"}
-    connection = None
-    try:
-        connection = engine.execution_options(immediate=immediate, **level).connect()
-        return connection, migrations.layout(connection)
-    except OperationalError as error:
-        if connection is not None:
-            connection.close()
-        if tries == 1 or str(error.orig) != VANISHED:
-            raise
-    time.sleep(0.02)
-    return _begun(engine, immediate, tries - 1)
+    begins, end = engine.execution_options(immediate=immediate, **level), time.monotonic() + MOMENT
+    while True:
+        with contextlib.ExitStack() as unused:
+            try:
+                connection = unused.enter_context(begins.connect())
+                found = migrations.layout(connection)
+                unused.pop_all()
+                return connection, found
+            except OperationalError as error:
+                if time.monotonic() > end or str(error.orig) != VANISHED:
+                    raise
+        time.sleep(0.02)
 
 
 def _bring_up(connection: Connection, lab: Path) -> None:

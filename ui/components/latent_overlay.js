@@ -10,22 +10,22 @@ const between = (from, to, share) => rgb(from).map((part, at) => Math.round(part
 const whole = (value) => value.toLocaleString("en-US");
 /** How far a place is from real data, in words; 1 is usual between real codes. */
 const distance = (away) => away <= 1.5 ? "among real data" : away <= 4 ? `${away.toFixed(1)} × the usual distance from real data` : `far from all data: ${away < 100 ? away.toFixed(0) : "> 100"} × the usual distance`;
-const short = (value) => Number(value.toPrecision(3)).toString().replace("-", "−");
+const short = (value) => written(Number(value.toPrecision(3)));
 
-/** The numbers of an axis stay on the canvas, the last one beside its line. */
+/** The numbers of an axis stay on the canvas: the last one beside its line, and a long one narrower. */
 function drawAxes(pen, view, { left, top, w, h }, titles, note, { ink, font }) {
   const line = (x0, y0, x1, y1, alpha) => { pen.globalAlpha = alpha; pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x1, y1); pen.stroke(); pen.globalAlpha = 0.75; };
   Object.assign(pen, { fillStyle: ink, strokeStyle: ink, lineWidth: 1, font: type(13, font), textBaseline: "middle", textAlign: "center" });
-  for (const value of ticks(view.x, view.sx, w, 90 * UNIT)) {
+  for (const [value, text] of ticks(view.x, view.sx, w, 90 * UNIT)) {
     const px = left + w / 2 + (value - view.x) * view.sx;
     line(px, top, px, top + h, value ? 0.07 : 0.25);
-    pen.fillText(short(value), Math.min(px, left + w + RIGHT - pen.measureText(short(value)).width / 2), top + h + 12 * UNIT);
+    pen.fillText(text, Math.min(px, left + w + RIGHT - pen.measureText(text).width / 2), top + h + 12 * UNIT);
   }
   pen.textAlign = "right";
-  for (const value of ticks(view.y, view.sy, h, 50 * UNIT)) {
+  for (const [value, text] of ticks(view.y, view.sy, h, 50 * UNIT)) {
     const py = top + h / 2 - (value - view.y) * view.sy;
     line(left, py, left + w, py, value ? 0.07 : 0.25);
-    pen.fillText(short(value), left - 7, Math.max(py, 7 * UNIT));
+    pen.fillText(text, left - 7, Math.max(py, 7 * UNIT), left - 9);
   }
   Object.assign(pen, { globalAlpha: 1, textAlign: "center", font: type(15, font, 600) });
   pen.fillText(titles[0], left + w / 2, top + h + 34 * UNIT);

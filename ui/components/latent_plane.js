@@ -52,11 +52,20 @@ function apart(names) {
   return names;
 }
 
-/** Round values, at least so many pixels apart, in the part of an axis that is seen. */
+/** Round values, at least so many pixels apart, in the part of an axis that is seen, each with its text: as many digits as tell it
+ *  from the next. */
 function ticks(centre, scale, length, apart) {
   const raw = apart / scale, power = 10 ** Math.floor(Math.log10(raw)), step = power * [1, 2, 5, 10].find((f) => f * power >= raw);
   const first = Math.ceil((centre - length / 2 / scale) / step), count = Math.floor(length / scale / step) + 1;
-  return Array.from({ length: count }, (_, k) => (first + k) * step).filter((value) => Math.abs(value - centre) <= length / 2 / scale);
+  const digits = Math.min(20, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
+  const seen = Array.from({ length: count }, (_, k) => (first + k) * step).filter((value) => Math.abs(value - centre) <= length / 2 / scale);
+  return seen.map((value) => [value, written(Number(value.toFixed(digits)))]);
+}
+
+/** A number, by its power of ten where that is shorter. */
+function written(value) {
+  const size = Math.abs(value);
+  return (size && (size < 1e-3 || size >= 1e5) ? value.toExponential() : value.toString()).replaceAll("-", "−").replace("e+", "e");
 }
 
 /** Even-odd rule; the same arithmetic as ui/latent_exchange.py, so that both sides count alike. */
