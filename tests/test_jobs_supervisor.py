@@ -151,7 +151,7 @@ def test_a_run_that_dies_again_and_again_at_the_same_place_has_failed(cold_lab: 
 
 def test_pausing_frees_the_slot_and_resuming_goes_on_exactly(cold_lab: Lab) -> None:
     settings(cold_lab)
-    config = tiny(training__epochs=200)
+    config = tiny(training__epochs=1000)
     run_id, other = queue.submit(cold_lab, config, "ada"), queue.submit(cold_lab, config, "bea")
     ensure_supervisor(cold_lab)
     until(lambda: run(cold_lab, run_id).step > 0, "the first steps")

@@ -178,7 +178,10 @@ def test_an_image_of_ones_own_is_marked_and_its_box_gives_way_to_what_is_said_of
     (broken := tmp_path / "broken.png").write_bytes(b"no image")
     Image.new("L", (28, 28), 255).save(white := tmp_path / "white.png")
     for file, said in ((broken, "broken.png cannot be read as an image."), (white, "Your image")):
+        settle(page)  # nobody chooses a file within a script's run
         page.locator(box).first.click()  # its second one is for narrow screens
+        page.locator("input[type=file]").wait_for(state="attached")
+        settle(page)
         page.locator("input[type=file]").set_input_files(file)
         page.get_by_text(said).wait_for()
         expect(page.locator("input[type=file]")).to_have_count(0)

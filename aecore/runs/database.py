@@ -30,7 +30,7 @@ TURN = 120.0
 for long, and a run must not die of it."""
 VANISHED = "disk I/O error"
 """What SQLite says where its files are deleted between its look at one of them and at the next; and where a disk is broken."""
-MOMENT = 0.2
+MOMENT = 2.0
 """Seconds for which one looks again."""
 PATIENCE = 30.0
 """Seconds that one waits for a PostgreSQL that is being started again."""
