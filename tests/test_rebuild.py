@@ -280,12 +280,10 @@ def test_a_run_trains_to_its_end_though_its_database_is_lost_meanwhile(
     until(lambda: run(there, run_id).state not in database.OPEN)
     until(lambda: queue.at_hand(there)[:2] == ([], []))
     assert run(there, run_id).reason.startswith("Completed 13,200 steps")
-    assert [(e.kind, e.new) for e in events(there, run_id)] == [
-        *(("train", state) for state in ("queued", "starting", "running")),
-        ("analyse", "queued"),
-        ("train", "completed"),
-        *(("analyse", state) for state in ("starting", "running", "completed")),
-    ]
+    moves = [(event.kind, event.new) for event in events(there, run_id)]
+    assert [new for kind, new in moves if kind == "train"] == ["queued", "starting", "running", "completed"]
+    # it may begin before the run has said that it is over, and waits for it
+    assert [new for kind, new in moves if kind == "analyse"] == ["queued", "starting", "running", "completed"]
     close(there)
     there.engine.dispose()
 
