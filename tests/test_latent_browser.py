@@ -203,6 +203,31 @@ return said.filter(([text]) => text.startsWith("your"));"""
 """What stands beside the mark, and from where to where in the field."""
 
 
+def test_a_class_that_is_out_of_sight_is_not_named_and_no_name_is_cut(here: Place) -> None:
+    map_ = here.open(run=here.ids[0], split="test").locator(".latent-map")
+    every, some, none, cut = on(map_, NAMES)
+    assert every == on(map_, "return map.middles.length")
+    assert 0 < some < every
+    assert none == 0
+    assert cut == []
+
+
+NAMES = """const { overlay, view } = map, cut = [], before = { ...view };
+const named = (x, y, zoom) => {
+  Object.assign(view, { x, y, sx: before.sx * zoom, sy: before.sy * zoom });
+  overlay.draw();
+  cut.push(...overlay.named.filter(([, px, py, wide]) => py < 12 || py > map.h || !map.inField(px - wide / 2, py) || !map.inField(px + wide / 2, py)));
+  return overlay.named.length;
+};
+const found = [named(before.x, before.y, 1)];
+const far = map.middles.reduce((a, b) => (Math.hypot(a.x - before.x, a.y - before.y) > Math.hypot(b.x - before.x, b.y - before.y) ? a : b));
+found.push(named(far.x, far.y, 200), named(1e6, 1e6, 1));
+for (const zoom of [1.5, 2, 3, 5, 8, 20]) for (const { x, y } of map.middles) named(x, y, zoom);
+Object.assign(view, before);
+return [...found, cut];"""
+"""Names at first, near one class, and far from all; those that do not lie in the field."""
+
+
 def test_no_number_of_an_axis_is_cut_wherever_the_map_is_moved(here: Place) -> None:
     map_ = here.open(run=here.ids[0], split="test").locator(".latent-map")
     numbers, cut = on(map_, NUMBERS)

@@ -85,12 +85,14 @@ class Overlay {
     pen.clip();
     if (map.turn) drawDirections(pen, map.turn, (x, y) => map.toScreen(x, y), data.axes, look, field, (...place) => this.halo(...place));
     Object.assign(pen, { textAlign: "center", textBaseline: "middle", font: type(17, font, 700) });
-    const names = map.names().map(({ text, x, y, wide, high }) => {
+    const meets = (at, reach, from, to) => at + reach > from && at - reach < to;
+    const names = map.names().flatMap(({ text, x, y, wide, high }) => {
       const across = pen.measureText(text).width, [px, py] = map.toScreen(x, y), down = high * map.view.sy;
+      if (!meets(px, wide * map.view.sx, LEFT, LEFT + w) || !meets(py, down, TOP, TOP + h)) return [];  // all of it is out of sight
       const hides = down < 22 * UNIT && wide * map.view.sx < across, above = hides ? down / 2 + 18 * UNIT : points.n < FEW ? 18 * UNIT : 0;
-      return [text, ...inward([px, py - above], field, across / 2 + 4, 12), across];  // it may lie on many points, but not on all of them
+      return [[text, ...inward([px, py - above], field, across / 2 + 4, 12), across]];  // it may lie on many points, but not on all of them
     });
-    this.named = apart(names);
+    this.named = apart(names).map(([text, px, py, across]) => [text, ...inward([px, py], field, across / 2 + 4, 12), across]);
     this.named.forEach(([text, px, py], at) => {
       pen.globalAlpha = at === this.faint ? 0.12 : 1;
       this.halo(text, px, py);
