@@ -35,8 +35,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aecore import caring, keeping, marking, owning, steering, sweeping
-from aecore.commands import LISTS, OF_A_CONFIG, OF_A_RUN, Refused, Verb, show_runs
+from aecore.cli import caring, keeping, marking, owning, steering, sweeping
+from aecore.cli.commands import LISTS, OF_A_CONFIG, OF_A_RUN, Refused, Verb, show_runs
 from aecore.config import ConfigError
 from aecore.data import DataError
 from aecore.runs import LabError

@@ -42,6 +42,13 @@ def newest(folder: Path) -> Path | None:
     return survey(folder)[0]
 
 
+def stamp(folder: Path) -> str:
+    """Name of the checkpoint of the highest step, '' where there is none; whether it is whole costs more to know."""
+    return max(
+        (path for path in _all(folder) if (path / MANIFEST).exists()), key=_step_and_attempt, default=Path()
+    ).name
+
+
 def survey(folder: Path) -> tuple[Path | None, list[Damaged]]:
     """The newest whole checkpoint, and the damaged ones that are newer than it."""
     damaged: list[Damaged] = []

@@ -177,14 +177,6 @@ def test_images_and_codes_of_another_shape_are_refused_with_both_shapes():
         latent.decode(model(), np.zeros((5, 3), np.float32), FACTS)
 
 
-def test_a_map_of_the_plane_has_its_second_feature_upwards():
-    trained = model()
-    grid = generation.grid(trained, FACTS, 3, span=2)
-    assert grid.shape == (3, 3, 1, 8, 8)
-    assert np.array_equal(grid[0, 2], latent.decode(trained, np.array([[2, 2]]), FACTS)[0])
-    assert np.array_equal(grid[2, 0], latent.decode(trained, np.array([[-2, -2]]), FACTS)[0])
-
-
 @pytest.fixture(scope="module")
 def data():
     return training.prepare(config(), [], torch.device("cpu"))

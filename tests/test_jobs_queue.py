@@ -199,7 +199,7 @@ def test_the_moves_are_those_of_the_table() -> None:
     assert {"completed", "failed", "cancelled"} == TERMINAL
 
 
-@pytest.mark.parametrize("module", ["jobs.local", "jobs.devices", "jobs.states", "commands", "__main__"])
+@pytest.mark.parametrize("module", ["jobs.local", "jobs.devices", "jobs.states", "cli.commands", "__main__"])
 def test_what_starts_runs_and_answers_at_once_imports_no_torch(module: str) -> None:
     heavy = "{'torch', 'torchvision', 'sklearn', 'pandas', 'streamlit', 'matplotlib', 'scipy', 'sqlalchemy.dialects.postgresql'}"
     script = f"import sys, aecore.{module}; sys.exit(len({heavy} & set(sys.modules)))"

@@ -13,7 +13,7 @@ from aecore.runs import Lab, LabError, database, events, run
 from aecore.runs.filters import Condition, FilterError, holds, parse
 from aecore.runs.groups import Interval, by_seed, interval
 from aecore.runs.history import history
-from aecore.runs.values import LOOK, config_values, names, values, varying
+from aecore.runs.values import LOOK, config_values, names, values
 from tests.conftest import TrainedRun, tiny
 from tests.test_rebuild import lose
 
@@ -201,7 +201,6 @@ def test_seeds_of_one_configuration_stand_together(lab: Lab) -> None:
     ]
     configs = [config_values(lab, run(lab, run_id)) for run_id in ids]
     assert by_seed([*ids, "lost"], [*configs, {}]) == [[ids[0], ids[2], ids[3]], [ids[1]], ["lost"]]
-    assert varying(configs) == ["training.learning_rate", "training.seed"]
 
 
 def test_the_interval_is_students() -> None:
@@ -214,7 +213,7 @@ def test_the_interval_is_students() -> None:
     assert found.half == pytest.approx(4.303 / math.sqrt(3), rel=1e-4)  # s = 1, t(0.975, 2) = 4.303
     wide = interval([float(i % 2) for i in range(100)])
     assert wide is not None
-    assert wide.half == pytest.approx(1.96 * math.sqrt(25 / 99) / 10)
+    assert wide.half == pytest.approx(1.98422 * math.sqrt(25 / 99) / 10, rel=1e-5)  # t(0.975, 99)
 
 
 def test_the_history_of_a_trained_run_keeps_its_ending(lab: Lab) -> None:

@@ -22,7 +22,7 @@ def clouds(n: int, apart: float, seed: int = 0) -> Labelled:
 
 
 def test_clouds_far_apart_are_told_by_every_measure() -> None:
-    found = quality.quality(clouds(60, 50.0), clouds(40, 50.0, seed=1))
+    found = quality.judged(clouds(60, 50.0), clouds(40, 50.0, seed=1)).figures
     assert [found[name] for name in ("probe_accuracy", "knn_accuracy", "nmi", "ari")] == [1, 1, 1, 1]
     assert found["majority"] == pytest.approx(1 / 3)
     assert found["silhouette"] > 0.9
@@ -49,7 +49,7 @@ def test_some_of_many_images_are_of_all_of_them_and_not_the_first_ones() -> None
 
 
 def test_codes_that_know_nothing_of_the_labels_are_no_better_than_guessing() -> None:
-    found = quality.quality(clouds(400, 0.0), clouds(400, 0.0, seed=1))
+    found = quality.judged(clouds(400, 0.0), clouds(400, 0.0, seed=1)).figures
     assert found["probe_accuracy"] == pytest.approx(1 / 3, abs=0.06)
     assert found["knn_accuracy"] == pytest.approx(1 / 3, abs=0.06)
     assert found["nmi"] == pytest.approx(0, abs=0.02)
@@ -112,7 +112,7 @@ def test_the_distance_from_the_prior_is_0_for_equal_codes_and_1_for_codes_that_d
 )
 @pytest.mark.filterwarnings("ignore")  # scikit-learn is right to wonder
 def test_strange_codes_have_the_figures_that_make_sense(codes: np.ndarray, labels: np.ndarray, names: set[str]) -> None:
-    found = quality.quality(Labelled(codes, labels), Labelled(codes, labels))
+    found = quality.judged(Labelled(codes, labels), Labelled(codes, labels)).figures
     assert names <= set(found)
     assert bool(found) == bool(names)
     assert ("knn_accuracy" in found) == (len(np.unique(labels)) > 1 and bool(names))
@@ -122,7 +122,7 @@ def test_strange_codes_have_the_figures_that_make_sense(codes: np.ndarray, label
 def test_every_analysed_run_has_them(trained_run: TrainedRun) -> None:
     found = (trained_run.folder.analysis_metrics() or {})["code"]
     train, test = (trained_run.folder.analysis(split) or {} for split in ("train", "test"))
-    again = quality.quality(*(Labelled(part["codes"], part["labels"]) for part in (train, test)))
+    again = quality.judged(*(Labelled(part["codes"], part["labels"]) for part in (train, test))).figures
     assert found == again
     assert found["knn_accuracy"] > 2 * found["majority"]
     assert "prior_distance" not in found

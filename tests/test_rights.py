@@ -356,7 +356,7 @@ def test_privacy_is_changed_later_and_survives_the_loss_of_the_database(lab: Lab
 
 def test_a_run_that_is_handed_over_is_the_other_persons_in_every_way(lab: Lab) -> None:
     run_id = queue.submit(lab, tiny(), "ada", nonce="n", private=True)
-    owners.hand_over(lab.seen_by(Person("cyd", Role.ADMIN)), owners.owned(lab, "ada"), "bea", "cyd")
+    owners.hand_over(lab.seen_by(Person("cyd", Role.ADMIN)), [run_id], "bea", "cyd")
     assert run(lab.seen_by("bea"), run_id).owner == "bea"
     assert [job.owner for job in queue.jobs(lab, run_id)] == ["bea"]
     assert runs(lab.seen_by("ada")) == []

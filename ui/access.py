@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import html
 from contextvars import ContextVar
 from pathlib import Path
 from string import Template
@@ -19,6 +20,7 @@ from aecore.runs import Lab, LabError, rights
 from aecore.runs.rights import Role
 from ui import ways
 from ui.asgi import Layer, refuse
+from ui.caching import NEVER
 from ui.ways import COOKIE, MONTH, SIGNED_IN, base
 
 LOGIN, LOGOUT, WANTED = "login", "logout", "aelab_wanted"
@@ -43,11 +45,6 @@ def _lab() -> Lab:
     from ui.lab import whole
 
     return whole()
-
-
-def guarded() -> bool:
-    """Whether visitors must say who they are."""
-    return bool(ways.way(_lab()))
 
 
 def place(address: str) -> str:
@@ -163,16 +160,12 @@ def _form(problem: str, name: str, wanted: str) -> Response:
 
 
 def _page(form: str, status: int, **values: str) -> Response:
-    filled = _template(form).substitute({key: escaped(text) for key, text in values.items()})
-    return HTMLResponse(_template("door").substitute(inside=filled), status, {"Cache-Control": "no-store"})
+    filled = _template(form).substitute({key: html.escape(text) for key, text in values.items()})
+    return HTMLResponse(_template("door").substitute(inside=filled), status, NEVER)
 
 
 def _template(name: str) -> Template:
     return Template((ASSETS / f"{name}.html").read_text(encoding="utf-8"))
-
-
-def escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
 
 
 ROUTES = [Route("/login", login, methods=["GET", "POST"]), Route("/logout", logout, methods=["GET", "POST"])]

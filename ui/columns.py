@@ -121,7 +121,7 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
 
     What a run was not watched on is left out, or made now by its model where too little would be left.
     """
-    watched = {run.row.id: found for run in runs if (found := inputs(run.row.id)) is not None}
+    watched = {run.row.id: found for run in runs if (found := inputs(run)) is not None}
     first = watched.get(runs[0].row.id)
     if first is None:
         return None

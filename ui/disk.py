@@ -9,11 +9,10 @@ from aecore.jobs import trash
 from aecore.runs import LabError, rights, usage
 from aecore.runs.lab import Lab
 from aecore.runs.rights import Person
-from aecore.runs.text import isolated
+from aecore.runs.text import isolated, size
 from ui import kiosk
 from ui.frame import problem
 from ui.lab import lab, visitor, who
-from ui.words import size
 
 LARGEST = 5
 KEY = "runs-disk"

@@ -169,9 +169,9 @@ def _pictured(x: float, inside: str) -> str:
     return _box(x, 9, 26, 26) + inside
 
 
-def _disc(x: float, fill: str = GREEN, more: str = "") -> str:
+def _disc(x: float, fill: str = GREEN) -> str:
     """What is in the picture: a disc on a line."""
-    return f'<circle cx="{x + 13}" cy="20" r="7.5" {_filled(fill)} {more}/>' + _solid(x + 4, 30.5, 18, 2, fill)
+    return f'<circle cx="{x + 13}" cy="20" r="7.5" {_filled(fill)}/>' + _solid(x + 4, 30.5, 18, 2, fill)
 
 
 def _task(seen: str, target: str = "") -> str:

@@ -5,12 +5,17 @@ import secrets
 
 import streamlit as st
 
+from aecore.runs import LabError
+
 log = logging.getLogger("aelab")
 
 
 def told(error: Exception) -> bool:
-    """Log a page's error and show its number; True says to Streamlit that nothing else need be shown."""
-    st.error(sentence(noted(error)), icon=":material/error:")
+    """Show a page's error: one of the lab's as it is, of any other the number under which the log has it.
+
+    Returns: True, which says to Streamlit that nothing else need be shown.
+    """
+    st.error(str(error) if isinstance(error, LabError) else sentence(noted(error)), icon=":material/error:")
     return True
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from aecore import data
 from aecore.config import ConfigError, DataConfig, Facts, ModelConfig, RunConfig
 from aecore.runs.lab import Lab
+from aecore.runs.text import size
 from ui.draft import Draft
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class Data:
         return known.megabytes if known and known.kind == "download" and not _present(name, self.roots) else None
 
     def _titled(self, name: str) -> str:
-        size, title = self.missing(name), data.DATASETS[name].title
-        return title if size is None else f"{title} (↓ {room(1e6 * size)})"
+        megabytes, title = self.missing(name), data.DATASETS[name].title
+        return title if megabytes is None else f"{title} (↓ {size(1e6 * megabytes)})"
 
     def _class_names(self, draft: Draft) -> tuple[str, ...]:
         try:
@@ -150,15 +151,3 @@ def compression(facts: Facts, code_size: int, bits: float | None = None) -> tupl
     if ratio <= 1:
         return f"no compression: × {ratio:.2g}", numbers
     return f"{ratio:,.3g} × smaller" if ratio < 1000 else f"{ratio:,.0f} × smaller", numbers
-
-
-def room(amount: float) -> str:
-    """Bytes in words.
-
-    >>> room(4.2e9), room(310e6), room(900)
-    ('4.2 GB', '310 MB', '1 kB')
-    """
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if amount >= 0.995 * size:
-            return f"{amount / size:.1f} {unit}" if amount < 10 * size else f"{amount / size:,.0f} {unit}"
-    return f"{max(1, round(amount / 1e3))} kB"

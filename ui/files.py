@@ -5,11 +5,12 @@ from urllib.parse import quote, urlencode
 import streamlit as st
 
 from aecore.runs import RunRow
+from aecore.runs.text import size
 from ui import tickets
 from ui.api.files import kept
 from ui.lab import lab, latest_stamp, who, whole
 from ui.server_now import table
-from ui.words import escape, size
+from ui.words import escape
 
 WHAT = {
     "encoder.safetensors": "the encoder, usable alone",

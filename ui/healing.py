@@ -11,7 +11,7 @@ from aecore.runs.curves import Curves, Seen
 from aecore.runs.database import OPEN
 from aecore.runs.health import NOTHING, Finding, health
 from ui.lab import lab
-from ui.moments import sample_of
+from ui.moments import inputs_of, sample_of
 from ui.shared import once_in
 
 LATELY = 10
@@ -65,11 +65,11 @@ def _health(path: str, going: _Read | None = None) -> tuple[Finding, ...]:
 
 def _seen(folder: RunFolder) -> Seen:
     """What the newest sample shows; nothing where there is none that can be read, or the model is untrained."""
-    steps, inputs = folder.sample_steps(), folder.inputs()
-    if not steps or steps[-1] == 0 or inputs is None:
+    steps = folder.sample_steps()
+    if not steps or steps[-1] == 0:
         return NOTHING
     try:
         newest = sample_of(folder, steps[-1])
+        return Seen(newest.codes, inputs_of(folder).images, newest.x_hat)
     except LabError:
         return NOTHING
-    return Seen(newest.codes, inputs.images, newest.x_hat)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from aecore import manifest
 from aecore.config import DataConfig
 from aecore.config.lab import read_settings
 from aecore.runs import Lab, LabError
@@ -91,8 +92,7 @@ def who() -> str:
 
 def latest_stamp(run_id: str) -> str:
     """Name of the newest committed checkpoint of a run, '' where there is none: the key of what is computed from it."""
-    folder = lab().run(run_id).path / "checkpoints"
-    return max((path.parent.name for path in folder.glob("*/MANIFEST.json")), default="")
+    return manifest.stamp(lab().run(run_id).checkpoints)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Opening the model …")

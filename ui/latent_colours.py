@@ -50,9 +50,26 @@ def colours(view: View) -> dict[str, str]:
     return found | {f"factor.{name}": name.replace("_", " ").capitalize() for name in _factors(view)}
 
 
+def point_stamp(view: View) -> str:
+    """Changes when anything changes that the points of a view, and their groups, are computed from.
+
+    Raises FileNotFoundError with a sentence where the codes or the map are not there.
+    """
+    parts = [latent_points.stamp(view)]
+    folder = lab().run(view.run)
+    around = surroundings_key() if view.colour in AROUND else ""
+    for key in (view.map if not view.map.startswith("dims-") else "", around):
+        if key:
+            try:
+                parts.append(f"{projections.array_path(folder, key).stat().st_mtime_ns:x}")
+            except FileNotFoundError:
+                raise FileNotFoundError(f"The run {view.run} has no map {key} yet.") from None
+    return "-".join(parts)
+
+
 def groups(view: View) -> Groups:
     """The groups of a view's points. Raises FileNotFoundError or ValueError with a sentence."""
-    return _groups(view, latent_points.stamp(view))
+    return _groups(view, point_stamp(view))
 
 
 @lru_cache(maxsize=32)

@@ -105,7 +105,7 @@ def describe(view: View, marks: Marks = ()) -> dict[str, Any]:
     facts = lab().run(view.run).facts()
     found, weights, groups = latent_points.cloud(view), weights_of(view), latent_colours.groups(view)
     return {
-        "points": _address(view, "points", v=latent_maps.point_stamp(view)),
+        "points": _address(view, "points", v=latent_colours.point_stamp(view)),
         "pictures": picture_address(view, "{i}", weights),
         "sheet": sheet_address(view, weights),
         "decode": decode_address(view, "{x}", "{y}", weights) if weights and view.dims == 2 else "",
@@ -128,7 +128,7 @@ def behind(view: View) -> dict[str, str] | None:
     """Address of the other splits' points, and their name; None where there are none."""
     names = latent_points.others(view)
     plain = view._replace(n=None, colour="label", only="")
-    stamp = latent_maps.point_stamp(plain)
+    stamp = latent_colours.point_stamp(plain)
     return {"url": _address(plain, "behind", v=stamp), "name": " and ".join(names)} if names else None
 
 

@@ -63,20 +63,6 @@ def fitted(view: View, total: int) -> str:
     return f" It was fitted to {many:,} of them; the others were placed beside their nearest." * (many < total)
 
 
-def point_stamp(view: View) -> str:
-    """Changes when anything changes that the points of a view are computed from."""
-    parts = [latent_points.stamp(view)]
-    folder = lab().run(view.run)
-    around = latent_colours.surroundings_key() if view.colour in latent_colours.AROUND else ""
-    for key in (view.map if not view.map.startswith("dims-") else "", around):
-        if key:
-            try:
-                parts.append(f"{projections.array_path(folder, key).stat().st_mtime_ns:x}")
-            except FileNotFoundError:
-                raise FileNotFoundError(f"The run {view.run} has no map {key} yet.") from None
-    return "-".join(parts)
-
-
 def trusted(view: View) -> Trust | None:
     """How far to trust the map of a view: of the codes that a job's map was fitted to what it found then, else computed now, once."""
     known = projections.read(lab().run(view.run), view.map) if view.map and not view.map.startswith("dims-") else None
@@ -85,7 +71,7 @@ def trusted(view: View) -> Trust | None:
         return Trust(**found) if found else None
     if latent_points.cloud(view).code_size <= view.dims and not view.map:
         return None  # the map is the code
-    return _trusted(View(view.run, view.split, view.step, None, view.dims, view.map), point_stamp(view))
+    return _trusted(View(view.run, view.split, view.step, None, view.dims, view.map), latent_colours.point_stamp(view))
 
 
 @lru_cache(maxsize=64)

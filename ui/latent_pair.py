@@ -9,7 +9,7 @@ from aecore.analysis.alignment import laid_over
 from aecore.analysis.neighbours import kept_neighbours
 from aecore.config.projection import TsneConfig, UmapConfig, key_of
 from aecore.runs import RunRow, projections, runs
-from ui import latent_exchange, latent_maps, latent_points, latent_selection
+from ui import latent_colours, latent_exchange, latent_maps, latent_points, latent_selection
 from ui.lab import lab
 from ui.latent_points import Points, View
 from ui.palette import STEPS
@@ -85,7 +85,7 @@ def of_steps(run: str, split: str, first: int, second: int) -> Two:
 
 def stamp(two: Two) -> str:
     """Changes when what a pair is computed from changes."""
-    return "-".join(map(latent_maps.point_stamp, two))
+    return "-".join(map(latent_colours.point_stamp, two))
 
 
 def pair(two: Two) -> Pair:

@@ -107,9 +107,19 @@ def stamp(view: View) -> str:
         raise FileNotFoundError(f"The run {view.run} has no codes of {_said(view)} yet.") from None
 
 
+def map_written(view: View) -> int:
+    """When the map of a view was made by a job; 0 where it was not, or not yet."""
+    if not view.map or view.map.startswith("dims-"):
+        return 0
+    try:
+        return projections.array_path(lab().run(view.run), view.map).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def cloud(view: View) -> Cloud:
     """All points that a view chooses from. Raises FileNotFoundError or ValueError with a sentence."""
-    return _cloud(*_file(view), view.map)
+    return _cloud(*_file(view), view.map, map_written(view))
 
 
 def codes(view: View) -> np.ndarray:
@@ -204,13 +214,13 @@ def _positions(path: str, split: str, step: int | None, stamp: str) -> np.ndarra
 
 
 @lru_cache(maxsize=24)
-def _cloud(path: str, split: str, step: int | None, stamp: str, map_: str) -> Cloud:
+def _cloud(path: str, split: str, step: int | None, stamp: str, map_: str, _map_written: int) -> Cloud:
     folder, (codes, order, indices, left_out) = RunFolder(path), _ordered(path, split, step, stamp)
     found, pca = read(folder, split, step), None
     if map_.startswith("dims-"):
         places = codes[:, columns(map_, codes.shape[1])]
     elif map_:
-        places = _made(folder, split, step, map_)[order]
+        places = _made(folder, split, step, map_, len(found.codes))[order]
     else:
         pca = _axes(folder, split, step, codes, found.labels[order]) if codes.shape[1] > 3 else None
         places = codes.copy() if pca is None else pca.project(codes).astype(np.float32)
@@ -226,9 +236,12 @@ def columns(map_: str, size: int) -> list[int]:
     return wanted
 
 
-def _made(folder: RunFolder, split: str, step: int | None, key: str) -> np.ndarray:
+def _made(folder: RunFolder, split: str, step: int | None, key: str, n: int) -> np.ndarray:
+    """(n, dims): the places of all codes of a split, in its order. Raises FileNotFoundError with a sentence."""
     made = None if step is not None else projections.arrays(folder, key)
-    if made is None or f"{split}.places" not in made:
+    if (
+        made is None or len(made.get(f"{split}.places", ())) != n
+    ):  # an older one of other codes, until a new one is made
         raise FileNotFoundError(f"The run {folder.id} has no map {key} of {_said(View(folder.id, split, step))} yet.")
     return made[f"{split}.places"]
 

@@ -138,17 +138,14 @@ def live_curves(runs: Sequence[Shown], key: str, height: int = 380, shared: bool
     _curves(data=data | {"shared": shared}, key=key, on_ended_change=lambda: None)
 
 
-def live_pictures(
-    runs: Sequence[Shown], key: str, size: int = SIZE, lines: int = 1, loop: bool = False, shared: bool = False
-) -> None:
+def live_pictures(runs: Sequence[Shown], key: str, lines: int = 1, loop: bool = False, shared: bool = False) -> None:
     """Held-out images, under them the reconstruction of each run, sharpening while it trains; a slider goes back in time.
 
-    `size` is about how large an image is drawn, in CSS pixels; an image's pixel is a whole number of the screen's.
     Each row of images takes up to `lines` lines. `loop` plays the training again and again, until somebody takes the slider.
     `shared`: the slider moves everything that is shown of the run, its place stands in the URL, and errors are drawn, too.
     """
     told = film(runs) if loop else {"runs": [run.told() for run in runs], "loop": False}
-    _strips(data={"size": size, "lines": lines, "shared": shared} | told, key=key)
+    _strips(data={"size": SIZE, "lines": lines, "shared": shared} | told, key=key)
 
 
 def film(runs: Sequence[Shown], most: int | None = None) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def _inputs(path: str, written: int) -> Inputs:
     return found
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _sample(path: str, step: int, written: int) -> SampleFile:
     run = Path(path).name
     try:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from aecore.config import Facts, RunConfig
+from aecore.runs.text import size
 from ui import estimates, warm
 from ui.hourglass import Stage, show, stages
 from ui.words import escape
@@ -63,7 +64,7 @@ def heavy(memory: "Memory") -> str:
     if memory.checkpoint < estimates.BIG and memory.total < 2 * estimates.BIG:
         return ""
     return (
-        f"This is a large model: {estimates.room(memory.total)} to train, {estimates.room(memory.checkpoint)} a checkpoint. "
+        f"This is a large model: {size(memory.total)} to train, {size(memory.checkpoint)} a checkpoint. "
         "Its checkpoints are made more rarely."
     )
 
@@ -73,8 +74,8 @@ def _figures(found: "Summary", bits: float | None, facts: Facts, memory: "Memory
     place, _, free = where.partition(":")[0].replace(" (", ", ").replace(")", "").partition(", ")
     cards = [
         ("Compression", ratio, numbers),
-        ("Parameters", f"{found.parameters:,}", f"{estimates.room(4 * found.parameters)} of weights"),
-        ("Memory to train", estimates.room(memory.total), f"{estimates.room(memory.checkpoint)} a checkpoint"),
+        ("Parameters", f"{found.parameters:,}", f"{size(4 * found.parameters)} of weights"),
+        ("Memory to train", size(memory.total), f"{size(memory.checkpoint)} a checkpoint"),
         ("Runs on", place, free),
     ]
     inside = "".join(

@@ -35,22 +35,15 @@ def _offered(rows: Sequence[RunRow], keep: Keep | None, wanted: Sequence[str]) -
     return {row.id: row for row in there if keep is None or keep(row)}
 
 
-def pick_run(
-    lab: Lab,
-    key: str = "run",
-    keep: Keep | None = None,
-    title: str = "Run",
-    rows: Sequence[RunRow] | None = None,
-    boxed: bool = True,
-) -> RunRow | None:
+def pick_run(lab: Lab, keep: Keep | None = None, boxed: bool = True) -> RunRow | None:
     """A box to choose one run, bound to `?run=`; the newest where the URL names none. None where there is no run to choose.
 
     Without the box where it is not `boxed`.
     """
-    found = _offered(runs(lab) if rows is None else rows, keep, [st.query_params.get(key, "")])
+    found = _offered(runs(lab), keep, [st.query_params.get("run", "")])
     if not found:
         return None
-    wanted, widget = st.query_params.get(key), f"pick-{key}"
+    wanted, widget = st.query_params.get("run"), "pick-run"
     if not boxed:
         return found.get(wanted or "", next(iter(found.values())))
     if wanted and wanted not in found:
@@ -58,9 +51,9 @@ def pick_run(
     st.session_state[widget] = wanted if wanted in found else next(iter(found))
 
     def chosen() -> None:
-        st.query_params[key] = st.session_state[widget]
+        st.query_params["run"] = st.session_state[widget]
 
-    name = st.selectbox(title, list(found), format_func=told_apart(found), key=widget, on_change=chosen)
+    name = st.selectbox("Run", list(found), format_func=told_apart(found), key=widget, on_change=chosen)
     return found[name]
 
 

@@ -8,11 +8,12 @@ import streamlit as st
 from aecore.jobs.devices import Device, devices
 from aecore.jobs.forecast import Forecast
 from aecore.runs import RunRow
+from aecore.runs.text import size
 from ui import tickets
 from ui.frame import page_link
 from ui.live import component
 from ui.palette import STATES
-from ui.words import escape, needs_room, plain, size, soon, when
+from ui.words import escape, needs_room, plain, soon, when
 
 MOST = 5
 """Lines in a card."""

@@ -42,10 +42,13 @@ def way_in() -> tuple[str, str]:
         return "password", ""
     if way == "password":  # what follows takes a second to import
         return way, ""
-    from aecore.runs import Lab
+    from aecore.runs import Lab, LabError
     from ui import ways
 
-    return way, ways.problem(Lab.open())
+    try:
+        return way, ways.problem(Lab.open())
+    except LabError as error:
+        return way, str(error)
 
 
 def network_address() -> str:

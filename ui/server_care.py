@@ -10,10 +10,11 @@ from aecore.config.fields import FieldAt, walk
 from aecore.jobs import care, cleanup, doctor
 from aecore.jobs.settings import BY_HAND, by_hand, change
 from aecore.runs import Lab, LabError, usage
+from aecore.runs.text import size
 from ui import server_now, ways, widgets
 from ui.frame import problem, section
 from ui.lab import lab, who
-from ui.words import plain, size
+from ui.words import plain
 
 SAID = "server-said"
 """Session key: what the last click did."""

@@ -9,10 +9,11 @@ from aecore.jobs import care
 from aecore.jobs.devices import devices
 from aecore.jobs.forecast import forecast
 from aecore.runs import runs
+from aecore.runs.text import size
 from ui.frame import href
 from ui.lab import lab
 from ui.queue import device_html
-from ui.words import escape, plain, size, span, when
+from ui.words import escape, plain, span, when
 
 MOST = 30
 """Lines of the queue that are shown."""

@@ -10,6 +10,7 @@ import streamlit as st
 from aecore import data
 from aecore.config import ConfigError, Preset, RunConfig, differences, override, presets, reads
 from aecore.runs.lab import Lab, LabError
+from aecore.runs.text import size
 from ui import estimates, frame
 from ui.draft import Draft
 from ui.form import Form
@@ -121,8 +122,8 @@ def notes(form: Form, lab: Lab, known: estimates.Data) -> None:
     if found and not changes(form.draft):
         _flaw(found, known_presets(lab))
     name = form.draft.content["data"]["name"]
-    if (size := known.missing(name)) is not None:
-        _download(form, name, size, found.stand_in if found else "")
+    if (megabytes := known.missing(name)) is not None:
+        _download(form, name, megabytes, found.stand_in if found else "")
 
 
 def _flaw(found: Preset, known: dict[str, Preset]) -> None:
@@ -134,8 +135,8 @@ def _flaw(found: Preset, known: dict[str, Preset]) -> None:
                 st.button(f"Take “{plain(other.title)}”", key="twin", on_click=_switch, args=[twin])
 
 
-def _download(form: Form, name: str, size: float, stand_in: str) -> None:
-    text = f"<b>{escape(data.DATASETS[name].title)} is not on this machine.</b> Queueing downloads it first: {estimates.room(1e6 * size)}."
+def _download(form: Form, name: str, megabytes: float, stand_in: str) -> None:
+    text = f"<b>{escape(data.DATASETS[name].title)} is not on this machine.</b> Queueing downloads it first: {size(1e6 * megabytes)}."
     with _note("download", text):
         other = stand_in or ("patches" if name in COLOUR else "glyphs")
         label = f"Take “{data.DATASETS[other].title}”, no download"

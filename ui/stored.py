@@ -1,5 +1,6 @@
 """What pages read of a run's folder to compare it, kept in memory for all viewers."""
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,14 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from aecore.runs import Inputs, SampleFile, files
+from aecore.runs import Inputs, LabError, SampleFile, files
 from ui.comparison import Compared
 from ui.lab import lab
+from ui.moments import inputs_of, sample_of
 
 
 def shown(run: Compared, name: str) -> dict[str, np.ndarray] | None:
-    """What an analysis kept of a run; None before there is one, or of an older analysis."""
+    """What an analysis kept of a run; None before there is one, of an older analysis, or where it is damaged: a new one mends it."""
     try:
         written = (run.folder.path / "analysis" / f"{name}.npz").stat().st_mtime_ns
     except FileNotFoundError:
@@ -23,7 +25,9 @@ def shown(run: Compared, name: str) -> dict[str, np.ndarray] | None:
 
 @st.cache_resource(max_entries=128, show_spinner=False)
 def _read(run_id: str, name: str, written: int) -> dict[str, np.ndarray] | None:
-    return lab().run(run_id).analysis(name)
+    with suppress(LabError):
+        return lab().run(run_id).analysis(name)
+    return None
 
 
 def simple_figures(run: Compared) -> dict[str, dict[str, Any]]:
@@ -50,28 +54,23 @@ def _told(path: Path, written: int) -> dict[str, Any]:
 
 
 def sample(run: Compared, epoch: int | None) -> SampleFile | None:
-    """The newest sample up to the end of this epoch."""
+    """The newest sample up to the end of this epoch; None where there is none, or it is damaged."""
     steps = run.folder.sample_steps()
-    last = _read_sample(run.row.id, steps[-1]) if steps else None
+    last = _sample(run, steps[-1]) if steps else None
     if last is None or epoch is None or epoch >= last.epoch:
         return last
     end = epoch * last.step / last.epoch
-    return _read_sample(run.row.id, max((step for step in steps if step <= end), default=steps[0]))
+    return _sample(run, max((step for step in steps if step <= end), default=steps[0]))
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
-def _read_sample(run_id: str, step: int) -> SampleFile | None:
-    return lab().run(run_id).sample(step)
+def _sample(run: Compared, step: int) -> SampleFile | None:
+    with suppress(LabError):
+        return sample_of(run.folder, step)
+    return None
 
 
-def inputs(run_id: str) -> Inputs | None:
-    """The images that a run is watched on; None before it has begun."""
-    found = _read_inputs(run_id)
-    if found is None:
-        _read_inputs.clear(run_id)
-    return found
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _read_inputs(run_id: str) -> Inputs | None:
-    return lab().run(run_id).inputs()
+def inputs(run: Compared) -> Inputs | None:
+    """The images that a run is watched on; None before it has begun, or where they are damaged."""
+    with suppress(LabError):
+        return inputs_of(run.folder)
+    return None

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from aecore.jobs import quota
-from aecore.jobs.forecast import Forecast, told
+from aecore.jobs.forecast import SOON, Forecast, told
 from aecore.runs import RunRow
 from aecore.runs.text import isolated
 from aecore.runs.times import ordinal, span, when
@@ -39,17 +39,6 @@ def _begun(start: str) -> str:
     return f"{start}{JOINER}" if start[0].isdigit() else f"\\{start}"
 
 
-def size(count: float) -> str:
-    """Bytes in gigabytes, in megabytes below a tenth of one, and in kilobytes where less would be none.
-
-    >>> size(8.2e9), size(5e6), size(4_321), size(0)
-    ('8.2 GB', '5 MB', '4 kB', '0 MB')
-    """
-    if 0 < count < 1e6:
-        return f"{max(1, count / 1e3):.0f} kB"
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
-
-
 def shown(value: Any) -> str:
     """A config's value for a table: lists with commas, nothing as a dash."""
     if isinstance(value, tuple | list):
@@ -77,7 +66,7 @@ def ends(row: RunRow, expected: Forecast | None, now: float | None = None) -> st
 def soon(expected: Forecast, now: float | None = None) -> str:
     """A forecast in the width of a card: '2nd, in 4 min', or 'in 4 min, after 2 of others'."""
     wait = None if expected.starts is None else max(0, expected.starts - (time.time() if now is None else now))
-    starts = "" if wait is None else f"in {span(wait)}" if wait >= 5 else "next"
+    starts = "" if wait is None else f"in {span(wait)}" if wait >= SOON else "next"
     if expected.others:
         return ", ".join(filter(None, [starts, f"after {expected.others} of others"]))
     return ", ".join(filter(None, [ordinal(expected.position), starts]))

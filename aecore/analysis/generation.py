@@ -5,23 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.mixture import GaussianMixture
 
-from aecore.analysis.latent import decode
 from aecore.analysis.projection import PCA, fit_pca
-from aecore.config import Facts
-from aecore.models import Autoencoder
-
-
-def grid(model: Autoencoder, facts: Facts, n: int, span: float) -> np.ndarray:
-    """An n x n map of a two-dimensional code: images (n, n, C, H, W) uint8, both features from -span to span.
-
-    Rows go from the top, where the second feature is largest, as on a plot.
-
-    Raises:
-        ValueError: for a code that has not two dimensions.
-    """
-    side = np.linspace(-span, span, n, dtype=np.float32)
-    first, second = np.meshgrid(side, side[::-1])
-    return decode(model, np.stack([first.ravel(), second.ravel()], axis=1), facts).reshape(n, n, *facts.shape)
 
 
 def agreement(images: np.ndarray, real: np.ndarray, labels: np.ndarray, k: int = 5, needed: int = 4) -> np.ndarray:
@@ -52,15 +36,15 @@ class Mixture(NamedTuple):
     axes: PCA
 
 
-def fit_mixture(codes: np.ndarray, most: int = 20) -> Mixture:
+def fit_mixture(codes: np.ndarray) -> Mixture:
     """A Gaussian mixture of codes (N, D), in at most 64 principal axes; Ghosh et al. 2020 sample deterministic autoencoders so.
 
-    At most `most` Gaussians, of at most 5,000 codes.
+    At most 20 Gaussians, of at most 5,000 codes.
     """
     codes = codes[:5_000]
     axes = fit_pca(codes, min(64, *codes.shape))
     places = axes.project(codes)
-    count = max(1, min(most, len(codes) // 20))
+    count = max(1, min(20, len(codes) // 20))
     fitted = GaussianMixture(count, covariance_type="diag", reg_covar=1e-6, random_state=0, max_iter=60).fit(places)
     return Mixture(fitted.weights_, fitted.means_, np.sqrt(fitted.covariances_), axes)
 

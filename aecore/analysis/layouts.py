@@ -113,10 +113,10 @@ def umap(config: UmapConfig, start: np.ndarray, found: Nearest, step: Step) -> n
     return places
 
 
-def curve(min_dist: float, spread: float = 1.0) -> tuple[float, float]:
-    """a and b of 1 / (1 + a d^(2b)), which is near 1 up to min_dist and falls like exp(-(d - min_dist) / spread) behind it."""
-    d = np.linspace(0, 3 * spread, 300)
-    wanted = np.where(d < min_dist, 1.0, np.exp(-(d - min_dist) / spread))
+def curve(min_dist: float) -> tuple[float, float]:
+    """a and b of 1 / (1 + a d^(2b)), which is near 1 up to min_dist and falls like exp(min_dist - d) behind it."""
+    d = np.linspace(0, 3, 300)
+    wanted = np.where(d < min_dist, 1.0, np.exp(min_dist - d))
     (a, b), _ = curve_fit(lambda x, a, b: 1 / (1 + a * x ** (2 * b)), d, wanted)
     return float(a), float(b)
 

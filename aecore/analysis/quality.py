@@ -41,11 +41,6 @@ class Judged(NamedTuple):
     'clusters', how many are in each; 'silhouettes', the mean of each label. {} where there are more, or fewer than two."""
 
 
-def quality(train: Labelled, test: Labelled) -> dict[str, Any]:
-    """The figures of `judged` alone."""
-    return judged(train, test).figures
-
-
 def judged(train: Labelled, test: Labelled) -> Judged:
     """What the codes of held-out images tell: `of_labels` where there are at least two labels, and `of_dimensions`.
 

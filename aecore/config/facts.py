@@ -1,6 +1,7 @@
 """What a model must know of the data, and nothing of how the data came to be."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 Shape = tuple[int, int, int]
 
@@ -16,3 +17,10 @@ class Facts(NamedTuple):
     """Images in the training split, before `training.subset`."""
     class_names: tuple[str, ...]
     """Name of each label, in the order of the labels."""
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> "Facts":
+        """Back from JSON of `_asdict()`, which has no tuples."""
+        channels, height, width = content["shape"]
+        low, high = content["value_range"]
+        return cls((channels, height, width), (low, high), content["n_train"], tuple(content["class_names"]))

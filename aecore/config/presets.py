@@ -60,7 +60,7 @@ def read_preset(path: Path) -> Preset:
         return Preset.model_validate(content)
     except ValidationError as error:
         raise ConfigError({at: f"{path.name}: {text}" for at, text in sentences(error, Preset).items()}) from None
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError({"": f"{path.name} is not a preset: {error}."}) from None
 
 
@@ -72,7 +72,7 @@ def preset(name: str, *folders: Path) -> Preset:
     return known[name]
 
 
-def save_preset(folder: Path, name: str, config: RunConfig, help: str = "") -> Path:
+def save_preset(folder: Path, name: str, config: RunConfig) -> Path:
     """Keep a configuration as one's own preset. Raises ConfigError for a name that is taken or cannot be a file name."""
     if not name or not all(letter.isalnum() or letter in "-_" for letter in name):
         raise ConfigError({"preset": f"A preset's name is letters, digits, '-' and '_', but this is {name!r}."})
@@ -80,7 +80,7 @@ def save_preset(folder: Path, name: str, config: RunConfig, help: str = "") -> P
         raise ConfigError({"preset": f"The name {name!r} belongs to a preset that comes with the lab: choose another."})
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    kept = Preset(title=name, help=help or "One's own.", source="own", config=config)
+    kept = Preset(title=name, help="One's own.", source="own", config=config)
     path.write_text(kept.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return path
 

@@ -10,6 +10,7 @@ from aecore.jobs import measures
 from aecore.jobs.forecast import SOON, if_queued
 from aecore.jobs.measures import Measure, Room
 from aecore.runs import Lab, RunFolder, RunRow, files
+from aecore.runs.text import size
 from aecore.runs.times import span, when
 
 FILE = "announced.json"
@@ -39,7 +40,7 @@ def told(said: Announced, now: float | None = None) -> tuple[str, str]:
     """Whether it fits, and when it starts and ends: ('fits', '0.7 GB of 18 GB free; starts in a moment, ends about 14:32')."""
     now = time.time() if now is None else now
     fits = "fits" if said.memory <= said.free else "does not fit now"
-    memory = f"{gigabytes(said.memory)} of {gigabytes(said.free)} free"
+    memory = f"{size(said.memory)} of {size(said.free)} free"
     if said.starts is None or said.ends is None:
         return fits, f"{memory}; takes about {span(said.seconds)} once it starts, and nobody knows yet when that is"
     wait = said.starts - now
@@ -70,13 +71,13 @@ def outcome(lab: Lab, row: RunRow) -> str:
         return ""
     result = lab.run(row.id).result() or {}
     memory = result.get("peak_memory")
-    had = [gigabytes(memory)] if memory else []
+    had = [size(memory)] if memory else []
     # who went on after a pause, or stopped early, did something else than what was announced
     if row.attempt == 1 and row.step == row.total_steps:
         had.append(span(row.ended - row.started))
     if not had:
         return ""
-    return f"Announced: {gigabytes(said['memory'])} and {span(said['seconds'])}. It took {' and '.join(had)}."
+    return f"Announced: {size(said['memory'])} and {span(said['seconds'])}. It took {' and '.join(had)}."
 
 
 def of(lab: Lab, config: RunConfig) -> Announced | None:
@@ -84,12 +85,3 @@ def of(lab: Lab, config: RunConfig) -> Announced | None:
     where = measures.place(config, lab)
     measure = where and measures.of(lab, config)
     return announce(lab, config, measure, measures.room(where.pool)) if where and measure else None
-
-
-def gigabytes(count: float) -> str:
-    """Bytes with as many digits as say something.
-
-    >>> gigabytes(7.4e8), gigabytes(1.34e9), gigabytes(12.4e9)
-    ('0.7 GB', '1.3 GB', '12 GB')
-    """
-    return f"{count / 1e9:.1f} GB" if count < 9.95e9 else f"{count / 1e9:.0f} GB"

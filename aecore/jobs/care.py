@@ -13,7 +13,6 @@ from aecore.runs import Lab, database, diary, rights, shares
 from aecore.runs.database import LIVE, events, in_line, jobs, runs
 from aecore.runs.history import SIDE
 from aecore.runs.rights import Verb
-from aecore.runs.shares import Spell
 
 DRAINING = {
     "finish": "No new runs start: the lab is being made ready for maintenance. Those that train go on to their end.",
@@ -122,10 +121,7 @@ def people(lab: Lab, now: float | None = None) -> list[Person]:
         owned = Counter(
             connection.execute(select(runs.c.owner).where(runs.c.deleted.is_(None), rights.seen(lab.viewer))).scalars()
         )
-    counted = turns.Shares(used)
-    for job in open_ones:
-        if not job.waits:
-            counted.begin(job.owner, Spell(min(job.since or now, now), float("inf"), job.slots))
+    counted = turns.Shares.now(used, [job for job in open_ones if not job.waits], now)
     trains = [job for job in open_ones if job.kind == "train"]
     running = Counter(job.owner for job in trains if not job.waits)
     waiting = Counter(job.owner for job in trains if job.waits)

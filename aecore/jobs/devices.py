@@ -107,20 +107,24 @@ def _apple() -> list[Device]:
 
 
 def gpus() -> list[Device]:
-    """NVIDIA's GPUs that this process may see, in the order of their PCI bus."""
+    """NVIDIA's GPUs that this process may see and that answer, in the order of their PCI bus."""
     nvml = _nvml()
     if nvml is None:
         return []
-    handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
-    cards = [_gpu(nvml, handle) for handle in handles]
+    cards: list[tuple[int, Device]] = []
+    with suppress(nvml.NVMLError):
+        for index in range(nvml.nvmlDeviceGetCount()):
+            with suppress(nvml.NVMLError):  # one that is lost, or that we may not ask: the others are still there
+                cards.append((index, _gpu(nvml, index)))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return cards
+        return [card for _, card in cards]
     chosen = {part.strip() for part in visible.split(",")}
-    return [card for index, card in enumerate(cards) if {str(index), card.uuid} & chosen]
+    return [card for index, card in cards if {str(index), card.uuid} & chosen]
 
 
-def _gpu(nvml: Any, handle: Any) -> Device:
+def _gpu(nvml: Any, index: int) -> Device:
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     load = None
     with suppress(nvml.NVMLError):  # not every card and driver counts it

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from aecore import data
 from aecore.config.lab import read_settings
@@ -58,8 +59,7 @@ def of_lab(lab: Lab) -> list[Check]:
         _settings(lab),
         _disk(lab),
         *_sqlite(),
-        _database(lab),
-        _clock(lab),
+        *_database(lab),
         _supervisor(lab),
     ]
 
@@ -106,14 +106,28 @@ def _disk(lab: Lab) -> Check:
     return Check("disk", usage.free > ROOM, text if usage.free > ROOM else f"{text}: checkpoints may not fit")
 
 
-def _database(lab: Lab) -> Check:
+def _database(lab: Lab) -> Iterator[Check]:
+    """What it says of itself, and the clock that wrote it."""
+    try:
+        yield _rows(lab)
+        yield _clock(lab)
+    except DBAPIError as error:
+        yield Check("database", False, f"{database.name(lab.engine)} cannot be read: {error.orig}. {DAMAGED}")
+
+
+DAMAGED = "Every run's folder holds its rows: stop the lab and put the file aside, and they come back from there."
+
+
+def _rows(lab: Lab) -> Check:
+    name, said = database.name(lab.engine), ""
+    if lab.engine.dialect.name == "sqlite":
+        with database.reading(lab.engine) as connection:
+            said = str(connection.execute(text("PRAGMA quick_check(1)")).scalar_one())
+        if said != "ok":
+            return Check("database", False, f"{name} is damaged: {said}. {DAMAGED}")
     count = len(runs(lab))
-    rows, version_ = f"{count} run{'s' * (count != 1)}", database.version(lab.engine)
-    if lab.engine.dialect.name == "postgresql":
-        return Check("database", True, f"{rows}, {version_} at {database.name(lab.engine)}")
-    with database.reading(lab.engine) as connection:
-        answer = str(connection.execute(text("PRAGMA quick_check")).scalar_one())
-    return Check("database", answer == "ok", f"{answer}, {rows}, {version_}")
+    rows = f"{count} run{'s' * (count != 1)}, {database.version(lab.engine)}"
+    return Check("database", True, f"{said}, {rows}" if said else f"{rows} at {name}")
 
 
 def _sqlite() -> Iterator[Check]:

@@ -9,6 +9,7 @@ import psutil
 from aecore.config import ConfigError
 from aecore.runs import LabError, RunFolder
 from aecore.runs.errors import FULL, no_room
+from aecore.runs.text import size
 
 COMPLETED, CONFIG, REFUSED, CRASHED, LEFT = 0, 3, 4, 1, 75
 """Exit codes of a trainer; LEFT: it was told to leave, and can go on. They are a hint only: an adopted process has none."""
@@ -25,6 +26,8 @@ class Ending(NamedTuple):
     """config, disk_full, folder_lost, oom, diverged, exit, signal, host_lost or no_start."""
     reason: str
     exit_code: int
+    host: bool = False
+    """Of oom: whether it was the machine's memory, not a GPU's."""
 
 
 FOLDER_LOST = Ending(
@@ -91,8 +94,8 @@ def out_of_memory(host: bool, peak: int | None = None, room: float = 0, needs: d
         needs: what model.json says of it: {'batch_size', 'of_one', 'of_batch'}, bytes with one image a batch and with all.
     """
     where = "The machine's memory" if host else "The GPU's memory"
-    had = f" after {peak / 1e9:.1f} GB" if peak else ""
-    return Ending("oom", f"{where} ran out{had}. {smaller(room, needs)}", CRASHED)
+    had = f" after {size(peak)}" if peak else ""
+    return Ending("oom", f"{where} ran out{had}. {smaller(room, needs)}", CRASHED, host)
 
 
 def in_memory(ending: Ending, run: Path, peak: int | None) -> Ending:
@@ -100,9 +103,8 @@ def in_memory(ending: Ending, run: Path, peak: int | None) -> Ending:
     if ending.reason_code != "oom":
         return ending
     model = RunFolder(run).model() or {}
-    host = "machine" in ending.reason
-    room = psutil.virtual_memory().available if host else model.get("device_memory") or 0
-    return out_of_memory(host, peak, room, model.get("memory"))
+    room = psutil.virtual_memory().available if ending.host else model.get("device_memory") or 0
+    return out_of_memory(ending.host, peak, room, model.get("memory"))
 
 
 def smaller(room: float, needs: dict[str, Any] | None) -> str:
@@ -113,5 +115,5 @@ def smaller(room: float, needs: dict[str, Any] | None) -> str:
     each = max(1.0, (all_ - one) / max(1, batch - 1))
     fits = min(batch // 2, 1 + int((SAFE * room - one) // each))
     if fits < 1:
-        return f"It needs {one / 1e9:.1f} GB for a single image a step: use a smaller model or smaller images."
+        return f"It needs {size(one)} for a single image a step: use a smaller model or smaller images."
     return f"A batch of {fits} would fit (training.batch_size={fits} instead of {batch})."

@@ -69,9 +69,13 @@ class LocalExecutor:
         if job.slots > 1:
             return self._noted(job, together.start(self.lab, job, places, held), places)
         slot = places[0]
-        child = self.nursery.take() or self._cold(job, slot)
         message = {"run": str(self.lab.runs_folder / job.run_id), "job": job.id, "kind": job.kind}
         message |= {"threads": slot.threads, "device": slot.device, "data_root": job.data_root or ""}
+        while child := self.nursery.take():
+            with contextlib.suppress(OSError):  # it has died just now
+                child.hand_over(message, held)
+                return self._noted(job, child, places)
+        child = self._cold(job, slot)
         child.hand_over(message, held)
         return self._noted(job, child, places)
 

@@ -34,8 +34,9 @@ AGAIN = 120.0
 """Seconds for which a failure is believed: there may be more memory then."""
 KEPT = 500
 """Answers, the newest."""
-EARLY, SHARE = 20.0, 0.05
-"""Seconds at the start of a run in which it takes many pictures, and the share of the later time that they take at most."""
+EARLY, DENSE, SHARE = 20.0, 3, 0.05
+"""Seconds at the start of a run in which it takes a picture a second, if DENSE times the time of one has passed since the last,
+and the share of the later time that pictures take at most."""
 
 
 class Measure(NamedTuple):
@@ -59,7 +60,7 @@ class Measure(NamedTuple):
         training, steps = config.training, config.total_steps(self.images)
         train, epochs = steps * self.step, steps / ceil(self.images / training.batch_size)
         looks = 2 + epochs // training.watch_every  # the untrained model, and the last figures
-        early = min(EARLY, train) / max(1.0, 3 * self.watch)
+        early = min(EARLY, train) / max(1.0, DENSE * self.watch)
         late = min(epochs, SHARE * max(0.0, train - EARLY) / max(self.watch, 1e-9))
         return self.start + train + (looks + early + late) * self.watch
 

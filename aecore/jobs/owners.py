@@ -52,13 +52,6 @@ def hand_over(lab: Lab, run_ids: Sequence[str], to: str, by: str) -> None:
                 )
 
 
-def owned(lab: Lab, owner: str) -> list[str]:
-    """The runs of a person that the viewer sees, deleted ones not among them."""
-    query = select(runs.c.id).where(runs.c.owner == owner, runs.c.deleted.is_(None), rights.seen(lab.viewer))
-    with database.reading(lab.engine) as connection:
-        return list(connection.execute(query.order_by(runs.c.seq)).scalars())
-
-
 def _rows(lab: Lab, connection: Connection, run_ids: Sequence[str], verb: Verb) -> list[Any]:
     c = runs.c
     query = select(c.id, c.job_id, c.owner, c.private, jobs.c.state).join(jobs, jobs.c.id == c.job_id)

@@ -4,7 +4,6 @@ It imports torch by itself, at the lowest priority, and never comes from the nur
 """
 
 import contextlib
-import dataclasses
 import os
 import sys
 import time
@@ -18,11 +17,12 @@ from aecore.config import RunConfig, parse, with_values
 from aecore.jobs import endings, locks, measures
 from aecore.jobs.measures import Answer, Measure
 from aecore.runs import Lab, files
+from aecore.runs.text import size
 
 if TYPE_CHECKING:
     import torch
 
-    from aecore.training import Data, TrainState
+    from aecore.training import TrainState
 
 SECONDS = 0.5
 """Of steps that are timed: one at least."""
@@ -48,7 +48,7 @@ def measure(config: RunConfig, lab: Lab, threads: int) -> Measure:
     refuse_too_large(train.needed(config, prepared, device), device)
     config = with_values(config, ENDLESS | {"training.max_steps": None})
     state = training.start(config, prepared.facts, threads)
-    few = _few(prepared, training.device.at_once(state.model, device))
+    few = prepared.watching(training.device.at_once(state.model, device))
     maker = training.engines.of(state, few, config)
     rows = training.train(state, few, config, maker)
     started = time.perf_counter() - begin
@@ -81,15 +81,9 @@ def refuse_too_large(needs: dict[str, Any], device: "torch.device") -> None:
     if expected > free:
         whose = "the GPU" if device.type == "cuda" else "the machine"
         raise TooLarge(
-            f"It does not fit: it needs about {expected / 1e9:.1f} GB, and {whose} has {free / 1e9:.1f} GB free. "
+            f"It does not fit: it needs about {size(expected)}, and {whose} has {size(free)} free. "
             f"{endings.smaller(free, needs['memory'])}"
         )
-
-
-def _few(data: "Data", count: int) -> "Data":
-    """With one batch of the watched images: what all of them take follows from it."""
-    names = ("watch_images", "watch_labels", "watch_indices")
-    return dataclasses.replace(data, **{name: getattr(data, name)[:count] for name in names})
 
 
 def _advance(rows: Any, state: "TrainState") -> None:

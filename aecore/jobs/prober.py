@@ -60,12 +60,17 @@ class Prober:
             self.child = None
 
     def _start(self, name: str) -> None:
-        wish = files.read_json(measures.wish_path(self.lab, name))
-        if wish is None:
+        path = measures.wish_path(self.lab, name)
+        try:
+            wish = files.read_json(path)
+            if wish is None:
+                return
+            device = self._emptiest_gpu() if wish["pool"] == "gpu" else ""
+            environment = {"CUDA_VISIBLE_DEVICES": device, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+            environment |= {"OMP_NUM_THREADS": str(wish["threads"])}
+        except (ValueError, TypeError, KeyError):  # damaged: who still wants it wishes again
+            path.unlink(missing_ok=True)
             return
-        device = self._emptiest_gpu() if wish["pool"] == "gpu" else ""
-        environment = {"CUDA_VISIBLE_DEVICES": device, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-        environment |= {"OMP_NUM_THREADS": str(wish["threads"])}
         with (self.lab.path / "supervisor.log").open("ab") as log:
             self.child = subprocess.Popen(
                 [sys.executable, "-m", "aecore.jobs.probe", str(self.lab.path), name],
@@ -78,11 +83,11 @@ class Prober:
         self.name, self.began = name, time.monotonic()
 
     def _emptiest_gpu(self) -> str:
-        """The card with the most free memory, one that nobody trains on before all others."""
+        """The card with the most free memory, one that nobody trains on before all others; '' where none answers any more."""
         cards = devices.gpus()
         taken = {s.device for s in slots(self.lab, [card.uuid for card in cards]) if locks.held(s.lock)}
-        best = max(cards, key=lambda card: (card.uuid not in taken, card.memory_total - card.memory_used))
-        return best.uuid
+        best = max(cards, key=lambda card: (card.uuid not in taken, card.memory_total - card.memory_used), default=None)
+        return best.uuid if best else ""
 
     def _fail(self, sentence: str) -> None:
         with suppress(OSError):

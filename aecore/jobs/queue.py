@@ -170,10 +170,15 @@ def _insert_run(
     return run_id
 
 
+def slug(name: str, most: int) -> str:
+    """A name as part of an id: at most so many small letters, digits and single hyphens; '' where nothing is left of it."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:most].strip("-")
+
+
 def _new_id(lab: Lab, name: str, code_size: int) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32].strip("-") or "run"
+    begin = slug(name, 32) or "run"
     while True:
-        run_id = f"{slug}-{code_size}-{''.join(secrets.choice(LETTERS) for _ in range(4))}"
+        run_id = f"{begin}-{code_size}-{''.join(secrets.choice(LETTERS) for _ in range(4))}"
         if not (lab.runs_folder / run_id).exists() and not (lab.trash / run_id).exists():
             return run_id
 

@@ -10,14 +10,13 @@ import psutil
 from aecore import manifest, training
 from aecore.analysis.sampling import Sampler
 from aecore.jobs import devices, states
+from aecore.jobs.measures import DENSE, EARLY, SHARE
 from aecore.jobs.work import Shown, Work
 from aecore.manifest import Mark
 from aecore.runs.folder import TimingRow
 
 LOOK = 0.25
 """Seconds between flushes."""
-EARLY = 20.0
-"""Seconds at the start in which a picture a second is taken."""
 SAMPLES = 50
 WRITING = 100e6
 """Bytes per second that a disk is trusted with, before the first checkpoint tells."""
@@ -114,7 +113,7 @@ class Recorder:
 
     def _sample_due(self, now: float) -> bool:
         early = now - self.start < EARLY
-        rest = max(1.0, (3 if early else 20) * self.sample_cost)  # later, pictures take a twentieth of the time at most
+        rest = max(1.0, (DENSE if early else 1 / SHARE) * self.sample_cost)
         return (early or self.epoch_ended) and now - self.sampled >= rest
 
     def sample(self) -> None:

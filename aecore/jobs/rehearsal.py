@@ -1,7 +1,6 @@
 """What a waiting process does before its run comes: everything that is slow the first time, on the demo's own images."""
 
 import contextlib
-import dataclasses
 
 import torch
 
@@ -19,8 +18,7 @@ def rehearse(lab: Lab) -> None:
     with contextlib.suppress(Exception):
         config = with_values(preset("demo").config, {"training.device": "cpu", "training.max_steps": 2})
         whole = training.prepare(config, lab.data_roots, torch.device("cpu"))
-        few = {name: getattr(whole, name)[:64] for name in ("watch_images", "watch_labels", "watch_indices")}
-        data = dataclasses.replace(whole, **few)
+        data = whole.watching(64)
         state = training.start(config, data.facts, torch.get_num_threads())
         sampler = Sampler(data, state.model, config)
         for _ in training.train(state, data, config):

@@ -10,6 +10,7 @@ from aecore.jobs.queue import Job
 from aecore.jobs.slots import Slot
 from aecore.runs import Lab, database
 from aecore.runs.database import jobs, runs
+from aecore.runs.text import size
 
 SPARE = 1.1
 """A run like another one takes about as much memory."""
@@ -39,9 +40,9 @@ def objection(lab: Lab, job: Job, slot: Slot, slots: Sequence[Slot], cards: Sequ
     ours = any(locks.held(other.lock) for other in slots if other.device == slot.device and other is not slot)
     free, needs = card.memory_total - card.memory_used, measured(lab, job.run_id)
     if needs is not None and SPARE * needs > free:
-        return f"it needs about {needs / 1e9:.1f} GB and {card.name} has {free / 1e9:.1f} GB free"
+        return f"it needs about {size(needs)} and {card.name} has {size(free)} free"
     if ours and needs is None:
         return "it shares no GPU before a run like it was measured"
     if not ours and card.memory_used > BUSY * card.memory_total:
-        return f"another program has {card.memory_used / 1e9:.1f} GB of {card.name}"
+        return f"another program has {size(card.memory_used)} of {card.name}"
     return None

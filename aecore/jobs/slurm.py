@@ -215,7 +215,8 @@ def _environment(job: Job) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in ("AELAB_PASSWORD", "CUDA_VISIBLE_DEVICES")
+        if name != "CUDA_VISIBLE_DEVICES"
+        and not (name.startswith("AELAB_") and name.endswith(("PASSWORD", "SECRET")))
         and (name == "SLURM_CONF" or not name.startswith(("SLURM_", "SLURMD_")))
     }
     return kept | {"AELAB_DATA": job.data_root or "", "PYTHONUNBUFFERED": "1"}

@@ -8,6 +8,7 @@ import contextlib
 import math
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -15,8 +16,6 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from aecore.jobs import launch, locks, queue, quota, states, trash, turns
 from aecore.jobs.burial import bury
@@ -28,7 +27,7 @@ from aecore.jobs.queue import Job
 from aecore.jobs.slurm import SlurmExecutor
 from aecore.jobs.teller import Teller
 from aecore.jobs.wake import Alarm, wake
-from aecore.runs import Lab, LabError
+from aecore.runs import Lab
 
 TICK, REST = 0.2, 1.0
 """Seconds between looks when nobody wakes it: while there is work, and while there is none."""
@@ -83,12 +82,14 @@ def stop_supervisor(lab: Lab, seconds: float = 10) -> None:
     """Ask the supervisor to leave and wait for it. The trainers go on."""
     for process in launch.started(lab.path):
         process.terminate()  # it may not have come as far as the lock
-        process.wait(seconds)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
     end = time.monotonic() + seconds
     while locks.held(_lock(lab)) and time.monotonic() < end:
         pid = running(lab)
         if pid is not None:
-            os.kill(pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         time.sleep(0.05)
 
 
@@ -160,10 +161,10 @@ class Supervisor:
             alarm.close()
 
     def _tick(self) -> bool:
-        """A look that survives a fault: a full disk or a database that is busy for long passes, a supervisor must not."""
+        """A look that survives a fault: a full disk, a busy database or a damaged file passes, a supervisor must not."""
         try:
             return self.tick()
-        except (SQLAlchemyError, OSError, LabError):
+        except Exception:
             if not self.lab.runs_folder.exists():
                 self.told_to_leave = True  # the lab was deleted under us
                 return False

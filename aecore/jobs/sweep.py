@@ -132,8 +132,9 @@ def submit(
         data.suited(config, lab.data_roots)
     content = "\n".join([owner, nonce or secrets.token_hex(8), *map(writes, configs)])
     name = (configs[0].name or configs[0].data.name).partition(", ")[0]  # what follows is varied
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24].strip("-")
-    group = queue.Group(f"{slug or 'sweep'}-{hashlib.sha256(content.encode()).hexdigest()[:6]}", at_once)
+    group = queue.Group(
+        f"{queue.slug(name, 24) or 'sweep'}-{hashlib.sha256(content.encode()).hexdigest()[:6]}", at_once
+    )
     quota.ask(lab, owner, configs, group.id)
     return group.id, [
         queue.submit(lab, config, owner, nonce=group.id, group=group, private=private) for config in configs

@@ -88,16 +88,20 @@ def sweep(lab: Lab) -> None:
     busy = select(jobs.c.run_id).where(jobs.c.state.in_(LIVE))
     query = select(runs.c.id, runs.c.deleted).where(runs.c.deleted.is_not(None), runs.c.id.not_in(busy))
     with database.reading(lab.engine) as connection:
-        if not connection.execute(query.limit(1)).all():
-            return
-    with database.writing(lab.engine) as connection:  # read again: meanwhile somebody may have brought one back
-        for run_id, when in connection.execute(query).all():
-            with contextlib.suppress(FileNotFoundError):
-                (lab.runs_folder / run_id).rename(lab.trash / run_id)
-            if when + lab.settings.keep_deleted_days * DAY < time.time():
-                _forget(lab, connection, run_id)
+        some = connection.execute(query.limit(1)).all()
+    if some:
+        with database.writing(lab.engine) as connection:  # read again: meanwhile somebody may have brought one back
+            for run_id, when in connection.execute(query).all():
+                _move(lab, connection, run_id, when + lab.settings.keep_deleted_days * DAY < time.time())
     for leftover in lab.trash.glob(".purged-*"):
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _move(lab: Lab, connection: Connection, run_id: str, kept_long_enough: bool) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        (lab.runs_folder / run_id).rename(lab.trash / run_id)
+    if kept_long_enough:
+        _forget(lab, connection, run_id)
 
 
 def forget(lab: Lab, run_id: str) -> bool:

@@ -124,6 +124,8 @@ class Work:
                 self._tell("disk_full", "The disk is full: the run waits, and goes on as soon as there is room.")
             waited = True
             time.sleep(1)
+            with suppress(LabError, OSError):  # not every process is told by a signal
+                self.beat()
             if self.stop.asked:
                 raise Stopped(step)
         if waited:

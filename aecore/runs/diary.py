@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections import deque
+from contextlib import suppress
 from typing import NamedTuple
 
 from aecore.runs.lab import Lab
@@ -22,13 +23,14 @@ class Act(NamedTuple):
 
 
 def write(lab: Lab, by: str, text: str) -> None:
-    """Add a line. Raises OSError."""
+    """Add a line. On a full disk the diary says less, and what it would tell of is done all the same."""
     line = json.dumps({"at": time.time(), "by": by, "text": text}) + "\n"
-    descriptor = os.open(lab.path / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(descriptor, line.encode())  # in one piece, so that two writers do not mix
-    finally:
-        os.close(descriptor)
+    with suppress(OSError):
+        descriptor = os.open(lab.path / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, line.encode())  # in one piece, so that two writers do not mix
+        finally:
+            os.close(descriptor)
 
 
 def read(lab: Lab, most: int = 200) -> list[Act]:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -14,7 +15,7 @@ from aecore.runs.errors import LabError
 
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     """Let `fill` write into a file beside `path`, then put it in its place. Raises OSError, and leaves nothing behind then."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
     try:
         with beside.open("wb") as file:
             fill(file)
@@ -82,12 +83,16 @@ def told(run: Path, name: str) -> dict[str, Any] | None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """Arrays of an .npz file by name, None where there is none."""
+    """Arrays of an .npz file in a folder of a run, by name, None where there is none. Raises LabError where it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         return None
+    except OSError:
+        raise
+    except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
+        raise LabError(f"{path.parent.name}/{path.name} of run {path.parents[1].name} is damaged: {error}") from None
 
 
 def tail(path: Path, lines: int) -> str:

@@ -93,12 +93,12 @@ class RunFolder:
         """The run's configuration. Raises ConfigError with a sentence where it is missing or damaged."""
         try:
             return reads((self.path / "config.json").read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError({"": f"The configuration of run {self.id} cannot be read: {error.strerror}."}) from None
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", "it is no text")
+            raise ConfigError({"": f"The configuration of run {self.id} cannot be read: {why}."}) from None
         except ConfigError as error:
-            raise ConfigError(
-                {path: f"config.json of run {self.id}: {said}" for path, said in error.fields.items()}
-            ) from None
+            named = {path: f"config.json of run {self.id}: {said}" for path, said in error.fields.items()}
+            raise ConfigError(named) from None
 
     @property
     def reachable(self) -> bool:
@@ -118,12 +118,7 @@ class RunFolder:
     def facts(self) -> Facts | None:
         """Facts of the data that the run was trained on; None before it started."""
         model = self.model()
-        if model is None:
-            return None
-        facts = model["facts"]
-        channels, height, width = facts["shape"]
-        low, high = facts["value_range"]
-        return Facts((channels, height, width), (low, high), facts["n_train"], tuple(facts["class_names"]))
+        return None if model is None else Facts.read(model["facts"])
 
     def result(self) -> dict[str, Any] | None:
         """Final figures: loss, mse, psnr, ssim, parameters, code_size, seconds, steps, images_per_second, reason."""
@@ -152,8 +147,7 @@ class RunFolder:
 
     def sync_metrics(self) -> None:
         """See to it that the metrics survive a power failure: a checkpoint must not know of rows that are lost."""
-        with (self.path / "metrics.csv").open("rb") as file:
-            os.fsync(file.fileno())
+        files.flush(self.path / "metrics.csv")
 
     def rewind(self, metrics_bytes: int, step: int) -> None:
         """Take back what an attempt wrote after its last checkpoint, of `step`; the metrics get a new inode."""
@@ -232,8 +226,9 @@ class RunFolder:
 
     def write_analysis(self, splits: dict[str, dict[str, np.ndarray]], metrics: dict[str, Any]) -> None:
         """Put a whole analysis in place at once: one .npz a split, and metrics.json."""
-        made, old, place = (self.path / f"{prefix}analysis" for prefix in (f".{os.getpid()}-", ".old-", ""))
-        shutil.rmtree(made, ignore_errors=True)
+        made, old, place = (self.path / f"{prefix}analysis" for prefix in (".new-", ".old-", ""))
+        for left in self.path.glob(".*-analysis"):  # of a process that was killed here
+            shutil.rmtree(left)
         try:
             made.mkdir()
             for split, arrays in splits.items():

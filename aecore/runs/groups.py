@@ -6,26 +6,6 @@ from typing import Any, NamedTuple
 
 from aecore.runs.values import UNLIKE
 
-T975: tuple[float, ...] = (
-    12.706,
-    4.303,
-    3.182,
-    2.776,
-    2.571,
-    2.447,
-    2.365,
-    2.306,
-    2.262,
-    2.228,
-    2.201,
-    2.179,
-    2.160,
-    2.145,
-    2.131,
-)
-T975 += (2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
-"""97.5 % quantiles of Student's t for 1 to 30 degrees of freedom."""
-
 
 class Interval(NamedTuple):
     """Mean of several runs, and half the width of its 95 % interval; None of one run alone."""
@@ -39,7 +19,7 @@ def interval(found: Iterable[float | None]) -> Interval | None:
     """Mean and 95 % interval by Student's t of the numbers that are known; None where there is none.
 
     >>> interval([1.0, 2.0, 3.0])
-    Interval(mean=2.0, half=2.4843..., n=3)
+    Interval(mean=2.0, half=2.4841..., n=3)
     """
     numbers = [value for value in found if value is not None and math.isfinite(value)]
     n = len(numbers)
@@ -49,8 +29,9 @@ def interval(found: Iterable[float | None]) -> Interval | None:
     if n == 1:
         return Interval(mean, None, 1)
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in numbers) / (n - 1))
-    quantile = T975[n - 2] if n - 2 < len(T975) else 1.96
-    return Interval(mean, quantile * spread / math.sqrt(n), n)
+    from scipy.special import stdtrit  # few pages group runs
+
+    return Interval(mean, float(stdtrit(n - 1, 0.975)) * spread / math.sqrt(n), n)
 
 
 def once(found: Sequence[float | None], seeds: Sequence[Any]) -> list[float | None]:

@@ -61,6 +61,18 @@ def _balanced(signs: Sequence[str]) -> bool:
     return not open_
 
 
+def size(count: float) -> str:
+    """Bytes in words.
+
+    >>> size(12.4e9), size(4.2e9), size(310e6), size(900), size(0)
+    ('12 GB', '4.2 GB', '310 MB', '1 kB', '0 MB')
+    """
+    for unit, one in (("GB", 1e9), ("MB", 1e6)):
+        if count >= 0.995 * one:
+            return f"{count / one:.1f} {unit}" if count < 9.95 * one else f"{count / one:,.0f} {unit}"
+    return f"{max(1, round(count / 1e3))} kB" if count else "0 MB"
+
+
 def moment(at: float) -> str:
     """Day and minute, as the clock on the wall shows them."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

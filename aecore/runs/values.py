@@ -64,13 +64,17 @@ def config_values(lab: Lab, row: RunRow) -> Values:
     return _config(os.path.join(lab.runs_folder, row.id))
 
 
-@lru_cache(maxsize=20_000)
 def _config(folder: str) -> Values:
-    """It never changes."""
     try:
-        return flat(RunFolder(Path(folder)).config())
-    except ConfigError:
+        return _read_config(folder)
+    except ConfigError:  # it may come back, from a backup
         return {}
+
+
+@lru_cache(maxsize=20_000)
+def _read_config(folder: str) -> Values:
+    """It never changes. Raises ConfigError."""
+    return flat(RunFolder(Path(folder)).config())
 
 
 LOOK = 10
@@ -101,7 +105,7 @@ def _values(folder: str, row: RunRow) -> Values:
         return known.values
     written, results, values = known.written, known.results, known.values
     if looked != known.looked:
-        written = (_written(f"{folder}/result.json"), _written(f"{folder}/analysis/metrics.json"))
+        written = tuple(_written(f"{folder}/{file}") for file in FILES)
     if written != known.written:
         results = _measured(folder, *written)
     if results is not known.results or row != known.row:
@@ -119,7 +123,10 @@ def _written(path: str) -> int:
         return 0
 
 
-def _measured(folder: str, result: int, analysis: int) -> Values:
+FILES = ("result.json", "analysis/metrics.json", "config.json")
+
+
+def _measured(folder: str, result: int, analysis: int, _config: int) -> Values:
     """Numbers of result.json, and those on the test images; a file that was written at 0 is not there."""
     kept = (
         _json(Path(folder, "result.json")) if result else {},
@@ -151,9 +158,3 @@ def names(found: Sequence[Values]) -> list[str]:
     rest = [name for name in seen if name not in ROW]
     results = [name for name in rest if name.startswith(RESULTS)]
     return [*ROW, *sorted(results), *(name for name in rest if name not in results)]
-
-
-def varying(found: Sequence[Values]) -> list[str]:
-    """Config fields in which these runs differ."""
-    fields = [name for name in names(found) if name not in ROW and not name.startswith(RESULTS)]
-    return [name for name in fields if len({str(one.get(name)) for one in found}) > 1]

@@ -59,7 +59,7 @@ def restore(path: Path, config: RunConfig) -> TrainState:
     kept = _read_state(path)
     engine: Engine = kept["engine"]
     engine.setdefault("engine", "eager")  # what there was before there were others
-    facts = _facts(kept["facts"])
+    facts = Facts.read(kept["facts"])
     model = load_model(path, config.model, facts)
     if config.training.exact:
         devices.choose(torch.device(engine["device"]).type)
@@ -99,7 +99,7 @@ def load_model(path: Path, config: ModelConfig, facts: Facts | None = None) -> A
 
 def kept_facts(path: Path) -> Facts:
     """Facts of the data that a checkpoint's model was built for."""
-    return _facts(_read_state(path)["facts"])
+    return Facts.read(_read_state(path)["facts"])
 
 
 def _write(folder: Path, state: TrainState, mark: Mark, facts: Facts) -> None:
@@ -123,7 +123,7 @@ def _check(state: TrainState) -> None:
     """A checkpoint is healthy or not written: a finite loss can have had a gradient that was not."""
     sums = [parameter.detach().float().sum() for parameter in state.model.parameters()]
     if sums and not bool(torch.isfinite(torch.stack(sums)).all()):
-        raise Diverged(state.step, float("nan"))
+        raise Diverged(state.step, float("nan"), "sum of the weights")
 
 
 def _scalars(state: TrainState) -> dict[str, Any]:
@@ -153,12 +153,6 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 def _read_state(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
     return content
-
-
-def _facts(content: dict[str, Any]) -> Facts:
-    channels, height, width = content["shape"]
-    low, high = content["value_range"]
-    return Facts((channels, height, width), (low, high), content["n_train"], tuple(content["class_names"]))
 
 
 def _flush(path: Path) -> None:

@@ -1,7 +1,7 @@
 """The images of a run, resident on its device as uint8, and the batches that are made of them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,11 @@ class Data:
     def labels(self, chosen: Tensor) -> Tensor:
         """(B,) int64: their labels."""
         return self.train_labels.index_select(0, chosen)
+
+    def watching(self, most: int) -> "Data":
+        """The same with at most so many watched images."""
+        names = ("watch_images", "watch_labels", "watch_indices")
+        return replace(self, **{name: getattr(self, name)[:most] for name in names})
 
 
 def prepare(config: RunConfig, roots: Sequence[Path], device: torch.device) -> Data:

@@ -13,6 +13,7 @@ from aecore import manifest
 from aecore.runs import Lab, LabError, rights
 from aecore.runs.rights import Role
 from ui import tickets
+from ui.caching import NEVER
 from ui.lab import visitor, whole
 
 COMMITTED = re.compile(r"\d+-\d+")
@@ -79,7 +80,7 @@ def _file(seen: Lab, run: str, stamp: str, name: str) -> Response:
 
 
 def _said(sentence: str, status: int) -> Response:
-    return PlainTextResponse(sentence, status, {"Cache-Control": "no-store"})
+    return PlainTextResponse(sentence, status, NEVER)
 
 
 ROUTES = [Route("/api/checkpoint/{run}/{stamp}/{name}", checkpoint)]

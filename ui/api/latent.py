@@ -11,9 +11,9 @@ from starlette.routing import Route
 
 from aecore.runs import LabError
 from ui import latent_colours, latent_exchange, latent_pair, latent_places, latent_points
-from ui.api.live import FOREVER, Answer, must_see
+from ui.api.live import Answer, must_see
+from ui.caching import FOREVER, NEVER
 from ui.lab import lab, latest_stamp, split
-from ui.latent_maps import point_stamp
 from ui.latent_model import computed
 from ui.latent_points import SPLITS, View
 from ui.latent_selection import kept
@@ -22,9 +22,8 @@ from ui.pictures import png, wall
 SplitName = Literal["train", "val", "test"]
 AWAY = "X-Away"
 """Header of a decoded picture: how far its code is from the nearest real one, in units of what is usual between real ones."""
-SHEET, PIXELS = 48, 32_768
+SHEET, PIXELS = 32, 32_768
 """Pictures that are asked for at once, and pixels in them, at most: as in ui/components/latent.js, so that nobody waits for them."""
-NOT_KEPT = {"Cache-Control": "no-store"}
 
 
 def said(answer: Answer) -> Answer:
@@ -64,7 +63,7 @@ def points(request: Request) -> Response:
     """`/api/points/{run}?split=&step=&n=&dims=&v=`: the points of a view, as `latent_exchange.pack` writes them."""
     view = view_of(request)
     content = latent_exchange.pack(latent_points.points(view), latent_colours.groups(view).member)
-    return _columns(content, _kept(request, point_stamp(view)))
+    return _columns(content, _kept(request, latent_colours.point_stamp(view)))
 
 
 @said
@@ -72,7 +71,7 @@ def behind(request: Request) -> Response:
     """`/api/behind/{run}?split=&map=&dims=&v=`: places of the other splits' points in the map of a view."""
     view = view_of(request)
     content = latent_exchange.columns(latent_exchange.places(latent_points.behind(view)))
-    return _columns(content, _kept(request, point_stamp(view)))
+    return _columns(content, _kept(request, latent_colours.point_stamp(view)))
 
 
 @said
@@ -192,7 +191,7 @@ def _split(name: str) -> SplitName:
 
 def _kept(request: Request, stamp: str) -> dict[str, str]:
     """A browser keeps an answer for good where its address names what it was computed from."""
-    return FOREVER if request.query_params.get("v", "") == stamp else NOT_KEPT
+    return FOREVER if request.query_params.get("v", "") == stamp else NEVER
 
 
 ROUTES = [

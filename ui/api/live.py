@@ -16,6 +16,7 @@ from aecore.runs.columns import read_on
 from aecore.runs.database import OPEN
 from aecore.runs.folder import TimingRow
 from aecore.runs.text import isolated
+from ui.caching import FOREVER, NEVER
 from ui.lab import lab, whole
 from ui.moments import inputs_of, sample_of
 from ui.pictures import wall
@@ -27,8 +28,6 @@ from ui.words import needs_room
 MOST = 64
 LATELY = 0.25
 """Seconds for which an answer holds: those who watch a run ask twice a second, each."""
-NEVER = {"Cache-Control": "no-store"}
-FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
 class _Json(Response):

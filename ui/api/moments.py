@@ -12,7 +12,8 @@ from aecore.data import DataError, Split
 from aecore.runs import Inputs, LabError, RunFolder, SampleFile, index
 from aecore.runs.database import OPEN
 from ui import moments
-from ui.api.live import FOREVER, finite, known_run
+from ui.api.live import finite, known_run
+from ui.caching import FOREVER, NEVER
 from ui.lab import lab, latest_stamp, split
 from ui.latent_model import computed
 from ui.moments import Extreme
@@ -24,7 +25,7 @@ from ui.pictures import wall
 def watched(request: Request) -> Response:
     """`/api/watched/{run}`: labels, classes with names and colours, the split and how many of its images are watched."""
     content = moments.about(lab().run(request.path_params["run"]), label_colour)
-    return JSONResponse(content, headers={"Cache-Control": "no-store"})
+    return JSONResponse(content, headers=NEVER)
 
 
 @known_run
@@ -72,7 +73,7 @@ def extremes(request: Request) -> Response:
     if whole is not None and inputs.target:
         images[0] = _wanted(folder, images[0])
     final = not missing or index.run(lab(), folder.id).state not in OPEN
-    return Response(wall(images), media_type="image/png", headers=FOREVER if final else {"Cache-Control": "no-store"})
+    return Response(wall(images), media_type="image/png", headers=FOREVER if final else NEVER)
 
 
 def _asked(request: Request) -> tuple[RunFolder, int, int | None]:

@@ -6,9 +6,9 @@ from starlette.routing import Route
 
 from aecore.runs import LabError
 from ui import notices, pulse
+from ui.caching import NEVER
 from ui.queue import devices_html
 
-NEVER = {"Cache-Control": "no-store"}
 GONE = "gone"
 """Stamp of a run that was deleted: its page says so."""
 

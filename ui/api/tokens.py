@@ -10,12 +10,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ui import tickets
+from ui.caching import NEVER
 from ui.lab import who, whole
 from ui.samples import RECORDED
 from ui.shared import NotAtHandError, at_hand
 
 SENTENCE = "This address holds for one person, what it names, and four weeks: open the page anew."
-NEVER = {"Cache-Control": "no-store"}
 QUICK = ("/api/metrics", "/api/samples", "/api/pulse", "/api/pulse/{run}", "/api/notices")
 """What open pages ask for all the time."""
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from aecore.commands import Answer, configured, open_lab
+from aecore.cli.commands import Answer, configured, open_lab
 from aecore.config import ConfigError
 from aecore.jobs import supervisor, sweep
 

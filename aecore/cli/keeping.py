@@ -4,7 +4,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from aecore.commands import Answer, Refused, Verb, ask, open_lab
+from aecore.cli.commands import Answer, Refused, Verb, ask, open_lab
 from aecore.jobs import trash
 from aecore.runs import backup as backups
 from aecore.runs import rights, run

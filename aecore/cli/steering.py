@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from aecore.commands import Answer, Verb, ask, open_lab
+from aecore.cli.commands import Answer, Verb, ask, open_lab
 from aecore.jobs import steer, supervisor
 from aecore.jobs.forecast import forecast, told
 from aecore.runs import Lab, rights, run

@@ -4,12 +4,12 @@ import argparse
 import json
 from typing import Any
 
-from aecore.commands import Answer, Verb, open_lab
+from aecore.cli.commands import Answer, Verb, open_lab
+from aecore.cli.keeping import megabytes
 from aecore.config import ConfigError
 from aecore.config.fields import walk
 from aecore.jobs import care, cleanup, supervisor
 from aecore.jobs.settings import change
-from aecore.keeping import megabytes
 from aecore.runs import Lab, rights
 from aecore.runs.text import table
 from aecore.runs.times import span

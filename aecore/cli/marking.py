@@ -2,7 +2,7 @@
 
 import argparse
 
-from aecore.commands import Answer, Verb, ask, open_lab
+from aecore.cli.commands import Answer, Verb, ask, open_lab
 from aecore.jobs import marks, news
 from aecore.runs import LabError, rights, run
 
