@@ -85,7 +85,7 @@ def test_a_wrong_password_is_a_sentence_and_keeps_the_name(visitor: TestClient) 
     answer = come_in(visitor, '<b>"ada"', "guess")
     assert answer.status_code == 403
     assert "This is not the password" in answer.text
-    assert "&lt;b>&quot;ada&quot;" in answer.text
+    assert "&lt;b&gt;&quot;ada&quot;" in answer.text
     assert "set-cookie" not in answer.headers
 
 

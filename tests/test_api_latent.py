@@ -97,7 +97,7 @@ def test_pictures_of_several_images_are_those_of_each_one_below_the_other(
     each = [pixels(client.get(f"/api/thumb/{trained_run.id}/test/{i}.png?v={stamp}").content) for i in (11, 3, 296)]
     np.testing.assert_array_equal(sheet, np.concatenate(each))
     many = ",".join(map(str, range(200)))
-    assert len(pixels(client.get(f"/api/thumbs/{trained_run.id}/test.png?v={stamp}&i={many}").content)) == 48 * 8
+    assert len(pixels(client.get(f"/api/thumbs/{trained_run.id}/test.png?v={stamp}&i={many}").content)) == 32 * 8
 
 
 def test_what_a_denoiser_makes_of_a_point_is_what_its_error_is_of(

@@ -228,7 +228,7 @@ def test_small_runs_share_a_gpu_where_measured_memory_fits(lab: Lab, monkeypatch
     assert executor._acquire(job, held)[0].name == "gpu-0-2"
     used = 7_000_000_000
     assert executor.free_slots(job) == 0
-    assert executor.waits(job) == "it needs about 2.0 GB and Big has 1.0 GB free"
+    assert executor.waits(job) == "it needs about 2 GB and Big has 1 GB free"
     locks.release(*held)
 
 
@@ -240,4 +240,4 @@ def test_a_gpu_that_somebody_else_uses_is_left_alone_and_that_is_said(
     run_id = queue.submit(lab, tiny(training__device="auto"), "ada")
     supervisor.dispatch(lab, local.LocalExecutor(lab), queue.pending(lab))
     assert run(lab, run_id).state == "queued"
-    assert run(lab, run_id).reason == "Waits: another program has 6.0 GB of Big."
+    assert run(lab, run_id).reason == "Waits: another program has 6 GB of Big."

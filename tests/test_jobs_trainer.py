@@ -294,7 +294,7 @@ def test_a_lack_of_memory_names_the_peak_and_a_batch_that_fits(tmp_path: Path) -
         "The machine's memory ran out after 3.2 GB. A batch of 256 would fit (training.batch_size=256 instead of 512)."
     )
     assert "A batch of 81 would fit" in endings.out_of_memory(False, None, 2_000_000_000, needs).reason
-    assert "1.0 GB for a single image" in endings.out_of_memory(True, None, 500_000_000, needs).reason
+    assert "1 GB for a single image" in endings.out_of_memory(True, None, 500_000_000, needs).reason
     assert endings.died(-9, False, oom=True).reason_code == "oom"
     assert endings.died(-11, False, oom=True).reason_code == "signal"
 

@@ -115,7 +115,7 @@ def test_the_length_of_a_run_is_made_of_its_steps_its_evaluations_and_its_pictur
         ({"training__classes": ("0", "eleven")}, "A first step failed. training.classes names 'eleven': "),
         (
             {"model__backbone__widths": (65536, 65536, 65536), "training__batch_size": 512},
-            "It does not fit: it needs about 277.0 GB, and the machine has ",
+            "It does not fit: it needs about 277 GB, and the machine has ",
         ),
     ],
 )
@@ -195,7 +195,7 @@ def test_what_was_measured_is_announced_in_words(lab: Lab) -> None:
     told = announce.announce(lab, config, measure, Room(12_400_000_000, 16_000_000_000), NOW)
     assert told == Announced(700_000_000, 12_400_000_000, pytest.approx(3.3), NOW, pytest.approx(NOW + 3.3))
     at = time.strftime("%H:%M", time.localtime(NOW + 3.3))
-    assert announce.told(told, NOW) == ("fits", f"0.7 GB of 12 GB free; starts in a moment, ends about {at}")
+    assert announce.told(told, NOW) == ("fits", f"700 MB of 12 GB free; starts in a moment, ends about {at}")
     later = Announced(13_000_000_000, 12_400_000_000, 60.0, NOW + 360, NOW + 420)
     at = time.strftime("%H:%M", time.localtime(NOW + 420))
     assert announce.told(later, NOW) == (
@@ -242,7 +242,7 @@ def test_the_page_asks_once_the_form_stands_still_and_then_says_what_it_takes(la
     known(lab, tiny())
     at.run()
     assert not at.exception
-    pattern = r"Fits: 0\.7 GB of \d+(\.\d)? GB free; starts in a moment, ends about \d\d:\d\d\. Evaluating after each epoch adds 9%; "
+    pattern = r"Fits: 700 MB of \d+(\.\d)? GB free; starts in a moment, ends about \d\d:\d\d\. Evaluating after each epoch adds 9%; "
     assert re.match(pattern, said(at)), said(at)
 
 
@@ -263,7 +263,7 @@ def test_afterwards_the_run_says_how_right_it_was(lab: Lab, at: AppTest) -> None
     assert announce.outcome(lab, row) == ""
     ended(lab, row.id)
     lab.run(row.id).write_result({"peak_memory": 812_000_000})
-    sentence = f"Announced: 0.7 GB and {kept['seconds']:.0f} s. It took 0.8 GB and 9 s."
+    sentence = f"Announced: 700 MB and {kept['seconds']:.0f} s. It took 812 MB and 9 s."
     assert announce.outcome(lab, run(lab, row.id)) == sentence
     at.query_params["run"] = row.id
     at.switch_page(str(Path(__file__).parents[1] / "pages/runs.py")).run()
@@ -282,7 +282,7 @@ def test_a_run_that_went_on_later_is_judged_by_its_memory_alone(lab: Lab) -> Non
     run_id = queue.submit(lab, tiny(), "ada", begin=lambda folder: announce.keep(folder, said))
     lab.run(run_id).write_result({"peak_memory": 812_000_000})
     ended(lab, run_id, attempt=2)
-    assert announce.outcome(lab, run(lab, run_id)) == "Announced: 0.7 GB and 5 s. It took 0.8 GB."
+    assert announce.outcome(lab, run(lab, run_id)) == "Announced: 700 MB and 5 s. It took 812 MB."
 
 
 def ended(lab: Lab, run_id: str, attempt: int = 1) -> None:

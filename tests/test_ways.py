@@ -209,7 +209,9 @@ def test_an_admins_name_needs_the_admins_own_password(browser: Browser) -> None:
         return client.get("/").text if answer.status_code == 303 else answer.text
 
     assert come_in("bea", "all know this") == "bea member"
-    assert "This is not the admins' password, which ada, who keeps this lab, needs." in come_in("ada", "all know this")
+    assert "This is not the admins&#x27; password, which ada, who keeps this lab, needs." in come_in(
+        "ada", "all know this"
+    )
     assert come_in("ada", "few know this") == "ada admin"
     assert "This is not the password." in come_in("bea", "few know this")
 

@@ -69,7 +69,7 @@ def size(count: float) -> str:
     """
     for unit, one in (("GB", 1e9), ("MB", 1e6)):
         if count >= 0.995 * one:
-            return f"{count / one:.1f} {unit}" if count < 9.95 * one else f"{count / one:,.0f} {unit}"
+            return f"{count / one:.2g} {unit}" if count < 9.95 * one else f"{count / one:,.0f} {unit}"
     return f"{max(1, round(count / 1e3))} kB" if count else "0 MB"
 
 
