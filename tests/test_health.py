@@ -159,6 +159,26 @@ def test_output_pixels_that_never_change_are_dead() -> None:
     assert one(health(rows(falls()), tiny(), Seen(None, targets, x_hat))).tone == "good"
 
 
+def test_what_a_run_shows_before_it_has_trained_tells_nothing_of_its_learning_rate() -> None:
+    targets = np.random.default_rng(0).integers(0, 256, (16, 1, 4, 4)).astype(np.uint8)
+    seen = Seen(np.ones((50, 8)), targets, np.zeros_like(targets))
+    elu = tiny(model__backbone__activation="elu")
+    for config, short in (
+        (elu, rows(falls(20), FALLING[:3])),
+        (override(elu, ["training.warmup_steps=60"]), rows(falls())),
+    ):
+        assert health(short, config, seen, ended=False) == []
+        found = one(health(short, config, seen))
+        assert (found.rule, found.tone) == ("hardly trained", "warning")
+        assert found.sentence.endswith(" steps: the output is still the same for every image.")
+        assert found.change
+    assert found.sentence.startswith("It ended after 100 steps")
+    assert (found.cure, found.change) == ("Train for 30 epochs.", Change("training.epochs", 30)), "300 steps"
+    bounded = override(elu, ["training.warmup_steps=60", "training.max_steps=100"])
+    assert one(health(rows(falls()), bounded, seen)).change == Change("training.max_steps", 300)
+    assert health(rows([0.5] * 40, [0.5] * 5), override(tiny(), ["training.warmup_steps=60"])) == []
+
+
 @pytest.mark.parametrize(
     ("share", "restart", "tone", "change"),
     [

@@ -87,6 +87,17 @@ def test_a_flipped_square_has_two_dimensions_and_a_line_one() -> None:
     assert found["correlation"] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_which_units_are_used_does_not_depend_on_the_scale_of_the_code(scale: float) -> None:
+    codes = np.random.default_rng(0).normal(size=(200, 6)) * [1, 0.1, 0.01, 1e-4, 0, 1]
+    codes[:, 4] = 0.7
+    assert quality.of_dimensions((scale * codes).astype(np.float32))["used_dimensions"] == 4
+
+
+def test_codes_that_are_all_equal_use_no_unit() -> None:
+    assert quality.of_dimensions(np.full((99, 3), 0.1, np.float32))["used_dimensions"] == 0
+
+
 def test_eigenvalues_3_and_1_are_one_and_six_tenths_dimensions() -> None:
     codes = np.array([[3, 0], [-3, 0], [0, 1], [0, -1]]) * np.sqrt([1 / 3, 1])
     assert quality.of_dimensions(codes)["effective_dimension"] == pytest.approx(16 / 10)

@@ -94,6 +94,15 @@ def _centred(points: np.ndarray, mean: np.ndarray) -> Iterator[np.ndarray]:
         yield points[first : first + step] - mean
 
 
+def moving(codes: np.ndarray) -> np.ndarray:
+    """(D,) bool: the dimensions of codes (N, D) that say anything of an image, whatever their scale: their standard deviation is
+    above a thousandth of the largest one's, and above what rounding makes of equal numbers."""
+    spread = np.nan_to_num(codes.std(axis=0, dtype=np.float64))
+    rounding = 1e-7 * np.nan_to_num(np.abs(codes)).max(initial=0)
+    found: np.ndarray = spread > max(1e-3 * spread.max(initial=0), rounding)
+    return found
+
+
 def correlations(codes: np.ndarray) -> np.ndarray:
     """(D, D) Pearson's r between the dimensions of codes (N, D); 0 where a dimension does not vary."""
     centred = codes - codes.mean(0, dtype=np.float64)

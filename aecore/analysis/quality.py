@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, s
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from aecore.analysis.projection import correlations
+from aecore.analysis.projection import correlations, moving
 
 NEIGHBOURS = 10
 LEARNT, ASKED = 10_000, 2_000
@@ -124,10 +124,9 @@ def of_dimensions(codes: np.ndarray) -> dict[str, float]:
     """{'effective_dimension', 'used_dimensions', 'correlation'} of codes (N, D), the first and last for D up to 4096.
 
     'effective_dimension': participation ratio of the covariance's eigenvalues, (sum l)^2 / sum l^2, between 1 and D (Gao et
-    al. 2017). 'used_dimensions': whose variance is above 0.01. 'correlation': mean |Pearson's r| between the used ones.
+    al. 2017). 'used_dimensions': those that are `moving`. 'correlation': mean |Pearson's r| between the used ones.
     """
-    variance = codes.var(0, dtype=np.float64)
-    used = np.flatnonzero(variance > ACTIVE)
+    used = np.flatnonzero(moving(codes))
     found = {"used_dimensions": float(len(used))}
     if codes.shape[1] > LARGEST_COVARIANCE:
         return found

@@ -28,11 +28,14 @@ class Curves:
         self.watched: dict[str, array[float]] = {}
         self.epochs: dict[str, array[float]] = {}
         """Of the watched values: epochs done."""
+        self.step = 0
+        """Of the last row."""
         self.codes, self.targets, self.x_hat = Seen()
         self.ended = True
 
     def add(self, rows: Iterable[MetricRow]) -> "Curves":
-        for _, epoch, split, name, value in rows:
+        for step, epoch, split, name, value in rows:
+            self.step = max(self.step, step)
             (self.train if split == "train" else self.watched).setdefault(name, array("d")).append(value)
             if split != "train":
                 self.epochs.setdefault(name, array("d")).append(epoch)

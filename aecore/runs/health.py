@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from aecore.analysis.projection import moving
 from aecore.config import RunConfig, code_size_path, flat
 from aecore.runs.curves import Curves, Seen
 from aecore.runs.folder import MetricRow
@@ -67,7 +68,7 @@ def health(
     curves = (Curves() if known is None else known).add(rows)
     (curves.codes, curves.targets, curves.x_hat), curves.ended = seen, ended
     found = [finding for rule in RULES if (finding := rule(curves, config)) is not None]
-    if not found and _epochs(curves) >= FEW_EPOCHS:
+    if not found and not _begun(curves, config):
         return [Finding("fine", "good", "It learns as it should: no rule has anything to say.")]
     return sorted(found, key=lambda finding: ("bad", "warning", "good").index(finding.tone))
 
@@ -117,10 +118,24 @@ def _warming(config: RunConfig) -> bool:
     return any(fields.get(f"model.objective.{name}") for name in ("kl_warmup", "capacity"))
 
 
+def _begun(curves: Curves, config: RunConfig) -> bool:
+    """Whether it has only begun to train: nothing that it shows tells anything of its learning rate yet."""
+    return _epochs(curves) < FEW_EPOCHS or curves.step < 2 * config.training.warmup_steps
+
+
+def _longer(curves: Curves, config: RunConfig) -> tuple[str, Change]:
+    """To what end a run that has only begun had to train: ten epochs, and five times the steps of its warm-up."""
+    steps = max(10 * curves.step // max(1, _epochs(curves)), 5 * config.training.warmup_steps)
+    if config.training.max_steps is not None:
+        return f"Train for {steps:,} steps.", Change("training.max_steps", steps)
+    epochs = max(10, -(-steps * _epochs(curves) // max(1, curves.step)))
+    return f"Train for {epochs} epochs.", Change("training.epochs", epochs)
+
+
 def loss_not_moving(curves: Curves, config: RunConfig) -> Finding | None:
-    """The held-out loss is within 1 % of the untrained model's after three epochs."""
+    """The held-out loss is within 1 % of the untrained model's after three epochs, and after its warm-up."""
     loss, epochs = curves.of_watch("loss"), _epochs(curves)
-    if epochs < FEW_EPOCHS or loss[0] - loss.min() > 0.01 * abs(loss[0]):
+    if _begun(curves, config) or loss[0] - loss.min() > 0.01 * abs(loss[0]):
         return None
     rate = config.training.learning_rate
     higher = _round(min(rate * 10, 1e-2)) if rate < 1e-2 else _round(rate / 10)
@@ -193,8 +208,8 @@ def dead_units(curves: Curves, config: RunConfig) -> Finding | None:
         return None
     if not curves.of_train("loss").size or curves.last("code_use") is not None:
         return None
-    spread = np.nan_to_num(curves.codes.astype(np.float64).std(axis=0))
-    dead, units = int((spread <= 1e-3 * spread.max()).sum()), len(spread)
+    alive = moving(curves.codes)
+    dead, units = int((~alive).sum()), len(alive)
     if dead == 0:
         return None
     tone = "bad" if 2 * dead > units else "warning"
@@ -206,6 +221,8 @@ def dead_units(curves: Curves, config: RunConfig) -> Finding | None:
     if fields.get("model.bottleneck.activation") == "relu":
         change = Change("model.bottleneck.activation", "none")
         return Finding("dead units", tone, sentence, "Leave out the ReLU on the code.", change)
+    if _begun(curves, config):
+        return None
     rate = _lower(config)
     return Finding("dead units", tone, sentence, f"Lower the learning rate to {rate:g}.", Change(RATE, rate))
 
@@ -226,8 +243,14 @@ def dead_outputs(curves: Curves, config: RunConfig) -> Finding | None:
     if output == "relu":
         fitting = "sigmoid" if config.data.value_range == "[0,1]" else "tanh"
         return Finding("dead outputs", tone, sentence, f"Let the output be a {fitting}.", Change(path, fitting))
-    rate = _lower(config)
-    return Finding("dead outputs", tone, sentence, f"Lower the learning rate to {rate:g}.", Change(RATE, rate))
+    if not _begun(curves, config):
+        rate = _lower(config)
+        return Finding("dead outputs", tone, sentence, f"Lower the learning rate to {rate:g}.", Change(RATE, rate))
+    if not curves.ended:
+        return None
+    steps = f"{curves.step:,} step{'s' * (curves.step != 1)}"
+    sentence = f"It ended after {steps}: {what[0].lower()}{what[1:]} still the same for every image."
+    return Finding("hardly trained", "warning", sentence, *_longer(curves, config))
 
 
 def dead_codes(curves: Curves, config: RunConfig) -> Finding | None:
