@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from aecore.runs import runs as all_runs
-from ui import analyses, charts, compare_view, comparison, frame, pick, scores, sweeps, take, wall
+from ui import analyses, charts, columns, compare_view, comparison, frame, pick, scores, sweeps, take, wall
 from ui.comparison import Compared
 from ui.lab import lab
 from ui.live import live_curves, shown
@@ -57,7 +57,7 @@ st.fragment(pictures, run_every=FOLLOW if any(run.row.live for run in chosen) el
 if first:
     st.stop()  # what stands around a large wall follows it
 found = scores.lines(groups)
-frame.section("Figures", "means over the test images; grey lines need no network")
+frame.section("Figures", columns.read_as(chosen))
 st.html(scores.table(found))
 if codes := scores.table([line for line in found if not line.baseline], scores.CODES):
     frame.section("Codes", "how good the codes of the test images are; point at a heading to read how")

@@ -83,6 +83,12 @@ def gathered(lab: Lab, ids: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) ->
     return comparison.gather(lab, [rows[run_id] for run_id in ids])[0]
 
 
+def below(at: AppTest, title: str) -> str:
+    """The words below the title of a section."""
+    (found,) = [heading.value for heading in at.subheader if heading.value.startswith(title)]
+    return found.removeprefix(f"{title}&ensp;:gray[:small[").removesuffix("]]")
+
+
 def test_an_empty_lab_says_what_to_do(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     at = open_page(lab, monkeypatch)
     assert not at.exception
@@ -106,6 +112,7 @@ def test_two_runs_stand_beside_the_lines_to_beat_with_figures_and_differences(
         assert words in said
     assert "model.bottleneck.latent_dim" in said
     assert "training.epochs" not in said, "only what differs"
+    assert below(at, "Figures") == "means over the test images; grey lines need no network"
     assert re.search(r"The MSE of tiny, 2 is larger than that of tiny, 4 by .* on 297 test images", said)
 
 
@@ -115,6 +122,9 @@ def test_what_a_denoiser_saw_is_a_column_and_its_gain_a_figure(
     at = open_page(denoiser.lab, monkeypatch, runs=denoiser.id)
     assert not at.exception
     assert labels(at)[:3] == ["Original", "Input", "denoiser"]
+    words = "are given the images that the models should make, not what the models see"
+    assert words in below(at, "Figures")
+    assert [words in column["title"] for column in walls(at)[0]["columns"][:4]] == [False, False, False, True]
     metrics = denoiser.folder.analysis_metrics() or {}
     for words in ("Gain, dB", f"{metrics['test']['gain']:+.2f}", "AUROC", f"{metrics['anomalies']['auroc']:.3f}"):
         assert words in text(at)

@@ -166,6 +166,15 @@ def walled(first: Compared, images: Images, part: str, columns: list[Column], no
     return Wall(*images, first.facts, part, each_once(columns), notes, first.target)
 
 
+def read_as(runs: Sequence[Compared]) -> str:
+    """How figures beside those of simple methods are to be read, for below their title."""
+    given = any(run.config.task.kind != "identity" for run in runs)
+    return f"means over the test images; grey lines need no network{GIVEN * given}"
+
+
+GIVEN = ", and are given the images that the models should make, not what the models see"
+
+
 def made(run: Compared, originals: np.ndarray, seen: np.ndarray, x_hat: np.ndarray, when: str) -> list[Column]:
     """The column of the reconstructions, and before it what the encoder saw, where that is not the originals."""
     column = Column(run.label, "model", x_hat, errors(originals, x_hat), run.colour, when, run.row.id)

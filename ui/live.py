@@ -66,7 +66,7 @@ def titles(configs: Sequence[RunConfig]) -> dict[str, str]:
     """Name of a metric -> title of its axis, with what it is summed or averaged over and the range of the pixels."""
     kinds = _minimised(configs)
     fixed = {
-        "mse": "squared error, mean over pixels, images in [0,1]",
+        "mse": "squared error of the pictures, values clipped to [0,1], mean over pixels",
         "learning_rate": "learning rate",
         "commitment": "distance of the encoder's vectors from the code book, weighted",
         "perplexity": "perplexity of the codes: how many are in even use",

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from aecore.runs.text import ISOLATE
-from ui.columns import Column, Wall
+from ui.columns import GIVEN, Column, Wall
 from ui.late import after_a_while
 from ui.live import component
 from ui.ordering import gaps
@@ -70,7 +70,8 @@ def payload(wall: Wall, mode: str, pair: tuple[str, str] | None = None) -> dict[
         "captions": [_caption(wall, row, apart) for row in range(len(wall.labels))],
         "best": [False] * len(wall.labels),
     }
-    columns = [_column(column, best == place) for place, column in enumerate(wall.columns)]
+    given = GIVEN * any(column.kind == "input" for column in wall.columns)
+    columns = [_column(column, best == place, given) for place, column in enumerate(wall.columns)]
     for column, label in zip(columns, told_apart([column["label"] for column in columns]), strict=True):
         column["label"] = label
     rows = [
@@ -136,7 +137,7 @@ def _caption(wall: Wall, row: int, apart: np.ndarray | None) -> str:
     return name if apart is None else f"{name} · gap {thousandths(float(apart[row]))}"
 
 
-def _column(column: Column, best: np.ndarray) -> dict[str, Any]:
+def _column(column: Column, best: np.ndarray, given: str) -> dict[str, Any]:
     mean = f"mean {thousandths(float(column.errors.mean()))}"
     file = "" if column.bytes is None else f"{column.bytes.mean():.0f} bytes"
     when = column.when if column.when not in ("", "the analysed model") else ""
@@ -145,7 +146,18 @@ def _column(column: Column, best: np.ndarray) -> dict[str, Any]:
         "label": short(column.label) + (f", {column.bytes.mean():.0f} B" if column.bytes is not None else ""),
         "kind": column.kind,
         "note": mean,
-        "title": " · ".join(filter(None, [column.label, f"{mean} × 10⁻³", when, HEADLINE[column.kind], file])),
+        "title": " · ".join(
+            filter(
+                None,
+                [
+                    column.label,
+                    f"{mean} × 10⁻³",
+                    when,
+                    HEADLINE[column.kind] + given * (column.kind == "baseline"),
+                    file,
+                ],
+            )
+        ),
         "colour": column.colour,
         "strip": _strip(column.images),
         "captions": [thousandths(error) for error in column.errors.tolist()],
