@@ -35,7 +35,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aecore.cli import caring, keeping, marking, owning, steering, sweeping
+from aecore.cli import caring, evaluating, keeping, marking, owning, steering, sweeping
 from aecore.cli.commands import LISTS, OF_A_CONFIG, OF_A_RUN, Refused, Verb, show_runs
 from aecore.config import ConfigError
 from aecore.data import DataError
@@ -83,7 +83,7 @@ def parser() -> Parser:
         filed = verbs.add_parser(name, parents=[shared])
         filed.add_argument("file", metavar="FILE", help="a tar file")
         filed.set_defaults(do=verb)
-    for name, verb in (OF_A_RUN | steering.OF_A_RUN | keeping.OF_A_RUN | marking.OF_A_RUN | owning.OF_A_RUN).items():
+    for name, verb in of_a_run().items():
         one = verbs.add_parser(name, parents=[shared])
         one.add_argument("run", metavar="RUN")
         one.add_argument("--yes", action="store_true", help="do not ask before touching somebody else's run")
@@ -94,6 +94,14 @@ def parser() -> Parser:
         owning.add_options(name, one)
         one.set_defaults(do=verb)
     return whole
+
+
+def of_a_run() -> dict[str, Verb]:
+    """The verbs that take a run."""
+    modules = (steering, keeping, marking, owning, evaluating)
+    return {
+        name: verb for verbs in (OF_A_RUN, *(module.OF_A_RUN for module in modules)) for name, verb in verbs.items()
+    }
 
 
 def _add_configuration(verb: argparse.ArgumentParser, do: Verb) -> None:

@@ -12,6 +12,7 @@ Trained on the CPU, on one thread, for minutes. MNIST is found through AELAB_DAT
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,12 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from aecore import training
-from aecore.analysis.baselines import fit_images
+from aecore.analysis.baselines import fit_images, pca_of, reached
 from aecore.analysis.codebook import use
 from aecore.analysis.disentanglement import Known, disentanglement
 from aecore.analysis.evaluation import evaluate
 from aecore.analysis.generation import agreement
 from aecore.analysis.latent import decode, encode
-from aecore.analysis.reconstruction import mse
 from aecore.analysis.seen import seen
 from aecore.config import Facts, RunConfig, override, preset
 from aecore.data import Split, choose, load, of_classes, to_image
@@ -149,9 +149,8 @@ def waves(model: Autoencoder, config: RunConfig) -> None:
     facts, roots = facts_of(config), Lab.open().data_roots
     train, test = load(config.data, "train", roots).images, load(config.data, "test", roots).images
     fitted = fit_images(train, model.code_shape[0])
-    x = test.reshape(len(test), -1)
-    back = fitted.lift(fitted.project(x)).reshape(test.shape).round().clip(0, 255).astype(np.uint8)
-    print(f"test MSE {evaluate(model, test, facts)['mse']:.5f}, PCA {mse(test, back).mean():.5f}")
+    pca = reached(partial(pca_of, fitted), test)["mse"]
+    print(f"test MSE {evaluate(model, test, facts)['mse']:.5f}, PCA {pca:.5f}")
 
 
 def agrees(train: Split, factor: str, images: np.ndarray, labels: np.ndarray, known: np.ndarray) -> float:

@@ -112,11 +112,27 @@ def test_bytes_are_centred_without_wrapping_around():
 def test_baselines_have_closed_forms():
     train = np.zeros((4, 1, 1, 2), np.uint8)
     train[:, 0, 0, 0] = [0, 0, 255, 255]
-    assert baselines.mean_image_mse(train, train) == pytest.approx(0.125)  # half a pixel squared, over two pixels
+    mean = baselines.mean_of(train)
+    given = lambda images: np.broadcast_to(mean, images.shape)
+    assert mean.ravel().tolist() == [128, 0]
+    assert baselines.reached(given, train)["mse"] == pytest.approx(
+        0.125, rel=1e-4
+    )  # half a pixel squared, over two pixels
     assert baselines.pca_mse(train, train, 1) == pytest.approx(0, abs=1e-12)
     test = np.full((1, 1, 1, 2), 255, np.uint8)
-    assert baselines.mean_image_mse(train, test) == pytest.approx((0.25 + 1) / 2)
+    assert baselines.reached(given, test)["mse"] == pytest.approx(((127 / 255) ** 2 + 1) / 2)
     assert baselines.pca_mse(train, test, 1) == pytest.approx(0.5)
+
+
+def test_what_lies_beyond_black_and_white_counts_neither_for_a_model_nor_for_a_method():
+    train = np.random.default_rng(0).integers(0, 2, (60, 1, 4, 4)).astype(np.uint8) * 255
+    fitted = baselines.fit_images(train, 3)
+    pictures = baselines.pca_of(fitted, train)
+    found = baselines.reached(lambda images: baselines.pca_of(fitted, images), train)
+    errors = np.square((pictures / 255) - (train / 255)).reshape(60, -1).mean(1)
+    assert found["mse"] == pytest.approx(errors.mean())
+    assert found["psnr"] == pytest.approx(-10 * np.log10(errors).mean())
+    assert found["mse"] < baselines.pca_mse(train, train, 3)
 
 
 def test_the_angle_between_subspaces_is_exact_for_small_ones_too():

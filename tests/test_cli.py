@@ -324,6 +324,14 @@ def test_a_damaged_file_of_a_run_is_named_in_one_sentence(copy: TrainedRun, cli:
     assert f"{file} of run {copy.id}" in err
 
 
+def test_evaluating_says_of_which_step_an_older_analysis_is(copy: TrainedRun, cli: Cli) -> None:
+    assert "is not analysed yet" not in cli(copy.lab, "evaluate", copy.id)[1]
+    path = copy.folder.path / "analysis" / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"checkpoint": "00000022-1"}))
+    said = cli(copy.lab, "evaluate", copy.id)[1]
+    assert "Of the model after step 22; that after step 66 is not analysed yet." in said
+
+
 def test_evaluating_says_which_checkpoint_was_not_looked_at(copy: TrainedRun, cli: Cli) -> None:
     shutil.rmtree(copy.folder.path / "analysis")
     newest = max(copy.folder.checkpoints.iterdir(), key=lambda path: int(path.name.partition("-")[0]))

@@ -239,11 +239,14 @@ def test_stopping_a_run_in_the_foreground_saves_it(lab: Lab) -> None:
         queue.stop(lab, run_ids[0], "bea")
 
     run_ids: list[str] = []
-    train_here(lab, tiny(training__epochs=100_000), "ada", began=run_ids.append, show=stop)
+    config = tiny(training__epochs=100_000, training__watch_every=10_000)
+    train_here(lab, config, "ada", began=run_ids.append, show=stop)
     row = run(lab, run_ids[0])
     assert row.state == "cancelled"
     assert row.reason == f"Stopped by bea at step {row.step:,}; the model was saved."
     assert lab.run(run_ids[0]).analysis("test") is not None
+    result = lab.run(run_ids[0]).result() or {}
+    assert row.loss == result["loss"] == pytest.approx(result["mse"], rel=1e-2), "of this step, not of the last look"
 
 
 def test_the_last_two_checkpoints_and_the_best_are_kept(tmp_path: Path) -> None:

@@ -46,6 +46,21 @@ def test_a_deleted_run_is_brought_back_as_it_was(lab: Lab, tiny_config: RunConfi
     ]
 
 
+def test_an_analysis_that_the_deletion_stopped_begins_again(lab: Lab, tiny_config: RunConfig) -> None:
+    run_id = queue.submit(lab, tiny_config, "ada")
+    queue.stop(lab, run_id, "ada")
+    queue.submit_job(lab, run_id, "analyse", "ada")
+    trash.delete(lab, run_id, "ada")
+    trash.undelete(lab, run_id, "ada")
+    found = [(job.owner, job.state) for job in queue.jobs(lab, run_id) if job.kind == "analyse"]
+    assert found == [("ada", "cancelled"), ("ada", "queued")]
+    queue.stop(lab, run_id, "ada")
+    lab.run(run_id).write_analysis({}, {"n": 1})
+    trash.delete(lab, run_id, "ada")
+    trash.undelete(lab, run_id, "ada")
+    assert len([job for job in queue.jobs(lab, run_id) if job.kind == "analyse"]) == 2, "it has one"
+
+
 def test_one_that_is_still_saving_is_brought_back_too(lab: Lab, tiny_config: RunConfig) -> None:
     job = queue.jobs(lab, queue.submit(lab, tiny_config, "ada"))[0]
     states.move(lab, job.id, "starting", by="supervisor")

@@ -1,7 +1,7 @@
 """Which runs the Compare page compares, what they are called there, and which of them learnt the same images."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
@@ -31,15 +31,23 @@ class Compared(NamedTuple):
     colour: str
 
     @property
-    def kind(self) -> tuple[str, tuple[int, int, int], str]:
+    def kind(self) -> Hashable:
         """Data set, shape and target: runs that agree in them should give the same images."""
-        return self.config.data.name, self.facts.shape, self.target
+        return self.config.data.name, *self.drawn_from, self.facts.shape, self.target
+
+    @property
+    def drawn_from(self) -> tuple[str, int]:
+        """What decides beside its name which images a data set has: one's own folder, and the seed of what is drawn or cut from it."""
+        seeded = data.dataset(self.config.data.name).kind in ("generated", "folder")
+        return self.config.data.path, self.config.data.seed * seeded
 
     @property
     def what(self) -> str:
         """Data set, shape and target in words."""
+        path, seed = self.drawn_from
+        words = [self.config.data.name, Path(path).name, f"of data seed {seed}" * (seed > 0)]
         target = f", target: {self.target}" if self.target else ""
-        return f"{self.config.data.name} at {'×'.join(map(str, self.facts.shape))}{target}"
+        return f"{' '.join(filter(None, words))} at {'×'.join(map(str, self.facts.shape))}{target}"
 
     @property
     def target(self) -> str:
@@ -101,7 +109,7 @@ def missing(here: Lab, wanted: Sequence[str], rows: Sequence[RunRow]) -> list[st
 
 def groups(runs: Sequence[Compared]) -> list[list[Compared]]:
     """The runs that should give the same images together, in the order of the first of each."""
-    found: dict[tuple[str, tuple[int, int, int], str], list[Compared]] = {}
+    found: dict[Hashable, list[Compared]] = {}
     for run in runs:
         found.setdefault(run.kind, []).append(run)
     return list(found.values())

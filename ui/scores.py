@@ -106,7 +106,9 @@ def lines(groups: Sequence[Sequence[Compared]]) -> list[Line]:
     for place, runs in enumerate(groups):
         what = runs[0].what if len(groups) > 1 else f"target: {runs[0].target}" * bool(runs[0].target)
         found += [_run(run, what, place) for run in runs]
-        beat = {line.label: line for run in runs for line in _simple(run, what, place)}
+        beat = {
+            (line.label, line.images, line.figures["mse"]): line for run in runs for line in _simple(run, what, place)
+        }
         found += sorted(beat.values(), key=lambda line: line.figures["mse"])
     return found
 
@@ -214,8 +216,9 @@ def _part(part: Sequence[Line], names: Sequence[str], largest: float, titled: bo
 
 
 def _best(found: Sequence[Line], name: str) -> float | None:
-    """The best value among several runs of a group; None where nothing is to be won, as between bounds of unlike likelihoods."""
-    runs = [line for line in found if not line.baseline and name in line.figures]
+    """The best value among those runs of a group that saw what most saw; None where nothing is to be won, as of unlike bounds."""
+    usual = _usual(found)
+    runs = [line for line in found if not line.baseline and name in line.figures and line.images == usual]
     if len(runs) < 2 or not ALL[name].better or (name == "elbo" and len({line.note for line in runs}) > 1):
         return None
     return (max if ALL[name].better > 0 else min)(line.figures[name] for line in runs)

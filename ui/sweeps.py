@@ -36,14 +36,14 @@ def _of(part: str, name: str) -> Callable[[dict[str, Any]], float | None]:
 
 
 def _pca(name: str) -> Callable[[dict[str, Any]], float | None]:
-    return lambda metrics: metrics.get("columns", {}).get("pca", {}).get(name)
+    return lambda metrics: metrics.get("baselines", {}).get("pca", {}).get(name)
 
 
 MEASURES = {
     "mse": Measure(
         Axis("test MSE per pixel", log=True),
         _of("test", "mse"),
-        lambda m: m.get("baselines", {}).get("pca", {}).get("mse"),
+        _pca("mse"),
     ),
     "psnr": Measure(Axis("test PSNR, dB"), _of("test", "psnr"), _pca("psnr")),
     "knn": Measure(Axis("kNN accuracy of the code"), _of("code", "knn_accuracy"), lambda m: None, error=False),

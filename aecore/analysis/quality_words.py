@@ -27,7 +27,7 @@ FIGURES = {
     "used_dimensions": Figure("Used code units", "Code units whose spread is above a thousandth of the largest one's; the others say the same of every image.", ".0f", False, better=0),
     "correlation": Figure("Correlation", "Mean strength of correlation between the code units: 0 if each tells something of its own.", better=-1),
     "active_units": Figure("Active units", "Units whose posterior mean differs from image to image; the others have collapsed to the prior and carry nothing.", ".0f", False, better=0),
-    "prior_distance": Figure("Distance from the prior", "0: codes are spread like the prior, so that samples look like data; 1: they do not overlap.", better=-1),
+    "prior_distance": Figure("Distance from the prior", "0: codes are spread like the prior, as samples need, but also where they carry nothing; 1: they do not overlap.", better=0),
 }  # fmt: skip
 """Names as in `aecore.analysis.quality`."""
 

@@ -1,6 +1,7 @@
 """The job 'analyse': codes and errors of every split, metrics on the test split, and what simple methods reach."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any, Literal
 
@@ -160,10 +161,14 @@ def _wanted(split: data.Split, config: RunConfig) -> list[int]:
 
 
 def _compared(train: np.ndarray, test: np.ndarray, fitted: PCA) -> dict[str, Any]:
-    """Mean squared error per pixel on the test images of two methods that need no network, with as many numbers as a code has bytes."""
+    """What two methods that need no network reach on the test images, with as many numbers as a code has bytes."""
+    mean = baselines.mean_of(train)
     return {
-        "mean_image": {"mse": baselines.mean_image_mse(train, test)},
-        "pca": {"mse": baselines.fitted_mse(fitted, test), "components": len(fitted.components)},
+        "mean_image": baselines.reached(lambda images: np.broadcast_to(mean, images.shape), test),
+        "pca": {
+            **baselines.reached(partial(baselines.pca_of, fitted), test),
+            "components": len(fitted.components),
+        },
     }
 
 

@@ -33,7 +33,8 @@ class Bar:
     def show(self, shown: Shown) -> None:
         """Move to where the run is."""
         if self.bar is None:
-            self.bar = tqdm(total=shown.total_steps or None, unit=" steps", desc=self.name, file=sys.stderr)
+            known = {"total": shown.total_steps or None, "initial": shown.step}  # its speed is that of what it sees
+            self.bar = tqdm(unit=" steps", desc=self.name, file=sys.stderr, **known)
         if shown.note:
             self.bar.set_postfix_str(shown.note)
             return

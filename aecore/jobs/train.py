@@ -16,6 +16,7 @@ from aecore.jobs import queue, states
 from aecore.jobs.recorder import Recorder
 from aecore.jobs.work import Shown, Stopped, Work
 from aecore.manifest import Mark
+from aecore.models import Progress
 from aecore.models.summary import summarise
 from aecore.runs import Lab, LabError
 from aecore.runs.times import span
@@ -149,9 +150,10 @@ def needed(config: RunConfig, prepared: training.Data, device: torch.device) -> 
 
 def _conclude(work: Work, config: RunConfig, recorder: Recorder, prepared: training.Data) -> None:
     seconds, speed = recorder.seconds, recorder.mean_speed
-    work.beat(images_per_second=speed)  # of a run that is over, the whole of it and not its last moment
     stopped, reason = work.stop.asked, _completed(recorder, seconds)
     figures = _figures(config, recorder, prepared) | {"seconds": seconds, "images_per_second": speed}
+    # of a run that is over, the speed of the whole of it and not of its last moment, and the loss of its last step
+    work.beat(images_per_second=speed, loss=figures["loss"])
     figures |= {} if stopped else {"reason": reason}
     work.patiently(lambda: work.folder.write_result(figures), recorder.state.step)
     # Before the last word: who reads 'completed' finds the analysis at least queued. A run that was deleted needs none.
@@ -169,6 +171,14 @@ def _completed(recorder: Recorder, seconds: float) -> str:
     return f"Completed {step:,} steps in {span(seconds)}{early}."
 
 
+def _loss(config: RunConfig, recorder: Recorder, prepared: training.Data) -> float | None:
+    """Of the watched images as the model is now; a run that was stopped may have been looked at long before."""
+    if recorder.state.watched == recorder.state.step:
+        return recorder.loss
+    end = Progress(recorder.total_steps, recorder.total_steps)
+    return training.evaluate(recorder.state.model, prepared, config, end)["loss"]
+
+
 def _figures(config: RunConfig, recorder: Recorder, prepared: training.Data) -> dict[str, Any]:
     """What result.json holds: the last figures on the watched split."""
     split = data.watch_split(config.data)
@@ -179,7 +189,7 @@ def _figures(config: RunConfig, recorder: Recorder, prepared: training.Data) -> 
     model = recorder.folder.model() or {}
     return {
         "split": split,
-        "loss": recorder.latest.get((split, "loss")),
+        "loss": _loss(config, recorder, prepared),
         **{name: value for name, value in found.items() if name != "n"},
         "parameters": model["parameters"],
         "code_size": model["code_size"],

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select, update
 from sqlalchemy import delete as delete_rows
 
-from aecore.jobs.queue import cancel
+from aecore.jobs import queue
 from aecore.jobs.states import note
 from aecore.jobs.wake import wake
 from aecore.runs import Lab, LabError, database, rights, usage
@@ -40,7 +40,7 @@ def delete(lab: Lab, run_id: str, by: str) -> None:
     row = read_run(lab, run_id)
     lab.demand(rights.Verb.DELETE, row.owner)
     with database.writing(lab.engine) as connection:
-        cancel(connection, run_id, by)
+        queue.cancel(connection, run_id, by)
         gone = {"deleted": time.time(), "submission": None}  # the same form may be submitted again
         connection.execute(update(runs).where(runs.c.id == run_id).values(gone))
         note(connection, row.job_id, run_id, row.state, "deleted", by, f"Deleted by {by}.")
@@ -49,7 +49,7 @@ def delete(lab: Lab, run_id: str, by: str) -> None:
 
 
 def undelete(lab: Lab, run_id: str, by: str) -> None:
-    """Bring a deleted run back, in the state in which it was stopped.
+    """Bring a deleted run back, in the state in which it was stopped; an analysis that was under way then begins again.
 
     Raises:
         LabError: where no deleted run of this name is kept any more.
@@ -64,6 +64,9 @@ def undelete(lab: Lab, run_id: str, by: str) -> None:
             raise LabError(f"There is no deleted run {run_id!r}{lab.where}: `python -m aecore deleted` lists them.")
         connection.execute(update(runs).where(runs.c.id == run_id).values(deleted=None))
         note(connection, row.job_id, run_id, "deleted", row.state, by, f"Brought back by {by}.")
+    states = [job.state for job in queue.jobs(lab, run_id) if job.kind == "analyse"]
+    if states[-1:] == ["cancelled"] and lab.run(run_id).analysis_metrics() is None:
+        queue.submit_job(lab, run_id, "analyse", row.owner)
 
 
 def _bring_back(lab: Lab, run_id: str) -> bool:
