@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import tarfile
 import time
@@ -50,6 +51,26 @@ def test_a_restored_lab_is_the_same_lab(full_lab: Lab, trained_run: TrainedRun, 
     assert np.array_equal(there, here)
     names = {str(path.relative_to(full_lab.path)) for path in full_lab.runs_folder.rglob("*") if path.suffix != ".lock"}
     assert {str(path.relative_to(back.path)) for path in back.runs_folder.rglob("*")} == names
+
+
+def test_a_backup_replaces_an_older_one_and_nothing_else(lab: Lab, tmp_path: Path) -> None:
+    target = tmp_path / "lab.tar"
+    assert not backup.backup(lab, target).replaced
+    target.write_bytes(target.read_bytes()[:3000])  # it was cut off, which the new one mends
+    assert backup.backup(lab, target).replaced
+    backup.restore(target, tmp_path / "new")
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with tarfile.open(tmp_path / "other.tar", "w") as tar:
+        tar.add(tmp_path / "thesis.tex")
+    (tmp_path / "empty").touch()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "thesis.tex")
+    known = {path: path.lstat() for path in tmp_path.iterdir()}
+    for name in ("thesis.tex", "other.tar", "empty", "pipe", "link", "", "new"):
+        with pytest.raises(LabError, match=r"is there already, and is no backup of a lab"):
+            backup.backup(lab, tmp_path / name if name else Path())
+    assert {path: path.lstat() for path in tmp_path.iterdir()}.keys() == known.keys()
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 def test_a_backup_while_a_run_trains_restores_a_run_that_can_be_loaded(lab: Lab, tmp_path: Path) -> None:
@@ -144,7 +165,7 @@ def test_a_backup_that_cannot_be_written_leaves_the_older_one(full_lab: Lab, tmp
     with pytest.raises(LabError, match=r"nowhere/lab.tar could not be written: No such file or directory"):
         backup.backup(full_lab, tmp_path / "nowhere" / "lab.tar")
     (tmp_path / "lab.tar").mkdir()
-    with pytest.raises(LabError, match="could not be written: Is a directory"):
+    with pytest.raises(LabError, match=r"lab.tar is there already, and is no backup"):
         backup.backup(full_lab, tmp_path / "lab.tar")
     assert [path.name for path in tmp_path.iterdir() if path.name != "lab"] == ["lab.tar"]
 

@@ -52,6 +52,7 @@ def megabytes(size: float) -> str:
 def backup(args: argparse.Namespace) -> Answer:
     kept = backups.backup(open_lab(args), Path(args.file))
     text = f"{args.file}: {kept.runs} run{'s' * (kept.runs != 1)}, {megabytes(kept.bytes)} MB; data sets are not in it."
+    text += " It took the place of an older backup." * kept.replaced
     return Answer({"file": args.file, **kept._asdict()}, text)
 
 

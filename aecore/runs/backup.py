@@ -41,6 +41,8 @@ class Kept(NamedTuple):
 
     runs: int
     bytes: int
+    replaced: bool = False
+    """Whether an older backup gave way to it."""
 
 
 def backup(lab: Lab, target: Path) -> Kept:
@@ -49,18 +51,33 @@ def backup(lab: Lab, target: Path) -> Kept:
     Only this user can read it: private runs are in it.
 
     Raises:
-        LabError: where the file cannot be written.
+        LabError: where the file cannot be written, or something else is there.
     """
     lab.demand(Verb.BACK_UP)
     try:
+        older = _gives_way(target)
         with database.reading(lab.engine) as connection:  # one moment of the whole table
             ids = connection.execute(select(runs.c.id).order_by(runs.c.seq)).scalars()
             snapshots = [mirror.snapshot(connection, run_id) for run_id in ids]
         files.write(target, lambda file: _fill(lab, file, snapshots))
-        return Kept(len(snapshots), target.stat().st_size)
+        return Kept(len(snapshots), target.stat().st_size, older)
     except OSError as error:
         why = "the disk is full" if no_room(error) else error.strerror or str(error)
         raise LabError(f"The backup {target} could not be written: {why}. Nothing was changed.") from None
+
+
+def _gives_way(target: Path) -> bool:
+    """Whether an older backup is there, which is replaced. Raises LabError for anything else, OSError where it cannot be looked at."""
+    if not target.exists():
+        return False
+    with contextlib.suppress(tarfile.TarError, EOFError):
+        if target.is_file():
+            with tarfile.open(target, mode="r:") as tar:
+                if _label(tar, tar.next()):
+                    return True
+    raise LabError(
+        f"{target.absolute()} is there already, and is no backup of a lab: it is left as it is. Name a new file."
+    )
 
 
 def _fill(lab: Lab, file: IO[bytes], snapshots: list[dict[str, Any]]) -> None:
