@@ -154,9 +154,11 @@ def test_all_splits_share_the_axes_of_the_training_images(client: TestClient, tw
         ("/api/thumbs/{run}/test.png", 400, "i is '', but must be a whole number."),
         ("/api/points/{run}?split=../../x", 400, "must be one of train, val, test"),
         ("/api/points/{run}?split=test&step=12345678", 404, "has no codes of step 12,345,678 yet"),
-        ("/api/decode/{run}?split=test&x=1&y=nan", 400, "x and y must be finite numbers."),
-        ("/api/decode/{run}?split=test&x=one&y=2", 400, "x and y must be finite numbers."),
-        ("/api/decode/{run}?split=test", 400, "x and y must be finite numbers."),
+        ("/api/decode/{run}?split=test&x=1&y=nan", 400, "x and y must be finite numbers"),
+        ("/api/decode/{run}?split=test&x=one&y=2", 400, "x and y must be finite numbers"),
+        ("/api/decode/{run}?split=test", 400, "x and y must be finite numbers"),
+        ("/api/decode/{run}?split=test&x=1e308&y=-1e308", 400, "and not beyond 1e+18."),
+        ("/api/decode/{run}?split=test&x=0&y=0&n=abc", 400, "n is 'abc', but must be a whole number."),
     ],
 )
 def test_what_is_not_there_is_said_in_a_sentence(

@@ -27,6 +27,12 @@ def test_a_taken_port_is_a_sentence_with_the_cure(capsys: pytest.CaptureFixture[
     assert f"PORT={port + 1}" in said
 
 
+@pytest.mark.parametrize("port", [-1, 0, 65_536, 99_999])
+def test_a_port_that_does_not_exist_is_a_sentence(port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert serve.main(["--port", str(port)]) == 1
+    assert capsys.readouterr().err == f"There is no port {port}: choose one of 1 to 65535, such as 8501.\n"
+
+
 def test_serving_the_network_needs_a_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

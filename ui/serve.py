@@ -23,6 +23,8 @@ def problem(address: str, port: int, password: str, known: bool = False) -> str 
     """
     if address != LOOPBACK and not password and not known:
         return "make serve needs a shared password, so that not everyone on the network gets in: AELAB_PASSWORD=... make serve"
+    if not 0 < port < 2**16:
+        return f"There is no port {port}: choose one of 1 to {2**16 - 1}, such as 8501."
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -70,9 +70,17 @@ def _refused(headers: Headers) -> PlainTextResponse | None:
     if not is_own(host):
         sentence = f"This dashboard is not called {host[:200]!r}: set server.allowedHosts where it should be."
         return PlainTextResponse(sentence, 421)
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _site(origin) != host:
         return PlainTextResponse(OTHERS, 403)
     return None
+
+
+def _site(origin: str) -> str | None:
+    """The host that an origin names; None where it is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def is_own(host: str) -> bool:

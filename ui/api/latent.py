@@ -1,6 +1,6 @@
 """What the latent map reads: points as bytes, pictures of images beside their reconstructions, pictures of empty places."""
 
-import math
+from contextlib import suppress
 from functools import lru_cache, wraps
 from typing import Literal
 
@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from aecore.runs import LabError
 from ui import latent_colours, latent_exchange, latent_pair, latent_places, latent_points
-from ui.api.live import Answer, must_see
+from ui.api.live import Answer, must_see, whole_number
 from ui.caching import FOREVER, NEVER
 from ui.lab import lab, latest_stamp, split
 from ui.latent_model import computed
@@ -24,6 +24,8 @@ AWAY = "X-Away"
 """Header of a decoded picture: how far its code is from the nearest real one, in units of what is usual between real ones."""
 SHEET, PIXELS = 32, 32_768
 """Pictures that are asked for at once, and pixels in them, at most: as in ui/components/latent.js, so that nobody waits for them."""
+FAR = 1e18
+"""Of a place from the middle: the square of what is farther is no number of 32 bits."""
 
 
 def said(answer: Answer) -> Answer:
@@ -49,8 +51,8 @@ def view_of(request: Request) -> View:
     return View(
         request.path_params["run"],
         _split(asked.get("split", "")),
-        None if step is None else _whole("step", step),
-        None if n is None else max(1, _whole("n", n)),
+        None if step is None else whole_number("step", step),
+        None if n is None else max(1, whole_number("n", n)),
         3 if asked.get("dims") == "3" else 2,
         map=asked.get("map", ""),
         colour=asked.get("colour", "label"),
@@ -97,7 +99,7 @@ def thumbs(request: Request) -> Response:
     newest = latest_stamp(run) if weights else ""
     facts = lab().run(run).facts()
     most = min(SHEET, max(1, PIXELS // (facts.shape[1] * facts.shape[2]))) if facts else 1
-    indices = [_whole("i", text) for text in request.query_params.get("i", "").split(",")[:most]]
+    indices = [whole_number("i", text) for text in request.query_params.get("i", "").split(",")[:most]]
     return Response(wall(_pairs(run, name, indices, newest)), media_type="image/png", headers=_kept(request, newest))
 
 
@@ -132,12 +134,12 @@ def pair(request: Request) -> Response:
     second = View(
         asked.get("other", ""),
         view.split,
-        None if step is None else _whole("other_step", step),
+        None if step is None else whole_number("other_step", step),
         map=asked.get("other_map", ""),
     )
     two = latent_pair.Two(latent_pair.plain(view), second)
     found = latent_pair.pair(two)
-    side = found.sides[min(1, _whole("side", asked.get("side", "0")))]
+    side = found.sides[min(1, whole_number("side", asked.get("side", "0")))]
     content = latent_exchange.pack(side, latent_pair.members(found.kept))
     return _columns(content, _kept(request, latent_pair.stamp(two)))
 
@@ -167,19 +169,10 @@ def _pairs(run: str, name: SplitName, indices: list[int], weights: str) -> np.nd
 
 
 def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError("x and y must be finite numbers.")
-    return value
-
-
-def _whole(name: str, text: str) -> int:
-    if not text.isdecimal() or len(text) > 12:
-        raise ValueError(f"{name} is {text!r}, but must be a whole number.")
-    return int(text)
+    with suppress(ValueError):
+        if abs(value := float(text)) <= FAR:
+            return value
+    raise ValueError(f"x and y must be finite numbers, and not beyond {FAR:g}.")
 
 
 def _split(name: str) -> SplitName:

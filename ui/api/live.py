@@ -64,6 +64,13 @@ def must_see(request: Request) -> None:
             lab().run(run)
 
 
+def whole_number(name: str, text: str) -> int:
+    """A number of an address. Raises ValueError with a sentence."""
+    if not text.isdecimal() or len(text) > 12:
+        raise ValueError(f"{name} is {text[:100]!r}, but must be a whole number.")
+    return int(text)
+
+
 @known_run
 def metrics(request: Request) -> Response:
     """`?run=&after=`: the rows of metrics.csv after the place `after`, the `next` place, and where the run stands.
@@ -109,7 +116,7 @@ def _row(_lab: str, run: str) -> index.RunRow:
 @known_run
 def stretch(request: Request) -> Response:
     """`?run=&first=&last=`: the rows between two steps, as fine as a screen can show these alone."""
-    first, last = (int(request.query_params.get(name, "0")) for name in ("first", "last"))
+    first, last = (whole_number(name, request.query_params.get(name, "0")) for name in ("first", "last"))
     folder = lab().run(request.query_params.get("run", ""))
     file, size = (ask(folder.path / "metrics.csv") for ask in (files.inode, files.size))
     told = read_on(folder, _row(str(whole().path), folder.id).attempt, file, size)
@@ -143,7 +150,7 @@ def _rows(folder: RunFolder, stand: Stand, after: str) -> Told:
         file = files.inode(folder.path / "metrics.csv")
         known, *bytes_ = after.rsplit("-", 2)
         onward = known == f"{stand.row.attempt}-{file}" and len(bytes_) == 2
-        first, second = (int(byte) for byte in bytes_) if onward else (0, 0)
+        first, second = (whole_number("after", byte) for byte in bytes_) if onward else (0, 0)
         if onward:
             rows, end = folder.metrics(first, stand.metrics)
             found = Thinned(rows, {}, {}, False)
@@ -232,7 +239,7 @@ def seen(request: Request) -> Response:
 
 
 def _strip(images: np.ndarray, request: Request) -> Response:
-    count = min(max(int(request.query_params.get("n", 10)), 1), MOST)
+    count = min(max(whole_number("n", request.query_params.get("n", "10")), 1), MOST)
     return Response(wall(images[None, :count]), media_type="image/png", headers=FOREVER)
 
 

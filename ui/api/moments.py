@@ -12,7 +12,7 @@ from aecore.data import DataError, Split
 from aecore.runs import Inputs, LabError, RunFolder, SampleFile, index
 from aecore.runs.database import OPEN
 from ui import moments
-from ui.api.live import finite, known_run
+from ui.api.live import finite, known_run, whole_number
 from ui.caching import FOREVER, NEVER
 from ui.lab import lab, latest_stamp, split
 from ui.latent_model import computed
@@ -78,7 +78,11 @@ def extremes(request: Request) -> Response:
 
 def _asked(request: Request) -> tuple[RunFolder, int, int | None]:
     label = request.query_params.get("label", "")
-    return lab().run(request.path_params["run"]), request.path_params["step"], int(label) if label else None
+    return (
+        lab().run(request.path_params["run"]),
+        request.path_params["step"],
+        whole_number("label", label) if label else None,
+    )
 
 
 def _shown(
@@ -119,7 +123,7 @@ def error_map(request: Request) -> Response:
     """`/api/error/{run}/{step}.png?n=&v=`: where the first n reconstructions are too bright and too dark, side by side."""
     folder, step, _ = _asked(request)
     inputs, sample = moments.inputs_of(folder), moments.sample_of(folder, step)
-    count = min(max(int(request.query_params.get("n", 10)), 1), len(sample.x_hat))
+    count = min(max(whole_number("n", request.query_params.get("n", "10")), 1), len(sample.x_hat))
     shown = moments.difference(inputs.images[:count], sample.x_hat[:count])
     return Response(wall(shown[None]), media_type="image/png", headers=FOREVER)
 

@@ -107,7 +107,7 @@ class Run {
   // The steps that lie in a part of an axis, where the curves are coarser there than they could be; null elsewhere.
   coarseIn([from, to], kind) {
     const at = { step: (x) => x, epoch: (x) => x * this.stepsOfAnEpoch(), time: (x) => (this.times.find((time) => time.seconds >= x) ?? this.times.at(-1) ?? { step: 0 }).step }[kind];
-    const [first, last] = [Math.floor(at(from)), Math.ceil(at(to))];
+    const [first, last] = [Math.floor(at(from)), Math.ceil(at(to))].map((step) => Math.max(0, step));
     return this.coarse && (last <= this.coarse || this.standing.ended) ? [first, last] : null;
   }
 
