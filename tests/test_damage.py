@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from aecore import manifest
 from aecore.config import ConfigError, presets
@@ -69,6 +71,32 @@ def test_a_preset_of_ones_own_that_is_no_text_is_left_out(tmp_path: Path) -> Non
     assert "mine" not in presets(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["result.json", "analysis/metrics.json"])
+@pytest.mark.parametrize("damage", [b"[1, 2]", b"3", b"[" * 100_000, b"\xff", None])
+def test_figures_that_are_no_object_are_damaged_and_left_out_of_pages(
+    copy: TrainedRun, name: str, damage: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(copy.lab.path))
+    shared.forget()
+    path, row = copy.folder.path / name, run(copy.lab, copy.id)
+    path.unlink()
+    if damage is None:
+        path.mkdir()
+    else:
+        path.write_bytes(damage)
+    with pytest.raises(LabError, match=rf"{name} of run {copy.id} is damaged: it is no"):
+        files.told(copy.folder.path, name)
+    one = Compared(row, copy.folder, copy.folder.config(), copy.folder.facts(), "one", "#000000")  # type: ignore[arg-type]
+    assert stored.told(one, name) == {}
+    assert all_values(copy.lab, [row])[0]["code"] == 2
+    for page, query in (("compare", "runs"), ("runs", "run")):
+        at = AppTest.from_file("../ui/main.py", default_timeout=120)
+        at.run().switch_page(f"../pages/{page}.py")
+        at.query_params[query] = copy.id
+        assert not at.run().exception
+        assert not any("not foreseen" in error.value for error in at.error)
+
+
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 and then nothing", b"no zip at all"])
 def test_pictures_that_are_damaged_are_left_out_of_pages(
     copy: TrainedRun, damage: bytes, monkeypatch: pytest.MonkeyPatch
@@ -121,6 +149,7 @@ def test_half_a_folder_that_was_forgotten_goes_at_the_next_look(lab: Lab) -> Non
 
 
 def test_the_doctor_says_what_to_do_with_a_damaged_database(copy: TrainedRun) -> None:
+    known = [row.id for row in runs(copy.lab)]
     copy.lab.engine.dispose()
     for path in copy.lab.path.glob("lab.sqlite-*"):
         path.unlink()
@@ -132,7 +161,15 @@ def test_the_doctor_says_what_to_do_with_a_damaged_database(copy: TrainedRun) ->
     assert found[0].text.endswith("stop the lab and put the file aside, and they come back from there.")
     copy.lab.engine.dispose()
     (copy.lab.path / "lab.sqlite").unlink()
-    assert [row.id for row in runs(Lab.open(copy.lab.path))] == [copy.id]
+    assert [row.id for row in runs(Lab.open(copy.lab.path))] == known
+
+
+def test_the_doctor_says_that_a_lab_can_only_be_read_and_goes_on(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "touch", Mock(side_effect=OSError(30, "Read-only file system")))
+    found = {check.name: check for check in doctor.of_lab(lab)}
+    said = f"{lab.path} cannot be written: Read-only file system. Nothing can be queued or changed."
+    assert (found["writing"].fine, found["writing"].text) == (False, said)
+    assert list(found)[-1] == "supervisor"
 
 
 def test_the_diary_does_not_undo_what_it_tells_of(lab: Lab) -> None:

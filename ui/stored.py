@@ -38,19 +38,18 @@ def simple_figures(run: Compared) -> dict[str, dict[str, Any]]:
 
 def told(run: Compared, name: str) -> dict[str, Any]:
     """What a JSON file of a run's folder says, to be read only; {} where there is none, or it is damaged."""
-    path = run.folder.path / name
+    folder = run.folder.path
     try:
-        return _told(path, path.stat().st_mtime_ns)
+        return _told(folder, name, (folder / name).stat().st_mtime_ns)
     except OSError:
         return {}
 
 
 @lru_cache(maxsize=4096)
-def _told(path: Path, written: int) -> dict[str, Any]:
-    try:
-        return files.read_json(path) or {}
-    except ValueError:
-        return {}
+def _told(folder: Path, name: str, written: int) -> dict[str, Any]:
+    with suppress(LabError):
+        return files.told(folder, name) or {}
+    return {}
 
 
 def sample(run: Compared, epoch: int | None) -> SampleFile | None:

@@ -158,11 +158,14 @@ def _settings(lab: Lab) -> Check:
 def _clock(lab: Lab) -> Check:
     """Against the clock of the disk that the lab is on, and the newest that was written here."""
     probe = lab.path / "locks" / f"clock-{os.getpid()}"
-    probe.touch()
     try:
+        probe.touch()
         ahead = probe.stat().st_mtime - time.time()
-    finally:
         probe.unlink()
+    except OSError as error:
+        return Check(
+            "writing", False, f"{lab.path} cannot be written: {error.strerror}. Nothing can be queued or changed."
+        )
     with database.reading(lab.engine) as connection:
         newest = connection.execute(select(func.max(database.events.c.at))).scalar_one() or 0.0
     if newest - time.time() > SKEW:

@@ -74,11 +74,19 @@ def read_json(path: Path) -> Any | None:
 
 
 def told(run: Path, name: str) -> dict[str, Any] | None:
-    """What a JSON file in a run's folder says, None where there is none. Raises LabError where it is damaged."""
+    """What a JSON file in a run's folder says, None where there is none.
+
+    Raises:
+        LabError: where it is damaged, or no object; OSError: where it cannot be read.
+    """
     try:
         content: dict[str, Any] | None = read_json(run / name)
-    except ValueError:
+    except (IsADirectoryError, NotADirectoryError):
+        raise LabError(f"{name} of run {run.name} is damaged: it is no file.") from None
+    except (ValueError, RecursionError):
         raise LabError(f"{name} of run {run.name} is damaged: it is not JSON.") from None
+    if content is not None and not isinstance(content, dict):
+        raise LabError(f"{name} of run {run.name} is damaged: it is no JSON object.")
     return content
 
 

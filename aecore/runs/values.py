@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 from aecore.config import ConfigError, flat
 from aecore.runs import files
+from aecore.runs.errors import LabError
 from aecore.runs.folder import RunFolder
 from aecore.runs.index import RunRow
 from aecore.runs.lab import Lab
@@ -129,8 +131,8 @@ FILES = ("result.json", "analysis/metrics.json", "config.json")
 def _measured(folder: str, result: int, analysis: int, _config: int) -> Values:
     """Numbers of result.json, and those on the test images; a file that was written at 0 is not there."""
     kept = (
-        _json(Path(folder, "result.json")) if result else {},
-        _json(Path(folder, "analysis/metrics.json")) if analysis else {},
+        _json(Path(folder), "result.json") if result else {},
+        _json(Path(folder), "analysis/metrics.json") if analysis else {},
     )
     parts = {"result": kept[0], "test": kept[1].get("test", {})}
     parts |= {"quality": kept[1].get("code", {}), "factors": kept[1].get("disentanglement", {})}
@@ -143,12 +145,10 @@ def _measured(folder: str, result: int, analysis: int, _config: int) -> Values:
     }
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = files.read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def _json(folder: Path, name: str) -> dict[str, Any]:
+    with suppress(OSError, LabError):
+        return files.told(folder, name) or {}
+    return {}
 
 
 def names(found: Sequence[Values]) -> list[str]:
