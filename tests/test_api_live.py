@@ -274,11 +274,6 @@ def test_what_is_not_there_is_a_sentence(ask: Ask, lab: Lab, address: str, statu
     assert answer.json()["problem"].startswith("There is no run")
 
 
-def test_a_number_that_is_none_is_a_sentence(ask: Ask, trained_run: TrainedRun) -> None:
-    answer = ask(trained_run.lab).get(f"/api/inputs/{trained_run.id}.png?n=many")
-    assert answer.status_code == 400
-
-
 def test_the_wall_of_pictures_has_its_gaps_enlarged_with_it(tmp_path: Path) -> None:
     images = np.full((2, 3, 1, 4, 4), 200, np.uint8)
     wall = pixels(live.wall(images, scale=2, gap=1))
@@ -294,3 +289,19 @@ def test_the_axis_says_what_the_loss_is_averaged_over() -> None:
     assert titles([elbo])["loss"].startswith("loss: reconstruction and KL, ")
     assert "sum over pixels" in titles([elbo])["loss"]
     assert "do not minimise the same" in titles([tiny(), elbo])["loss"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "inputs/{run}.png?n=many",
+        "inputs/{run}.png?n=-1",
+        f"inputs/{{run}}.png?n={'9' * 5000}",
+        "metrics/stretch?run={run}&first=abc",
+    ],
+)
+def test_a_number_that_is_none_is_a_sentence(trained_run: TrainedRun, ask: Ask, address: str) -> None:
+    answer = ask(trained_run.lab).get(f"/api/{address.format(run=trained_run.id)}")
+    assert answer.status_code == 400
+    assert answer.json()["problem"].endswith(", but must be a whole number.")
+    assert len(answer.text) < 300
