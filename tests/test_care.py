@@ -1,23 +1,27 @@
 """Looking after a lab: settings that change while it runs, maintenance, people, room on the disk, and what is written down of it."""
 
 import json
+import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from aecore.config import ConfigError
+from aecore.config import Config, ConfigError
+from aecore.config.fields import FieldAt, walk
+from aecore.config.lab import LabSettings
 from aecore.jobs import care, cleanup, doctor, holes, local, locks, queue, states, supervisor, trash
 from aecore.jobs import settings as changing
 from aecore.jobs.forecast import DRAINED, forecast
 from aecore.jobs.settings import change
 from aecore.runs import Lab, LabError, database, diary, run, runs
 from aecore.runs.rights import Forbidden, Person, Role, Verb
+from aecore.runs.text import moment
 from tests.conftest import TrainedRun, tiny
 from tests.test_cli import Cli, cli  # noqa: F401
 from tests.test_quota import starts
@@ -41,8 +45,6 @@ def test_a_setting_is_changed_in_the_file_and_taken_over_by_everything_that_runs
 class LabDefaults:
     """What holds where nothing is said."""
 
-    from aecore.config.lab import LabSettings
-
     cpu_slots = LabSettings().cpu_slots
 
 
@@ -57,6 +59,11 @@ class LabDefaults:
         ),
         ({"per_person.waiting": "many"}, "per_person.waiting is 'many', but must be a whole number"),
         ({"cpu_slots": 2, "retries": 0}, "retries is 0, but must be at least 1."),
+        ({"keep_deleted_days": math.inf}, "keep_deleted_days is inf, but must be at most 36500"),
+        ({"keep_deleted_days": 1e308}, "keep_deleted_days is 1e+308, but must be at most 36500"),
+        ({"stop_grace_seconds": math.nan}, "stop_grace_seconds is nan, but must be"),
+        ({"cpu_slots": True}, "cpu_slots is True, but must be a number."),
+        ({"per_person.hours": "[" * 100_000}, "must be a number."),
         ({"drain": "now"}, "drain is 'now', but must be 'off', 'finish' or 'save'."),
         ({"banner": "x" * 301}, "at most 300 letters long"),
         ({"database": "postgresql://elsewhere"}, "database is changed in"),
@@ -71,8 +78,22 @@ def test_what_is_not_allowed_changes_nothing(lab: Lab, values: dict[str, Any], s
     with pytest.raises(ConfigError) as refused:
         change(lab, values, "bea")
     assert sentence in str(refused.value)
+    assert len(str(refused.value)) < 500
     assert (lab.path / "settings.json").read_bytes() == before
     assert lab.settings.retries == 7
+
+
+def numbers(settings: Config) -> Iterator[tuple[str, FieldAt]]:
+    for field in walk(settings):
+        if set(get_args(field.info.annotation) or [field.info.annotation]) & {int, float}:
+            yield field.path, field
+
+
+def test_every_number_of_the_settings_has_an_end_which_what_is_computed_with_it_can_bear() -> None:
+    found = dict(numbers(LabSettings()))
+    assert {"keep_deleted_days", "slurm.poll_seconds", "per_person.hours"} <= set(found)
+    assert [path for path, field in found.items() if not any(hasattr(one, "le") for one in field.info.metadata)] == []
+    assert moment(time.time() + 86400 * LabSettings(keep_deleted_days=36_500).keep_deleted_days) > "2100"
 
 
 def test_nobody_locks_themselves_out(lab: Lab) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 import streamlit as st
 from pydantic.fields import FieldInfo
 
+from aecore.config import ConfigError
+from aecore.config.base import from_json
 from ui.words import plain as as_typed
 
 WORDS = {
@@ -164,6 +166,6 @@ def as_text(value: Any, annotation: Any) -> str:
 def from_text(text: str, annotation: Any) -> Any:
     """The inverse of `as_text`; the text itself where it is not JSON, so that the config can refuse it with its sentence."""
     try:
-        return text if annotation is str else json.loads(text)
-    except json.JSONDecodeError:
+        return text if annotation is str else from_json(text)
+    except ConfigError:
         return text

@@ -1,12 +1,12 @@
 """The verbs of the command line that look after a lab: its settings, a banner, maintenance, and room on the disk."""
 
 import argparse
-import json
 from typing import Any
 
 from aecore.cli.commands import Answer, Verb, open_lab
 from aecore.cli.keeping import megabytes
 from aecore.config import ConfigError
+from aecore.config.base import from_json
 from aecore.config.fields import walk
 from aecore.jobs import care, cleanup, supervisor
 from aecore.jobs.settings import change
@@ -32,8 +32,8 @@ def _parsed(text: str) -> tuple[str, Any]:
     if not equals:
         raise ConfigError({"": f"--set {text} has no value: write it as --set per_person.waiting=20."})
     try:
-        return path.strip(), json.loads(value) if value.strip() else None
-    except json.JSONDecodeError:
+        return path.strip(), from_json(value) if value.strip() else None
+    except ConfigError:  # the setting says what it must be
         return path.strip(), value
 
 

@@ -1,6 +1,8 @@
 """What every config shares: frozen values, unknown names refused, and errors that are sentences."""
 
 import difflib
+import json
+import reprlib
 from collections.abc import Iterable
 from typing import Annotated, Any, get_args, get_origin
 
@@ -19,6 +21,19 @@ class Config(BaseModel):
     """Base of all configs. A field's type, range, default and description are its only declaration."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def from_json(text: str, what: str = "This") -> Any:
+    """What a text that somebody gave says as JSON. Raises ConfigError with a sentence on `what`, without the text: it may be secret."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        why = f"is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+    except RecursionError:
+        why = "cannot be used: its brackets are thousands deep"
+    except ValueError:  # Python reads no whole number of more than 4,300 digits
+        why = "cannot be used: a number in it has thousands of digits"
+    raise ConfigError({"": f"{what} {why}."})
 
 
 def suggest(word: str, allowed: Iterable[str]) -> str:
@@ -78,7 +93,7 @@ def _locate(root: type[Config], location: tuple[int | str, ...]) -> tuple[str, t
 
 def _sentence(path: str, owner: type[Config], item: Any) -> str:
     field, context = owner.model_fields.get(path.rpartition(".")[2]), item.get("ctx", {})
-    shown = repr(item["input"]) if field is None or field.repr else "not shown, as it may hold a secret"
+    shown = SHORT.repr(item["input"]) if field is None or field.repr else "not shown, as it may hold a secret"
     match item["type"]:
         case "extra_forbidden":
             return f"{path} is not a known field: {suggest(path.rpartition('.')[2], owner.model_fields)}"
@@ -105,8 +120,14 @@ def _sentence(path: str, owner: type[Config], item: Any) -> str:
             return f"{path} is {shown}, but {item['msg'][0].lower()}{item['msg'][1:]}."
 
 
+SHORT = reprlib.Repr()
+"""Shows a value, of a long or deep one enough to know it again."""
+SHORT.maxlist = SHORT.maxtuple = SHORT.maxdict = 20
+SHORT.maxstring = SHORT.maxlong = SHORT.maxother = 100
+
 PLAIN = dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number")
 PLAIN |= dict.fromkeys(("float_type", "float_parsing"), "a number") | {"finite_number": "a finite number"}
+PLAIN |= {"int_parsing_size": "a whole number of fewer digits"}
 PLAIN |= dict.fromkeys(("bool_type", "bool_parsing"), "true or false") | {"string_type": "text"}
 PLAIN |= {
     "string_too_long": "at most {max_length} letters long",

@@ -1,12 +1,11 @@
 """Walking over a config's fields: for forms, overrides and tables of differences."""
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from aecore.config.base import Config, ConfigError, members, suggest
+from aecore.config.base import Config, ConfigError, from_json, members, suggest
 from aecore.config.run import RunConfig, parse
 
 
@@ -108,8 +107,8 @@ def _value(text: str, annotation: Any) -> Any:
     if annotation == tuple[str, ...]:
         return [part.strip().strip("'\"") for part in text.split(",")]
     try:
-        return json.loads(f"[{text}]" if get_origin(annotation) is tuple or "," in text else text)
-    except json.JSONDecodeError:
+        return from_json(f"[{text}]" if get_origin(annotation) is tuple or "," in text else text)
+    except ConfigError:  # the field says what it must be
         return text
 
 

@@ -1,6 +1,5 @@
 """Settings of one lab: how many runs at once, and how the supervisor behaves."""
 
-import json
 import os
 from pathlib import Path
 from typing import Literal
@@ -9,7 +8,7 @@ import psutil
 from pydantic import Field, ValidationError
 
 from aecore.config.access import AccessSettings
-from aecore.config.base import Config, ConfigError, sentences
+from aecore.config.base import Config, ConfigError, from_json, sentences
 from aecore.config.limits import PersonLimits
 from aecore.config.slurm import SlurmSettings
 from aecore.config.tell import TellSettings
@@ -90,21 +89,27 @@ class LabSettings(Config):
     idle_minutes: float = Field(
         10,
         gt=0,
+        le=525_600,
         title="Idle minutes",
         description="The supervisor leaves after so long with nothing to do and nobody there.",
     )
     stop_grace_seconds: float = Field(
-        60, gt=0, title="Grace, s", description="Seconds that a stopped run has to save before it is killed."
+        60,
+        gt=0,
+        le=86_400,
+        title="Grace, s",
+        description="Seconds that a stopped run has to save before it is killed.",
     )
     retries: int = Field(
         3, ge=1, le=1000, title="Retries", description="A run that died so often without a newer checkpoint has failed."
     )
     checkpoint_seconds: float = Field(
-        60, gt=0, title="Checkpoint every, s", description="Seconds after which a run is saved again."
+        60, gt=0, le=604_800, title="Checkpoint every, s", description="Seconds after which a run is saved again."
     )
     checkpoint_steps: int = Field(
         10_000,
         ge=1,
+        le=1_000_000_000,
         title="Checkpoint every, steps",
         description="Steps after which it is saved again, whatever the time.",
     )
@@ -116,19 +121,19 @@ class LabSettings(Config):
         description="Share of the time that saving may take: large models are saved more rarely.",
     )
     keep_deleted_days: float = Field(
-        7, ge=0, title="Keep deleted runs, days", description="So long a deleted run can be brought back."
+        7,
+        ge=0,
+        le=36_500,
+        title="Keep deleted runs, days",
+        description="So long a deleted run can be brought back.",
     )
 
 
 def read_settings(path: Path) -> LabSettings:
     """Settings from a lab's `settings.json`; the defaults where there is none. Raises ConfigError that names the file."""
     try:
-        return LabSettings.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return LabSettings.model_validate(from_json(path.read_text(encoding="utf-8"), str(path)))
     except FileNotFoundError:
         return LabSettings()
-    except json.JSONDecodeError as error:  # without its text, which may hold a password
-        raise ConfigError(
-            {"": f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}."}
-        ) from None
     except ValidationError as error:
         raise ConfigError({p: f"{path}: {text}" for p, text in sentences(error, LabSettings).items()}) from None

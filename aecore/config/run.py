@@ -1,13 +1,12 @@
 """One complete configuration of a run, and the rules between its parts."""
 
-import json
 import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from aecore.config.backbones import Backbone, BackboneConfig, DecoderConfig, DenseBackbone, Mirror
-from aecore.config.base import Config, ConfigError, moved, sentences
+from aecore.config.base import Config, ConfigError, from_json, moved, sentences
 from aecore.config.bottlenecks import BottleneckConfig, FeatureMapBottleneck, VectorBottleneck, size
 from aecore.config.data import DataConfig
 from aecore.config.facts import Facts, Shape
@@ -224,12 +223,7 @@ def parse(content: dict[str, Any]) -> RunConfig:
 
 def reads(text: str) -> RunConfig:
     """A config from its JSON text. Raises ConfigError with a sentence."""
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError({"": f"This is not JSON: {error.msg} in line {error.lineno}."}) from None
-    except RecursionError:
-        raise ConfigError({"": "This is no configuration: its brackets are thousands deep."}) from None
+    content = from_json(text)
     if not isinstance(content, dict):
         raise ConfigError({"": "A configuration is a JSON object with data, model, task and training."})
     return parse(content)
