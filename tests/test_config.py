@@ -133,8 +133,12 @@ def test_ones_own_preset_is_kept_and_a_taken_or_odd_name_is_refused(tmp_path: Pa
     config = override(preset("demo").config, ["training.epochs=3"])
     save_preset(tmp_path, "mine", config)
     assert preset("mine", tmp_path).config.training.epochs == 3
-    for name, sentence in [("demo", "belongs to a preset"), ("../x", "letters, digits"), ("", "letters, digits")]:
-        with pytest.raises(ConfigError, match=sentence):
+    save_preset(tmp_path, "ä" * 60, config)
+    with pytest.raises(ConfigError, match="belongs to a preset"):
+        save_preset(tmp_path, "demo", config)
+    for name in ("../x", "", "-rf", "_x", "a" * 61, "a" * 10_000):
+        with pytest.raises(ConfigError, match="at most 60 letters, digits") as refused:
             save_preset(tmp_path, name, config)
+        assert len(str(refused.value)) < 300
     (tmp_path / "broken.json").write_text("{")
     assert "broken" not in presets(tmp_path)

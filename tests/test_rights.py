@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aecore.__main__ import main, parser
-from aecore.config import RunConfig
+from aecore.config import RunConfig, presets
 from aecore.config.access import AccessSettings
 from aecore.jobs import foreground, marks, news, owners, queue, states, steer, supervisor, sweep, trash
 from aecore.jobs.forecast import forecast
@@ -242,6 +242,24 @@ def test_without_settings_everybody_may_do_everything_to_what_all_see(lab: Lab) 
     assert for_bea.viewer == Person("bea", Role.PEER)
     assert queue.stop(for_bea, run_id, "bea") == "cancelled"
     assert run(lab, run_id).reason == "Cancelled by bea before it started."
+
+
+def test_nobody_but_an_admin_replaces_what_somebody_else_has_kept(lab: Lab) -> None:
+    ada, bea, peer, cyd = (lab.seen_by(PEOPLE[column]) for column in [*list(PEOPLE)[:3], "admin"])
+    ada.keep_preset("mine", tiny(training__epochs=1))
+    ada.keep_preset("mine", tiny(training__epochs=2))
+    for other in (bea, peer):
+        with pytest.raises(Forbidden, match=r"There is a preset 'mine' already, which is ada's: choose another name."):
+            other.keep_preset("mine", tiny())
+    kept = presets(lab.presets_folder)["mine"]
+    assert (kept.owner, kept.config.training.epochs) == ("ada", 2)
+    cyd.keep_preset("mine", tiny())
+    assert presets(lab.presets_folder)["mine"].owner == "cyd"
+    older = json.loads((lab.presets_folder / "mine.json").read_text())
+    del older["owner"]
+    (lab.presets_folder / "mine.json").write_text(json.dumps(older))
+    bea.keep_preset("mine", tiny())
+    assert presets(lab.presets_folder)["mine"].owner == "bea"
 
 
 def test_roles_come_from_the_settings_and_capitals_make_no_difference() -> None:

@@ -5,6 +5,7 @@ import math
 import re
 from html import unescape
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -164,6 +165,25 @@ def test_a_configuration_is_kept_as_ones_own_preset(lab: Lab, at: AppTest) -> No
     at.text_input("own-name").set_value("demo").run()
     at.button("own-save").click().run()
     assert "belongs to a preset that comes with the lab" in at.error[0].value
+    lab.seen_by("bob").keep_preset("bobs", presets()["demo"].config)
+    at.text_input("own-name").set_value("bobs").run()
+    at.button("own-save").click().run()
+    assert "There is a preset 'bobs' already, which is bob's\\: choose another name." in at.error[0].value
+
+
+def test_a_member_is_not_told_where_the_lab_lies(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    (lab.path / "settings.json").write_text('{"access": {"admins": ["cyd"]}}')
+    at = open_page(lab, monkeypatch)
+    monkeypatch.setattr(Path, "write_text", Mock(side_effect=OSError(30, "Read-only file system")))
+    at.text_input("own-name").set_value("mine").run()
+    at.button("own-save").click().run()
+    assert at.error[0].value == "The preset could not be saved\\: Read-only file system."
+
+
+def test_a_file_of_numbers_that_nothing_can_hold_is_a_sentence(at: AppTest) -> None:
+    at.file_uploader(start.UPLOAD).upload("big.json", b'{"a": %s}' % (b"1" * 10_000)).run()
+    assert not at.exception
+    assert "a number in it has thousands of digits." in at.error[0].value
 
 
 def test_a_file_is_taken_over_or_refused_with_a_sentence(at: AppTest) -> None:

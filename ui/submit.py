@@ -114,7 +114,7 @@ def _keep(form: Form, named: RunConfig | None, here: Lab) -> None:
         except (ConfigError, LabError) as error:
             frame.problem(error)
         except OSError as error:
-            frame.problem(f"The preset could not be saved in {here.presets_folder}: {error.strerror}.")
+            frame.problem(f"The preset could not be saved{here.where}: {error.strerror}.")
     text = writes(named) if named else ""
     name = f"{named.name if named else 'config'}.json"
     st.download_button("Download as JSON", text, name, "application/json", on_click="ignore", disabled=named is None)

@@ -1,15 +1,17 @@
 """Named, complete configurations: one JSON file each, the package's and one's own."""
 
-import json
+import re
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
 
-from aecore.config.base import Config, ConfigError, sentences, suggest
+from aecore.config.base import SHORT, Config, ConfigError, from_json, sentences, suggest
 from aecore.config.run import RunConfig
 
 FOLDER = Path(__file__).parents[1] / "presets"
+LONGEST = 60
+"""Letters of a preset's name."""
 
 
 class Preset(Config):
@@ -21,6 +23,7 @@ class Preset(Config):
     flaw: str = Field("", description="A flaw that was published and is kept, in a sentence.")
     twin: str = Field("", description="The preset without the flaw.")
     stand_in: str = Field("", description="A data set of the same kind that needs no download.")
+    owner: str = Field("", description="Who kept it; empty where that is not known, and of the package's own.")
     config: RunConfig
 
     @property
@@ -55,13 +58,13 @@ ORDER = [
 def read_preset(path: Path) -> Preset:
     """A preset from its file. Raises ConfigError with a sentence that names the file."""
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = from_json(path.read_text(encoding="utf-8"))
         content["config"]["name"] = path.stem
         return Preset.model_validate(content)
     except ValidationError as error:
         raise ConfigError({at: f"{path.name}: {text}" for at, text in sentences(error, Preset).items()}) from None
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError({"": f"{path.name} is not a preset: {error}."}) from None
+        raise ConfigError({"": f"{path.name} is not a preset: {str(error).rstrip('.')}."}) from None
 
 
 def preset(name: str, *folders: Path) -> Preset:
@@ -72,15 +75,21 @@ def preset(name: str, *folders: Path) -> Preset:
     return known[name]
 
 
-def save_preset(folder: Path, name: str, config: RunConfig) -> Path:
-    """Keep a configuration as one's own preset. Raises ConfigError for a name that is taken or cannot be a file name."""
-    if not name or not all(letter.isalnum() or letter in "-_" for letter in name):
-        raise ConfigError({"preset": f"A preset's name is letters, digits, '-' and '_', but this is {name!r}."})
+def save_preset(folder: Path, name: str, config: RunConfig, owner: str = "") -> Path:
+    """Keep a configuration as somebody's own preset, in place of an older one of that name.
+
+    Raises:
+        ConfigError: where the name is one of the package's, or cannot be one.
+        OSError: where the file cannot be written.
+    """
+    if not re.fullmatch(rf"[^\W_][\w-]{{0,{LONGEST - 1}}}", name):
+        rule = f"is at most {LONGEST} letters, digits, '-' and '_', a letter or digit first"
+        raise ConfigError({"preset": f"A preset's name {rule}, but this is {SHORT.repr(name)}."})
     if name in presets():
         raise ConfigError({"preset": f"The name {name!r} belongs to a preset that comes with the lab: choose another."})
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    kept = Preset(title=name, help="One's own.", source="own", config=config)
+    kept = Preset(title=name, help="One's own.", source="own", owner=owner, config=config)
     path.write_text(kept.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return path
 

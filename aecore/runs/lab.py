@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from aecore.config import RunConfig, save_preset
+from aecore.config import RunConfig, presets, save_preset
 from aecore.config.lab import LabSettings, read_settings
 from aecore.runs import database, mirror, rights
 from aecore.runs.errors import LabError
@@ -91,9 +91,19 @@ class Lab:
         return seen
 
     def keep_preset(self, name: str, config: RunConfig) -> Path:
-        """Keep a configuration as a preset of this lab. Raises ConfigError, OSError, and Forbidden where the viewer may not."""
+        """Keep a configuration as a preset of this lab, the viewer's own.
+
+        Raises:
+            ConfigError: where nothing can be called so; OSError: where it cannot be written.
+            Forbidden: where the viewer may not, or there is a preset of somebody else's, which only an admin may replace.
+        """
         self.demand(rights.Verb.KEEP_PRESET)
-        return save_preset(self.presets_folder, name, config)
+        who, there = self.viewer, presets(self.presets_folder).get(name)
+        if who and there and there.owner not in ("", who.name) and who.role is not rights.Role.ADMIN:
+            raise rights.Forbidden(
+                f"There is a preset {name!r} already, which is {there.owner}'s: choose another name."
+            )
+        return save_preset(self.presets_folder, name, config, who.name if who else "")
 
     def demand(self, verb: rights.Verb, owner: str | None = None) -> None:
         """Raises Forbidden with a sentence where the viewer may not do this to a run of this owner, or to the lab."""
