@@ -35,11 +35,15 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from sqlalchemy import exc
+
 from aecore.cli import caring, evaluating, keeping, marking, owning, steering, sweeping
 from aecore.cli.commands import LISTS, OF_A_CONFIG, OF_A_RUN, Refused, Verb, show_runs
 from aecore.config import ConfigError
+from aecore.config.access import A_NAME, is_name
 from aecore.data import DataError
 from aecore.runs import LabError
+from aecore.runs.errors import FULL, no_room
 from aecore.runs.text import shown
 
 
@@ -114,10 +118,35 @@ def _add_configuration(verb: argparse.ArgumentParser, do: Verb) -> None:
     verb.set_defaults(do=do)
 
 
+def _readable(args: argparse.Namespace) -> None:
+    """Raises Refused where something that was given is no text, or the person's name is none."""
+    for value in vars(args).values():
+        for text in map(str, value if isinstance(value, list) else [value]):
+            if (legible := text.encode("utf-8", "replace").decode()) != text:
+                raise Refused(f"{legible!r} is not UTF-8: each ? stands for bytes that are no letter.", 2)
+    if not is_name(args.user):
+        raise Refused(f"--user is {args.user!r}, but {A_NAME}.", 2)
+
+
+OF_THE_PROGRAM = (exc.DataError, exc.IntegrityError, exc.ProgrammingError, exc.NotSupportedError)
+"""What a database says of a question that is wrong, and not of itself: nobody else can mend that."""
+
+
+def _of_the_machine(error: OSError | exc.DatabaseError) -> str:
+    """What a disk, the system or a database refused, in a sentence."""
+    if no_room(error):
+        return FULL
+    if isinstance(error, exc.DatabaseError):
+        return f"The lab's database says: {' '.join(str(error.orig).split())}."
+    what = f"{error.filename} could not be read or written" if error.filename else "The system refused that"
+    return f"{what}: {error.strerror or error}."
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. Returns the exit code; what goes wrong is one sentence on stderr."""
     args = parser().parse_args(arguments)
     try:
+        _readable(args)
         answer = args.do(args)
         print(json.dumps(answer.data, indent=2) if args.json else shown(answer.text), flush=True)
         return int(answer.code)
@@ -132,6 +161,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OF_THE_PROGRAM:
+        raise
+    except (OSError, exc.DatabaseError) as error:
+        print(shown(_of_the_machine(error)), file=sys.stderr)
+        return 3
 
 
 if __name__ == "__main__":

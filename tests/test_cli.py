@@ -10,8 +10,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from aecore.__main__ import main
 from aecore.config import RunConfig, writes
@@ -19,6 +21,7 @@ from aecore.jobs import queue, supervisor
 from aecore.jobs.foreground import train_here
 from aecore.jobs.supervisor import running
 from aecore.runs import Lab, database, run, runs
+from aecore.runs.errors import FULL
 from tests.conftest import TrainedRun, TwoRuns, tiny
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -284,6 +287,22 @@ def test_nobody_steers_somebody_elses_run_without_asking(
         (["earlier", "demo-2-none"], "There is no run 'demo-2-none'"),
         (["later", "demo-2-none"], "There is no run 'demo-2-none'"),
         (["fly"], "invalid choice: 'fly'"),
+        (["submit", "--preset", "demo", "--dataset", ""], "There is no data set ''"),
+        (["submit", "--config", ""], "cannot be read"),
+        (["submit", "--preset", "demo", "--set", f"training.epochs={'9' * 5000}"], "a whole number of fewer digits."),
+        (["submit", "--preset", "demo", "--set", f"training.epochs={'[' * 100_000}"], "must be a whole number."),
+        (["settings", "--set", "keep_deleted_days=1e400"], "keep_deleted_days is inf, but must be at most 36500"),
+        (["settings", "--set", f"per_person.hours={'9' * 5000}"], "must be at most 100000"),
+        (["settings", "--set", f"per_person.hours={'[' * 100_000}"], "must be a number."),
+        (
+            ["sweep", "--preset", "demo", "--over", "code_size=2,4", "--over", "code_size=8"],
+            "--over code_size is there twice",
+        ),
+        (["runs", "--user", "a" * 61], "but 1 to 60 printable characters are needed"),
+        (["runs", "--user", "\udcff"], "'?' is not UTF-8"),
+        (["show", "a\udcff"], "'a?' is not UTF-8"),
+        (["settings", "--set", "banner=\udcff"], "'banner=?' is not UTF-8"),
+        (["runs", "--data-root", "/tmp/\udcff"], "'/tmp/?' is not UTF-8"),
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_stays_behind(
@@ -305,6 +324,7 @@ def test_bad_input_is_one_sentence_and_nothing_stays_behind(
         (b'{"schema_version": [1]}', "schema_version is [1], but must be a whole number."),
         (b"[" * 100_000, "its brackets are thousands deep."),
         (b"{", "This is not JSON"),
+        (b'{"a": %s}' % (b"1" * 10_000), "a number in it has thousands of digits."),
     ],
 )
 def test_a_file_that_is_no_configuration_is_one_sentence(
@@ -345,6 +365,39 @@ def test_evaluating_says_which_checkpoint_was_not_looked_at(copy: TrainedRun, cl
 def test_a_limit_below_one_is_refused(trained_run: TrainedRun, cli: Cli) -> None:
     code, out, err = cli(trained_run.lab, "runs", "--limit", "0")
     assert (code != 0, out, err.strip()) == (True, "", "--limit is 0, but must be at least 1.")
+
+
+def test_a_log_of_less_than_a_line_is_refused(trained_run: TrainedRun, cli: Cli) -> None:
+    code, out, err = cli(trained_run.lab, "log", trained_run.id, "--lines", "-5")
+    assert (code != 0, out, err.strip()) == (True, "", "--lines is -5, but must be at least 1.")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(30, "Read-only file system", "/lab/x"), "/lab/x could not be read or written: Read-only file system."),
+        (OSError("gone"), "The system refused that: gone."),
+        (OSError(28, "No space left on device"), FULL),
+        (OperationalError("", {}, Exception("attempt to write\na readonly database")),
+         "The lab's database says: attempt to write a readonly database."),
+        (DatabaseError("", {}, Exception("malformed")), "The lab's database says: malformed."),
+    ],
+)  # fmt: skip
+def test_what_the_machine_refuses_is_one_sentence(
+    lab: Lab, cli: Cli, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    monkeypatch.setattr(supervisor, "supervise", Mock(side_effect=error))
+    code, _, err = cli(lab, "supervise")
+    assert (code, err.splitlines()[1:]) == (3, [sentence])
+
+
+@pytest.mark.parametrize("error", [TypeError("x"), IntegrityError("", {}, Exception("x")), AssertionError()])
+def test_what_is_wrong_with_the_program_is_not_hidden(
+    lab: Lab, cli: Cli, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(supervisor, "supervise", Mock(side_effect=error))
+    with pytest.raises(type(error)):
+        cli(lab, "supervise")
 
 
 def test_a_lab_that_cannot_be_used_is_one_sentence(tmp_path: Path, cli: Cli) -> None:

@@ -62,6 +62,8 @@ def test_a_sample_is_drawn_from_the_grid_or_from_a_range_and_is_the_same_again()
         ({"code_size": "0,2"}, {}, "latent_dim is 0, but must be at least 1"),
         ({"code_size": ",".join(map(str, range(1, 202)))}, {}, "201 runs, but at most 200"),
         ({"code_size": "2,4"}, {"seeds": 0}, "at least one seed"),
+        ({"code_size": "2,4", "model.bottleneck.latent_dim": "8"}, {}, "are the same field"),
+        ({"training.seed": "1,2"}, {"seeds": 2}, "varies training.seed, and asks for 2 seeds of each as well"),
     ],
 )
 def test_what_cannot_be_swept_is_said(fields: dict[str, str], options: dict[str, int], sentence: str) -> None:

@@ -95,7 +95,7 @@ def _parts(parts: dict[str, dict[str, type[Config]]]) -> Answer:
 
 def configured(args: argparse.Namespace, lab: Lab) -> RunConfig:
     """The configuration that --preset or --config, --dataset and --set mean."""
-    if args.config:
+    if args.config is not None:
         try:
             config = reads(Path(args.config).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
@@ -103,7 +103,7 @@ def configured(args: argparse.Namespace, lab: Lab) -> RunConfig:
             raise ConfigError({"": f"The configuration {args.config} cannot be read: {why}."}) from None
     else:
         config = preset(args.preset, lab.presets_folder).config
-    if args.dataset:
+    if args.dataset is not None:
         config = with_values(config, {"data.name": data.dataset(args.dataset).name})
     return override(config, args.set)
 
@@ -144,9 +144,8 @@ def _figures(result: dict[str, Any]) -> str:
 
 def show_runs(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
+    _at_least_one("limit", args.limit)
     there, expected = [row for row in runs(lab) if args.archived or row.archived is None], forecast(lab)
-    if args.limit is not None and args.limit < 1:
-        raise Refused(f"--limit is {args.limit}, but must be at least 1.")
     found = there[: args.limit]
     head = ["run", "state", "owner", "data set", "model", "code", "progress", "loss", "images/s"]
     head += ["place", "starts", "ends"]
@@ -154,6 +153,11 @@ def show_runs(args: argparse.Namespace) -> Answer:
     text = table(head, [_run_line(row, expected.get(row.id)) for row in found]) if found else none
     content = [asdict(row) | {"forecast": (one := expected.get(row.id)) and one._asdict()} for row in found]
     return Answer(content, text)
+
+
+def _at_least_one(option: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise Refused(f"--{option} is {value}, but must be at least 1.")
 
 
 def _run_line(row: RunRow, expected: Forecast | None) -> list[Any]:
@@ -201,6 +205,7 @@ def show_run(args: argparse.Namespace) -> Answer:
 
 def show_log(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
+    _at_least_one("lines", args.lines)
     text = lab.run(run(lab, args.run).id).log(args.lines)
     return Answer({"run": args.run, "log": text}, text)
 

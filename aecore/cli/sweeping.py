@@ -9,7 +9,13 @@ from aecore.jobs import supervisor, sweep
 
 def submit_sweep(args: argparse.Namespace) -> Answer:
     lab = open_lab(args)
-    fields = dict(_assignment(text) for text in args.over)
+    fields: dict[str, str] = {}
+    for path, values in map(_assignment, args.over):
+        if path in fields:
+            raise ConfigError(
+                {path: f"--over {path} is there twice: give all of its values at once, as in {path}=2,4,8."}
+            )
+        fields[path] = values
     configs = sweep.plan(configured(args, lab), fields, args.sample, args.seeds)
     name, runs = sweep.submit(lab, configs, args.user, args.at_once, private=args.private)
     supervisor.ensure_supervisor(lab)

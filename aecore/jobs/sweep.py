@@ -17,6 +17,7 @@ MOST = 200
 """Runs in one sweep."""
 CODE_SIZE = "code_size"
 """Stands for the field that sets the number of code units, whatever it is called there."""
+SEED = "training.seed"
 
 
 def plan(base: RunConfig, fields: Mapping[str, str], sample: int | None = None, seeds: int = 1) -> list[RunConfig]:
@@ -26,7 +27,7 @@ def plan(base: RunConfig, fields: Mapping[str, str], sample: int | None = None, 
         fields: {path: values}, one or two of them. Values as in '2, 4, 8' (with ';' between lists), or, where a sample is
             drawn, a range as in '1e-4 .. 1e-2'. The path 'code_size' stands for the field that sets it.
         sample: so many of the combinations, drawn at random with a fixed seed; None for all.
-        seeds: each of them with so many values of `training.seed`, from the base's on.
+        seeds: each of them with so many values of `training.seed`, from the base's on; 1 where that is varied itself.
 
     Raises:
         ConfigError: where a path is unknown, a value is not allowed, or there are none or too many.
@@ -36,6 +37,12 @@ def plan(base: RunConfig, fields: Mapping[str, str], sample: int | None = None, 
     if seeds < 1 or (sample is not None and sample < 1):
         raise ConfigError({"": "A sweep needs at least one seed and, where it is drawn at random, one sample."})
     paths = {_path(base, path): values for path, values in fields.items()}
+    if len(paths) < len(fields):
+        raise ConfigError({"": f"{' and '.join(fields)} are the same field: give all of its values at once."})
+    if SEED in paths and seeds > 1:
+        raise ConfigError(
+            {"": f"This sweep varies {SEED}, and asks for {seeds} seeds of each as well: choose one of them."}
+        )
     points = _points(paths, sample)
     if len(points) * seeds > MOST:
         raise ConfigError({"": f"This sweep has {len(points) * seeds:,} runs, but at most {MOST} go together."})
@@ -53,7 +60,7 @@ def _config(base: RunConfig, values: dict[str, str], own: str | None, seed: int,
     said += [f"seed {base.training.seed + seed}"] * (seeds > 1)
     name = ", ".join([base.name or base.data.name, *said])[:80]
     found = override(base, [f"{path}={value}" for path, value in values.items()])
-    return with_values(found, {"name": name, "training.seed": found.training.seed + seed})
+    return with_values(found, {"name": name, SEED: found.training.seed + seed})
 
 
 def _path(base: RunConfig, path: str) -> str:
