@@ -55,11 +55,11 @@ def explore(row: RunRow, view: View) -> None:
 
     A click reruns this part alone; while a run trains it follows.
     """
-    if read_run(lab(), row.id).live != row.live:
-        st.rerun()
-    if row.live:
-        view = film(row)._replace(dims=view.dims, map=view.map, colour=view.colour)
     try:
+        if read_run(lab(), row.id).live != row.live:
+            st.rerun()
+        if row.live:
+            view = film(row)._replace(dims=view.dims, map=view.map, colour=view.colour)
         map_and_panel(view)
         if opened():
             st.caption(f"{reading(view)} {trust_said(view)}")

@@ -16,6 +16,7 @@ import pytest
 
 from aecore import load, manifest, training
 from aecore.config import ConfigError
+from aecore.data import DataError
 from aecore.jobs import endings, queue, recorder, train, trainer
 from aecore.jobs.foreground import train_here
 from aecore.jobs.states import move
@@ -392,3 +393,18 @@ def test_a_rotation_that_is_killed_leaves_no_half_of_a_checkpoint_in_sight(
     monkeypatch.undo()
     manifest.tidy(tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_run_does_not_go_on_with_other_images_than_it_began_with(copy: TrainedRun) -> None:
+    path, config = manifest.newest(copy.folder.checkpoints), copy.folder.config()
+    assert path is not None
+    facts = training.kept_facts(path)
+    assert train.begin(path, config, facts, 1).step == 66
+    for changed, now in (
+        (facts._replace(n_train=9), "9 training images of 1x8x8 in 10 classes"),
+        (facts._replace(shape=(1, 4, 4), class_names=("a",)), "1,350 training images of 1x4x4 in 1 class"),
+    ):
+        with pytest.raises(
+            DataError, match=f"there were 1,350 training images of 1x8x8 in 10 classes, and there are {now}"
+        ):
+            train.begin(path, config, changed, 1)
