@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aecore import load, manifest, training
+from aecore import data, load, manifest, training
 from aecore.config import ConfigError
 from aecore.data import DataError
 from aecore.jobs import endings, queue, recorder, train, trainer
@@ -80,6 +80,16 @@ def test_the_analysis_is_of_every_split_and_held_against_simple_methods(trained_
     assert figures["test"]["n"] == 297
     assert figures["baselines"]["pca"]["components"] == 2
     assert figures["baselines"]["pca"]["mse"] < figures["baselines"]["mean_image"]["mse"]
+
+
+def test_of_a_subset_the_training_images_are_those_that_were_trained_on(lab: Lab) -> None:
+    run_id = train_here(lab, tiny(training__epochs=1, training__subset=101, training__classes=("1", "2")), "ada")
+    folder = lab.run(run_id)
+    whole = data.load(folder.config().data, "train", lab.data_roots)
+    arrays = {split: folder.analysis(split) or {} for split in ("train", "val", "test")}
+    assert arrays["train"]["indices"].tolist() == data.chosen(whole, folder.config().training).tolist()
+    assert [len(arrays[split]["codes"]) for split in arrays] == [101, 22, 58]
+    assert set(arrays["test"]["labels"]) == set(arrays["train"]["labels"]) == {1, 2}
 
 
 def test_samples_are_thinned_to_fifty_and_the_ends_stay(trained_run: TrainedRun) -> None:
