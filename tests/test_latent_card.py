@@ -81,15 +81,15 @@ def test_the_controls_of_the_axes_stand_in_the_row_of_the_others(here: Place) ->
 
 STALE = """() => {
   window.both = 0;
-  const there = (text) => document.evaluate(`//*[text()="${text}"]`, document, null, 9, null).singleNodeValue;
-  new MutationObserver(() => { if (there("Beside it") && there("Correlation of the code units")) window.both++; })
+  const there = (part) => document.querySelector(part);
+  new MutationObserver(() => { if (there(".st-key-latent-beside") && there(".latent-figures")) window.both++; })
     .observe(document.body, { childList: true, subtree: true });
 }"""
 
 
 def test_a_section_shows_nothing_of_another_one_while_it_is_computed(here: Place) -> None:  # noqa: F811
     page = here.open(run=here.ids[0], split="test", below="quality")
-    page.get_by_text("Correlation of the code units").wait_for()
+    page.locator(".latent-figures").first.wait_for()
     page.evaluate(STALE)
     page.get_by_text("Beside another model or moment").click()
     expect(page.locator(".latent-map[data-state=ready]")).to_have_count(3, timeout=90_000)
