@@ -23,7 +23,7 @@ def page() -> None:
     )
     st.html(STYLE)
     missing = source = ""
-    with st.container(key="latent-head", horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(key="latent-head", horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         room = None if opened() else st.html('<div class="latent-room"></div>')
         row = choose_run()
         if row and (source := choose_source(row)):

@@ -613,6 +613,7 @@ def test_the_smallest_error_wins_and_a_line_to_beat_wins_nothing() -> None:
     assert '<td class="n best">20.0<' in scores.table(lines)
     few = lines[1]._replace(images="3 test", figures={"mse": 0.001})
     assert scores.table([lines[0], lines[1], few]).count(" best") == 3, "other images are no contest"
+    assert ">17,945<" in scores.table([scores.Line("a", "", "", {"used_dimensions": 17_945.0})], scores.CODES)
     bounds = [scores.Line(n, "#1", "", {"elbo": v}, note=n) for n, v in (("Bernoulli", -90.0), ("Gaussian", 800.0))]
     assert " best" not in scores.table(bounds), "bounds of unlike likelihoods cannot be compared"
     alike = [scores.Line(n, "#1", "", {"mig": v}) for n, v in (("a", 0.0081), ("b", 0.0084), ("c", 0.002))]

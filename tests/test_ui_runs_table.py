@@ -1,5 +1,6 @@
 """The table of runs on its page: what is shown of them, what is remembered, and what is done with several at once."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -53,6 +54,16 @@ def test_columns_are_remembered_for_each_person(page: Open, lab: Lab, three: lis
     assert test.query_params["cols"] == "name,training.learning_rate"
     assert list(page(lab).dataframe[0].value.columns) == ["name", "training.learning_rate"]
     assert tuple(page(lab, who="bea").dataframe[0].value.columns) == STANDARD
+
+
+def test_a_column_has_one_name_above_the_table_and_where_it_is_chosen(page: Open, lab: Lab, three: list[str]) -> None:  # noqa: F811
+    test = page(lab)
+    heads = json.loads(test.dataframe[0].proto.columns)
+    chosen = [test.multiselect(key="runs-cols").format_func(name) for name in STANDARD]
+    assert [heads[name]["label"] for name in STANDARD] == chosen
+    assert {"Code size", "Images/s"} < set(chosen)
+    offered = test.multiselect(key="runs-cols").options
+    assert len(set(offered)) == len(offered), "of two that read the same only the first could be chosen"
 
 
 def test_seeds_together_are_one_row_with_mean_and_interval(page: Open, lab: Lab, three: list[str]) -> None:  # noqa: F811

@@ -164,7 +164,7 @@ def past_events(row: RunRow) -> None:
 
 def facts(row: RunRow) -> str:
     """Owner, data, model and time in one line."""
-    model = f"{row.backbone} with a {row.bottleneck.replace('_', ' ')} code of {row.code_size}"
+    model = f"{row.backbone} with a {row.bottleneck.replace('_', ' ')} code of {row.code_size:,}"
     return f"{isolated(row.owner)} · {row.dataset} · {model} · queued {when(row.created)}"
 
 
