@@ -111,6 +111,26 @@ def test_tags_and_notes_are_shown_as_they_were_typed(page: Open, lab: Lab, three
     assert list(test.dataframe[0].value["tags"][2]) == ["demo", MARKUP]
 
 
+def test_a_note_of_somebody_else_is_not_replaced_unseen(page: Open, lab: Lab, three: list[str]) -> None:  # noqa: F811
+    def keep(test: AppTest) -> AppTest:
+        return next(button for button in test.button if button.label == "Keep").click().run()
+
+    test = page(lab, run=three[0])
+    marks.annotate(lab, three[0], "theirs")
+    test.text_input(key=f"tags-{three[0]}").set_value("demo")
+    keep(test)
+    row = index.run(lab, three[0])
+    assert (row.tags, row.note) == (("demo",), "theirs"), "only the tags were changed here"
+    marks.annotate(lab, three[0], "theirs again")
+    test.text_area(key=f"note-{three[0]}").set_value("mine")
+    keep(test)
+    assert index.run(lab, three[0]).note == "theirs again"
+    assert any("The note was changed meanwhile" in said.value for said in test.error)
+    assert "theirs again" in [text.value for text in test.text], "it is there to be read"
+    keep(test)
+    assert index.run(lab, three[0]).note == "mine"
+
+
 def ticked(test: AppTest, *runs: str) -> AppTest:
     test.session_state[TICKED] = list(runs)
     return test.run()
