@@ -13,6 +13,7 @@ if gc.isenabled():  # of what is imported next to nothing is garbage
     gc.disable()
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,6 +40,8 @@ delta_generator._use_warning_has_been_displayed = True
 """Else the first page waits a tenth of a second: Streamlit looks through all modules for whether it runs at a Python prompt."""
 manifest_scanner.scan_component_manifests = lambda *_: []
 """Ours are made by our own pages: Streamlit reads what each installed package says of itself to find others, for 0.2 s of a start."""
+logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").setLevel("ERROR")
+"""Else the log fills with warnings that can be ignored, as they say: routes, too, use what is kept for pages."""
 LOOK_EVERY = 5
 """Seconds between looks after the supervisor."""
 TURN = 0.0005
@@ -67,7 +70,7 @@ async def keep_supervised() -> None:
     while True:
         try:
             await asyncio.to_thread(lambda: ensure_supervisor(whole()))
-        except (LabError, OSError) as error:
+        except Exception as error:  # whatever it is, it may pass, and nobody else would look again
             if str(error) != said:  # each page says it too
                 print(said := str(error), file=sys.stderr)
         await asyncio.sleep(LOOK_EVERY)

@@ -52,7 +52,7 @@ if len(groups) > 1:
         icon=":material/info:",
     )
 analyses.panel(chosen)
-frame.section("Reconstructions", "below each image its MSE per pixel × 10⁻³, for pixels in [0,1]; click one to swipe")
+frame.section("Reconstructions", f"{wall.READ}; click one to swipe")
 st.fragment(pictures, run_every=FOLLOW if any(run.row.live for run in chosen) else None)(groups)
 if first:
     st.stop()  # what stands around a large wall follows it

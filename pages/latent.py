@@ -23,7 +23,7 @@ def page() -> None:
     )
     st.html(STYLE)
     missing = source = ""
-    with st.container(key="latent-head", horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(key="latent-head", horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         room = None if opened() else st.html('<div class="latent-room"></div>')
         row = choose_run()
         if row and (source := choose_source(row)):
@@ -55,11 +55,11 @@ def explore(row: RunRow, view: View) -> None:
 
     A click reruns this part alone; while a run trains it follows.
     """
-    if read_run(lab(), row.id).live != row.live:
-        st.rerun()
-    if row.live:
-        view = film(row)._replace(dims=view.dims, map=view.map, colour=view.colour)
     try:
+        if read_run(lab(), row.id).live != row.live:
+            st.rerun()
+        if row.live:
+            view = film(row)._replace(dims=view.dims, map=view.map, colour=view.colour)
         map_and_panel(view)
         if opened():
             st.caption(f"{reading(view)} {trust_said(view)}")

@@ -450,7 +450,7 @@ def test_the_doctor_says_what_is_fine(lab: Lab, cli: Cli, tmp_path: Path) -> Non
     assert {"python", "torch", "disk", "database", "supervisor", "data sets here"} <= set(checks)
     assert checks["database"]["fine"]
     assert re.fullmatch(r"ok, 0 runs, SQLite 3\.\d+\.\d+", checks["database"]["text"])
-    assert "GiB free" in checks["disk"]["text"]
+    assert "GB free" in checks["disk"]["text"]
     assert checks["supervisor"]["text"] == "not running; it starts with the next run"
     assert "digits" in checks["data sets here"]["text"]
     (tmp_path / "file").write_text("")

@@ -21,8 +21,9 @@ def output(mu: torch.Tensor, log_var: torch.Tensor) -> Output:
 
 def test_a_unit_is_active_where_its_means_vary_and_its_kl_is_the_mean_over_all_batches():
     codes = Codes()
-    codes.add(output(torch.tensor([[1.0, 5.0], [-1.0, 5.1]]), torch.zeros(2, 2)))
-    codes.add(output(torch.tensor([[1.0, 5.0]]), torch.full((1, 2), math.log(2))))
+    for _ in range(4):
+        codes.add(output(torch.tensor([[1.0, 5.0], [-1.0, 5.1]]), torch.zeros(2, 2)))
+        codes.add(output(torch.tensor([[1.0, 5.0]]), torch.full((1, 2), math.log(2))))
     kl_of_variance_two = 0.5 * (2 - 1 - math.log(2))
     assert codes.figures() == pytest.approx(
         {  # the variance of 5, 5.1 and 5 is 0.0022
@@ -36,8 +37,18 @@ def test_a_unit_is_active_where_its_means_vary_and_its_kl_is_the_mean_over_all_b
 
 def test_of_a_long_code_only_the_number_of_active_units_is_told():
     codes = Codes()
-    codes.add(output(torch.arange(2.0)[:, None].expand(2, MOST_UNITS + 1), torch.zeros(2, MOST_UNITS + 1)))
+    codes.add(output(torch.arange(10.0)[:, None].expand(10, MOST_UNITS + 1), torch.zeros(10, MOST_UNITS + 1)))
     assert codes.figures() == {"active_units": MOST_UNITS + 1}
+
+
+def test_too_few_images_tell_nothing_of_units_and_of_codes_that_are_not_used():
+    codes = Codes()
+    codes.add(output(torch.ones(1, 2), torch.zeros(1, 2)))
+    assert set(codes.figures()) == {"kl_dim_1", "kl_dim_2"}
+    for places, names in ((3, {"perplexity"}), (4, {"perplexity", "code_use"})):
+        codes, empty = Codes(), torch.zeros(1, 1, 4, 4)
+        codes.add(Output(empty, empty, empty, usage=torch.tensor([places, 0, 0, 0])))
+        assert set(codes.figures()) == names
 
 
 def test_a_gaussian_run_tells_them_of_the_watched_split_and_minimises_none():

@@ -234,6 +234,16 @@ def test_a_plot_is_saved_as_svg_and_as_png_by_the_browser(page: Page) -> None:
             assert Path(saved.value.path()).read_bytes().startswith(head)
 
 
+def test_the_buttons_of_a_plot_cover_nothing_of_it(page: Page) -> None:
+    plot = page.locator(".st-key-costs-0-error-against-code-size")
+    plot.scroll_into_view_if_needed()
+    plot.hover()
+    tops = "(svg) => Math.min(...[...svg.querySelectorAll('text, line, circle')].map((one) => one.getBoundingClientRect().top))"
+    box = plot.locator(".files").bounding_box()
+    assert box
+    assert box["y"] + box["height"] <= plot.locator("svg").evaluate(tops) + 1
+
+
 def test_the_file_of_the_live_curves_has_their_lines_names_and_titles(page: Page) -> None:
     plot = page.locator(".st-key-compare-curves")
     expect(plot.locator("canvas")).not_to_have_attribute("data-points", "0")

@@ -134,6 +134,8 @@ def test_units_that_never_change_are_dead() -> None:
     assert one(health(rows(falls()), on_the_code, Seen(codes))).change == Change("model.bottleneck.activation", "none")
     codes[:, :5] = 0.7
     assert one(health(rows(falls()), tiny(), Seen(codes))).tone == "bad"
+    many = one(health(rows(falls()), tiny(), Seen(np.pad(codes, ((0, 0), (0, 1992))))))
+    assert many.sentence.startswith("1,997 of 2,000 code units are dead")
     assert one(health(rows(falls()), tiny(), Seen(np.random.default_rng(0).normal(size=(200, 8))))).tone == "good"
 
 

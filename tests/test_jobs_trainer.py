@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aecore import load, manifest, training
+from aecore import data, load, manifest, training
 from aecore.config import ConfigError
+from aecore.data import DataError
 from aecore.jobs import endings, queue, recorder, train, trainer
 from aecore.jobs.foreground import train_here
 from aecore.jobs.states import move
@@ -79,6 +80,16 @@ def test_the_analysis_is_of_every_split_and_held_against_simple_methods(trained_
     assert figures["test"]["n"] == 297
     assert figures["baselines"]["pca"]["components"] == 2
     assert figures["baselines"]["pca"]["mse"] < figures["baselines"]["mean_image"]["mse"]
+
+
+def test_of_a_subset_the_training_images_are_those_that_were_trained_on(lab: Lab) -> None:
+    run_id = train_here(lab, tiny(training__epochs=1, training__subset=101, training__classes=("1", "2")), "ada")
+    folder = lab.run(run_id)
+    whole = data.load(folder.config().data, "train", lab.data_roots)
+    arrays = {split: folder.analysis(split) or {} for split in ("train", "val", "test")}
+    assert arrays["train"]["indices"].tolist() == data.chosen(whole, folder.config().training).tolist()
+    assert [len(arrays[split]["codes"]) for split in arrays] == [101, 22, 58]
+    assert set(arrays["test"]["labels"]) == set(arrays["train"]["labels"]) == {1, 2}
 
 
 def test_samples_are_thinned_to_fifty_and_the_ends_stay(trained_run: TrainedRun) -> None:
@@ -392,3 +403,18 @@ def test_a_rotation_that_is_killed_leaves_no_half_of_a_checkpoint_in_sight(
     monkeypatch.undo()
     manifest.tidy(tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_run_does_not_go_on_with_other_images_than_it_began_with(copy: TrainedRun) -> None:
+    path, config = manifest.newest(copy.folder.checkpoints), copy.folder.config()
+    assert path is not None
+    facts = training.kept_facts(path)
+    assert train.begin(path, config, facts, 1).step == 66
+    for changed, now in (
+        (facts._replace(n_train=9), "9 training images of 1x8x8 in 10 classes"),
+        (facts._replace(shape=(1, 4, 4), class_names=("a",)), "1,350 training images of 1x4x4 in 1 class"),
+    ):
+        with pytest.raises(
+            DataError, match=f"there were 1,350 training images of 1x8x8 in 10 classes, and there are {now}"
+        ):
+            train.begin(path, config, changed, 1)

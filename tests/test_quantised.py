@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -131,9 +132,12 @@ def test_a_code_has_one_vector_in_each_place_of_a_map_and_else_as_many_as_asked_
 def test_training_reports_perplexity_and_use_of_the_held_out_images_and_minimises_neither(kind):
     config = tiny(model__bottleneck__kind=kind)
     images = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8)
-    labels = torch.zeros(20, dtype=torch.int64)
-    state = start(config, FACTS, 1)
-    rows = list(train(state, Data(images, labels, images, labels, labels.numpy(), "val", FACTS), config))
+    labels, watched = (
+        torch.zeros(20, dtype=torch.int64),
+        torch.cat([images] * 2),
+    )  # with as many places as there are codes
+    data = Data(images, labels, watched, torch.cat([labels] * 2), np.arange(40), "val", FACTS)
+    rows = list(train(start(config, FACTS, 1), data, config))
     last = {row.name: row.value for row in rows if row is not None and row.split == "val"}
     assert 1 <= last["perplexity"] <= 20 * 16
     assert 0 < last["code_use"] <= 1

@@ -3,9 +3,11 @@
 import json
 import os
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, Engine
 
 from aecore.config import RunConfig
 from aecore.jobs import queue, states, trash
@@ -127,3 +129,21 @@ def test_usage_counts_every_file_once_a_run_and_adds_up_for_each_person(lab: Lab
     for one in found:
         assert one.bytes - empty[one.id] == pytest.approx(0 if one.id == small else 1_000_000, abs=8192)
     assert by_owner(found) == {"ada": found[0].bytes + found[1].bytes, "bea": found[2].bytes}
+
+
+def test_what_is_forgotten_frees_its_room_before_anything_is_written(
+    lab: Lab, tiny_config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = queue.submit(lab, tiny_config, "ada")
+    queue.stop(lab, run_id, "ada")
+    trash.delete(lab, run_id, "ada")
+    writing = database.writing
+
+    def full(engine: Engine) -> AbstractContextManager[Connection]:
+        assert not list(lab.trash.iterdir()), "no room yet"
+        return writing(engine)
+
+    monkeypatch.setattr(database, "writing", full)
+    assert trash.forget(lab, run_id)
+    assert not trash.forget(lab, run_id)
+    assert trash.deleted(lab) == []

@@ -323,6 +323,24 @@ def test_a_run_that_is_gone_or_waits_is_said_and_the_others_are_shown(
     assert labels(at)[1] == "tiny"
 
 
+def test_a_damaged_analysis_of_one_run_leaves_the_others_compared(
+    two_runs: TwoRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Lab.open(tmp_path / "lab")
+    shutil.copytree(two_runs.lab.runs_folder, lab.runs_folder, dirs_exist_ok=True)
+    for path in lab.path.glob("lab.sqlite*"):
+        path.unlink()
+    lab = Lab.open(lab.path)
+    for path in (lab.runs_folder / two_runs.ids[1] / "analysis").glob("*.npz"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    at = open_page(lab, monkeypatch, runs=",".join(two_runs.ids))
+    assert not at.exception
+    assert not at.error
+    assert labels(at)[1:3] == ["tiny, 2", "tiny, 4"]
+    assert "The MSE of" not in text(at)
+    assert "Analyse 1 run" in [button.label for button in at.button]
+
+
 VALIDATION = "Validation images, epoch by epoch"
 
 
@@ -595,6 +613,7 @@ def test_the_smallest_error_wins_and_a_line_to_beat_wins_nothing() -> None:
     assert '<td class="n best">20.0<' in scores.table(lines)
     few = lines[1]._replace(images="3 test", figures={"mse": 0.001})
     assert scores.table([lines[0], lines[1], few]).count(" best") == 3, "other images are no contest"
+    assert ">17,945<" in scores.table([scores.Line("a", "", "", {"used_dimensions": 17_945.0})], scores.CODES)
     bounds = [scores.Line(n, "#1", "", {"elbo": v}, note=n) for n, v in (("Bernoulli", -90.0), ("Gaussian", 800.0))]
     assert " best" not in scores.table(bounds), "bounds of unlike likelihoods cannot be compared"
     alike = [scores.Line(n, "#1", "", {"mig": v}) for n, v in (("a", 0.0081), ("b", 0.0084), ("c", 0.002))]

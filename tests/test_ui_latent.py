@@ -107,7 +107,7 @@ def test_512_training_points_are_a_choice_as_in_the_tutorial(latent: Open, train
     assert choice.value == "512"
     total = len(trained_run.folder.analysis("train")["labels"])
     assert f"512 of {total:,} points are drawn: a sample that has each label in its share." in text(test)
-    assert choice.options == ["512, as in the tutorial", f"all {total:,}"]
+    assert choice.options == ["512 (tutorial)", f"all {total:,}"]
 
 
 def test_a_lasso_brings_the_images_and_counts_by_label(latent: Open, trained_run: TrainedRun, monkeypatch: Any) -> None:

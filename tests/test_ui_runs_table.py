@@ -1,5 +1,6 @@
 """The table of runs on its page: what is shown of them, what is remembered, and what is done with several at once."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -55,6 +56,16 @@ def test_columns_are_remembered_for_each_person(page: Open, lab: Lab, three: lis
     assert tuple(page(lab, who="bea").dataframe[0].value.columns) == STANDARD
 
 
+def test_a_column_has_one_name_above_the_table_and_where_it_is_chosen(page: Open, lab: Lab, three: list[str]) -> None:  # noqa: F811
+    test = page(lab)
+    heads = json.loads(test.dataframe[0].proto.columns)
+    chosen = [test.multiselect(key="runs-cols").format_func(name) for name in STANDARD]
+    assert [heads[name]["label"] for name in STANDARD] == chosen
+    assert {"Code size", "Images/s"} < set(chosen)
+    offered = test.multiselect(key="runs-cols").options
+    assert len(set(offered)) == len(offered), "of two that read the same only the first could be chosen"
+
+
 def test_seeds_together_are_one_row_with_mean_and_interval(page: Open, lab: Lab, three: list[str]) -> None:  # noqa: F811
     other = ended(lab, training__learning_rate=0.1)
     table = page(lab, seeds="together").dataframe[0].value
@@ -98,6 +109,26 @@ def test_tags_and_notes_are_shown_as_they_were_typed(page: Open, lab: Lab, three
     assert row.note in [text.value for text in test.text]  # st.text takes no markup
     assert not any("<b>" in element.value for element in test.markdown)
     assert list(test.dataframe[0].value["tags"][2]) == ["demo", MARKUP]
+
+
+def test_a_note_of_somebody_else_is_not_replaced_unseen(page: Open, lab: Lab, three: list[str]) -> None:  # noqa: F811
+    def keep(test: AppTest) -> AppTest:
+        return next(button for button in test.button if button.label == "Keep").click().run()
+
+    test = page(lab, run=three[0])
+    marks.annotate(lab, three[0], "theirs")
+    test.text_input(key=f"tags-{three[0]}").set_value("demo")
+    keep(test)
+    row = index.run(lab, three[0])
+    assert (row.tags, row.note) == (("demo",), "theirs"), "only the tags were changed here"
+    marks.annotate(lab, three[0], "theirs again")
+    test.text_area(key=f"note-{three[0]}").set_value("mine")
+    keep(test)
+    assert index.run(lab, three[0]).note == "theirs again"
+    assert any("The note was changed meanwhile" in said.value for said in test.error)
+    assert "theirs again" in [text.value for text in test.text], "it is there to be read"
+    keep(test)
+    assert index.run(lab, three[0]).note == "mine"
 
 
 def ticked(test: AppTest, *runs: str) -> AppTest:

@@ -9,10 +9,11 @@ from aecore.jobs import queue
 from aecore.runs import LabError, rights
 from aecore.runs.database import OPEN
 from aecore.runs.rights import Verb
+from ui.comparison import MOST as PICTURED
 from ui.comparison import Compared
 from ui.frame import problem
 from ui.lab import lab, latest_stamp, visitor, who
-from ui.stored import simple_figures
+from ui.stored import shown, simple_figures
 from ui.words import plain
 
 MOST = 50
@@ -21,7 +22,9 @@ MOST = 50
 
 def panel(runs: Sequence[Compared]) -> None:
     """Nothing where every run is measured; else how many are not, and what can be done."""
-    missing = [run for run in runs if not simple_figures(run)][:MOST]
+    pictured = [run.row.id for run in runs[:PICTURED] if shown(run, "shown-test") is not None]
+    whole = [*pictured, *(run.row.id for run in runs[PICTURED:])]
+    missing = [run for run in runs if not simple_figures(run) or run.row.id not in whole][:MOST]
     if not missing:
         return
     jobs = {run.row.id: _newest(run) for run in missing}

@@ -161,7 +161,11 @@ def _arrive(sources: dict[str, str]) -> None:
 
 def _epoch(runs: Sequence[Compared], place: st.delta_generator.DeltaGenerator, source: str) -> int | None:
     if source != VALIDATION:
-        words = "An epoch is chosen on the validation images." if source == TEST else "The newest models."
+        words = (
+            "The newest models: earlier epochs are kept of validation images."
+            if source == TEST
+            else "The newest models."
+        )
         place.markdown(f":gray[:small[{words}]]")
         return None
     options, sentence = _epochs(runs, source)

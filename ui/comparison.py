@@ -132,7 +132,7 @@ def labels(rows: Sequence[RunRow]) -> list[str]:
     return [
         isolated(row.name[same:])
         if names[row.name] == 1
-        else f"{isolated(row.name[same:])}, {row.code_size}"
+        else f"{isolated(row.name[same:])}, {row.code_size:,}"
         if sized[row.name, row.code_size] == 1
         else row.id
         for row in rows

@@ -92,7 +92,7 @@ def latest_pair(rows: list[RunRow]) -> list[Shown]:
 
 def named(pair: list[RunRow]) -> list[Shown]:
     """The pair as the live components show it."""
-    return with_colours([(row.id, f"Code of {row.code_size}") for row in pair])
+    return with_colours([(row.id, f"Code of {row.code_size:,}") for row in pair])
 
 
 def stage(pair: list[RunRow]) -> None:

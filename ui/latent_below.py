@@ -46,13 +46,20 @@ def below(view: View) -> None:
             "Below the map", list(SECTIONS), format_func=SECTIONS.__getitem__, required=True, key=key,
             on_change=changed, label_visibility="collapsed",
         )  # fmt: skip
+    # a place for each, all but one of them emptied: what stood there would stay, in grey, until the new one is computed
+    places = {name: st.container() if name == chosen else st.empty() for name in SECTIONS}
+    with places[str(chosen)]:
+        section(view, str(chosen))
+
+
+def section(view: View, chosen: str) -> None:
     try:
         if chosen in WITHOUT_MODEL:
-            WITHOUT_MODEL[str(chosen)](view)
+            WITHOUT_MODEL[chosen](view)
         elif not weights_of(view):
             st.caption("This needs the model, and its weights are not there.")
         else:
-            WITH_MODEL[str(chosen)](view)
+            WITH_MODEL[chosen](view)
     except (FileNotFoundError, ValueError) as error:
         problem(error)
 

@@ -132,6 +132,7 @@ def draw(two: Two, side: int, where: str, found: Pair) -> None:
             "groups": [said for _, said in KEEPS],
             "colours": list(SHADES),
             "named": False,
+            "by": "Neighbours kept",
             "axes": axes(two.first)[:2],
             "lifted": "",
             "shape": list(facts.shape[1:]) if facts else [1, 1],
@@ -179,4 +180,4 @@ def title(view: View) -> str:
     if view.step is not None:
         return f"Step {view.step:,}"
     row = next(row for row in runs(lab()) if row.id == view.run)
-    return f"{isolated(row.name)}, code {row.code_size}"
+    return f"{isolated(row.name)}, code {row.code_size:,}"

@@ -1,5 +1,6 @@
 """What the points of the map are coloured by: each colour is a group of points, with a name and a count in the legend."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aecore.config.projection import SurroundingsConfig, key_of
+from aecore.data.fonts import FONTS
 from aecore.runs import projections
 from aecore.runs.folder import RunFolder
 from ui import latent_points
@@ -25,6 +27,8 @@ AROUND = ("cluster", "density", "agreement")
 """What needs the neighbours of all codes: a job computes it once."""
 AGREES = ((0.0, "none agrees"), (1 / 3, "few agree"), (2 / 3, "many agree"), (0.999, "most agree"), (2.0, "all agree"))
 """Share of the neighbours up to which a name holds."""
+NAMED = {"factor.font": tuple(FONTS)}
+"""Names of a factor's values 0, 1, ..., where they are no numbers."""
 FEW = 20
 
 
@@ -87,11 +91,11 @@ def _groups(view: View, stamp: str) -> Groups:
         member = np.searchsorted([share for share, _ in AGREES], np.nan_to_num(values, nan=0.0), side="left")
         shades = tuple(STEPS[round(i * (len(STEPS) - 1) / (len(AGREES) - 1))] for i in range(len(AGREES)))
         return Groups(np.where(np.isfinite(values), member, -1), tuple(name for _, name in AGREES), shades, False)
-    return bins(values)
+    return bins(values, NAMED.get(view.colour, ()))
 
 
-def bins(values: np.ndarray) -> Groups:
-    """Numbers (n,) in groups: of few different ones a group each, else in steps with about as many points each."""
+def bins(values: np.ndarray, names: Sequence[str] = ()) -> Groups:
+    """Numbers (n,) in groups: of few different ones a group each, by its name, else in steps with about as many points each."""
     known = values[np.isfinite(values)]
     different = np.unique(known)
     if len(different) <= FEW:
@@ -100,11 +104,12 @@ def bins(values: np.ndarray) -> Groups:
         shades = tuple(
             label_colour(i) if many else STEPS[i * len(STEPS) // max(1, len(different))] for i in range(len(different))
         )
-        return Groups(member, tuple(f"{value:g}" for value in different), shades, False)
+        said = tuple(names[int(value)] if names else f"{value:g}".replace("-", "−") for value in different)
+        return Groups(member, said, shades, False)
     edges = np.unique(np.quantile(known, np.linspace(0, 1, len(STEPS) + 1)))
     member = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-    names = tuple(f"{low} – {high}" for low, high in pairwise(written(edges)))
-    return Groups(np.where(np.isfinite(values), member, -1), names, STEPS[: len(names)], False)
+    steps = tuple(f"{low} to {high}" for low, high in pairwise(written(edges)))
+    return Groups(np.where(np.isfinite(values), member, -1), steps, STEPS[: len(steps)], False)
 
 
 def dense(away: np.ndarray) -> np.ndarray:

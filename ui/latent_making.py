@@ -51,7 +51,7 @@ def choose_map(view: View, size: int) -> tuple[View, str]:
     options = _options(view, size)
     if len(options) == 1:
         return view, ""
-    widget = partial(st.selectbox, "Map", list(options), format_func=options.__getitem__, help=HELP, width=150)
+    widget = partial(st.selectbox, "Map", list(options), format_func=options.__getitem__, help=HELP, width=124)
     chosen = choose("map", list(options), "", widget)
     if chosen in latent_maps.NAMES:
         return view, chosen
@@ -65,7 +65,7 @@ def choose_colour(view: View) -> tuple[View, str]:
     options, around = latent_colours.colours(view), _done(view.run, latent_colours.surroundings_key())
     if not around and not may_analyse(view.run):
         options = {key: title for key, title in options.items() if key not in latent_colours.AROUND}
-    widget = partial(st.selectbox, "Colour", list(options), format_func=options.__getitem__, width=150)
+    widget = partial(st.selectbox, "Colour", list(options), format_func=options.__getitem__, width=124)
     chosen = choose("colour", list(options), "label", widget)
     if chosen in latent_colours.AROUND and not around:
         return view, "surroundings"
@@ -87,7 +87,7 @@ def _options(view: View, size: int) -> dict[str, str]:
 def _choose_numbers(size: int, dims: int) -> str:
     numbers = [str(number) for number in range(1, min(size, 512) + 1)]
     found = [
-        choose(f"axis{axis}", numbers, str(axis), partial(st.selectbox, f"Axis {axis}", numbers, width=80))
+        choose(f"axis{axis}", numbers, str(axis), partial(st.selectbox, f"Axis {axis}", numbers, width=72))
         for axis in range(1, dims + 1)
     ]
     return "-".join([DIMS, *(str(int(word) - 1) for word in found)])

@@ -100,7 +100,7 @@ def describe(view: View, marks: Marks = ()) -> dict[str, Any]:
     """What the component is told of a view: addresses, names and colours, no point.
 
     `points`, `pictures`, `sheet` and `decode` are addresses, `decode` empty where a place of the screen is no code; `behind` says where
-    other splits' points are; `plane` changes when a place in the plane begins to mean another code.
+    other splits' points are; `by` names what colours the points, where it is not their label; `plane` changes when a place in the plane begins to mean another code.
     """
     facts = lab().run(view.run).facts()
     found, weights, groups = latent_points.cloud(view), weights_of(view), latent_colours.groups(view)
@@ -114,6 +114,7 @@ def describe(view: View, marks: Marks = ()) -> dict[str, Any]:
         "groups": list(groups.names),
         "colours": list(groups.colours),
         "named": groups.named,
+        "by": "" if view.colour == "label" else latent_colours.colours(view)[view.colour],
         "axes": axes(view)[: view.dims],
         "alike": not view.map and found.pca is not None,
         "lifted": latent_places.lifted(view),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from aecore import data
 from aecore.analysis.neighbours import nearest
 from ui import latent_points, latent_walk
 from ui.lab import lab, split
@@ -75,10 +76,12 @@ def _made(view: View, stamp: str, weights: str, source: str, turn: int, name: st
     else:
         codes = generation.near(_selected(view, name), COUNT, turn)
     images = latent_walk.decode(view, codes)
-    train = split(lab().run(view.run).config().data.model_dump_json(), "train").images
-    train = model(view.run, weights).wanted(train)
-    indices, away = generation.nearest_images(train, images)
-    return images, train[indices], indices, away
+    config = lab().run(view.run).config()
+    whole = split(config.data.model_dump_json(), "train")
+    learnt = data.chosen(whole, config.training)
+    train = model(view.run, weights).wanted(data.choose(whole, config.training).images)
+    nearest, away = generation.nearest_images(train, images)
+    return images, train[nearest], learnt[nearest], away
 
 
 def _selected(view: View, name: str) -> np.ndarray:

@@ -78,14 +78,14 @@ def choose_count(row: RunRow, source: str) -> int | None:
     total, part = len(found.labels), len(found.labels) * found.code_size > KEPT
     fitting = [name for name, count in COUNTS.items() if count is None or count < total]
     said: Callable[[str], str] = lambda name: _said(name, source, total, part)
-    widget = partial(st.selectbox, "Points", fitting, format_func=said, width=190)
+    widget = partial(st.selectbox, "Points", fitting, format_func=said, width=160)
     return COUNTS[choose("n", fitting, "all" if total <= 10_000 else "10000", widget)]
 
 
 def _said(name: str, source: str, total: int, part: bool) -> str:
     if name == "all":
-        return f"{total:,}, all that are kept" if part else f"all {total:,}"
-    return "512, as in the tutorial" if name == "512" and source == "train" else f"{int(name):,} at random"
+        return f"all {total:,} kept" if part else f"all {total:,}"
+    return "512 (tutorial)" if name == "512" and source == "train" else f"{int(name):,} at random"
 
 
 def choose_dims(run: str, code_size: int) -> int:
@@ -135,7 +135,7 @@ def film(row: RunRow) -> View:
             st.session_state.get(key, step)
             if not opened()
             else st.select_slider(
-                "Training step", steps, step, format_func="{:,}".format, key=key, help=help_, width=200
+                "Training step", steps, step, format_func="{:,}".format, key=key, help=help_, width=160
             )
         )
     return View(row.id, inputs.split, int(step))

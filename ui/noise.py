@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from aecore.analysis.bootstrap import Interval, intervals
+from aecore.runs import LabError
 from ui.comparison import Compared
 from ui.lab import lab
 from ui.scores import FIGURES, likelihood
@@ -35,7 +36,10 @@ def apart(reference: Compared, runs: Sequence[Compared]) -> list[Apart]:
     found = []
     for run in runs:
         if run is not reference and stamps[run.row.id] and run.kind == reference.kind:
-            count, values = _paired(run.row.id, stamps[run.row.id], reference.row.id, stamps[reference.row.id])
+            try:
+                count, values = _paired(run.row.id, stamps[run.row.id], reference.row.id, stamps[reference.row.id])
+            except LabError:  # one of them is damaged: a new analysis mends it
+                continue
             if likelihood(run) != likelihood(reference):
                 values = {name: one for name, one in values.items() if name != "elbo"}
             found += [Apart(run, count, values)] * bool(values)

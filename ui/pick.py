@@ -16,7 +16,7 @@ Keep = Callable[[RunRow], bool]
 def label(row: RunRow) -> str:
     """A run in one line: name, data, code size, owner, when."""
     name, owner = isolated(row.name), isolated(row.owner)
-    return f"{name} · {row.dataset} · code {row.code_size} · {owner} · {when(row.created)}"
+    return f"{name} · {row.dataset} · code {row.code_size:,} · {owner} · {when(row.created)}"
 
 
 def told_apart(rows: Mapping[str, RunRow]) -> Callable[[str], str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ui.wall import READ
 from ui.words import escape
 
 HERE = Path(__file__).parent
@@ -38,7 +39,8 @@ def report(
     made = time.strftime("%Y-%m-%d %H:%M")
     css = "".join((HERE / name).read_text(encoding="utf-8") for name in ("assets/compare.css", "components/wall.css"))
     roots = "".join(
-        f"<h2>{escape(heading)}</h2><div class='root' data-wall='{i}'></div>" for i, (heading, _) in enumerate(walls)
+        f"<h2>{escape(heading)}</h2><p class='quiet'>{escape(_read(wall))}</p><div class='root' data-wall='{i}'></div>"
+        for i, (heading, wall) in enumerate(walls)
     )
     parts = [f"<h2>{escape(heading)}</h2>{html}" for heading, html in tables if html]
     parts[1:1] = [f"<p>{escape(sentence)}</p>" for sentence in sentences]
@@ -50,6 +52,12 @@ def report(
         f"<p class='quiet'>Made on {made}. Everything in this file is inside it.</p>{roots}{''.join(parts)}"
         f"<script>{_script([payload for _, payload in walls])}</script></body></html>"
     )
+
+
+def _read(wall: Mapping[str, Any]) -> str:
+    """How the pictures of a wall are to be read."""
+    gap = "; the gap is how far apart the errors of the two models are" if wall["pair"] else ""
+    return f"{wall['columns'][0]['note'].capitalize()}; {READ}{gap}."
 
 
 def _script(payloads: Sequence[Mapping[str, Any]]) -> str:

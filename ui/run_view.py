@@ -102,14 +102,18 @@ def marked(row: RunRow) -> None:
 
 
 def _mark(row: RunRow) -> None:
+    box, read = f"note-{row.id}", f"read-note-{row.id}"
+    if box not in st.session_state or read not in st.session_state:
+        st.session_state[read] = row.note
     with st.form(f"mark-{row.id}", border=False):
         tags = st.text_input("Tags", ", ".join(row.tags), key=f"tags-{row.id}", help="Separated by commas")
-        note = st.text_area("Note", row.note, key=f"note-{row.id}", max_chars=marks.LONGEST_NOTE)
+        note = st.text_area("Note", row.note, key=box, max_chars=marks.LONGEST_NOTE)
         if st.form_submit_button("Keep", type="primary"):
             wanted = [text for text in tags.split(",") if text.strip()]
             try:
                 marks.tag(lab(), [row.id], wanted, set(row.tags) - {text.strip() for text in wanted})
-                marks.annotate(lab(), row.id, note)
+                if note != (before := st.session_state.pop(read)):
+                    marks.annotate(lab(), row.id, note, before)
             except LabError as error:
                 st.session_state[PROBLEM] = str(error)
             st.rerun()
@@ -164,7 +168,7 @@ def past_events(row: RunRow) -> None:
 
 def facts(row: RunRow) -> str:
     """Owner, data, model and time in one line."""
-    model = f"{row.backbone} with a {row.bottleneck.replace('_', ' ')} code of {row.code_size}"
+    model = f"{row.backbone} with a {row.bottleneck.replace('_', ' ')} code of {row.code_size:,}"
     return f"{isolated(row.owner)} · {row.dataset} · {model} · queued {when(row.created)}"
 
 

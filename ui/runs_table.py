@@ -18,7 +18,7 @@ from aecore.runs.text import isolated
 from aecore.runs.values import RESULTS, SEED, Values, config_values
 from ui.lab import lab
 from ui.palette import STATES
-from ui.runs_tools import View
+from ui.runs_tools import TITLES, View
 from ui.words import ends, shown, starts
 
 ROW_HEIGHT = 38
@@ -160,29 +160,32 @@ def columns(made: pd.DataFrame) -> dict[str, Any]:
     of = st.column_config
     colours = [colour for colour, _ in STATES.values()]
     known: dict[str, Any] = {
-        "state": of.MultiselectColumn("State", options=list(STATES), color=colours, width=100),
-        "seeds": of.NumberColumn("Seeds", width=60),
-        "name": of.TextColumn("Name", width=150),
-        "owner": of.TextColumn("Owner", width=72),
-        "data": of.TextColumn("Data", width=82),
-        "model": of.TextColumn("Model", width=125),
-        "code": of.NumberColumn("Code size", width=82, format="localized"),
-        "progress": of.ProgressColumn("Progress", format="%.0f%%", min_value=0, max_value=100, width=100),
-        "loss": of.NumberColumn("Loss", format="%.4g", width=70),
-        "speed": of.NumberColumn("Images/s", format="localized", width=80),
-        "starts": of.TextColumn("Starts", width=70),
-        "ends": of.TextColumn("Ends", width=108),
-        "tags": of.ListColumn("Tags", width=100),
-        "tag": of.ListColumn("Tags", width=140),
-        "note": of.TextColumn("Note", width=220),
-        "device": of.TextColumn("Device"),
+        "state": of.MultiselectColumn(options=list(STATES), color=colours, width=100),
+        "seeds": of.NumberColumn(width=60),
+        "name": of.TextColumn(width=150),
+        "owner": of.TextColumn(width=72),
+        "data": of.TextColumn(width=82),
+        "model": of.TextColumn(width=125),
+        "code": of.NumberColumn(width=82, format="localized"),
+        "progress": of.ProgressColumn(format="%.0f%%", min_value=0, max_value=100, width=100),
+        "loss": of.NumberColumn(format="%.4g", width=70),
+        "speed": of.NumberColumn(format="localized", width=80),
+        "starts": of.TextColumn(width=70),
+        "ends": of.TextColumn(width=108),
+        "tags": of.ListColumn(width=100),
+        "tag": of.ListColumn(width=140),
+        "note": of.TextColumn(width=220),
+        "device": of.TextColumn(),
     }
-    return {name: known.get(name) or _column(name, made[name]) for name in made.columns}
+    return {
+        name: known[name] | {"label": TITLES[name]} if name in known else _column(name, made[name])
+        for name in made.columns
+    }
 
 
 def _column(name: str, cells: "pd.Series[Any]") -> Any:
     """A field of the configuration, or a result: its last word is the title."""
-    of, title = st.column_config, name if name.startswith(RESULTS) else name.rpartition(".")[2]
+    of, title = st.column_config, name if name.startswith(RESULTS) else TITLES.get(name, name.rpartition(".")[2])
     if name.endswith(" ±"):
         return of.NumberColumn(
             "± 95 %", format="%.2g", width=70, help=f"{name[:-2]}: half the 95 % interval, Student's t"

@@ -15,6 +15,13 @@ from ui.remembered import recall, remember
 
 STANDARD = ("state", "name", "owner", "data", "model", "code", "progress", "loss", "speed", "starts", "ends", "tags")
 OTHERS = ("note", "device", "epoch", "id")
+TITLES = {name: name.capitalize() for name in (*STANDARD, *OTHERS)} | {
+    "code": "Code size",
+    "speed": "Images/s",
+    "id": "ID",
+}
+TITLES |= {"tag": "Tags", "seeds": "Seeds"}
+"""Of the columns that no path names, above the table and where they are chosen."""
 HELP = """Words are looked for in name, id, data, owner, tags and note. A field is compared by `=`, `!=`, `<`, `<=`, `>`, `>=`
 or `~` (contains), and named by its path or the end of it. Examples:
 
@@ -58,7 +65,8 @@ def tools(rows: Sequence[RunRow], now: View, found: Sequence[Values]) -> None:
     with st.container(key="runs-tools", horizontal=True, vertical_alignment="center", gap="small"):
         _typed(now)
         with st.popover("Columns", icon=":material/view_column:", key="runs-columns"):
-            _columns(now, list(dict.fromkeys([*STANDARD, *OTHERS, *names(found), *now.columns])))
+            others = (name for name in names(found) if name != "tag")  # which is what a filter calls the tags
+            _columns(now, list(dict.fromkeys([*STANDARD, *OTHERS, *others, *now.columns])))
         _switch("seeds", "Seeds together", now.seeds, "together", "One row for runs that differ in their seed alone")
         if now.archived or any(row.archived for row in rows):
             _switch("archived", "Archive", now.archived, "shown", "Show the runs that were archived")
@@ -89,7 +97,7 @@ def _switch(name: str, label: str, on: bool, word: str, help: str) -> None:
 
 def _columns(now: View, known: list[str]) -> None:
     st.session_state["runs-cols"] = list(now.columns)
-    shown = now.sort.removeprefix("-")
+    shown, said = now.sort.removeprefix("-"), lambda name: TITLES.get(name, name or "newest first")
     st.session_state["runs-sort"] = shown if shown in known else ""
     st.session_state["runs-falling"] = now.sort.startswith("-")
 
@@ -103,11 +111,10 @@ def _columns(now: View, known: list[str]) -> None:
         _put("sort", f"{'-' * bool(st.session_state['runs-falling'])}{sort}" if sort else "")
 
     st.multiselect(
-        "Columns", known, key="runs-cols", on_change=columns, help="Any field of the configuration and any result."
-    )
-    st.selectbox(
-        "Order", ["", *known], key="runs-sort", on_change=order, format_func=lambda name: name or "newest first"
-    )
+        "Columns", known, key="runs-cols", on_change=columns, format_func=said,
+        help="Any field of the configuration and any result.",
+    )  # fmt: skip
+    st.selectbox("Order", ["", *known], key="runs-sort", on_change=order, format_func=said)
     st.checkbox("Largest first", key="runs-falling", on_change=order, disabled=not shown)
 
 

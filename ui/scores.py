@@ -64,10 +64,10 @@ FIGURES = {
         "Mutual information gap: how far the unit that knows most of a factor is ahead of the second; 1 where each factor has a unit of its own",
     ),
     "elbo": Figure(
-        "ELBO, nats", lambda v: f"{v:.1f}", 1, "Evidence lower bound, one drawn code an image; log-likelihood minus KL"
+        "ELBO, nats", lambda v: f"{v:,.1f}", 1, "Evidence lower bound, one drawn code an image; log-likelihood minus KL"
     ),
-    "log_likelihood": Figure("log p(x|z)", lambda v: f"{v:.1f}", 0, "Log-likelihood of the pixels, nats an image"),
-    "kl": Figure("KL", lambda v: f"{v:.1f}", 0, "Of the posterior from N(0, I), nats an image"),
+    "log_likelihood": Figure("log p(x|z)", lambda v: f"{v:,.1f}", 0, "Log-likelihood of the pixels, nats an image"),
+    "kl": Figure("KL", lambda v: f"{v:,.1f}", 0, "Of the posterior from N(0, I), nats an image"),
     "knn_accuracy": Figure(
         "kNN", lambda v: f"{v:.1%}", 1, "Share of labels that the 10 nearest training codes vote right"
     ),

@@ -22,6 +22,7 @@ WAITS, AWAITED, LARGE = "wall-waits", "wall-awaited", 96
 HEAD = 22
 """Letters of a column's name that its head shows, about."""
 SPLITS = {"val": "validation"}
+READ = "below each image its MSE per pixel × 10⁻³, for pixels in [0,1]"
 HEADLINE = {"model": "", "input": "what the encoder sees", "baseline": "needs no network"}
 
 

@@ -24,9 +24,9 @@ FIGURES = {
     "nmi": Figure("Clusters, NMI", "How much clusters that know no labels tell of them: 1 all, 0 nothing."),
     "ari": Figure("Clusters, ARI", "How many pairs of images the clusters and the labels agree on: 1 all, 0 as by chance."),
     "effective_dimension": Figure("Effective dimension", "Directions along which the codes spread evenly; much less than the code's size: unused room.", ".1f", False, better=0),
-    "used_dimensions": Figure("Used code units", "Code units whose spread is above a thousandth of the largest one's; the others say the same of every image.", ".0f", False, better=0),
+    "used_dimensions": Figure("Used code units", "Code units whose spread is above a thousandth of the largest one's; the others say the same of every image.", ",.0f", False, better=0),
     "correlation": Figure("Correlation", "Mean strength of correlation between the code units: 0 if each tells something of its own.", better=-1),
-    "active_units": Figure("Active units", "Units whose posterior mean differs from image to image; the others have collapsed to the prior and carry nothing.", ".0f", False, better=0),
+    "active_units": Figure("Active units", "Units whose posterior mean differs from image to image; the others have collapsed to the prior and carry nothing.", ",.0f", False, better=0),
     "prior_distance": Figure("Distance from the prior", "0: codes are spread like the prior, as samples need, but also where they carry nothing; 1: they do not overlap.", better=0),
 }  # fmt: skip
 """Names as in `aecore.analysis.quality`."""

@@ -1,6 +1,7 @@
 """What the encoder saw of clean images, and what the decoder should give, as pictures: the same noise again whenever it is asked
 for, apart from the training's."""
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,9 @@ from aecore.data import normalise, to_image
 from aecore.training.seeds import seeded
 
 BATCH = 1024
+warnings.filterwarnings(
+    "ignore", "The given NumPy array is not writable"
+)  # pages share their images, and nothing here writes
 
 
 def seen(config: RunConfig, images: np.ndarray, facts: Facts) -> np.ndarray:

@@ -50,7 +50,7 @@ class Variational(Objective):
         }
 
 
-KL_TITLE = "KL to the prior, weighted, nats per image"
+KL_TITLE = "KL to the prior as it is minimised (weight, free bits, capacity), nats per image"
 
 
 class Elbo(Variational):

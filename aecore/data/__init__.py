@@ -4,6 +4,7 @@ from aecore.data.base import DataError, Dataset, Described, Progress, Roots, Spl
 from aecore.data.catalogue import DATASETS, dataset
 from aecore.data.loading import (
     choose,
+    chosen,
     describe,
     ensure,
     facts,
@@ -11,6 +12,7 @@ from aecore.data.loading import (
     load,
     n_validation,
     of_classes,
+    places_of_classes,
     some,
     watch_split,
 )
@@ -27,6 +29,7 @@ __all__ = [
     "Split",
     "check",
     "choose",
+    "chosen",
     "dataset",
     "describe",
     "ensure",
@@ -37,6 +40,7 @@ __all__ = [
     "n_validation",
     "normalise",
     "of_classes",
+    "places_of_classes",
     "some",
     "suited",
     "to_image",

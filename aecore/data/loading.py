@@ -94,36 +94,46 @@ def n_validation(config: DataConfig, n: int) -> int:
 
 
 def choose(split: Split, training: TrainingConfig) -> Split:
-    """The images that `training` asks for: its classes, and at most `subset` of them, in the order of the file.
+    """The images that `training` asks for; labels and class names stay, so that a class keeps its colour: see `chosen`."""
+    places = chosen(split, training)
+    return split if len(places) == len(split.labels) else split.take(places)
+
+
+def chosen(split: Split, training: TrainingConfig) -> np.ndarray:
+    """(n,) int64: places in the split of the images that `training` asks for: of its classes, and at most `subset` of them, in the
+    order of the file.
 
     Raises:
         ConfigError: for a class that is not there.
     """
-    chosen = of_classes(split, training)
-    n = len(chosen.labels)
-    if training.subset is None or training.subset >= n:
-        return chosen
+    among = places_of_classes(split, training)
+    if training.subset is None or training.subset >= len(among):
+        return among
     if training.subset_order == "file":
-        return chosen.take(np.arange(training.subset))
+        return among[: training.subset]
     random = np.random.default_rng(training.seed)
-    return chosen.take(np.sort(random.permutation(n)[: training.subset]))
+    return among[np.sort(random.permutation(len(among))[: training.subset])]
 
 
 def of_classes(split: Split, training: TrainingConfig) -> Split:
-    """The images of `training.classes` only; labels and class names stay, so that a class keeps its colour.
+    """The images of `training.classes` only; labels and class names stay. Raises ConfigError for a class that is not there."""
+    return split.take(places_of_classes(split, training)) if training.classes else split
+
+
+def places_of_classes(split: Split, training: TrainingConfig) -> np.ndarray:
+    """(n,) int64: places in the split of the images of `training.classes`, of all where it names none.
 
     Raises:
         ConfigError: for a class that is not there.
     """
-    if not training.classes:
-        return split
     for name in training.classes:
         if name not in split.class_names:
             raise ConfigError(
                 {"training.classes": f"training.classes names {name!r}: {suggest(name, split.class_names)}"}
             )
-    wanted = [split.class_names.index(name) for name in training.classes]
-    return split.take(np.flatnonzero(np.isin(split.labels, wanted)))
+    if not training.classes:
+        return np.arange(len(split.labels))
+    return np.flatnonzero(np.isin(split.labels, [split.class_names.index(name) for name in training.classes]))
 
 
 def some(split: Split, name: Literal["train", "val", "test"], config: RunConfig) -> None:

@@ -1,4 +1,5 @@
-"""The job 'analyse': codes and errors of every split, metrics on the test split, and what simple methods reach."""
+"""The job 'analyse': codes and errors of every split (of the training images those that were trained on), metrics on the test split,
+and what simple methods reach."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +16,6 @@ from aecore.analysis.disentanglement import Known, disentanglement
 from aecore.analysis.evaluation import evaluate
 from aecore.analysis.projection import PCA
 from aecore.analysis.trained import Trained
-from aecore.config import RunConfig
 from aecore.jobs.work import Stopped, Work
 
 SPLITS: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
@@ -49,7 +49,8 @@ def analyse(work: Work) -> None:
     for split in SPLITS:
         if split != "val" or data.watch_split(config.data) == "val":
             loaded = data.load(config.data, split, work.lab.data_roots)
-            indices = chosen(loaded, config, int(np.prod(trained.model.code_shape)))
+            places = (data.chosen if split == "train" else data.places_of_classes)(loaded, config.training)
+            indices = some_of(places, max(1, CODES // (4 * int(np.prod(trained.model.code_shape)))))
             taken = loaded.take(indices)
             data.some(taken, split, config)
             splits[split] = _measured(trained, taken, step) | {"labels": taken.labels, "indices": indices}
@@ -88,7 +89,7 @@ def _test_images(trained: Trained, work: Work, step: Callable[[], None]) -> tupl
     config, roots, inputs = trained.config, work.lab.data_roots, work.folder.inputs()
     train = trained.wanted(data.choose(data.load(config.data, "train", roots), config.training).images)
     whole = data.load(config.data, "test", roots)
-    indices = np.flatnonzero(np.isin(whole.labels, _wanted(whole, config)))
+    indices = data.places_of_classes(whole, config.training)
     test, watched = whole.take(indices), None if inputs is None else inputs.images
     fitted = fit(train, trained.code_bytes)
     step()
@@ -138,26 +139,11 @@ def _anomalies(trained: Trained, roots: data.Roots) -> dict[str, Any]:
     return {"anomalies": {"left_out": left_out, **anomalies.detection(errors, strange)}}
 
 
-def chosen(split: data.Split, config: RunConfig, code_size: int) -> np.ndarray:
-    """Places in the split of the images that are analysed: those of the run's classes, in order.
-
-    Returns: (n,) int64.
-    """
-    indices = np.flatnonzero(np.isin(split.labels, _wanted(split, config)))
-    return some_of(indices, max(1, CODES // (4 * code_size)))
-
-
 def some_of(indices: np.ndarray, most: int) -> np.ndarray:
     """At most so many of them, always the same ones, in order; not the first ones: a folder of classes is sorted by them."""
     if len(indices) <= most:
         return indices
     return np.sort(np.random.default_rng(0).choice(indices, most, replace=False))
-
-
-def _wanted(split: data.Split, config: RunConfig) -> list[int]:
-    """Labels of the run's classes; of all images where none was chosen."""
-    classes = config.training.classes
-    return [split.class_names.index(name) for name in classes] if classes else np.unique(split.labels).tolist()
 
 
 def _compared(train: np.ndarray, test: np.ndarray, fitted: PCA) -> dict[str, Any]:

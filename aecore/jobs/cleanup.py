@@ -52,6 +52,7 @@ def clean(lab: Lab, found: Sequence[Part], by: str) -> int:
     """Let these parts go, but for those that are wanted again meanwhile. Returns the bytes that this freed."""
     still = {(part.kind, part.run_id): part for part in parts(lab)}
     wanted = [now for part in found if (now := still.get((part.kind, part.run_id)))]
+    wanted.sort(key=lambda part: part.kind == "deleted")  # the others write nothing: on a full disk they go first
     done = [part for part in wanted if _let_go(lab, part)]
     freed = sum(part.bytes for part in done)
     if done:

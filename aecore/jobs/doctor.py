@@ -18,6 +18,7 @@ from aecore.jobs.devices import devices, gpus
 from aecore.jobs.holes import LOOKED_THROUGH, holes
 from aecore.jobs.supervisor import running
 from aecore.runs import Lab, LabError, database, runs
+from aecore.runs.text import size
 from aecore.runs.times import span
 
 ROOM = 2 * 2**30
@@ -95,14 +96,14 @@ def _torch() -> Check:
 
 def _devices() -> Iterator[Check]:
     for device in devices():
-        used, total = device.memory_used / 2**30, device.memory_total / 2**30
+        used = f"{size(device.memory_used)} of {size(device.memory_total)} used"
         load = "" if device.load is None else f", {device.load:.0%} busy"
-        yield Check(device.kind, True, f"{device.name}: {used:.1f} of {total:.1f} GiB used{load}")
+        yield Check(device.kind, True, f"{device.name}: {used}{load}")
 
 
 def _disk(lab: Lab) -> Check:
     usage = shutil.disk_usage(lab.path)
-    text = f"{usage.free / 2**30:.1f} of {usage.total / 2**30:.1f} GiB free"
+    text = f"{size(usage.free)} of {size(usage.total)} free"
     return Check("disk", usage.free > ROOM, text if usage.free > ROOM else f"{text}: checkpoints may not fit")
 
 

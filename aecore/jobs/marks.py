@@ -38,12 +38,23 @@ def _tag(text: str) -> str:
     return found
 
 
-def annotate(lab: Lab, run_id: str, text: str) -> None:
-    """Replace the note of a run; '' removes it. Raises LabError where it is too long, or there is no such run."""
+def annotate(lab: Lab, run_id: str, text: str, before: str | None = None) -> None:
+    """Replace the note of a run; '' removes it.
+
+    Args:
+        before: the note as whoever writes has read it; None replaces any.
+
+    Raises:
+        LabError: where it is too long, where there is no such run, or where the note is another one by now.
+    """
     if len(text) > LONGEST_NOTE:
         raise LabError(f"The note has {len(text):,} characters: at most {LONGEST_NOTE:,} are allowed.")
     with database.writing(lab.engine) as connection:
-        _rows(lab, connection, [run_id], Verb.MARK)
+        (row,) = _rows(lab, connection, [run_id], Verb.MARK)
+        if before is not None and row.note not in (before, text.strip()):
+            raise LabError(
+                "The note was changed meanwhile and stands as it is now: look at it, and keep yours again to replace it."
+            )
         _set(connection, run_id, note=text.strip())
 
 
@@ -76,7 +87,7 @@ def unarchive(lab: Lab, run_ids: Sequence[str], by: str) -> None:
 def _rows(lab: Lab, connection: Connection, run_ids: Sequence[str], verb: Verb) -> list[Any]:
     """The runs of these ids, in their order. Raises LabError where one is missing, or the viewer may not do that to it."""
     c = runs.c
-    query = select(c.id, c.job_id, c.owner, c.tags, c.archived, c.private, jobs.c.state).join(
+    query = select(c.id, c.job_id, c.owner, c.tags, c.note, c.archived, c.private, jobs.c.state).join(
         jobs, jobs.c.id == c.job_id
     )
     query = query.where(rights.seen(lab.viewer))

@@ -12,6 +12,7 @@ from aecore import data, manifest, training
 from aecore.analysis.evaluation import evaluate
 from aecore.analysis.seen import seen, wanted
 from aecore.config import Facts, RunConfig, with_values
+from aecore.data import DataError
 from aecore.jobs import queue, states
 from aecore.jobs.recorder import Recorder
 from aecore.jobs.work import Shown, Stopped, Work
@@ -84,8 +85,21 @@ def begin(path: Path | None, config: RunConfig, facts: Facts, threads: int | Non
 
     Raises:
         ConfigError: where the device that it began on is not there any more.
+        DataError: where the images are not those that it began with.
     """
-    return training.restore(path, config) if path else training.start(config, facts, threads)
+    if path is None:
+        return training.start(config, facts, threads)
+    if _images(kept := training.kept_facts(path)) != _images(facts):
+        raise DataError(
+            f"The images have changed since this run began: there were {_images(kept)}, and there are {_images(facts)}. Put them "
+            "back and resume it, or clone it to train on those that there are."
+        )
+    return training.restore(path, config)
+
+
+def _images(facts: Facts) -> str:
+    shape, classes = "x".join(map(str, facts.shape)), len(facts.class_names)
+    return f"{facts.n_train:,} training images of {shape} in {classes} class{'es' * (classes != 1)}"
 
 
 def recover(work: Work) -> tuple[Path | None, Mark]:

@@ -108,14 +108,22 @@ def _move(lab: Lab, connection: Connection, run_id: str, kept_long_enough: bool)
 
 
 def forget(lab: Lab, run_id: str) -> bool:
-    """Let a deleted run go for good. Returns False where it is none, or its process has not left yet."""
+    """Let a deleted run go for good: first its folder, for on a full disk nothing can be written before there is room.
+
+    Returns: False where it is none, or its process has not left yet.
+    """
     busy = select(jobs.c.run_id).where(jobs.c.state.in_(LIVE))
     query = select(runs.c.id).where(runs.c.id == run_id, runs.c.deleted.is_not(None), runs.c.id.not_in(busy))
+    with database.reading(lab.engine) as connection:
+        if connection.execute(query).one_or_none() is None:
+            return False
+    with contextlib.suppress(FileNotFoundError):  # whoever brings it back from now on finds it gone
+        (lab.trash / run_id).rename(lab.trash / f".purged-{run_id}")
+    shutil.rmtree(lab.trash / f".purged-{run_id}", ignore_errors=True)
     with database.writing(lab.engine) as connection:
         found = connection.execute(query).one_or_none() is not None
         if found:
             _forget(lab, connection, run_id)
-    shutil.rmtree(lab.trash / f".purged-{run_id}", ignore_errors=True)
     return found
 
 

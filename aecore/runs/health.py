@@ -174,7 +174,7 @@ def underfitting(curves: Curves, config: RunConfig) -> Finding | None:
     epochs = 2 * config.training.epochs
     sentence = "It underfits: the held-out loss was still falling when it ended."
     return Finding(
-        "underfitting", "warning", sentence, f"Train for {epochs} epochs.", Change("training.epochs", epochs)
+        "underfitting", "warning", sentence, f"Train for {epochs:,} epochs.", Change("training.epochs", epochs)
     )
 
 
@@ -186,9 +186,13 @@ def code_not_used(curves: Curves, config: RunConfig) -> Finding | None:
     fields = flat(config)
     beta, path = fields.get("model.objective.beta"), code_size_path(config)
     if active >= 1 and path is not None:
-        sentence = f"{active:.0f} of {units} code units are in use; the others tell nothing of the image."
+        sentence = f"{active:,.0f} of {units:,} code units are in use; the others tell nothing of the image."
         return Finding(
-            "code not used", "warning", sentence, f"A code of {active:.0f} would do as well.", Change(path, int(active))
+            "code not used",
+            "warning",
+            sentence,
+            f"A code of {active:,.0f} would do as well.",
+            Change(path, int(active)),
         )
     sentence = "The code is not used at all (posterior collapse): the decoder draws the same whatever the image."
     if not beta:
@@ -213,7 +217,7 @@ def dead_units(curves: Curves, config: RunConfig) -> Finding | None:
     if dead == 0:
         return None
     tone = "bad" if 2 * dead > units else "warning"
-    sentence = f"{dead} of {units} code units are dead: they have the same value for every image."
+    sentence = f"{dead:,} of {units:,} code units are dead: they have the same value for every image."
     fields = flat(config)
     if fields.get("model.backbone.activation") == "relu":
         change = Change("model.backbone.activation", "elu")
@@ -258,7 +262,7 @@ def dead_codes(curves: Curves, config: RunConfig) -> Finding | None:
     share, perplexity = curves.last("code_use"), curves.last("perplexity")
     if share is None or len(curves.of_watch("code_use")) <= 1 or share >= 0.5 or not config.model.bottleneck.finite:
         return None
-    even = "" if perplexity is None else f", and they count for {perplexity:.0f} in even use"
+    even = "" if perplexity is None else f", and they count for {perplexity:,.0f} in even use"
     sentence = f"{share:.0%} of the codes are used{even}: the others are dead."
     fields = flat(config)
     tone = "bad" if share < 0.1 else "warning"
@@ -268,7 +272,7 @@ def dead_codes(curves: Curves, config: RunConfig) -> Finding | None:
     if codes := fields.get("model.bottleneck.codes"):
         fewer = max(2, int(codes) // 2)
         change = Change("model.bottleneck.codes", fewer)
-        return Finding("dead codes", tone, sentence, f"A code book of {fewer} would do.", change)
+        return Finding("dead codes", tone, sentence, f"A code book of {fewer:,} would do.", change)
     levels = tuple(max(2, 3 * level // 4) for level in fields["model.bottleneck.levels"])
     cure = f"Fewer levels would do: {', '.join(map(str, levels))}."
     return Finding("dead codes", tone, sentence, cure, Change("model.bottleneck.levels", levels))

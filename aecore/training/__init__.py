@@ -1,7 +1,7 @@
 """Training: a loop that is a generator of rows, the state that a checkpoint keeps, and the images on the device."""
 
 from aecore.training import device, memory
-from aecore.training.checkpoints import commit, load_model, restore
+from aecore.training.checkpoints import commit, kept_facts, load_model, restore
 from aecore.training.data import Data, prepare
 from aecore.training.loop import evaluate, train
 from aecore.training.parallel import join
@@ -21,6 +21,7 @@ __all__ = [
     "evaluate",
     "images_in",
     "join",
+    "kept_facts",
     "learning_rate",
     "load_model",
     "memory",

@@ -27,7 +27,7 @@ class Chart {
     this.key = element("div", "key", root);
     this.key.innerHTML = `<span><svg viewBox="0 0 30 10"><path d="M0 5H30" stroke="currentColor" stroke-width="3"/><circle cx="15" cy="5" r="4" fill="currentColor"/></svg>held-out images</span>
       <span><svg viewBox="0 0 30 10"><path d="M0 5H30" stroke="currentColor" stroke-width="2" stroke-dasharray="5 4"/></svg>train, epoch mean</span>
-      <span><svg viewBox="0 0 30 10"><path d="M0 7l4-4 4 5 4-6 4 5 4-4 5 5 5-4" fill="none" stroke="currentColor" opacity=".45"/></svg>train, each step</span>`;
+      <span><svg viewBox="0 0 30 10"><path d="M0 7l4-4 4 5 4-6 4 5 4-4 5 5 5-4" fill="none" stroke="currentColor" opacity=".65"/></svg>train, each step</span>`;
     const files = element("span", "files", this.key);
     for (const kind of ["png", "svg"]) Object.assign(element("button", "", files), { type: "button", textContent: kind.toUpperCase(), title: `Save as ${kind.toUpperCase()}`, onclick: () => this.save(kind) });
     this.canvas = element("canvas", "", this.frame);
@@ -202,7 +202,7 @@ class Chart {
     const em = (parseFloat(style.fontSize) || 16) / 16; // a large screen has larger letters
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
-    this.look = { em, ink: of("--st-text-color") || style.color, line: of("--st-border-color") || "#8884", font: `${16 * em}px ${of("--st-font") || "sans-serif"}` };
+    this.look = { em, ink: of("--st-text-color") || style.color, paper: of("--st-background-color") || "#ffffff", line: of("--st-border-color") || "#8884", font: `${16 * em}px ${of("--st-font") || "sans-serif"}` };
     this.plot = new Plot(pen, this.look, this.seen(curves, width, height));
     this.plot.draw(curves);
     canvas.dataset.points = curves.reduce((sum, curve) => sum + curve.points.length, 0);
@@ -228,7 +228,7 @@ class Chart {
   save(kind) {
     const { canvas } = this, { em } = this.look, { width, box } = this.plot, runs = [...this.runs.values()], line = 24 * em;
     const pen = new Vector(width, canvas.clientHeight + line * (runs.length + 0.5), canvas.getContext("2d"));
-    const curves = this.curves(), plot = new Plot(pen, { ...this.look, ink: "#1c1f24", line: "#d7dae0" }, this.seen(curves, width, canvas.clientHeight));
+    const curves = this.curves(), plot = new Plot(pen, { ...this.look, ink: "#1c1f24", paper: "#ffffff", line: "#d7dae0" }, this.seen(curves, width, canvas.clientHeight));
     plot.draw(curves);
     runs.forEach((run, at) => {
       const y = canvas.clientHeight + line * (at + 0.5);

@@ -76,7 +76,7 @@ class Run {
     if (metric.parts) return Object.entries(metric.parts).map(([part, points]) => ({ kind: `unit ${part}`, points: good(points), width: 1.6, alpha: 0.75, bundle: true }));
     const train = good(metric.train), kind = metric.kind ?? "train";
     return [
-      { kind, points: train, width: metric.kind && !smooth ? 2 : 1.2, alpha: smooth ? 0.18 : metric.kind ? 0.9 : 0.38 },
+      { kind, points: train, width: metric.kind && !smooth ? 2 : 1.2, alpha: smooth ? 0.18 : 0.9, quiet: !smooth && !metric.kind },
       smooth ? { kind: `${kind}, smoothed`, points: smoothed(good(whole.stretches ?? whole.train), smooth), width: 2.2 } : { kind: "train, mean", points: good(whole.means.length > 1 ? whole.means : []), width: 2, dash: [6, 5] },
       { kind: "held out", points: good(metric.watch), width: 3.2, dots: true },
     ];

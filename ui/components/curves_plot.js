@@ -1,6 +1,6 @@
 // What is drawn of curves: axes, titles and lines, with a pen that is a canvas's or a file's.
 class Plot {
-  // `look`: ink, line, font, em (of 16 px); `view`: box, range, log, whole, width, titles {x, y}. All in CSS pixels.
+  // `look`: ink, paper, line, font, em (of 16 px); `view`: box, range, log, whole, width, titles {x, y}. All in CSS pixels.
   constructor(pen, look, view) { Object.assign(this, { pen }, look, view); }
 
   draw(curves) {
@@ -35,7 +35,9 @@ class Plot {
       this.text(short(value), box.x - 9 * em, y, "right");
     }
     const whole = this.whole || this.range.x[1] - this.range.x[0] > 4;
-    for (const x of ticks(...this.range.x, Math.max(3, box.w / (105 * em))).filter((x) => !whole || Number.isInteger(x))) this.text(x.toLocaleString("en"), this.px(x), box.y + box.h + 17 * em, "center");
+    pen.font = this.font;
+    const room = pen.measureText(this.range.x[1].toLocaleString("en")).width + 16 * em;
+    for (const x of ticks(...this.range.x, Math.max(2, Math.min(8, box.w / room))).filter((x) => !whole || Number.isInteger(x))) this.text(x.toLocaleString("en"), this.px(x), box.y + box.h + 17 * em, "center");
     Object.assign(pen, { strokeStyle: this.ink, globalAlpha: 0.5 });
     rule(box.x, box.y + box.h + 0.5, box.x + box.w, box.y + box.h + 0.5);
     this.text(this.titles.x, box.x + box.w, box.y + box.h + 38 * em, "right", 1);
@@ -52,13 +54,18 @@ class Plot {
     this.font = whole;
   }
 
-  curve({ run, points, width, alpha = 1, dash = [], dots }) {
+  curve({ run, points, width, alpha = 1, dash = [], dots, quiet }) {
     const { pen } = this;
-    Object.assign(pen, { strokeStyle: run.colour, fillStyle: run.colour, lineWidth: width, globalAlpha: alpha, lineJoin: "round" });
+    const line = (strokeStyle, lineWidth, globalAlpha) => {
+      Object.assign(pen, { strokeStyle, lineWidth, globalAlpha, lineJoin: "round" });
+      pen.beginPath();
+      for (const { x, value } of points) pen.lineTo(this.px(x), this.py(value));
+      pen.stroke();
+    };
+    if (dash.length || dots) line(this.paper, width + 3, 0.8); // a mean is seen in the noise that it is the mean of
     pen.setLineDash(dash);
-    pen.beginPath();
-    for (const { x, value } of points) pen.lineTo(this.px(x), this.py(value));
-    pen.stroke();
+    pen.fillStyle = run.colour;
+    line(run.colour, width, quiet ? faintest(run.colour, this.paper) : alpha);
     pen.setLineDash([]);
     if (dots && points.length < this.box.w / 12) for (const { x, value } of points) { pen.beginPath(); pen.arc(this.px(x), this.py(value), 4.2, 0, 7); pen.fill(); }
     pen.globalAlpha = 1;
@@ -92,6 +99,16 @@ class Plot {
     pen.fillRect(from, box.y, to - from, box.h);
     pen.globalAlpha = 1;
   }
+}
+
+// The least share of a colour that stands out from a paper by 3 to 1, as WCAG 2.1 has it (1.4.11).
+function faintest(colour, paper) {
+  const parts = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255), [ink, ground] = [colour, paper].map(parts);
+  const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  const light = (share) => ink.reduce((sum, part, k) => sum + [0.2126, 0.7152, 0.0722][k] * linear(ground[k] + share * (part - ground[k])), 0.05);
+  let share = 0.4;
+  while (share < 1 && Math.max(light(share), light(0)) < 3 * Math.min(light(share), light(0))) share += 0.02;
+  return Math.min(1, share);
 }
 
 const fold = (value, log) => log ? Math.log10(value) : value;

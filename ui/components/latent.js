@@ -22,7 +22,7 @@ class LatentMap {
     const root = (this.root = document.createElement("div"));
     root.className = "latent-map";
     root.innerHTML = `<div class="plot"><canvas class="field"></canvas><canvas class="over" role="img"></canvas>
-      <div class="said">Reading the codes …</div><div class="card"><div class="title"></div><canvas></canvas><div class="under"></div><div class="away"><i></i></div><div class="more"></div></div>
+      <div class="said">Reading the codes …</div><div class="card"><div class="title"></div><div class="pictures"></div><div class="away"><i></i></div><div class="more"></div></div>
       </div><div class="side"><div class="tools">${Hand.tools()}</div><div class="legend"></div></div>`;
     parent.appendChild(root);
     root.latentMap = this;  // for the browser tests
