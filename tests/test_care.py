@@ -1,5 +1,6 @@
 """Looking after a lab: settings that change while it runs, maintenance, people, room on the disk, and what is written down of it."""
 
+import errno
 import json
 import math
 import os
@@ -267,6 +268,21 @@ def test_what_could_be_freed_is_said_first_and_is_what_is_freed(trained_run: Tra
     assert (trash.deleted(lab), list(lab.trash.iterdir()), cleanup.parts(lab)) == ([], [], [])
     assert [act.text.partition(":")[0] for act in diary.read(lab)] == ["cleaned up deleted", "cleaned up spare"]
     assert [row.id for row in runs(lab)] == [kept]
+
+
+def test_where_nothing_can_be_removed_nothing_is_said_to_be_freed(
+    copy: TrainedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = max(copy.folder.checkpoints.iterdir())
+    shutil.copytree(newest, copy.folder.checkpoints / f"{1:08d}-1")
+    monkeypatch.setattr(Path, "rename", refused)
+    [part] = cleanup.parts(copy.lab)
+    assert cleanup.clean(copy.lab, [part], "ada") == 0
+    assert diary.read(copy.lab) == []
+
+
+def refused(*_: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
 
 
 def test_an_older_checkpoint_stays_where_the_newest_is_damaged_or_the_run_is_at_work(lab: Lab) -> None:

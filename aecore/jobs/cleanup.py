@@ -54,8 +54,11 @@ def clean(lab: Lab, found: Sequence[Part], by: str) -> int:
     wanted = [now for part in found if (now := still.get((part.kind, part.run_id)))]
     wanted.sort(key=lambda part: part.kind == "deleted")  # the others write nothing: on a full disk they go first
     done = [part for part in wanted if _let_go(lab, part)]
-    freed = sum(part.bytes for part in done)
-    if done:
+    left = {
+        (part.kind, part.run_id): part.bytes for part in parts(lab)
+    }  # where nothing can be removed, nothing is freed
+    freed = sum(part.bytes - left.get((part.kind, part.run_id), 0) for part in done)
+    if freed:
         kinds = " and ".join(sorted({part.kind for part in done}))
         diary.write(lab, by, f"cleaned up {kinds}: {freed / 1e6:,.1f} MB of {len(done)} runs")
     return freed

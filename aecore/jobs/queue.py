@@ -1,6 +1,5 @@
 """What people do with runs: submit and stop (`trash` deletes). Each is one short transaction; the supervisor does the rest."""
 
-import re
 import secrets
 import shutil
 import time
@@ -22,6 +21,7 @@ from aecore.runs.database import LIVE, OPEN
 from aecore.runs.database import jobs as jobs_table
 from aecore.runs.database import runs as runs_table
 from aecore.runs.rights import Verb
+from aecore.runs.text import slug
 
 LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
 """What a run id ends with: no letter that looks like another, nothing that needs quoting in a URL."""
@@ -168,11 +168,6 @@ def _insert_run(
     )
     connection.execute(update(runs_table).where(runs_table.c.id == run_id).values(job_id=job_id))
     return run_id
-
-
-def slug(name: str, most: int) -> str:
-    """A name as part of an id: at most so many small letters, digits and single hyphens; '' where nothing is left of it."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:most].strip("-")
 
 
 def _new_id(lab: Lab, name: str, code_size: int) -> str:

@@ -12,6 +12,7 @@ from aecore import data
 from aecore.config import ConfigError, RunConfig, code_size_path, flat, override, short, suggest, with_values, writes
 from aecore.jobs import queue, quota
 from aecore.runs import Lab
+from aecore.runs.text import slug
 
 MOST = 200
 """Runs in one sweep."""
@@ -139,9 +140,7 @@ def submit(
         data.suited(config, lab.data_roots)
     content = "\n".join([owner, nonce or secrets.token_hex(8), *map(writes, configs)])
     name = (configs[0].name or configs[0].data.name).partition(", ")[0]  # what follows is varied
-    group = queue.Group(
-        f"{queue.slug(name, 24) or 'sweep'}-{hashlib.sha256(content.encode()).hexdigest()[:6]}", at_once
-    )
+    group = queue.Group(f"{slug(name, 24) or 'sweep'}-{hashlib.sha256(content.encode()).hexdigest()[:6]}", at_once)
     quota.ask(lab, owner, configs, group.id)
     return group.id, [
         queue.submit(lab, config, owner, nonce=group.id, group=group, private=private) for config in configs

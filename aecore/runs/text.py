@@ -73,6 +73,15 @@ def size(count: float) -> str:
     return f"{max(1, round(count / 1e3))} kB" if count else "0 MB"
 
 
+def slug(name: str, most: int) -> str:
+    """A name as part of an id: at most so many small letters, digits and single hyphens; '' where nothing is left of it.
+
+    >>> slug("Mine, 2 \u00d7 2!", 32), slug("a long name", 6)
+    ('mine-2-2', 'a-long')
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:most].strip("-")
+
+
 def moment(at: float) -> str:
     """Day and minute, as the clock on the wall shows them."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
