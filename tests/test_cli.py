@@ -500,7 +500,7 @@ def test_a_deleted_run_is_listed_and_brought_back(lab: Lab, tiny_config: RunConf
     assert (kept["id"], kept["owner"]) == (run_id, "ada")
     code, _, err = cli(lab, "show", run_id)
     assert code == 3
-    assert f"`python -m aecore undelete {run_id}` brings it back until" in err
+    assert f"“python -m aecore undelete {run_id}” brings it back until" in err
     assert cli(lab, "undelete", run_id) == (0, f"{run_id}: cancelled\n", "")
     assert cli(lab, "undelete", run_id)[0] == 3
 

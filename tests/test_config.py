@@ -35,7 +35,7 @@ from aecore.config import (
         ("model.backbone.kind=dens", "model.backbone.kind is 'dens', which is unknown: did you mean dense?"),
         ("training.learning_rate=0", "training.learning_rate is 0, but must be greater than 0"),
         ("training.optimiser=adamm", "training.optimiser is 'adamm', but must be 'adam', 'adamw' or 'sgd'."),
-        ("model.objective.kind=elbo", "model.objective.kind is 'elbo', but a vector bottleneck has no posterior"),
+        ("model.objective.kind=elbo", "model.objective.kind is 'elbo', but the bottleneck 'vector' has no posterior"),
         ("data.value_range=[-1,1]", "model.objective.loss is 'bce', but data.value_range is '[-1,1]'"),
         ("model.backbone.output=tanh", "model.backbone.output is 'tanh', but the loss 'bce' needs 'sigmoid'"),
         ("training.epochs", "'training.epochs' is not an assignment"),
@@ -51,7 +51,7 @@ def test_a_dense_backbone_has_no_feature_map() -> None:
     with pytest.raises(ConfigError) as refused:
         override(preset("compress-32").config, ["model.bottleneck.kind=feature_map"])
     assert "model.bottleneck.kind" in refused.value.fields
-    assert "a dense backbone has no feature map" in str(refused.value)
+    assert "the backbone 'dense' has no feature map" in str(refused.value)
 
 
 def test_an_override_sets_numbers_lists_texts_and_kinds() -> None:

@@ -101,13 +101,13 @@ def test_a_new_field_in_a_config_appears_without_a_change_here(shown: Any) -> No
     patience.set_value(5).run()
     assert at.session_state["draft"].config().training.patience == 5
     patience.set_value(8).run()
-    assert "training.patience is 8, but must be at most 7." in said(at)
+    assert "“Patience” is 8, but must be at most 7." in said(at)
 
 
 def test_a_number_beyond_its_bounds_reaches_the_config_which_refuses_it(shown: Any) -> None:
     at = shown(presets()["scatter-2"].config)
     at.number_input("draft:model.bottleneck.latent_dim").set_value(-5).run()
-    assert "model.bottleneck.latent_dim is -5, but must be at least 1." in said(at)
+    assert "“Code size” is -5, but must be at least 1." in said(at)
     at.number_input("draft:model.bottleneck.latent_dim").set_value(3).run()
     assert said(at) == ""
 
@@ -125,14 +125,27 @@ def test_a_bad_combination_is_said_at_its_field(shown: Any) -> None:
     assert said(at) == ""
     at.session_state["draft"] = at.session_state["draft"].put("data.value_range", "[-1,1]")
     at.run()
-    assert said(at).count("model.objective.loss is 'bce', but data.value_range is '[-1,1]'") == 1
+    assert said(at).count("“Loss” is “BCE”, but “Pixel range” is “[-1,1]”") == 1
 
 
 def test_an_impossible_kind_is_marked_with_the_validators_sentence() -> None:
     draft = Draft(presets()["scatter-2"].config.model_dump(mode="json"))
     refused = draft.refusals("model.bottleneck.kind", ["vector", "feature_map", "gaussian"], Nothing().check)
     assert set(refused) == {"feature_map"}
-    assert refused["feature_map"].startswith("model.bottleneck.kind is 'feature_map', but a dense backbone")
+    assert refused["feature_map"].startswith("“Bottleneck” is “Feature map”, but the backbone “Dense” has")
+
+
+def test_a_page_says_titles_and_words_where_the_command_line_says_paths_and_values() -> None:
+    draft = Draft(presets()["stacked-9"].config.model_dump(mode="json"))
+    said = lambda sentence: draft.said(ConfigError({"": sentence}))[""]
+    assert said("model.objective.kind is 'tc', but model.decoder.kind is 'mirror'.") == (
+        "“Objective” is “Beta-TC”, but “Decoder” is “Mirror”."
+    )
+    assert said("model.backbone.widths.1 is 0, but must be at least 1.") == (
+        "Number 2 of “Nodes per layer” is 0, but must be at least 1."
+    )
+    kept = "training.epoch is not a known field of 'my config', and model.bottleneck.latent_dims is 'x'."
+    assert said(kept) == kept
 
 
 def test_another_kind_rebuilds_its_part_and_keeps_the_fields_of_the_same_name() -> None:
@@ -235,7 +248,9 @@ def test_what_mathematics_forbids_cannot_be_clicked_and_says_why_in_the_validato
         (content if part == "task" else content["model"])[part] = {"kind": kind}
         with pytest.raises(ConfigError) as refused:
             judge(content)
-        assert plain(str(refused.value).splitlines()[0]) in offered[kind].label
+        sentence = next(iter(Draft(content).said(refused.value).values()))
+        assert plain(sentence) in offered[kind].label
+        assert f"{part}." not in sentence
 
 
 def test_another_kind_is_taken_by_a_click_on_it(shown: Any) -> None:
@@ -253,7 +268,7 @@ def test_a_kind_whose_own_field_has_to_be_set_can_be_chosen_and_says_so_there(sh
     at = shown(presets()["scatter-2"].config)
     at.button("draft:model.bottleneck.kind").click().run()
     at.button("draft:model.bottleneck.kind=top_k").click().run()
-    assert "model.bottleneck.k is 4, but the code has 2 units: at most 2." in said(at)
+    assert "“Active units” is 4, but the code has 2 units: at most 2." in said(at)
     at.number_input("draft:model.bottleneck.k").set_value(1).run()
     assert said(at) == ""
 

@@ -19,6 +19,26 @@ def test_the_name_is_the_same_field_whatever_is_chosen_beside_it(lab: Lab) -> No
             assert name.evaluate("field => field.isConnected"), act.__name__
 
 
+def test_what_was_typed_is_there_after_back(lab: Lab) -> None:
+    with chromium() as browser, dashboard(lab.path) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/train")
+        expect(page.get_by_text("Memory to train")).to_be_visible()
+        settle(page)
+        page.get_by_role("combobox", name="Preset or own").click()
+        page.get_by_role("option", name="Variational, two dimensions", exact=True).click()
+        page.wait_for_url("**/train?preset=vae-2")
+        settle(page)
+        size = page.get_by_role("spinbutton", name="Code size", exact=True)
+        size.fill("7")
+        size.press("Tab")
+        expect(page.get_by_placeholder("-7")).to_be_visible()
+        page.get_by_role("link", name="Runs").first.click()
+        expect(page.get_by_text("Nothing was trained here yet.")).to_be_visible()
+        page.go_back()
+        expect(size).to_have_value("7")
+
+
 def open_more(page: Page) -> None:
     page.get_by_text("More", exact=True).click()
     expect(page.get_by_role("spinbutton", name="Epochs", exact=True)).to_be_visible()

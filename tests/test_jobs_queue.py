@@ -100,7 +100,7 @@ def test_a_deleted_run_is_gone_from_every_list_and_its_folder_is_kept_in_the_tra
     assert runs(lab) == []
     assert (lab.trash / run_id / "config.json").exists()
     for ask in (lambda: run(lab, run_id), lambda: lab.run(run_id), lambda: queue.stop(lab, run_id, "ada")):
-        with pytest.raises(LabError, match=f"Run '{run_id}' was deleted on .*aecore undelete {run_id}` brings it back"):
+        with pytest.raises(LabError, match=f"Run '{run_id}' was deleted on .*aecore undelete {run_id}” brings it back"):
             ask()
     assert queue.submit(lab, tiny_config, "ada", nonce="n") != run_id
 

@@ -63,8 +63,8 @@ REFUSED = [
     ("conv", {}, "vector", "elbo", "has no posterior to compare with the prior"),
     ("dense", {}, "sphere", "iwae", "has no posterior to compare with the prior"),
     ("dense", {}, "vq", "wae", "from a finite set"),
-    ("dense", {}, "feature_map", "reconstruction", "a dense backbone has no feature map"),
-    ("recurrent", {}, "feature_map", "reconstruction", "a recurrent backbone has no feature map"),
+    ("dense", {}, "feature_map", "reconstruction", "the backbone 'dense' has no feature map"),
+    ("recurrent", {}, "feature_map", "reconstruction", "the backbone 'recurrent' has no feature map"),
     ("conv", {"hidden": (6,)}, "feature_map", "reconstruction", "dense layers lose the map"),
     ("conv", {"norm": "batch"}, "vector", "contractive", "on its own image only"),
 ]

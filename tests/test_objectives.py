@@ -340,7 +340,7 @@ REFUSED = [
     ({"bottleneck": {"kind": "fsq", "levels": [256, 256, 2]}}, "131072 codes: at most 65536"),
     ({"bottleneck": {"kind": "vq"}, "objective": {"kind": "wae"}}, "from a finite set"),
     ({"objective": {"kind": "sparse", "penalty": "kl"}}, "an activity must lie in"),
-    ({"objective": {"kind": "iwae"}}, "a vector bottleneck has no posterior"),
+    ({"objective": {"kind": "iwae"}}, "the bottleneck 'vector' has no posterior"),
     (
         {"objective": {"kind": "elbo", "beta": -1}},
         "beta is -1.0, but must be at least 0|beta is -1, but must be at least 0",

@@ -23,6 +23,7 @@ from aecore.jobs.supervisor import ensure_supervisor
 from aecore.runs import Lab, database, run, runs
 from tests.conftest import tiny
 from tests.test_ui_train import open_page
+from ui import announcement, estimates
 from ui.words import plain
 
 NOW = 1_800_000_000.0
@@ -244,6 +245,19 @@ def test_the_page_asks_once_the_form_stands_still_and_then_says_what_it_takes(la
     assert not at.exception
     pattern = r"Fits: 700 MB of \d+(\.\d)? GB free; starts in a moment, ends about \d\d:\d\d\. Evaluating after each epoch adds 9%; "
     assert re.match(pattern, said(at)), said(at)
+
+
+def test_the_page_is_made_again_when_the_slots_are_no_longer_what_it_says(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    monkeypatch.setattr("ui.announcement.st.rerun", lambda: made.append("again"))
+    here, config = estimates.Data(lab), tiny()
+    where = measures.place(config, lab)
+    assert where is not None
+    for free, again in ((here.where(config), []), ("CPU, 1 slot, none free", ["again"])):
+        announcement._line(config, lab, where, measures.key(config, where), True, here, free)
+        assert made == again
 
 
 def test_a_page_on_which_a_step_failed_says_why_and_still_queues(lab: Lab, at: AppTest) -> None:

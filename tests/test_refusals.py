@@ -26,8 +26,11 @@ WRONG = [
         r"objective\.gamma is -0\.5, but must be at least 0",
     ),
     ({"objective": {"kind": "aae", "discriminator_rate": 0}}, r"discriminator_rate is 0, but must be greater than 0"),
-    ({"objective": {"kind": "vamp"}}, "a vector bottleneck has no posterior"),
-    ({"bottleneck": {"kind": "vq"}, "objective": {"kind": "aae"}}, "a vq bottleneck picks its code from a finite set"),
+    ({"objective": {"kind": "vamp"}}, "the bottleneck 'vector' has no posterior"),
+    (
+        {"bottleneck": {"kind": "vq"}, "objective": {"kind": "aae"}},
+        "the bottleneck 'vq' picks its code from a finite set",
+    ),
     ({"labels": "exchange"}, r"model\.labels is 'exchange', but must be 'none', 'conditional' or 'swap'"),
 ]
 

@@ -24,13 +24,17 @@ def test_a_grid_has_every_combination_and_names_what_it_varies() -> None:
     assert len(found) == 3 * 2 * 2
     assert sizes(found[:5]) == [2, 2, 2, 2, 4]
     assert [(c.name, c.training.seed) for c in found[:3]] == [
-        ("tiny, learning_rate 0.01, seed 0", 0),
-        ("tiny, learning_rate 0.01, seed 1", 1),
-        ("tiny, learning_rate 0.001, seed 0", 0),
+        ("tiny, code 2, learning_rate 0.01, seed 0", 0),
+        ("tiny, code 2, learning_rate 0.01, seed 1", 1),
+        ("tiny, code 2, learning_rate 0.001, seed 0", 0),
     ]
-    assert [c.name for c in sweep.plan(tiny(), {"code_size": "2,4"})] == ["tiny", "tiny"], (
-        "a code size has its own column"
-    )
+    for name in ("mine", "mine-2", "mine, code 2", "mine, code 2, seed 7"):
+        found = sweep.plan(tiny(name=name), {"code_size": "4,8"}, seeds=2)
+        assert [c.name for c in found[::2]] == ["mine, code 4, seed 0", "mine, code 8, seed 0"], name
+    kept = [c.name for c in sweep.plan(tiny(name="mine-2, 3rd try"), {"training.epochs": "1,2"})]
+    assert kept == ["mine-2, 3rd try, epochs 1", "mine-2, 3rd try, epochs 2"], "what is not varied stays"
+    long = tiny(name="a" * 80)
+    assert [c.name for c in sweep.plan(long, {"code_size": "2,4"})] == [f"{'a' * 72}, code {size}" for size in (2, 4)]
     assert [c.name for c in sweep.plan(tiny(), {"task.kind": "denoise,grey"})] == [
         "tiny, task denoise",
         "tiny, task grey",

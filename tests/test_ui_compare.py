@@ -34,6 +34,7 @@ from ui import (
     noise,
     ordering,
     parallel,
+    pick,
     plots,
     report,
     scores,
@@ -46,7 +47,7 @@ from ui import (
 from ui.api import live
 from ui.api import moments as pictured
 from ui.wall import WAITS, payload, thousandths, told_apart
-from ui.words import plain
+from ui.words import plain, sized
 
 ROOT = Path(__file__).parents[1]
 SIMPLE = tuple(columns.SIMPLE)
@@ -318,6 +319,7 @@ def test_a_run_that_is_gone_or_waits_is_said_and_the_others_are_shown(
     at = open_page(lab, monkeypatch, runs=f"{first},{gone},never-2-aaaa,{waiting}")
     assert not at.exception
     said = " ".join(note.value for note in at.warning).replace("\\", "")
+    assert "`" not in said, "typed text is no markdown here: a sign of it would be seen as it is"
     for words in (f"Run '{gone}' was deleted", "There is no run 'never-2-aaaa'", f"{waiting} has not started yet"):
         assert words in said
     assert labels(at)[1] == "tiny"
@@ -836,15 +838,40 @@ def test_one_press_on_train_queues_a_sweep_however_often_it_is_pressed(
     button = at.button("sweep-queue")
     assert button.label == "Queue 4 runs"
     button.click().run()
+    assert at.button("sweep-queue").label == "Queued"
     at.button("sweep-queue").click().run()
     assert not at.exception
     rows = runs(lab)
     assert sorted(row.code_size for row in rows) == [2, 2, 4, 4]
     assert len({row.sweep for row in rows}) == 1
+    said = " ".join(one.value for one in at.markdown).replace("\\", "")
+    assert f"4 runs are queued, as the sweep **{rows[0].sweep}**." in said
     assert {job.at_once for row in rows for job in queue.jobs(lab, row.id)} == {2}
+    at.button("new-sweep").click().run()
+    assert at.button("sweep-queue").label == "Queue 4 runs"
+    at.button("sweep-queue").click().run()
+    assert len(runs(lab)) == 8
     at.text_input("sweep-values").set_value("2, nothing").run()
     assert at.button("sweep-queue").disabled
-    assert "nothing" in text(at)
+    assert "“Code size” is 'nothing', but must be a whole number." in text(at)
+
+
+def test_the_runs_of_a_sweep_are_told_apart_by_their_names_and_nothing_is_said_twice(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(lab.path))
+    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
+    at.switch_page(str(ROOT / "pages/train.py"))
+    at.run()
+    at.number_input("draft:training.epochs").set_value(7).run()
+    at.text_input("sweep-values").set_value("3, 5").run()
+    at.button("sweep-queue").click().run()
+    rows = runs(lab)[::-1]
+    assert [row.name for row in rows] == ["glyphs-conv, code 3", "glyphs-conv, code 5"]
+    assert [sized(row) for row in rows] == [row.name for row in rows]
+    assert sized(replace(rows[0], name="one")) == "one, code 3"
+    assert pick.label(rows[0]).startswith("glyphs-conv, code 3 · glyphs · ")
+    assert comparison.labels(rows) == ["code 3", "code 5"]
 
 
 def test_ticks_are_round_numbers_inside_the_axis() -> None:

@@ -103,7 +103,9 @@ def test_a_selection_of_the_map_stands_in_the_runs_page(page: Open, trained_run:
 
 
 def test_a_run_that_is_not_there_is_a_sentence(page: Open, trained_run: TrainedRun) -> None:
-    assert page(trained_run.lab, run="nobody").error[0].value.startswith("There is no run 'nobody'")
+    said = page(trained_run.lab, run="nobody").error[0].value
+    assert said.startswith("There is no run 'nobody'")
+    assert "`" not in said
 
 
 def test_ones_own_run_is_stopped_and_deleted_without_a_question(page: Open, lab: Lab) -> None:

@@ -84,6 +84,55 @@ def test_a_preset_opens_by_its_link(lab: Lab, monkeypatch: pytest.MonkeyPatch) -
     assert preset_box(at).value == "vae-2"
 
 
+def visit(at: AppTest, page: str, **query: str) -> None:
+    """Go to another page of the same session, or back."""
+    at.query_params.clear()
+    at.query_params.update(query)
+    at.switch_page(str(ROOT / f"pages/{page}.py")).run()
+
+
+def test_what_was_typed_is_there_on_the_way_back_and_another_link_begins_anew(at: AppTest) -> None:
+    preset_box(at).set_value("vae-2").run()
+    assert at.query_params["preset"] == "vae-2"
+    at.number_input("draft:model.bottleneck.latent_dim").set_value(7).run()
+    at.text_input("draft:name").set_value("mine").run()
+    visit(at, "runs")
+    visit(at, "train", preset="vae-2")
+    assert (content(at)["model"]["bottleneck"]["latent_dim"], content(at)["name"]) == (7, "mine")
+    assert preset_box(at).value == ""
+    visit(at, "runs")
+    visit(at, "train", preset="conv-16")
+    assert (preset_box(at).value, content(at)["name"]) == ("conv-16", "")
+
+
+def test_what_was_changed_of_a_clone_is_there_on_the_way_back_and_the_box_has_the_clone_as_it_was(
+    trained_run: TrainedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = open_page(trained_run.lab, monkeypatch, clone=trained_run.id)
+    at.number_input("draft:training.epochs").set_value(37).run()
+    visit(at, "home")
+    visit(at, "train", clone=trained_run.id)
+    assert content(at)["training"]["epochs"] == 37
+    assert preset_box(at).options[:2] == ["Own, from tiny", "tiny, as it was"]
+    preset_box(at).set_value(start.AGAIN).run()
+    assert content(at)["training"]["epochs"] == trained_run.folder.config().training.epochs
+    assert preset_box(at).options[:2] == ["tiny", "Demo"]
+
+
+def test_a_typed_name_stays_when_another_preset_is_chosen(at: AppTest) -> None:
+    at.text_input("draft:name").set_value("typed with care").run()
+    preset_box(at).set_value("vae-2").run()
+    assert at.text_input("draft:name").value == content(at)["name"] == "typed with care"
+    preset_box(at).set_value("conv-valid-5x5").run()
+    at.button("twin").click().run()
+    assert (preset_box(at).value, content(at)["name"]) == ("conv-valid-5x5-tanh", "typed with care")
+    assert at.query_params["preset"] == "conv-valid-5x5-tanh"
+
+
+def test_the_box_of_presets_has_each_once(at: AppTest) -> None:
+    assert preset_box(at).options == [found.title for found in presets().values()]
+
+
 def test_data_that_is_not_there_is_said_with_a_stand_in(at: AppTest) -> None:
     preset_box(at).set_value("scatter-2").run()
     assert "MNIST is not on this machine." in text(at)
@@ -119,7 +168,8 @@ def test_a_layer_more_has_its_own_number(at: AppTest) -> None:
 
 def test_what_cannot_be_is_said_and_cannot_be_queued(lab: Lab, at: AppTest) -> None:
     at.number_input("draft:model.backbone.kernel").set_value(31).run()
-    assert text(at).count("model.backbone.kernel is 31, but the input of convolution 1 is only 28x28") == 2
+    assert text(at).count("“Kernel” is 31, but the input of convolution 1 is only 28x28") == 1
+    assert "<b>This cannot be queued yet.</b> What is wrong is said at “Kernel”." in text(at)
     assert at.button("queue-run").disabled
     assert runs(lab) == []
 
@@ -187,6 +237,7 @@ def test_a_file_of_numbers_that_nothing_can_hold_is_a_sentence(at: AppTest) -> N
 
 
 def test_a_file_is_taken_over_or_refused_with_a_sentence(at: AppTest) -> None:
+    preset_box(at).set_value("vae-2").run()
     config = preset("halving-196").config.model_dump(mode="json")
     at.file_uploader(start.UPLOAD).upload("mine.json", json.dumps(config).encode()).run()
     assert content(at)["model"]["backbone"]["widths"] == [392]
@@ -259,7 +310,8 @@ def test_the_hourglass_shows_every_tensor_once_and_the_code_in_the_middle() -> N
 def test_a_device_that_is_not_there_is_said_at_the_field(at: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aecore.jobs.devices.gpus", list)
     at.selectbox("draft:training.device").set_value("cuda").run()
-    assert text(at).count("There is no CUDA GPU on this machine") == 2
+    assert text(at).count("There is no CUDA GPU on this machine") == 1
+    assert "What is wrong is said at “Device”." in text(at)
     assert at.button("queue-run").disabled
 
 
@@ -268,6 +320,8 @@ def test_a_folder_asks_for_its_path_at_the_top(at: AppTest) -> None:
     assert not at.exception
     assert at.text_input("draft:data.path").value == ""
     assert at.button("queue-run").disabled
+    sentence = "“Folder or zip” is empty, but the data set “One's own images” needs a folder or zip of class folders."
+    assert text(at).count(sentence) == 1
     assert "This cannot be queued yet." in text(at)
 
 
@@ -275,7 +329,7 @@ def test_cuda_graphs_are_refused_where_there_is_no_gpu(at: AppTest, lab: Lab) ->
     at.session_state[start.DRAFT] = at.session_state[start.DRAFT].put("training.engine", "graphs")
     at.run()
     assert at.button("queue-run").disabled
-    assert "training.engine is 'graphs', but the run would go to the CPU" in text(at)
+    assert "“Engine” is “Graphs”, but the run would go to the CPU" in text(at)
 
 
 def test_the_task_is_chosen_beside_the_others_with_its_control(lab: Lab, at: AppTest) -> None:

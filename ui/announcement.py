@@ -28,7 +28,9 @@ def line(config: RunConfig, lab: Lab, known: estimates.Data) -> None:
         return  # nothing can be measured: several processes, a cluster, or images that are not there yet
     name = measures.key(config, where)
     waits = measures.read(lab, name) is None
-    st.fragment(_line, run_every=ASKING if waits else REFRESH, key="announcement")(config, lab, where, name, waits)
+    st.fragment(_line, run_every=ASKING if waits else REFRESH, key="announcement")(
+        config, lab, where, name, waits, known, known.where(config)
+    )
 
 
 def said_of(config: RunConfig, lab: Lab) -> Announced | None:
@@ -39,10 +41,10 @@ def said_of(config: RunConfig, lab: Lab) -> Announced | None:
     return said if same else None
 
 
-def _line(config: RunConfig, lab: Lab, where: Place, name: str, waited: bool) -> None:
+def _line(config: RunConfig, lab: Lab, where: Place, name: str, waited: bool, known: estimates.Data, free: str) -> None:
     answer = measures.read(lab, name)
-    if (answer is None) != waited:
-        st.rerun()  # the interval is set when the page runs
+    if (answer is None) != waited or known.where(config) != free:
+        st.rerun()  # the interval is set when the page runs; and what it says of free slots would contradict this line
     if answer is None:
         _wish(config, lab, where, name)
         _show("measuring", "Measuring", "a step of it, to say what it takes and when it ends …")

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from aecore.config import Config, ConfigError, FieldAt, RunConfig, members, walk
 from aecore.config.base import sentences
+from ui.wording import worded
 
 Check = Callable[[RunConfig], Any]
 """Raises ConfigError, or another ValueError with a sentence, where a config cannot be used with the data that it names."""
@@ -73,10 +74,21 @@ class Draft:
         try:
             check(self.config())
         except ConfigError as error:
-            return error.fields
+            return self.said(error)
         except ValueError as error:  # the data cannot be read: DataError is a sentence of its own
             return {"data.name": str(error)}
         return {}
+
+    def titles(self) -> dict[str, str]:
+        """{path: title} of every field, as the form calls it."""
+        infos = {at.path: at.info for at in self.fields()} | {path: part.info for path, part in self.parts().items()}
+        last = lambda path: path.rpartition(".")[2].replace("_", " ").capitalize()
+        return {path: info.title or last(path) for path, info in infos.items()}
+
+    def said(self, error: ConfigError) -> dict[str, str]:
+        """{path: sentence} of an error in this draft, as a page says it."""
+        titles = self.titles()
+        return {path: worded(sentence, titles, self.root) for path, sentence in error.fields.items()}
 
     def refusals(self, path: str, options: Iterable[Any], check: Check) -> dict[Any, str]:
         """{option: sentence} of those options of one field that would bring a problem which is not there now."""

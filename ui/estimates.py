@@ -121,11 +121,6 @@ def _memory(config: str, facts: Facts) -> "Memory":
     return estimate(RunConfig.model_validate_json(config), facts)
 
 
-def where(config: RunConfig, lab: Lab) -> str:
-    """Where the run will go and whether that is free, in words."""
-    return _where(config.training.device, str(lab.path), lab)
-
-
 @st.cache_data(ttl=2, max_entries=16, show_spinner=False)
 def _where(device: Any, path: str, _lab: Lab) -> str:
     from aecore.jobs.devices import where

@@ -54,6 +54,7 @@ class Form:
             self.draft = Draft(start.model_dump(mode="json"), type(start))
         self.parts = self.draft.parts()
         self.at = {field.path: field for field in self.draft.fields()}
+        self.titles = self.draft.titles()
         self.problems = self.draft.problems(known.check)
         self.hints = known.hints(self.draft)
         self.placed: set[str] = set()
@@ -91,14 +92,17 @@ class Form:
         """Sentences of the problems that belong to no field of the form."""
         return [text for path, text in self.problems.items() if not any(_within(path, at) for at in self.at)]
 
+    def wrong(self) -> list[str]:
+        """Titles of the fields at which a problem is said."""
+        return [self.titles[at] for at in self.at if any(_within(path, at) for path in self.problems)]
+
     def field(self, path: str, alone: bool = True) -> None:
         """The widget of one field, and under it what is wrong with it, unless it shares a row that says it."""
         self.placed.add(path)
         field = self.at[path]
         part = self.parts.get(path)
         info = part.info if part else field.info
-        title = info.title or path.rpartition(".")[2].replace("_", " ").capitalize()
-        self._widget(field, part, title, info.description or "")
+        self._widget(field, part, self.titles[path], info.description or "")
         if alone:
             self._say(path)
 
@@ -193,8 +197,7 @@ class Form:
 
     def _count(self, field: FieldAt) -> None:
         """How many numbers a field holds: of layers, say."""
-        title = field.info.title or field.path
-        what = numeric(item_of(field.info.annotation))
+        title, what = self.titles[field.path], numeric(item_of(field.info.annotation))
         assert what, "a field of numbers"
         low, high = _lengths(field)
         label = "Layers" if _per_layer(title) else title
@@ -212,7 +215,7 @@ class Form:
                     self._number_at(field, place)
 
     def _number_at(self, field: FieldAt, place: int) -> None:
-        title, what = field.info.title or field.path, numeric(item_of(field.info.annotation))
+        title, what = self.titles[field.path], numeric(item_of(field.info.annotation))
         assert what, "a field of numbers"
         put = lambda now, shown: [*now[:place], shown, *now[place + 1 :]]
         label = title if _per_layer(title) else "Units"

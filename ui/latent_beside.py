@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from aecore.runs import runs
-from aecore.runs.text import isolated
 from ui import latent_making, latent_maps, latent_pair, latent_selection, tickets
 from ui.lab import lab
 from ui.latent_map import axes, map_component, picture_address, selection_address, sheet_address, weights_of
@@ -15,7 +14,7 @@ from ui.latent_panel import class_names, name
 from ui.latent_points import View
 from ui.latent_view import bound
 from ui.pick import told_apart
-from ui.words import escape, plain
+from ui.words import escape, plain, sized
 
 EPOCHS = "epochs"
 STARTS = {FIRST: "the first map", OWN: "its own principal components"}
@@ -180,4 +179,4 @@ def title(view: View) -> str:
     if view.step is not None:
         return f"Step {view.step:,}"
     row = next(row for row in runs(lab()) if row.id == view.run)
-    return f"{isolated(row.name)}, code {row.code_size:,}"
+    return sized(row)

@@ -8,15 +8,14 @@ import streamlit as st
 from aecore.runs import Lab, RunRow, runs
 from aecore.runs.text import isolated
 from ui import comparison, sweeps
-from ui.words import plain, when
+from ui.words import plain, sized, when
 
 Keep = Callable[[RunRow], bool]
 
 
 def label(row: RunRow) -> str:
-    """A run in one line: name, data, code size, owner, when."""
-    name, owner = isolated(row.name), isolated(row.owner)
-    return f"{name} · {row.dataset} · code {row.code_size:,} · {owner} · {when(row.created)}"
+    """A run in one line: name, code size, data, owner, when."""
+    return f"{sized(row, ' · ')} · {row.dataset} · {isolated(row.owner)} · {when(row.created)}"
 
 
 def told_apart(rows: Mapping[str, RunRow]) -> Callable[[str], str]:

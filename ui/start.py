@@ -1,7 +1,7 @@
 """Where a draft starts: a preset, a run that is cloned, a file that is uploaded; and what is known to be wrong with it."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,19 +16,34 @@ from ui.draft import Draft
 from ui.form import Form
 from ui.words import escape, plain
 
-DRAFT, BASE, APPLIED, NONCE, SENT, SHOWN, BOX, UPLOAD = (
-    f"draft{part}" for part in ("", "-base", "-applied", "-nonce", "-sent", "-shown", "-preset", "-upload")
+DRAFT, BASE, NONCE, SENT, SHOWN, BOX, UPLOAD = (
+    f"draft{part}" for part in ("", "-base", "-nonce", "-sent", "-shown", "-preset", "-upload")
 )
-"""Keys of the session: the draft, what it started from, the URL that was applied, the submit nonce, what was queued, the preset
-that the box shows, widgets."""
+"""Keys of the session: the draft, what it started from, the submit nonce, what was queued, the preset that the box shows, widgets."""
+
+AGAIN = "as it was"
+"""In the box of presets a clone or a file before anything was changed: no preset can be called that."""
+
+
+class Asked(NamedTuple):
+    """What a URL asks for: the run that is cloned, the preset, and assignments as `--set` takes them."""
+
+    clone: str = ""
+    preset: str = ""
+    assignments: tuple[str, ...] = ()
 
 
 class Base(NamedTuple):
-    """What a draft started from; `preset` is '' for a clone or a file."""
+    """What a draft started from; `asked` is empty for a file."""
 
     title: str
-    preset: str
     config: RunConfig
+    asked: Asked = Asked()
+
+    @property
+    def preset(self) -> str:
+        """Its name; '' for a clone or a file."""
+        return self.asked.preset
 
 
 def known_presets(lab: Lab) -> dict[str, Preset]:
@@ -43,20 +58,21 @@ def _read_presets(folder: Path, own: tuple[tuple[str, int], ...]) -> dict[str, P
 
 
 def enter(lab: Lab) -> None:
-    """On arrival: a new nonce, and the preset or the run that the URL asks for. Later runs of the script keep what is there."""
+    """On arrival: a new nonce, and the preset or the run that the URL asks for, unless the draft began with just that: Back brings
+    the same URL once more, and is no wish to lose what was typed since."""
     boxes = [key for key in st.session_state if str(key).startswith(f"{BOX}-")]
     if not boxes:  # a widget's value is dropped on leaving the page, so this is an arrival
         new_run()
-        st.session_state.pop(APPLIED, None)
-    asked = _of_url(st.query_params.get_all("set"))
     if DRAFT not in st.session_state:
-        first, found = next(iter(known_presets(lab).items()))
-        begin(Base(found.title, first, found.config))
-    if any(asked[:2]) and asked != st.session_state.get(APPLIED):
-        st.session_state[APPLIED] = asked
+        known = known_presets(lab)
+        begin(_preset(next(iter(known)), known))
+    asked = Asked(
+        st.query_params.get("clone", ""), st.query_params.get("preset", ""), tuple(st.query_params.get_all("set"))
+    )
+    if any(asked[:2]) and asked != base().asked:
         try:
-            begin(_asked(lab, *asked[:2]))
-            _change(asked[2])
+            begin(_asked(lab, asked))
+            _change(asked.assignments)
         except (ConfigError, LabError) as error:
             frame.problem(error)
 
@@ -67,10 +83,17 @@ def new_run() -> None:
     st.session_state[SENT] = None
 
 
-def begin(base: Base) -> None:
-    """Fill everything from this configuration; only the name starts empty, so that it follows what is changed."""
-    st.session_state[DRAFT] = Draft(base.config.model_dump(mode="json") | {"name": ""})
+def begin(base: Base, name: str = "") -> None:
+    """Fill everything from this configuration; without a name, so that it follows what is changed."""
+    st.session_state[DRAFT] = Draft(base.config.model_dump(mode="json") | {"name": name})
     st.session_state[BASE] = base
+
+
+def choose(base: Base) -> None:
+    """Begin with what was chosen on the page: under the name that was typed, and the URL says what it is."""
+    begin(base, st.session_state[DRAFT].content["name"])
+    said = {key: value for key, value in zip(("clone", "preset", "set"), base.asked, strict=True) if value}
+    st.query_params.from_dict(said)
 
 
 def base() -> Base:
@@ -85,23 +108,20 @@ def changes(draft: Draft) -> list[str]:
 
 def preset_box(form: Form, lab: Lab) -> None:
     """The box of presets: the one that the form shows, or one's own architecture once anything is changed."""
-    known = known_presets(lab)
+    known, title = known_presets(lab), base().title
     changed = changes(form.draft)
     shown = base().preset if base().preset in known and not changed else ""
     key = f"{BOX}-{shown}"  # a box for each: what a browser still says of the last one is no choice, and must undo no change
     st.session_state[key] = st.session_state[SHOWN] = shown
-
-    own = f"Own, from {base().title}" if changed and base().title else base().title or "Own architecture"
-    titles = {"": own, **{name: found.title for name, found in known.items()}}
+    titles = {name: found.title for name, found in known.items()}
+    if not shown:
+        again = {AGAIN: f"{title}, as it was"} if changed and base().preset not in known else {}
+        titles = {"": f"Own, from {title}" if changed else title} | again | titles
 
     def chosen() -> None:
-        if st.session_state[SHOWN] != shown:
-            return
-        if name := st.session_state[key]:
-            begin(Base(known[name].title, name, known[name].config))
-            _address(preset=name)
-        else:
-            st.session_state[BASE] = Base("", "", base().config)
+        name = st.session_state[key]
+        if name and st.session_state[SHOWN] == shown:
+            choose(base() if name == AGAIN else _preset(name, known))
 
     help = "A complete configuration to start from. Whatever you change below makes it your own."
     st.selectbox(
@@ -130,9 +150,8 @@ def _flaw(found: Preset, known: dict[str, Preset]) -> None:
     if found.flaw:
         with _note("flaw", f"<b>Published flaw, kept.</b> {escape(found.flaw)}"):
             if found.twin:
-                other = known[found.twin]
-                twin = Base(other.title, found.twin, other.config)
-                st.button(f"Take “{plain(other.title)}”", key="twin", on_click=_switch, args=[twin])
+                twin = _preset(found.twin, known)
+                st.button(f"Take “{plain(twin.title)}”", key="twin", on_click=choose, args=[twin])
 
 
 def _download(form: Form, name: str, megabytes: float, stand_in: str) -> None:
@@ -154,11 +173,6 @@ COLOUR = {"cifar10", "cifar100", "stl10", "svhn"}
 """Downloads in colour, for which `patches` stands in where the preset names nothing."""
 
 
-def _switch(to: Base) -> None:
-    begin(to)
-    _address(preset=to.preset)
-
-
 def _put(path: str, value: Any) -> None:
     st.session_state[DRAFT] = st.session_state[DRAFT].put(path, value)
 
@@ -170,7 +184,7 @@ def upload() -> None:
         file = st.session_state[UPLOAD]
         if file is not None:
             try:
-                begin(Base(file.name, "", reads(file.getvalue().decode("utf-8", "replace"))))
+                choose(Base(file.name, reads(file.getvalue().decode("utf-8", "replace"))))
                 st.session_state.pop("upload-error", None)
             except ConfigError as error:
                 st.session_state["upload-error"] = f"{file.name} was not taken over. {error}"
@@ -180,14 +194,6 @@ def upload() -> None:
         frame.problem(error)
 
 
-Asked = tuple[str | None, str | None, tuple[str, ...]]
-"""What a URL asks for: the run that is cloned, the preset, and assignments as `--set` takes them."""
-
-
-def _of_url(assignments: Iterable[str] = ()) -> Asked:
-    return st.query_params.get("clone"), st.query_params.get("preset"), tuple(assignments)
-
-
 def _change(assignments: Sequence[str]) -> None:
     """Change the draft, so that the form shows what differs from where it began. Raises ConfigError."""
     if assignments:
@@ -195,17 +201,14 @@ def _change(assignments: Sequence[str]) -> None:
         st.session_state[DRAFT] = Draft(changed.model_dump(mode="json") | {"name": ""})
 
 
-def _asked(lab: Lab, clone: str | None, name: str | None) -> Base:
-    if clone:
-        config = lab.run(clone).config()
-        return Base(config.name or clone, "", config)
-    known = known_presets(lab)
+def _asked(lab: Lab, asked: Asked) -> Base:
+    if not asked.clone:
+        return _preset(asked.preset, known_presets(lab))._replace(asked=asked)
+    config = lab.run(asked.clone).config()
+    return Base(config.name or asked.clone, config, asked)
+
+
+def _preset(name: str, known: Mapping[str, Preset]) -> Base:
     if name not in known:
         raise ConfigError({"preset": f"There is no preset {name!r}: the box below lists what there is."})
-    return Base(known[name].title, name, known[name].config)
-
-
-def _address(**query: str) -> None:
-    """Let the URL say what the form started from, without applying it a second time."""
-    st.query_params.from_dict(query)
-    st.session_state[APPLIED] = (query.get("clone"), query.get("preset"), ())
+    return Base(known[name].title, known[name].config, Asked(preset=name))

@@ -5,7 +5,6 @@ from typing import Any
 import streamlit as st
 
 from aecore.config import ConfigError, RunConfig, writes
-from aecore.data import DataError
 from aecore.jobs import announce, queue
 from aecore.runs import rights, runs
 from aecore.runs.lab import Lab, LabError
@@ -35,8 +34,9 @@ def bar(form: Form, config: RunConfig | None, here: Lab, known: estimates.Data) 
         with st.popover("Save", icon=":material/bookmark:", key="keep"):
             _keep(form, named, here)
     if named is None:
-        reasons = " ".join(form.problems.values())
-        st.html(f'<p class="field-problem" role="alert"><b>This cannot be queued yet.</b> {escape(reasons)}</p>')
+        at = ", ".join(f"“{title}”" for title in form.wrong())
+        why = escape(f"What is wrong is said at {at}.") if at else ""
+        st.html(f'<p class="field-problem" role="alert"><b>This cannot be queued yet.</b> {why}</p>')
     elif run_id := _sent(named):
         _queued(run_id, here)
     elif not rights.allowed(here.viewer, Verb.SUBMIT):
@@ -59,7 +59,9 @@ def _submit(form: Form, known: estimates.Data) -> None:
         mine = {"nonce": st.session_state[start.NONCE], "private": private.chosen(), "begin": begin}
         run_id = queue.submit(lab(), config, who(), tell=bool(recall(telling.ALWAYS, False)), **mine)
         st.session_state[start.SENT] = (writes(config), run_id)
-    except (ConfigError, DataError, LabError) as error:
+    except ConfigError as error:
+        st.session_state[FAILED] = "\n".join(form.draft.said(error).values())
+    except LabError as error:
         st.session_state[FAILED] = str(error)
 
 

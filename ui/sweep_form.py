@@ -1,9 +1,10 @@
 """One press that queues many runs: which fields are varied, over which values, with how many seeds, how many at once."""
 
+from typing import Any
+
 import streamlit as st
 
 from aecore.config import ConfigError, RunConfig, code_size_path
-from aecore.data import DataError
 from aecore.jobs import sweep
 from aecore.runs import rights
 from aecore.runs.lab import Lab, LabError
@@ -11,7 +12,7 @@ from aecore.runs.rights import Verb
 from ui import frame, private, start
 from ui.form import APART, Form
 from ui.lab import lab, who
-from ui.words import escape
+from ui.words import escape, plain
 
 SENT, BOX = "sweep-sent", "sweep-box"
 NONE = "–"
@@ -50,7 +51,8 @@ def popover(form: Form, config: RunConfig | None, here: Lab) -> None:
             "At once, at most", 1, 64, 2, key="sweep-at-once", help="The rest of the lab's places stay free for others."
         )
         chosen = {str(path): given} | ({str(other): others} if other != NONE else {})
-        _button(config, chosen, sample, int(count), int(at_once), here)
+        configs = _configs(form, config, chosen, sample, int(count))
+        _button(form, configs, int(at_once), here)
 
 
 def _fields(form: Form, config: RunConfig | None) -> dict[str, str]:
@@ -61,36 +63,45 @@ def _fields(form: Form, config: RunConfig | None) -> dict[str, str]:
     return first | rest
 
 
-def _button(
-    config: RunConfig | None, fields: dict[str, str], sample: int | None, seeds: int, at_once: int, here: Lab
-) -> None:
+def _configs(
+    form: Form, config: RunConfig | None, fields: dict[str, str], sample: int | None, seeds: int
+) -> list[RunConfig]:
+    """What is to be queued; none, and the reason, where something is wrong."""
     try:
-        configs = [] if config is None else sweep.plan(config, fields, sample, seeds)
+        return [] if config is None else sweep.plan(config, fields, sample, seeds)
     except ConfigError as error:
-        configs = []
-        st.html(f'<p class="field-problem" role="alert">{escape(str(error))}</p>')
-    label = f"Queue {len(configs)} runs" if configs else "Queue the sweep"
-    arguments = [configs, at_once]
-    st.button(
-        label,
-        type="primary",
-        key="sweep-queue",
-        disabled=not configs or not rights.allowed(here.viewer, Verb.SUBMIT),
-        on_click=_submit,
-        args=arguments,
-        icon=":material/play_arrow:",
+        reasons = " ".join(form.draft.said(error).values())
+        st.html(f'<p class="field-problem" role="alert">{escape(reasons)}</p>')
+        return []
+
+
+def _button(form: Form, configs: list[RunConfig], at_once: int, here: Lab) -> None:
+    """Queue them; and, once that was done with just these, that it was."""
+    nonce, queued, name = st.session_state.get(SENT, ("", [], ""))
+    sent = bool(configs) and (nonce, queued) == (st.session_state[start.NONCE], configs)
+    label = (
+        "Queued" if sent else f"Queue {len(configs)} run{'s' * (len(configs) != 1)}" if configs else "Queue the sweep"
     )
+    icon = ":material/check:" if sent else ":material/play_arrow:"
+    may = bool(configs) and rights.allowed(here.viewer, Verb.SUBMIT)
+    click: dict[str, Any] = {"on_click": _submit, "args": [form, configs, at_once], "disabled": not may}
+    st.button(label, type="primary", key="sweep-queue", icon=icon, **click)
     if problem := st.session_state.pop("sweep-failed", None):
         frame.problem(problem)
-    if sent := st.session_state.get(SENT):
-        frame.page_link("compare", "Watch the sweep fill its plot", icon=":material/monitoring:", sweep=sent)
+    if sent:
+        st.markdown(f"{len(configs)} runs are queued, as the sweep **{plain(name)}**.")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            frame.page_link("compare", "Watch the sweep fill its plot", icon=":material/monitoring:", sweep=name)
+            st.button("New sweep", key="new-sweep", type="tertiary", icon=":material/add:", on_click=start.new_run)
 
 
-def _submit(configs: list[RunConfig], at_once: int) -> None:
+def _submit(form: Form, configs: list[RunConfig], at_once: int) -> None:
     """One sweep for this nonce and these configurations, however many clicks arrive."""
+    nonce = st.session_state[start.NONCE]
     try:
-        st.session_state[SENT] = sweep.submit(
-            lab(), configs, who(), at_once, st.session_state[start.NONCE], private.chosen()
-        )[0]
-    except (ConfigError, DataError, LabError) as error:
+        name, _ = sweep.submit(lab(), configs, who(), at_once, nonce, private.chosen())
+        st.session_state[SENT] = (nonce, configs, name)
+    except ConfigError as error:
+        st.session_state["sweep-failed"] = "\n".join(form.draft.said(error).values())
+    except LabError as error:
         st.session_state["sweep-failed"] = str(error)

@@ -91,6 +91,12 @@ def standing(row: RunRow, expected: Forecast | None = None) -> str:
     return f"{row.shown.capitalize()}{took}."
 
 
+def sized(row: RunRow, between: str = ", ") -> str:
+    """A run's name, and its code size where the name does not say it already, as those of a sweep do."""
+    name, said = isolated(row.name), rf"\bcode ({row.code_size}|{row.code_size:,})\b"
+    return name if re.search(said, name) else f"{name}{between}code {row.code_size:,}"
+
+
 def needs_room(row: RunRow) -> bool:
     """Whether it waits for room: on the disk, or in its owner's share of it."""
     return (row.reason_code == "disk_full" and row.live) or row.reason.startswith(quota.FULL)

@@ -38,7 +38,7 @@ class Objective(Config):
         """{path: sentence} of what does not go together."""
         if bottleneck.finite:
             return {
-                "model.objective.kind": f"model.objective.kind is {self.kind!r}, but a {bottleneck.kind} bottleneck picks its code "
+                "model.objective.kind": f"model.objective.kind is {self.kind!r}, but the bottleneck {bottleneck.kind!r} picks its code "
                 "from a finite set, where there is nothing to shrink or to shift: use the objective 'reconstruction'."
             }
         return {}

@@ -116,10 +116,10 @@ def _without_map(backbone: Backbone) -> dict[str, str]:
     """Why a backbone has no feature map."""
     if hasattr(backbone, "hidden"):
         return {
-            "model.backbone.hidden": "model.backbone.hidden must be empty for a feature_map bottleneck: dense layers lose the map."
+            "model.backbone.hidden": "model.backbone.hidden must be empty for the bottleneck 'feature_map': dense layers lose the map."
         }
     return {
-        "model.bottleneck.kind": f"model.bottleneck.kind is 'feature_map', but a {backbone.kind} backbone has no feature map: "
+        "model.bottleneck.kind": f"model.bottleneck.kind is 'feature_map', but the backbone {backbone.kind!r} has no feature map: "
         "use the backbone 'conv' or 'transformer', or the bottleneck 'vector'."
     }
 

@@ -45,7 +45,7 @@ class Variational(Objective):
         if bottleneck.kind == "gaussian":
             return {}
         return {
-            "model.objective.kind": f"model.objective.kind is {self.kind!r}, but a {bottleneck.kind} bottleneck has no posterior "
+            "model.objective.kind": f"model.objective.kind is {self.kind!r}, but the bottleneck {bottleneck.kind!r} has no posterior "
             "to compare with the prior: use 'gaussian', or the objective 'reconstruction'."
         }
 

@@ -70,7 +70,7 @@ def _packages(*others: str) -> Iterator[Check]:
         try:
             yield Check(name, True, version(name))
         except PackageNotFoundError:
-            yield Check(name, False, "not installed: `pip install -r requirements.txt`")
+            yield Check(name, False, "not installed: “pip install -r requirements.txt”")
 
 
 def _holes() -> Iterator[Check]:
@@ -144,7 +144,7 @@ def _sqlite() -> Iterator[Check]:
         "SQLite",
         False,
         f"{database.sqlite.sqlite_version} is older than 3.51.3, which mends a rare fault that damages a database when several "
-        "processes write: `pip install pysqlite3` where there is a wheel for this machine, or a newer system.",
+        "processes write: “pip install pysqlite3” where there is a wheel for this machine, or a newer system.",
     )
 
 

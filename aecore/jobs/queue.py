@@ -171,7 +171,7 @@ def _insert_run(
 
 
 def _new_id(lab: Lab, name: str, code_size: int) -> str:
-    begin = slug(name, 32) or "run"
+    begin = slug(name, 32).removesuffix(f"-{code_size}") or "run"  # no size twice
     while True:
         run_id = f"{begin}-{code_size}-{''.join(secrets.choice(LETTERS) for _ in range(4))}"
         if not (lab.runs_folder / run_id).exists() and not (lab.trash / run_id).exists():

@@ -88,7 +88,7 @@ class SlurmExecutor:
             raise Busy("Slurm does not answer")
         said = "; ".join(line.removeprefix("sbatch: error: ").rstrip(".") for line in result.stderr.splitlines())
         if any(part in said for part in NEVER):
-            raise LabError(f"Slurm does not take it ({said}): see `slurm` in {self.lab.path / 'settings.json'}.")
+            raise LabError(f"Slurm does not take it ({said}): see “slurm” in {self.lab.path / 'settings.json'}.")
         self.full, self.full_until = f"Slurm takes no more now ({said})", time.monotonic() + FULL
         raise Busy(self.full)
 

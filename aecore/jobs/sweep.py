@@ -16,6 +16,8 @@ from aecore.runs.text import slug
 
 MOST = 200
 """Runs in one sweep."""
+LONGEST = 80
+"""Letters of a run's name."""
 CODE_SIZE = "code_size"
 """Stands for the field that sets the number of code units, whatever it is called there."""
 SEED = "training.seed"
@@ -56,12 +58,21 @@ def plan(base: RunConfig, fields: Mapping[str, str], sample: int | None = None, 
 
 
 def _config(base: RunConfig, values: dict[str, str], own: str | None, seed: int, seeds: int) -> RunConfig:
-    """One run of it, with what is varied in its name; the code size has a column of its own."""
-    said = [f"{short(path)} {value}" for path, value in values.items() if path != own]
-    said += [f"seed {base.training.seed + seed}"] * (seeds > 1)
-    name = ", ".join([base.name or base.data.name, *said])[:80]
+    """One run of it, with what is varied at the end of its name, which is not what is cut of a long one."""
+    said = {"code" if path == own else short(path): value for path, value in values.items()}
+    said |= {"seed": str(base.training.seed + seed)} if seeds > 1 else {}
+    varied = "".join(f", {word} {value}" for word, value in said.items())[:LONGEST]
+    name = _unvaried(base, said, own)[: LONGEST - len(varied)] + varied
     found = override(base, [f"{path}={value}" for path, value in values.items()])
     return with_values(found, {"name": name, SEED: found.training.seed + seed})
+
+
+def _unvaried(base: RunConfig, said: Mapping[str, str], own: str | None) -> str:
+    """Its name without what is varied: that of 'demo-2' and of 'demo, code 2' is 'demo' where that is the code size."""
+    first, *rest = (base.name or base.data.name).split(", ")
+    if own and "code" in said:
+        first = first.removesuffix(f"-{flat(base)[own]}")
+    return ", ".join([first, *(part for part in rest if part.partition(" ")[0] not in said)])
 
 
 def _path(base: RunConfig, path: str) -> str:

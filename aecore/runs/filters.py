@@ -50,7 +50,7 @@ def parse(text: str, known: Collection[str]) -> list[Condition]:
 def _checked(condition: Condition) -> Condition:
     if condition.sign in ("<", "<=", ">", ">=") and _number(condition.value) is None:
         raise FilterError(
-            f"{condition.field} {condition.sign} {condition.value!r}: a number is needed; `=` and `~` compare text."
+            f"{condition.field} {condition.sign} {condition.value!r}: a number is needed; = and ~ compare text."
         )
     return condition
 

@@ -156,7 +156,7 @@ class Lab:
             ).one_or_none()
         if row is None:
             return LabError(
-                f"There is no run {run_id!r}{self.where}: the Runs page, or `python -m aecore runs`, lists what there is."
+                f"There is no run {run_id!r}{self.where}: the Runs page, or “python -m aecore runs”, lists what there is."
             )
         deleted: float | None = row.deleted
         if deleted is None:
@@ -168,7 +168,7 @@ class Lab:
         until = deleted + self.settings.keep_deleted_days * 86400
         return LabError(
             f"Run {run_id!r} was deleted on {moment(deleted)}: “Bring back” at the foot of the Runs page, or "
-            f"`python -m aecore undelete {run_id}` brings it back until {moment(until)}."
+            f"“python -m aecore undelete {run_id}” brings it back until {moment(until)}."
         )
 
 
