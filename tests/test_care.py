@@ -63,7 +63,8 @@ class LabDefaults:
         ({"keep_deleted_days": math.inf}, "keep_deleted_days is inf, but must be at most 36500"),
         ({"keep_deleted_days": 1e308}, "keep_deleted_days is 1e+308, but must be at most 36500"),
         ({"stop_grace_seconds": math.nan}, "stop_grace_seconds is nan, but must be"),
-        ({"cpu_slots": True}, "cpu_slots is True, but must be a number."),
+        ({"cpu_slots": True}, "cpu_slots is True, but must be a whole number."),
+        ({"per_person": {"waiting": True}}, "per_person.waiting is True, but must be a whole number."),
         ({"per_person.hours": "[" * 100_000}, "must be a number."),
         ({"drain": "now"}, "drain is 'now', but must be 'off', 'finish' or 'save'."),
         ({"banner": "x" * 301}, "at most 300 letters long"),
@@ -276,7 +277,7 @@ def test_where_nothing_can_be_removed_nothing_is_said_to_be_freed(
     newest = max(copy.folder.checkpoints.iterdir())
     shutil.copytree(newest, copy.folder.checkpoints / f"{1:08d}-1")
     monkeypatch.setattr(Path, "rename", refused)
-    [part] = cleanup.parts(copy.lab)
+    [part] = [part for part in cleanup.parts(copy.lab) if part.run_id == copy.id]
     assert cleanup.clean(copy.lab, [part], "ada") == 0
     assert diary.read(copy.lab) == []
 

@@ -21,7 +21,7 @@ from aecore.config import ConfigError, presets
 from aecore.jobs import devices, doctor, launch, local, locks, measures, queue, settings, slurm, supervisor, trash
 from aecore.jobs.work import Stop, Stopped, Work
 from aecore.models import unset
-from aecore.runs import Lab, LabError, diary, files, run, runs
+from aecore.runs import Lab, LabError, diary, files, run, runs, values
 from aecore.runs.values import all_values
 from aecore.training import Diverged, checkpoints
 from tests.conftest import TrainedRun, tiny
@@ -52,15 +52,18 @@ def test_threads_that_write_one_file_do_not_get_in_each_others_way(tmp_path: Pat
     assert [left.name for left in tmp_path.iterdir()] == ["one.json"]
 
 
-def test_a_config_of_no_text_is_a_sentence_for_one_run_and_comes_back_with_its_file(copy: TrainedRun) -> None:
+def test_a_config_of_no_text_is_a_sentence_for_one_run_and_comes_back_with_its_file(
+    copy: TrainedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row, config = run(copy.lab, copy.id), copy.folder.path / "config.json"
+    monkeypatch.setattr(values, "LOOK", 0.05)
     config.rename(aside := config.with_suffix(".aside"))
     config.write_bytes(NO_TEXT)
     with pytest.raises(ConfigError, match=f"The configuration of run {copy.id} cannot be read: it is no text"):
         copy.folder.config()
     assert "training.batch_size" not in all_values(copy.lab, [row])[0]
     aside.replace(config)
-    end = time.monotonic() + 30  # values are looked at again every ten seconds
+    end = time.monotonic() + 30
     while "training.batch_size" not in all_values(copy.lab, [row])[0]:
         assert time.monotonic() < end
         time.sleep(0.2)
@@ -137,9 +140,11 @@ def test_a_damaged_checkpoint_that_was_set_aside_is_not_the_newest(
 def test_what_a_killed_analysis_left_is_no_hindrance(copy: TrainedRun) -> None:
     for name in (".old-analysis", ".4711-analysis"):
         shutil.copytree(copy.folder.path / "analysis", copy.folder.path / name)
+        os.utime(copy.folder.path / name, (0, 0))
+    shutil.copytree(copy.folder.path / "analysis", copy.folder.path / ".9999999-analysis")  # at work just now
     copy.folder.write_analysis({"test": {"codes": np.ones((1, 2))}}, {"n": 2})
     assert copy.folder.analysis_metrics() == {"n": 2}
-    assert not list(copy.folder.path.glob(".*-analysis"))
+    assert [path.name for path in copy.folder.path.glob(".*-analysis")] == [".9999999-analysis"]
 
 
 def test_half_a_folder_that_was_forgotten_goes_at_the_next_look(lab: Lab) -> None:

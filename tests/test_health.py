@@ -134,6 +134,7 @@ def test_units_that_never_change_are_dead() -> None:
     assert one(health(rows(falls()), on_the_code, Seen(codes))).change == Change("model.bottleneck.activation", "none")
     codes[:, :5] = 0.7
     assert one(health(rows(falls()), tiny(), Seen(codes))).tone == "bad"
+    assert one(health(rows(falls()), tiny(**GAUSSIAN), Seen(codes))).tone == "good", "too few images may be watched"
     many = one(health(rows(falls()), tiny(), Seen(np.pad(codes, ((0, 0), (0, 1992))))))
     assert many.sentence.startswith("1,997 of 2,000 code units are dead")
     assert one(health(rows(falls()), tiny(), Seen(np.random.default_rng(0).normal(size=(200, 8))))).tone == "good"
@@ -178,6 +179,10 @@ def test_what_a_run_shows_before_it_has_trained_tells_nothing_of_its_learning_ra
     assert (found.cure, found.change) == ("Train for 30 epochs.", Change("training.epochs", 30)), "300 steps"
     bounded = override(elu, ["training.warmup_steps=60", "training.max_steps=100"])
     assert one(health(rows(falls()), bounded, seen)).change == Change("training.max_steps", 300)
+    early = override(elu, ["training.max_steps=10000"])
+    assert one(health(rows(falls(20), FALLING[:3]), early, seen)).change == Change("training.epochs", 10), (
+        "nothing shorter"
+    )
     assert health(rows([0.5] * 40, [0.5] * 5), override(tiny(), ["training.warmup_steps=60"])) == []
 
 

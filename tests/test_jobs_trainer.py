@@ -411,6 +411,10 @@ def test_a_run_does_not_go_on_with_other_images_than_it_began_with(copy: Trained
     facts = training.kept_facts(path)
     assert train.begin(path, config, facts, 1).step == 66
     for changed, now in (
+        (
+            facts._replace(class_names=facts.class_names[::-1]),
+            "1,350 training images of 1x8x8 in 10 classes, or its classes",
+        ),
         (facts._replace(n_train=9), "9 training images of 1x8x8 in 10 classes"),
         (facts._replace(shape=(1, 4, 4), class_names=("a",)), "1,350 training images of 1x4x4 in 1 class"),
     ):

@@ -145,7 +145,7 @@ def test_a_filter_finds_what_it_says(text: str, found: bool) -> None:
         ("betta=4", "No run has a field 'betta': did you mean model.objective.beta?"),
         ("zzz=4", "No run has a field 'zzz': the box of columns lists all fields."),
         ("kind=dense", "kind can be model.backbone.kind or model.bottleneck.kind: write one of them."),
-        ("beta<many", "model.objective.beta < 'many': a number is needed; `=` and `~` compare text."),
+        ("beta<many", "model.objective.beta < 'many': a number is needed; = and ~ compare text."),
         ("beta=", "beta= needs a value, such as beta=8."),
         ('mnist "open', "'\"open' cannot be read: a quotation mark is missing."),
     ],

@@ -196,12 +196,12 @@ def test_what_was_measured_is_announced_in_words(lab: Lab) -> None:
     told = announce.announce(lab, config, measure, Room(12_400_000_000, 16_000_000_000), NOW)
     assert told == Announced(700_000_000, 12_400_000_000, pytest.approx(3.3), NOW, pytest.approx(NOW + 3.3))
     at = time.strftime("%H:%M", time.localtime(NOW + 3.3))
-    assert announce.told(told, NOW) == ("fits", f"700 MB of 12 GB free; starts in a moment, ends about {at}")
+    assert announce.told(told, NOW) == ("fits", f"700 MB of 12.4 GB free; starts in a moment, ends about {at}")
     later = Announced(13_000_000_000, 12_400_000_000, 60.0, NOW + 360, NOW + 420)
     at = time.strftime("%H:%M", time.localtime(NOW + 420))
     assert announce.told(later, NOW) == (
         "does not fit now",
-        f"13 GB of 12 GB free; starts in about 6 min, ends about {at}",
+        f"13 GB of 12.4 GB free; starts in about 6 min, ends about {at}",
     )
 
 

@@ -35,6 +35,11 @@ def test_a_grid_has_every_combination_and_names_what_it_varies() -> None:
     assert kept == ["mine-2, 3rd try, epochs 1", "mine-2, 3rd try, epochs 2"], "what is not varied stays"
     long = tiny(name="a" * 80)
     assert [c.name for c in sweep.plan(long, {"code_size": "2,4"})] == [f"{'a' * 72}, code {size}" for size in (2, 4)]
+    both = {"model.backbone.activation": "relu,elu", "model.bottleneck.activation": "none,relu"}
+    assert [c.name for c in sweep.plan(tiny(), both)][1:3] == [
+        "tiny, backbone activation relu, bottleneck activation relu",
+        "tiny, backbone activation elu, bottleneck activation none",
+    ]
     assert [c.name for c in sweep.plan(tiny(), {"task.kind": "denoise,grey"})] == [
         "tiny, task denoise",
         "tiny, task grey",

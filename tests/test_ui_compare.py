@@ -577,7 +577,7 @@ def test_runs_on_other_images_of_one_shape_are_compared_on_their_own(
         return one._replace(config=with_values(one.config, {f"data.{name}": value for name, value in data.items()}))
 
     assert len(comparison.groups([on(name="folder", path="/a/x"), on(name="folder", path="/b/y")])) == 2
-    assert on(name="folder", path="/a/x").what == "folder x at 1×8×8"
+    assert on(name="folder", path="/a/x").what == "folder /a/x at 1×8×8"
     assert len(comparison.groups([on(name="glyphs", seed=0), on(name="glyphs", seed=1)])) == 2
     assert on(name="glyphs", seed=1).what == "glyphs of data seed 1 at 1×8×8"
     assert len(comparison.groups([on(seed=0), on(seed=1)])) == 1, "only its validation images differ"
@@ -595,6 +595,10 @@ def test_a_simple_method_that_was_fitted_to_other_images_has_a_line_of_its_own(c
     found = [line for line in scores.lines([both]) if line.baseline]
     assert [line.images for line in found if line.label == "Mean image"] == ["297 test images", "31 test images"]
     assert len([line for line in found if line.label.startswith("JPEG")]) == 1
+    metrics["columns"]["mean"]["n"] = 297
+    (other.path / "analysis/metrics.json").write_text(json.dumps(metrics))
+    found = scores.lines([[both[0], both[1]._replace(label="b")]])
+    assert [line.label for line in found if line.label.startswith("Mean")] == ["Mean image, of a", "Mean image, of b"]
 
 
 def test_places_are_found_by_the_pixels() -> None:
@@ -613,8 +617,9 @@ def test_the_smallest_error_wins_and_a_line_to_beat_wins_nothing() -> None:
     ]
     assert scores.table(lines).count(" best") == 3
     assert '<td class="n best">20.0<' in scores.table(lines)
-    few = lines[1]._replace(images="3 test", figures={"mse": 0.001})
-    assert scores.table([lines[0], lines[1], few]).count(" best") == 3, "other images are no contest"
+    for error in (0.001, 0.0200001):
+        few = lines[1]._replace(images="3 test", figures={"mse": error})
+        assert scores.table([lines[0], lines[1], few]).count(" best") == 3, "other images are no contest"
     assert ">17,945<" in scores.table([scores.Line("a", "", "", {"used_dimensions": 17_945.0})], scores.CODES)
     bounds = [scores.Line(n, "#1", "", {"elbo": v}, note=n) for n, v in (("Bernoulli", -90.0), ("Gaussian", 800.0))]
     assert " best" not in scores.table(bounds), "bounds of unlike likelihoods cannot be compared"

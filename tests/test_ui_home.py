@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,14 @@ def test_the_two_models_differ_in_the_code_alone() -> None:
     assert sixteen.model.code_size((1, 28, 28)) == 16
     assert two.training == sixteen.training
     assert two.data == sixteen.data
+
+
+def test_a_sweep_of_the_demo_is_not_the_demo(lab: Lab, trained_run: TrainedRun) -> None:
+    row = replace(index.run(trained_run.lab, trained_run.id), state="completed")
+    pair = [replace(row, id=f"{size}", name=f"demo, code {size}", code_size=size) for size in demo.CODE_SIZES]
+    swept = [replace(one, id=f"s{one.id}", sweep="demo-abc123") for one in pair]
+    assert [shown.id for shown in demo.latest_pair([*swept, *pair])] == [one.id for one in pair]
+    assert demo.latest_pair(swept) == []
 
 
 def test_what_waits_and_what_has_ended_is_listed(home: Open, lab: Lab, trained_run: TrainedRun) -> None:

@@ -59,7 +59,7 @@ def _standing(missing: Sequence[Compared], going: Sequence[str]) -> None:
         going_on = all(run.row.state in OPEN for run in missing)
         word = "are" if len(missing) > 1 else "is"
         ends = "they end" if len(missing) > 1 else "it ends"
-        why = f"analysed when {ends}" if going_on else "not analysed, or by an older version"
+        why = f"analysed when {ends}" if going_on else "not analysed, by an older version, or damaged"
         st.markdown(f":gray[{names} {word} {why}: until then figures, test images and simple methods are missing.]")
         return
     total = sum(job.total_steps or 30 for job in jobs)

@@ -9,10 +9,11 @@ import streamlit as st
 
 from aecore.config import code_size_path, flat, short
 from ui.comparison import Compared
+from ui.differing import changes
 from ui.live import component
 from ui.parallel import Coordinate, parallel
 from ui.plots import QUIET, Axis, Point, Series, plot
-from ui.scores import Line, changes
+from ui.scores import Line
 from ui.stored import told
 
 _figure = component("figure")

@@ -45,7 +45,7 @@ class Compared(NamedTuple):
     def what(self) -> str:
         """Data set, shape and target in words."""
         path, seed = self.drawn_from
-        words = [self.config.data.name, Path(path).name, f"of data seed {seed}" * (seed > 0)]
+        words = [self.config.data.name, path, f"of data seed {seed}" * (seed > 0)]
         target = f", target: {self.target}" if self.target else ""
         return f"{' '.join(filter(None, words))} at {'×'.join(map(str, self.facts.shape))}{target}"
 

@@ -83,9 +83,8 @@ def recorded() -> list[Shown]:
 
 def latest_pair(rows: list[RunRow]) -> list[Shown]:
     """The newest finished demo of each code size, to show before the first click; empty where there is none."""
-    newest = {
-        row.code_size: row for row in reversed(rows) if row.state == "completed" and row.name.startswith("demo, ")
-    }
+    ours = [row for row in rows if row.state == "completed" and row.name.startswith("demo, ") and not row.sweep]
+    newest = {row.code_size: row for row in reversed(ours)}
     pair = [newest[size] for size in CODE_SIZES if size in newest]
     return named(pair) if len(pair) == len(CODE_SIZES) else []
 

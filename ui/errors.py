@@ -15,7 +15,9 @@ def told(error: Exception) -> bool:
 
     Returns: True, which says to Streamlit that nothing else need be shown.
     """
-    st.error(str(error) if isinstance(error, LabError) else sentence(noted(error)), icon=":material/error:")
+    from ui.words import plain  # not before it is needed: the launcher imports this
+
+    st.error(plain(str(error)) if isinstance(error, LabError) else sentence(noted(error)), icon=":material/error:")
     return True
 
 

@@ -38,7 +38,7 @@ def apart(reference: Compared, runs: Sequence[Compared]) -> list[Apart]:
         if run is not reference and stamps[run.row.id] and run.kind == reference.kind:
             try:
                 count, values = _paired(run.row.id, stamps[run.row.id], reference.row.id, stamps[reference.row.id])
-            except LabError:  # one of them is damaged: a new analysis mends it
+            except LabError:  # one of them is damaged
                 continue
             if likelihood(run) != likelihood(reference):
                 values = {name: one for name, one in values.items() if name != "elbo"}

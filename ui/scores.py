@@ -1,21 +1,18 @@
 """The tables of the Compare page: figures beside the lines to beat, and the differences of the configurations."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from math import isfinite, prod
 from typing import Any, NamedTuple
 
 from aecore.analysis import quality_words
-from aecore.config import FieldAt, differences, walk
 from ui.columns import SIMPLE
 from ui.comparison import Compared
-from ui.draft import Draft
 from ui.spreadsheet import as_csv
 from ui.stored import simple_figures, told
 from ui.wall import thousandths
-from ui.widgets import choices_of, say
-from ui.words import escape, many, shown, span
+from ui.words import escape, many, span
 
 
 class Line(NamedTuple):
@@ -106,10 +103,7 @@ def lines(groups: Sequence[Sequence[Compared]]) -> list[Line]:
     for place, runs in enumerate(groups):
         what = runs[0].what if len(groups) > 1 else f"target: {runs[0].target}" * bool(runs[0].target)
         found += [_run(run, what, place) for run in runs]
-        beat = {
-            (line.label, line.images, line.figures["mse"]): line for run in runs for line in _simple(run, what, place)
-        }
-        found += sorted(beat.values(), key=lambda line: line.figures["mse"])
+        found += sorted(_beat(runs, what, place), key=lambda line: line.figures["mse"])
     return found
 
 
@@ -156,6 +150,17 @@ def _simple(run: Compared, what: str, group: int) -> list[Line]:
             values = {key: value for key, value in values.items() if value or key != "compression"}
             found.append(Line(str(known["label"]), "", _tests(known["n"]), values, True, group, what=what))
     return found
+
+
+def _beat(runs: Sequence[Compared], what: str, group: int) -> Iterator[Line]:
+    """The simple methods of a group, each once; by whose training images, where they were fitted to those of several."""
+    found: dict[tuple[str, str], dict[float, tuple[str, Line]]] = {}
+    for run in runs:
+        for line in _simple(run, what, group):
+            found.setdefault((line.label, line.images), {})[line.figures["mse"]] = run.label, line
+    for same in found.values():
+        for whose, line in same.values():
+            yield line._replace(label=f"{line.label}, of {whose}") if len(same) > 1 else line
 
 
 def _finite(known: dict[str, Any]) -> dict[str, float]:
@@ -233,7 +238,7 @@ def _html(line: Line, names: Sequence[str], best: Mapping[str, float | None], la
         if value is None:
             cells.append('<td class="n none">–</td>')
             continue
-        top = not line.baseline and _written(name, best[name]) == _written(name, value)
+        top = not line.baseline and not other and _written(name, best[name]) == _written(name, value)
         bar = f'<i style="width:{100 * value / largest:.1f}%"></i>' if name == "mse" else ""
         cells.append(f'<td class="n{" best" * top}">{escape(_written(name, value))}{bar}</td>')
     return f'<tr class="{"baseline" * line.baseline}" style="--c:{line.colour or QUIET}">{"".join(cells)}</tr>'
@@ -257,44 +262,3 @@ def lines_csv(found: Sequence[Line]) -> str:
             for line in found
         ],
     )
-
-
-class Change(NamedTuple):
-    """A field in which configurations differ."""
-
-    title: str
-    path: str
-    values: list[str]
-
-
-def changes(runs: Sequence[Compared]) -> list[Change]:
-    """The fields in which the configurations differ; none where they agree in all of them."""
-    rows = {path: values for path, values in differences([run.config for run in runs]).items() if path != "name"}
-    fields: dict[str, FieldAt] = {}
-    titles: dict[str, str] = {}
-    for run in runs:
-        if rows.keys() <= titles.keys():
-            break  # the rest has no field that is not known
-        mine = {field.path: field for field in walk(run.config)}
-        parts = Draft(run.config.model_dump(mode="json")).parts()
-        fields |= mine
-        titles |= {path: (parts.get(path) or mine[path]).info.title or path for path in rows if path in mine}
-    return [Change(titles[path], path, [_value(fields[path], v) for v in values]) for path, values in rows.items()]
-
-
-def changes_table(runs: Sequence[Compared], found: Sequence[Change]) -> str:
-    """The same as HTML, a column a run."""
-    head = "<th>Field</th>" + "".join(
-        f'<th class="who" style="--c:{run.colour}"><b>{escape(run.label)}</b></th>' for run in runs
-    )
-    body = "".join(map(_change, found))
-    return f'<div class="wide"><table class="scores changes"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _change(found: Change) -> str:
-    cells = "".join(f"<td>{escape(value)}</td>" for value in found.values)
-    return f'<tr><td>{escape(found.title)} <small class="quiet">{escape(found.path)}</small></td>{cells}</tr>'
-
-
-def _value(field: FieldAt, value: Any) -> str:
-    return say(value) if value is not None and choices_of(field.info.annotation) else shown(value)

@@ -45,6 +45,10 @@ class Base(NamedTuple):
         """Its name; '' for a clone or a file."""
         return self.asked.preset
 
+    def unchanged(self) -> "Base":
+        """Without what its address changed."""
+        return self._replace(asked=self.asked._replace(assignments=()))
+
 
 def known_presets(lab: Lab) -> dict[str, Preset]:
     """The package's presets and one's own, read again where a file of one's own came or changed."""
@@ -121,7 +125,7 @@ def preset_box(form: Form, lab: Lab) -> None:
     def chosen() -> None:
         name = st.session_state[key]
         if name and st.session_state[SHOWN] == shown:
-            choose(base() if name == AGAIN else _preset(name, known))
+            choose(base().unchanged() if name == AGAIN else _preset(name, known))
 
     help = "A complete configuration to start from. Whatever you change below makes it your own."
     st.selectbox(

@@ -89,7 +89,9 @@ def _button(form: Form, configs: list[RunConfig], at_once: int, here: Lab) -> No
     if problem := st.session_state.pop("sweep-failed", None):
         frame.problem(problem)
     if sent:
-        st.markdown(f"{len(configs)} runs are queued, as the sweep **{plain(name)}**.")
+        st.markdown(
+            f"{len(configs)} run{'s are' if len(configs) != 1 else ' is'} queued, as the sweep **{plain(name)}**."
+        )
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             frame.page_link("compare", "Watch the sweep fill its plot", icon=":material/monitoring:", sweep=name)
             st.button("New sweep", key="new-sweep", type="tertiary", icon=":material/add:", on_click=start.new_run)

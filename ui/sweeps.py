@@ -36,7 +36,11 @@ def _of(part: str, name: str) -> Callable[[dict[str, Any]], float | None]:
 
 
 def _pca(name: str) -> Callable[[dict[str, Any]], float | None]:
-    return lambda metrics: metrics.get("baselines", {}).get("pca", {}).get(name)
+    def read(metrics: dict[str, Any]) -> float | None:
+        parts = (metrics.get(part, {}).get("pca", {}) for part in ("baselines", "columns"))
+        return next((part[name] for part in parts if name in part), None)  # older analyses have it of fewer images
+
+    return read
 
 
 MEASURES = {

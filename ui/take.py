@@ -5,7 +5,7 @@ from math import inf
 
 import streamlit as st
 
-from ui import charts, frame, noise, scores
+from ui import charts, differing, frame, noise, scores
 from ui.columns import Wall
 from ui.compare_view import Choice
 from ui.comparison import MOST, Compared
@@ -81,11 +81,11 @@ def configurations(runs: Sequence[Compared]) -> None:
     if len(runs) < 2:
         return
     frame.section("Differences", "of the configurations; nothing that is equal")
-    found = scores.changes(runs)
+    found = differing.changes(runs)
     if not found:
         st.html("<p>Their configurations are the same in every field.</p>")
         return
-    st.html(scores.changes_table(runs, found))
+    st.html(differing.changes_table(runs, found))
     rows = [[change.path, *change.values] for change in found]
     csv("Configurations as CSV", as_csv(["field", *(run.label for run in runs)], rows), "configurations")
 
@@ -120,8 +120,8 @@ def whole(
         if reference is not None and (apart := noise.apart(reference, nearest(group))):
             sentences += spoken(reference, apart)
             tables.append(("Paired differences, with 95 % bootstrap intervals", noise.table(reference, apart)))
-    changes = scores.changes(runs) if len(runs) > 1 else []
-    tables += [("Differences of the configurations", scores.changes_table(runs, changes))] * bool(changes)
+    changes = differing.changes(runs) if len(runs) > 1 else []
+    tables += [("Differences of the configurations", differing.changes_table(runs, changes))] * bool(changes)
     plots = [
         svg for i in range(len(groups)) for svg in charts.costs([line for line in found if line.group == i]).values()
     ]

@@ -24,12 +24,12 @@ def evaluate(args: argparse.Namespace) -> Answer:
     text = table([f"test split, {int(test['n']):,} images", "MSE per pixel", "PSNR dB", "SSIM"], rows)
     target = folder.config().task.target
     said = [f"All errors are against the target: {target}."] * bool(target) + _beyond(found)
-    newest, damaged = manifest.survey(folder.checkpoints)
-    if analysed and newest and analysed.get("checkpoint", newest.name) != newest.name:
-        step, now = (manifest.step_of(folder.checkpoints / name) for name in (analysed["checkpoint"], newest.name))
-        said.append(f"Of the model after step {step:,}; that after step {now:,} is not analysed yet.")
+    if analysed and "checkpoint" in analysed:
+        names = (analysed["checkpoint"], manifest.stamp(folder.checkpoints))
+        step, now = (manifest.step_of(folder.checkpoints / name) for name in names)
+        said += [f"Of the model after step {step:,}; that after step {now:,} is not analysed yet."] * (step < now)
     if not analysed:
-        said += [f"Not looked at: {lost.problem}" for lost in damaged]
+        said += [f"Not looked at: {lost.problem}" for lost in manifest.survey(folder.checkpoints)[1]]
     return Answer({"run": args.run, "target": target, **found}, "\n".join([text, *said]))
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from aecore.config.base import Config, ConfigError
+from aecore.config.base import ConfigError, Settings
 
 LONGEST_NAME = 60
 A_NAME = f"1 to {LONGEST_NAME} printable characters are needed, with single blanks"
@@ -19,7 +19,7 @@ def is_name(name: str) -> bool:
     return 0 < len(name) <= LONGEST_NAME and name == " ".join(name.split()) and name.isprintable()
 
 
-class LoginSettings(Config):
+class LoginSettings(Settings):
     """`access.login`: the identity provider, of OpenID Connect, that says who somebody is."""
 
     provider: str = Field(
@@ -51,7 +51,7 @@ def _is_address(text: str) -> bool:
     return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and here)) and not parts.query
 
 
-class AccessSettings(Config):
+class AccessSettings(Settings):
     """`access` in a lab's `settings.json`: how the dashboard knows who is there, and who is what."""
 
     way: Literal["password", "login", "proxy"] = Field(

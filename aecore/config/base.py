@@ -6,7 +6,8 @@ import reprlib
 from collections.abc import Iterable
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
 
 
 class ConfigError(ValueError):
@@ -21,6 +22,19 @@ class Config(BaseModel):
     """Base of all configs. A field's type, range, default and description are its only declaration."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Settings(Config):
+    """Of a lab, as people write them by hand: true and false are no numbers."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        wanted = {annotation, *get_args(annotation)}
+        if isinstance(value, bool) and bool not in wanted and wanted & {int, float}:
+            raise PydanticKnownError("int_type" if int in wanted else "float_type")
+        return value
 
 
 def from_json(text: str, what: str = "This") -> Any:

@@ -8,7 +8,7 @@ import psutil
 from pydantic import Field, ValidationError
 
 from aecore.config.access import AccessSettings
-from aecore.config.base import Config, ConfigError, from_json, sentences
+from aecore.config.base import ConfigError, Settings, from_json, sentences
 from aecore.config.limits import PersonLimits
 from aecore.config.slurm import SlurmSettings
 from aecore.config.tell import TellSettings
@@ -20,7 +20,7 @@ def cores() -> int:
     return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
 
 
-class LabSettings(Config):
+class LabSettings(Settings):
     """`settings.json` of a lab. Every field has a default, so the file need not exist."""
 
     access: AccessSettings = Field(

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from aecore.config.base import Config
+from aecore.config.base import Settings
 
 
-class PersonLimits(Config):
+class PersonLimits(Settings):
     """`per_person` in a lab's `settings.json`. An empty field is no limit."""
 
     waiting: int | None = Field(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from aecore.config.base import Config, ConfigError
+from aecore.config.base import ConfigError, Settings
 
 OURS = re.split(
     r"\s+",
@@ -34,7 +34,7 @@ Line = Annotated[str, AfterValidator(_one_line)]
 Option = Annotated[str, AfterValidator(_option)]
 
 
-class SlurmSettings(Config):
+class SlurmSettings(Settings):
     """`slurm` in a lab's `settings.json`; used where `executor` is 'slurm'."""
 
     partition: str = Field(

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from aecore.config.base import Config, ConfigError
+from aecore.config.base import ConfigError, Settings
 
 PASSWORD = "AELAB_MAIL_PASSWORD"
 """Environment variable of the supervisor that is read where the settings hold no password."""
@@ -51,7 +51,7 @@ def _secret(name: str) -> Any:
     return BeforeValidator(checked)
 
 
-class MailSettings(Config):
+class MailSettings(Settings):
     """`tell.mail` in a lab's `settings.json`."""
 
     server: str = Field(
@@ -103,7 +103,7 @@ class MailSettings(Config):
         return self.password or os.environ.get(PASSWORD, "")
 
 
-class TellSettings(Config):
+class TellSettings(Settings):
     """`tell` in a lab's `settings.json`."""
 
     webhook: Annotated[str, _secret("tell.webhook"), _web("tell.webhook")] = Field(

@@ -72,9 +72,11 @@ class LocalExecutor:
         message = {"run": str(self.lab.runs_folder / job.run_id), "job": job.id, "kind": job.kind}
         message |= {"threads": slot.threads, "device": slot.device, "data_root": job.data_root or ""}
         while child := self.nursery.take():
-            with contextlib.suppress(OSError):  # it has died just now
+            try:
                 child.hand_over(message, held)
-                return self._noted(job, child, places)
+            except OSError:  # it has died just now
+                continue
+            return self._noted(job, child, places)
         child = self._cold(job, slot)
         child.hand_over(message, held)
         return self._noted(job, child, places)

@@ -71,8 +71,6 @@ def _write(lab: Lab, values: Mapping[str, Any]) -> list[str]:
         raise ConfigError(sentences(error, LabSettings)) from None
     _still_a_keeper(lab, after)
     old, new = flat(before), flat(after)
-    if odd := [name for name, value in values.items() if isinstance(value, bool) and value is not new.get(name)]:
-        raise ConfigError({odd[0]: f"{odd[0]} is {values[odd[0]]}, but must be a number."})
     said = [f"{name} from {_shown(old[name])} to {_shown(new[name])}" for name in new if new[name] != old.get(name)]
     if said:
         _replace(path, files.as_json(content))

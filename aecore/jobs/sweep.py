@@ -59,7 +59,10 @@ def plan(base: RunConfig, fields: Mapping[str, str], sample: int | None = None, 
 
 def _config(base: RunConfig, values: dict[str, str], own: str | None, seed: int, seeds: int) -> RunConfig:
     """One run of it, with what is varied at the end of its name, which is not what is cut of a long one."""
-    said = {"code" if path == own else short(path): value for path, value in values.items()}
+    words = {path: "code" if path == own else short(path) for path in values}
+    if len(set(words.values())) < len(words):  # as of two activations
+        words = {path: " ".join(path.split(".")[-2:]) for path in values}
+    said = {words[path]: value for path, value in values.items()}
     said |= {"seed": str(base.training.seed + seed)} if seeds > 1 else {}
     varied = "".join(f", {word} {value}" for word, value in said.items())[:LONGEST]
     name = _unvaried(base, said, own)[: LONGEST - len(varied)] + varied

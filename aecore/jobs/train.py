@@ -89,10 +89,10 @@ def begin(path: Path | None, config: RunConfig, facts: Facts, threads: int | Non
     """
     if path is None:
         return training.start(config, facts, threads)
-    if _images(kept := training.kept_facts(path)) != _images(facts):
+    if (kept := training.kept_facts(path)) != facts:
         raise DataError(
-            f"The images have changed since this run began: there were {_images(kept)}, and there are {_images(facts)}. Put them "
-            "back and resume it, or clone it to train on those that there are."
+            f"The images have changed since this run began: there were {_images(kept)}, and there are {_images(facts)}, or its "
+            "classes have other names. Put them back and resume it, or clone it to train on those that there are."
         )
     return training.restore(path, config)
 

@@ -61,12 +61,13 @@ def undelete(lab: Lab, run_id: str, by: str) -> None:
         if row is not None:
             lab.demand(rights.Verb.UNDELETE, row.owner)
         if row is None or not _bring_back(lab, run_id):
-            raise LabError(f"There is no deleted run {run_id!r}{lab.where}: `python -m aecore deleted` lists them.")
+            raise LabError(f"There is no deleted run {run_id!r}{lab.where}: “python -m aecore deleted” lists them.")
         connection.execute(update(runs).where(runs.c.id == run_id).values(deleted=None))
         note(connection, row.job_id, run_id, "deleted", row.state, by, f"Brought back by {by}.")
     states = [job.state for job in queue.jobs(lab, run_id) if job.kind == "analyse"]
-    if states[-1:] == ["cancelled"] and lab.run(run_id).analysis_metrics() is None:
-        queue.submit_job(lab, run_id, "analyse", row.owner)
+    with contextlib.suppress(LabError):  # it is back, whatever becomes of that
+        if states[-1:] == ["cancelled"] and lab.run(run_id).analysis_metrics() is None:
+            queue.submit_job(lab, run_id, "analyse", row.owner)
 
 
 def _bring_back(lab: Lab, run_id: str) -> bool:

@@ -125,7 +125,7 @@ def _postgresql(text_: str) -> Engine:
             url, pool_pre_ping=True, isolation_level="READ COMMITTED", connect_args={"connect_timeout": 10}
         )
     except ModuleNotFoundError:
-        raise LabError("PostgreSQL needs a library: `pip install -r requirements-postgresql.txt`.") from None
+        raise LabError("PostgreSQL needs a library: “pip install -r requirements-postgresql.txt”.") from None
     event.listen(engine, "begin", _take_turns)
     return engine
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -226,9 +227,10 @@ class RunFolder:
 
     def write_analysis(self, splits: dict[str, dict[str, np.ndarray]], metrics: dict[str, Any]) -> None:
         """Put a whole analysis in place at once: one .npz a split, and metrics.json."""
-        made, old, place = (self.path / f"{prefix}analysis" for prefix in (".new-", ".old-", ""))
+        made, old, place = (self.path / f"{prefix}analysis" for prefix in (f".{os.getpid()}-", ".old-", ""))
         for left in self.path.glob(".*-analysis"):  # of a process that was killed here
-            shutil.rmtree(left)
+            if left in (made, old) or left.stat().st_mtime < time.time() - 3600:
+                shutil.rmtree(left)
         try:
             made.mkdir()
             for split, arrays in splits.items():

@@ -126,7 +126,7 @@ def _begun(curves: Curves, config: RunConfig) -> bool:
 def _longer(curves: Curves, config: RunConfig) -> tuple[str, Change]:
     """To what end a run that has only begun had to train: ten epochs, and five times the steps of its warm-up."""
     steps = max(10 * curves.step // max(1, _epochs(curves)), 5 * config.training.warmup_steps)
-    if config.training.max_steps is not None:
+    if config.training.max_steps is not None and curves.step >= config.training.max_steps:
         return f"Train for {steps:,} steps.", Change("training.max_steps", steps)
     epochs = max(10, -(-steps * _epochs(curves) // max(1, curves.step)))
     return f"Train for {epochs} epochs.", Change("training.epochs", epochs)
@@ -208,9 +208,10 @@ def _units(config: RunConfig) -> int | None:
 
 def dead_units(curves: Curves, config: RunConfig) -> Finding | None:
     """Code units that are the same for all images: their spread is below a thousandth of the largest one's."""
-    if curves.codes is None or len(curves.codes) < 2 or curves.last("active_units") is not None:
+    bottleneck = config.model.bottleneck
+    if bottleneck.kind == "gaussian" or bottleneck.finite:  # these have rules of their own
         return None
-    if not curves.of_train("loss").size or curves.last("code_use") is not None:
+    if curves.codes is None or len(curves.codes) < 2 or not curves.of_train("loss").size:
         return None
     alive = moving(curves.codes)
     dead, units = int((~alive).sum()), len(alive)

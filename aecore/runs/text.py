@@ -65,11 +65,12 @@ def size(count: float) -> str:
     """Bytes in words.
 
     >>> size(12.4e9), size(4.2e9), size(310e6), size(900), size(0)
-    ('12 GB', '4.2 GB', '310 MB', '1 kB', '0 MB')
+    ('12.4 GB', '4.2 GB', '310 MB', '1 kB', '0 MB')
     """
     for unit, one in (("GB", 1e9), ("MB", 1e6)):
         if count >= 0.995 * one:
-            return f"{count / one:.2g} {unit}" if count < 9.95 * one else f"{count / one:,.0f} {unit}"
+            digits = ".2g" if count < 9.95 * one else ".3g" if count < 999.5 * one else ",.0f"
+            return f"{count / one:{digits}} {unit}"
     return f"{max(1, round(count / 1e3))} kB" if count else "0 MB"
 
 
