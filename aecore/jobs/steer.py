@@ -121,7 +121,9 @@ def _swap_places(lab: Lab, run_id: str, by: str, way: int) -> bool:
         mine = database.in_line() & (jobs.c.owner == row.owner) & (jobs.c.kind == "train")
         waiting = list(connection.execute(select(jobs).where(mine).order_by(jobs.c.priority.desc(), jobs.c.place)))
         at = next((i for i, job in enumerate(waiting) if job.id == row.job_id), None)
-        if at is None or not 0 <= at + way < len(waiting) or waiting[at + way].priority != waiting[at].priority:
+        if at is None:
+            raise LabError(f"{run_id} is being started just now: only a run that waits can be moved in the queue.")
+        if not 0 <= at + way < len(waiting) or waiting[at + way].priority != waiting[at].priority:
             return False
         _exchange(connection, waiting[at], waiting[at + way], by)
     wake(lab)
