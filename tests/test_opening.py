@@ -124,7 +124,9 @@ def opened(page: Page, address: str) -> Route:
     page.route(MAIN, lambda one: held.append(one))
     page.goto(f"{address}/", wait_until="commit")
     expect(page.locator("#opening canvas[data-drawn='1']")).to_have_count(3)
-    page.wait_for_function("[...document.fonts].some((face) => face.status === 'loaded')")  # its style sheet may come late
+    page.wait_for_function(
+        "[...document.fonts].some((face) => face.status === 'loaded')"
+    )  # its style sheet may come late
     page.evaluate("document.fonts.ready.then(() => null)")
     assert len(held) == 1
     return held[0]
