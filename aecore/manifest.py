@@ -44,9 +44,8 @@ def newest(folder: Path) -> Path | None:
 
 def stamp(folder: Path) -> str:
     """Name of the checkpoint of the highest step, '' where there is none; whether it is whole costs more to know."""
-    return max(
-        (path for path in _all(folder) if (path / MANIFEST).exists()), key=_step_and_attempt, default=Path()
-    ).name
+    committed = (path for path in _all(folder) if (path / MANIFEST).exists())
+    return max(committed, key=_step_and_attempt, default=Path()).name
 
 
 def survey(folder: Path) -> tuple[Path | None, list[Damaged]]:

@@ -123,7 +123,7 @@ def test_what_a_denoiser_saw_is_a_column_and_its_gain_a_figure(
     at = open_page(denoiser.lab, monkeypatch, runs=denoiser.id)
     assert not at.exception
     assert labels(at)[:3] == ["Original", "Input", "denoiser"]
-    words = "are given the images that the models should make, not what the models see"
+    words = "given are the images that the models should make, not what the models see"
     assert words in below(at, "Figures")
     assert [words in column["title"] for column in walls(at)[0]["columns"][:4]] == [False, False, False, True]
     metrics = denoiser.folder.analysis_metrics() or {}
@@ -831,13 +831,16 @@ def test_a_sweep_that_waits_says_so_on_its_page(lab: Lab, monkeypatch: pytest.Mo
     assert "There is no sweep" in gone.warning[0].value
 
 
+def open_train(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv("AELAB_HOME", str(lab.path))
+    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
+    return at.switch_page(str(ROOT / "pages/train.py")).run()
+
+
 def test_one_press_on_train_queues_a_sweep_however_often_it_is_pressed(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AELAB_HOME", str(lab.path))
-    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
-    at.switch_page(str(ROOT / "pages/train.py"))
-    at.run()
+    at = open_train(lab, monkeypatch)
     at.text_input("sweep-values").set_value("2, 4").run()
     at.number_input("sweep-seeds").set_value(2).run()
     button = at.button("sweep-queue")
@@ -864,10 +867,7 @@ def test_one_press_on_train_queues_a_sweep_however_often_it_is_pressed(
 def test_the_runs_of_a_sweep_are_told_apart_by_their_names_and_nothing_is_said_twice(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AELAB_HOME", str(lab.path))
-    at = AppTest.from_file(str(ROOT / "ui/main.py"), default_timeout=60)
-    at.switch_page(str(ROOT / "pages/train.py"))
-    at.run()
+    at = open_train(lab, monkeypatch)
     at.number_input("draft:training.epochs").set_value(7).run()
     at.text_input("sweep-values").set_value("3, 5").run()
     at.button("sweep-queue").click().run()

@@ -172,7 +172,7 @@ def read_as(runs: Sequence[Compared]) -> str:
     return f"means over the test images; grey lines need no network{GIVEN * given}"
 
 
-GIVEN = ", and are given the images that the models should make, not what the models see"
+GIVEN = "; given are the images that the models should make, not what the models see"
 
 
 def made(run: Compared, originals: np.ndarray, seen: np.ndarray, x_hat: np.ndarray, when: str) -> list[Column]:

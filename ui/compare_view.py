@@ -161,12 +161,8 @@ def _arrive(sources: dict[str, str]) -> None:
 
 def _epoch(runs: Sequence[Compared], place: st.delta_generator.DeltaGenerator, source: str) -> int | None:
     if source != VALIDATION:
-        words = (
-            "The newest models: earlier epochs are kept of validation images."
-            if source == TEST
-            else "The newest models."
-        )
-        place.markdown(f":gray[:small[{words}]]")
+        earlier = ": earlier epochs are kept of validation images" * (source == TEST)
+        place.markdown(f":gray[:small[The newest models{earlier}.]]")
         return None
     options, sentence = _epochs(runs, source)
     if sentence:

@@ -239,9 +239,8 @@ def columns(map_: str, size: int) -> list[int]:
 def _made(folder: RunFolder, split: str, step: int | None, key: str, n: int) -> np.ndarray:
     """(n, dims): the places of all codes of a split, in its order. Raises FileNotFoundError with a sentence."""
     made = None if step is not None else projections.arrays(folder, key)
-    if (
-        made is None or len(made.get(f"{split}.places", ())) != n
-    ):  # an older one of other codes, until a new one is made
+    # an older one may be of other codes, until a new one is made
+    if made is None or len(made.get(f"{split}.places", ())) != n:
         raise FileNotFoundError(f"The run {folder.id} has no map {key} of {_said(View(folder.id, split, step))} yet.")
     return made[f"{split}.places"]
 

@@ -1,4 +1,4 @@
-"""The tables of the Compare page: figures beside the lines to beat, and the differences of the configurations."""
+"""The tables of the Compare page: figures beside the lines to beat."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -142,23 +142,13 @@ def _column(column: Column, best: np.ndarray, given: str) -> dict[str, Any]:
     mean = f"mean {thousandths(float(column.errors.mean()))}"
     file = "" if column.bytes is None else f"{column.bytes.mean():.0f} bytes"
     when = column.when if column.when not in ("", "the analysed model") else ""
+    kind = HEADLINE[column.kind] + given * (column.kind == "baseline")
     titles = {} if column.bytes is None else {"titles": [f"a file of {size} bytes" for size in column.bytes.tolist()]}
     return {
         "label": short(column.label) + (f", {column.bytes.mean():.0f} B" if column.bytes is not None else ""),
         "kind": column.kind,
         "note": mean,
-        "title": " · ".join(
-            filter(
-                None,
-                [
-                    column.label,
-                    f"{mean} × 10⁻³",
-                    when,
-                    HEADLINE[column.kind] + given * (column.kind == "baseline"),
-                    file,
-                ],
-            )
-        ),
+        "title": " · ".join(filter(None, [column.label, f"{mean} × 10⁻³", when, kind, file])),
         "colour": column.colour,
         "strip": _strip(column.images),
         "captions": [thousandths(error) for error in column.errors.tolist()],

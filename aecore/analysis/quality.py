@@ -21,8 +21,6 @@ LARGEST_COVARIANCE = 4096
 """Dimensions up to which dimensions are compared with each other."""
 PICTURED = 40
 """Labels up to which tables of them are kept."""
-ACTIVE = 0.01
-"""Variance from which on a dimension counts as used: Burda et al. 2016, section 5.2."""
 
 
 class Labelled(NamedTuple):

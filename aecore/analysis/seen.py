@@ -14,9 +14,8 @@ from aecore.data import normalise, to_image
 from aecore.training.seeds import seeded
 
 BATCH = 1024
-warnings.filterwarnings(
-    "ignore", "The given NumPy array is not writable"
-)  # pages share their images, and nothing here writes
+# pages share their images, and nothing here writes
+warnings.filterwarnings("ignore", "The given NumPy array is not writable")
 
 
 def seen(config: RunConfig, images: np.ndarray, facts: Facts) -> np.ndarray:

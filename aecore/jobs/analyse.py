@@ -17,6 +17,7 @@ from aecore.analysis.evaluation import evaluate
 from aecore.analysis.projection import PCA
 from aecore.analysis.trained import Trained
 from aecore.jobs.work import Stopped, Work
+from aecore.training.codes import ACTIVE
 
 SPLITS: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
 STEPS = 14
@@ -112,7 +113,7 @@ def code_quality(trained: Trained, splits: dict[str, dict[str, np.ndarray]], roo
     seen = trained.see(images)
     figures["prior_distance"] = quality.prior_distance(*latent.drawn_and_prior(trained.model, seen, trained.facts))
     if (units := latent.kl_of_units(trained.model, seen, trained.facts)) is not None:
-        figures["active_units"] = float((units[1] > quality.ACTIVE).sum())
+        figures["active_units"] = float((units[1] > ACTIVE).sum())
         pictures["kl_units"] = units[0][: quality.LARGEST_COVARIANCE].tolist()
     return quality.Judged(figures, pictures)
 

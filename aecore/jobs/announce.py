@@ -37,7 +37,7 @@ def announce(lab: Lab, config: RunConfig, measure: Measure, room: Room, now: flo
 
 
 def told(said: Announced, now: float | None = None) -> tuple[str, str]:
-    """Whether it fits, and when it starts and ends: ('fits', '0.7 GB of 18 GB free; starts in a moment, ends about 14:32')."""
+    """Whether it fits, and when it starts and ends: ('fits', '740 MB of 18 GB free; starts in a moment, ends about 14:32')."""
     now = time.time() if now is None else now
     fits = "fits" if said.memory <= said.free else "does not fit now"
     memory = f"{size(said.memory)} of {size(said.free)} free"

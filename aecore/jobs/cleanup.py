@@ -54,9 +54,8 @@ def clean(lab: Lab, found: Sequence[Part], by: str) -> int:
     wanted = [now for part in found if (now := still.get((part.kind, part.run_id)))]
     wanted.sort(key=lambda part: part.kind == "deleted")  # the others write nothing: on a full disk they go first
     done = [part for part in wanted if _let_go(lab, part)]
-    left = {
-        (part.kind, part.run_id): part.bytes for part in parts(lab)
-    }  # where nothing can be removed, nothing is freed
+    # where nothing can be removed, nothing is freed
+    left = {(part.kind, part.run_id): part.bytes for part in parts(lab)}
     freed = sum(part.bytes - left.get((part.kind, part.run_id), 0) for part in done)
     if freed:
         kinds = " and ".join(sorted({part.kind for part in done}))

@@ -113,7 +113,8 @@ def _database(lab: Lab) -> Iterator[Check]:
         yield _rows(lab)
         yield _clock(lab)
     except DBAPIError as error:
-        yield Check("database", False, f"{database.name(lab.engine)} cannot be read: {error.orig}. {DAMAGED}")
+        cure = f" {DAMAGED}" * (lab.engine.dialect.name == "sqlite")
+        yield Check("database", False, f"{database.name(lab.engine)} cannot be read: {error.orig}.{cure}")
 
 
 DAMAGED = "Every run's folder holds its rows: stop the lab and put the file aside, and they come back from there."

@@ -75,6 +75,7 @@ class LocalExecutor:
             try:
                 child.hand_over(message, held)
             except OSError:  # it has died just now
+                child.dismiss()
                 continue
             return self._noted(job, child, places)
         child = self._cold(job, slot)

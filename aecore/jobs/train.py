@@ -1,5 +1,6 @@
 """The job 'train': from a configuration to a trained model, with everything that pages show of it."""
 
+import math
 import platform
 from contextlib import suppress
 from pathlib import Path
@@ -190,7 +191,8 @@ def _loss(config: RunConfig, recorder: Recorder, prepared: training.Data) -> flo
     if recorder.state.watched == recorder.state.step:
         return recorder.loss
     end = Progress(recorder.total_steps, recorder.total_steps)
-    return training.evaluate(recorder.state.model, prepared, config, end)["loss"]
+    found = training.evaluate(recorder.state.model, prepared, config, end)["loss"]
+    return found if math.isfinite(found) else None
 
 
 def _figures(config: RunConfig, recorder: Recorder, prepared: training.Data) -> dict[str, Any]:

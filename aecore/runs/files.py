@@ -97,7 +97,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         return None
-    except OSError:
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
         raise LabError(f"{path.parent.name}/{path.name} of run {path.parents[1].name} is damaged: {error}") from None

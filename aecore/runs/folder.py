@@ -230,7 +230,7 @@ class RunFolder:
         made, old, place = (self.path / f"{prefix}analysis" for prefix in (f".{os.getpid()}-", ".old-", ""))
         for left in self.path.glob(".*-analysis"):  # of a process that was killed here
             if left in (made, old) or left.stat().st_mtime < time.time() - 3600:
-                shutil.rmtree(left)
+                shutil.rmtree(left, ignore_errors=True)
         try:
             made.mkdir()
             for split, arrays in splits.items():

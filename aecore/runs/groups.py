@@ -21,6 +21,8 @@ def interval(found: Iterable[float | None]) -> Interval | None:
     >>> interval([1.0, 2.0, 3.0])
     Interval(mean=2.0, half=2.4841..., n=3)
     """
+    from scipy.special import stdtrit  # few pages group runs
+
     numbers = [value for value in found if value is not None and math.isfinite(value)]
     n = len(numbers)
     if n == 0:
@@ -29,8 +31,6 @@ def interval(found: Iterable[float | None]) -> Interval | None:
     if n == 1:
         return Interval(mean, None, 1)
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in numbers) / (n - 1))
-    from scipy.special import stdtrit  # few pages group runs
-
     return Interval(mean, float(stdtrit(n - 1, 0.975)) * spread / math.sqrt(n), n)
 
 
