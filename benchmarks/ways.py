@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from aecore import training
-from aecore.config import RunConfig
+from aecore.config import RunConfig, with_values
 from aecore.data import normalise
 from aecore.models import Batch, Progress, build
 
@@ -56,6 +56,15 @@ def ours(case: Case, engine: str = "auto") -> Burst:
 
 def our_eager(case: Case) -> Burst:
     return ours(case, "eager")
+
+
+def our_rounded(case: Case) -> Burst:
+    """Ours with `training.precision=bf16`."""
+    from aecore.jobs.devices import has_bfloat16
+
+    if case.device.type != "cpu" or not has_bfloat16():
+        raise Missing("compared on processors that have bfloat16")
+    return ours(case._replace(config=with_values(case.config, {"training.precision": "bf16"})))
 
 
 def tutorial(case: Case) -> Burst:
@@ -232,6 +241,7 @@ WAYS: dict[str, Callable[[Case], Burst]] = {
     "JAX lax.scan": scanned,
     "pythae's trainer": pythae,
     "our eager engine": our_eager,
+    "ours in bfloat16": our_rounded,
 }
 
 

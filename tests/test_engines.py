@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,72 @@ def test_gradients_through_patches_are_the_same_for_any_batch_and_image(n, facts
         same(patches({"model.backbone.hidden": [6]}, bottleneck=gaussian, objective=loss), facts, n, limits=IN_PATCHES)
 
 
+def distance(found: dict[str, torch.Tensor], exact: dict[str, torch.Tensor]) -> float:
+    """Of two gradients as a whole, relative."""
+    length = lambda parts: math.sqrt(sum(float(part.square().sum()) for part in parts))
+    return length(found[name] - exact[name] for name in exact) / length(exact.values())
+
+
+def near(config: RunConfig, facts: Facts = FACTS, n: int = 16) -> None:
+    """In bfloat16 as near to 32 bits as a number that keeps 8 of them, and hardly farther than autocast."""
+    chosen = torch.randperm(40, generator=torch.Generator().manual_seed(1))[:n]
+    expected, exact = gradients(config, "eager", facts, chosen)
+    rounded = with_values(config, {"training.precision": "bf16"})
+    (losses, fast), (_, slow) = (gradients(rounded, engine, facts, chosen) for engine in ("fused", "eager"))
+    assert losses == pytest.approx(expected, rel=2e-3)
+    assert 0 < distance(fast, exact) < max(0.01, 1.5 * distance(slow, exact))
+    assert {gradient.dtype for gradient in fast.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda c: f"{c[0]['kind']} {c[0]['loss']} {c[2]} {c[3]}")
+def test_gradients_of_rounded_products_are_near(combination):
+    objective, bottleneck, activation, output = combination
+    near(dense(objective, bottleneck, activation, output))
+    near(dense(objective, bottleneck, activation, output), n=3)
+
+
+@pytest.mark.parametrize("changes", OF_PATCHES, ids=str)
+def test_gradients_of_rounded_products_of_patches_are_near(changes):
+    near(patches(changes), TILED)
+
+
+def test_what_is_multiplied_and_the_product_are_rounded_and_nothing_else():
+    config = with_values(dense(LOSSES[0], PLAIN_CODE), {"training.precision": "bf16"})
+    state = start(config, FACTS, 1)
+    step = engines.of(state, images(40, FACTS), config)
+    step.gradients(torch.arange(16), END)
+    low, weight = images(40, FACTS).train_images[:16].flatten(1), step.layers[0].weight
+    x = (low.float() / 255).bfloat16()
+    products = (x @ weight.bfloat16().t()).float()
+    torch.testing.assert_close(step.largest[0].after, (products + step.layers[0].bias).relu(), rtol=0, atol=0)
+    assert not torch.equal(weight, weight.bfloat16().float())
+
+
+@pytest.mark.parametrize(
+    "model", [PLAIN, VAE, {"model": patches({}).model.model_dump(mode="json")}], ids=["plain", "vae", "patches"]
+)
+def test_a_run_in_bfloat16_learns_and_goes_on_where_it_stood(model, tmp_path, monkeypatch):
+    config = with_values(tiny(**model), {"training.precision": "bf16", "training.epochs": 6, "training.batch_size": 9})
+    data = images(40, TILED)
+    whole = [row.value for row in train(start(config, TILED, 1), data, config) if row]
+    exact = [row.value for row in train(start(in_32_bits(config), TILED, 1), data, in_32_bits(config)) if row]
+    assert whole != exact
+    assert whole == pytest.approx(exact, rel=0.02)
+    state = start(config, TILED, 1)
+    rows = train(state, data, config)
+    first = [next(rows) for _ in range(17)]
+    rows.close()
+    path = commit(tmp_path, state, Mark(), 1, TILED)
+    on = lambda: [row.value for row in [*first, *train(restore(path, config), data, config)] if row]
+    assert on() == whole
+    monkeypatch.setattr(loops, "library", lambda: None)
+    assert on() == pytest.approx(whole, rel=0.02), "autocast"
+
+
+def in_32_bits(config: RunConfig) -> RunConfig:
+    return with_values(config, {"training.precision": "fp32"})
+
+
 def test_which_patches_are_taken(monkeypatch):
     taken = lambda changes, facts=TILED: chain(build(patches(changes).model, facts), patches=True) is not None
     assert taken({})
@@ -207,7 +274,8 @@ def refused(model: dict, **training: object) -> bool:
 def test_what_the_engine_does_not_know_goes_on_as_it_was():
     assert not refused({})
     assert refused({}, engine="eager")
-    assert refused({}, precision="bf16")
+    assert not refused({}, precision="bf16")
+    assert refused({"objective": {"kind": "sparse"}}, precision="bf16")
     assert refused({}, processes=2)
     assert refused({"objective": {"kind": "reconstruction", "loss": "huber"}})
     assert refused({"objective": {"kind": "sparse"}})
@@ -319,6 +387,8 @@ def test_small_dense_networks_keep_to_one_thread():
     assert settled({}) == settled(large, n_train=500) == settled(large, most=1) == ("fused", 1)
     assert settled(large) == settled({"model.backbone.widths": [4096, 1024]}) == ("flat", 8)
     assert settled({"training.engine": "eager"}) == ("eager", 8)
+    assert settled(large | {"training.precision": "bf16"}) == ("fused", 8)
+    assert settled({"training.precision": "bf16"}) == ("fused", 1)
 
 
 def chosen(name: str) -> str:

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Selectbox
 
 from aecore.config import Facts, parse, preset, presets
+from aecore.jobs import devices
 from aecore.models import summary
 from aecore.runs import Lab, runs
 from tests.conftest import TrainedRun
@@ -313,6 +314,36 @@ def test_a_device_that_is_not_there_is_said_at_the_field(at: AppTest, monkeypatc
     assert text(at).count("There is no CUDA GPU on this machine") == 1
     assert "What is wrong is said at “Device”." in text(at)
     assert at.button("queue-run").disabled
+
+
+def test_a_precision_that_the_device_has_not_is_said_at_the_field(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aecore.jobs.devices.gpus", list)
+    at, told = open_page(lab, monkeypatch), {}
+    for precision, has in (("fp32", False), ("tf32", True), ("bf16", True), ("bf16", False)):
+        monkeypatch.setattr("aecore.jobs.devices.has_bfloat16", lambda has=has: has)
+        at.session_state[start.DRAFT] = at.session_state[start.DRAFT].put("training.precision", precision)
+        at.run()
+        assert not at.button("queue-run").disabled
+        said = text(at)
+        told[precision, has] = ("TF32 is of GPUs" in said, "processor has no bfloat16" in said)
+    assert told == {
+        ("fp32", False): (False, False),
+        ("tf32", True): (True, False),
+        ("bf16", True): (False, False),
+        ("bf16", False): (False, True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("told", "has"),
+    [("flags\t\t: fpu avx512_bf16 x", True), ("flags\t: avx512f", False), ("Features : fp bf16", True), ("", False)],
+)
+def test_whether_the_processor_has_bfloat16_is_what_linux_tells(
+    told: str, has: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nmodel name\t: One of avx512_bf16\n{told}\n")
+    monkeypatch.setattr(devices, "CPUINFO", tmp_path / "cpuinfo")
+    assert devices.has_bfloat16() is has
 
 
 def test_a_folder_asks_for_its_path_at_the_top(at: AppTest) -> None:

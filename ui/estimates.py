@@ -54,6 +54,20 @@ class Data:
         return None
 
     def hints(self, draft: Draft) -> Mapping[str, str]:
+        return {**self._hints_of_model(draft), **self._hints_of_precision(draft.loose)}
+
+    def _hints_of_precision(self, config: RunConfig) -> Mapping[str, str]:
+        here = self.lab.settings.executor == "local" and self.where(config).startswith("CPU")
+        if here and config.training.precision == "tf32":
+            return {"training.precision": "TF32 is of GPUs: on the CPU it is the same as 32 bit."}
+        if here and config.training.precision == "bf16" and not _has_bfloat16():
+            sentence = (
+                "This server's processor has no bfloat16: a run on it takes twice as long or longer. Choose 32 bit."
+            )
+            return {"training.precision": sentence}
+        return {}
+
+    def _hints_of_model(self, draft: Draft) -> Mapping[str, str]:
         objective = draft.loose.model.objective
         known = data.DATASETS.get(draft.loose.data.name)
         if known and known.sequence and getattr(draft.loose.model.backbone, "over", "") == "rows":
@@ -126,6 +140,12 @@ def _where(device: Any, path: str, _lab: Lab) -> str:
     from aecore.jobs.devices import where
 
     return where(device, _lab)
+
+
+def _has_bfloat16() -> bool:
+    from aecore.jobs.devices import has_bfloat16
+
+    return has_bfloat16()
 
 
 def compression(facts: Facts, code_size: int, bits: float | None = None) -> tuple[str, str]:

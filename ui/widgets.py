@@ -18,7 +18,7 @@ WORDS = {
     "tc": "Beta-TC", "dip": "DIP", "info": "InfoVAE", "iwae": "IWAE", "wae": "WAE", "aae": "AAE", "vamp": "VampPrior", "factor": "FactorVAE", "rae": "RAE", "imq": "IMQ", "rbf": "RBF",
     "II": "II", "vq": "VQ", "fsq": "FSQ", "relu": "ReLU", "leaky_relu": "Leaky ReLU",
     "elu": "ELU", "gelu": "GELU", "silu": "SiLU", "adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rgb": "RGB",
-    "cpu": "CPU", "cuda": "CUDA", "mps": "MPS", "fp32": "32 bit", "bf16": "bfloat16", "conv": "Convolutional", "lstm": "LSTM", "gru": "GRU",
+    "cpu": "CPU", "cuda": "CUDA", "mps": "MPS", "fp32": "32 bit", "tf32": "TF32", "bf16": "bfloat16", "conv": "Convolutional", "lstm": "LSTM", "gru": "GRU",
 }  # fmt: skip
 """Names that are not just a capital letter away from their option."""
 

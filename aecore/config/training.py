@@ -83,7 +83,8 @@ class TrainingConfig(Config):
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         "fp32",
         title="Precision",
-        description="32-bit floats, products of 19 bits on a GPU that has them (TF32), or bfloat16 autocast.",
+        description="32-bit floats; products of 19 bits on a GPU that has them (TF32); or products of bfloat16, on a GPU or a "
+        "processor that has them.",
     )
     engine: Literal["auto", "eager", "graphs"] = Field(
         "auto",

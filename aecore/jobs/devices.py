@@ -4,6 +4,7 @@ import os
 import platform
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
@@ -11,6 +12,9 @@ import psutil
 from aecore.jobs import locks
 from aecore.jobs.slots import Slot, pool_of, slots
 from aecore.runs import Lab
+
+CPUINFO = Path("/proc/cpuinfo")
+"""Of Linux; elsewhere it is not there."""
 
 
 class Device(NamedTuple):
@@ -94,9 +98,20 @@ def load(cuda: bool) -> float | None:
 
 
 def _processor() -> str:
-    with suppress(OSError, StopIteration), open("/proc/cpuinfo", encoding="utf-8") as file:
-        return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
-    return platform.processor() or platform.machine()
+    return _told("model name") or platform.processor() or platform.machine()
+
+
+def _told(name: str) -> str:
+    """What Linux tells of the first processor; '' where it tells nothing."""
+    with suppress(OSError, StopIteration), CPUINFO.open(encoding="utf-8") as file:
+        return next(line.partition(":")[2].strip() for line in file if line.startswith(name))
+    return ""
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies numbers of bfloat16: x86's AVX512-BF16 and AMX-BF16, ARM's BF16. False where the system does not say."""
+    told = {*_told("flags").split(), *_told("Features").split()}
+    return bool(told & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def _apple() -> list[Device]:

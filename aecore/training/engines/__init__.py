@@ -15,7 +15,7 @@ from aecore.config import ConfigError, RunConfig
 from aecore.models import Autoencoder, Progress
 from aecore.training.data import Data
 from aecore.training.engines import loops
-from aecore.training.engines.chain import chain, operations
+from aecore.training.engines.chain import Link, chain, operations
 from aecore.training.engines.eager import Eager, Made
 from aecore.training.engines.flat import Flat
 from aecore.training.engines.fused import channels_first, fuse, fusible
@@ -66,11 +66,11 @@ def choose(config: RunConfig, model: Autoencoder, device: torch.device) -> str:
             raise ConfigError({"training.engine": f"training.engine is 'graphs', but {why_not}. Use 'auto'."})
         case _ if not why_not:
             return "triton" if config.training.engine == "auto" and _triton() else "graphs"
-    if device.type != "cpu" or config.training.precision == "bf16":
+    if device.type != "cpu":
         return "eager"
-    if _by_hand(config, model):
+    if _links(config, model) or (loops.library() and config.training.precision != "bf16" and fusible(model)):
         return "fused" if loops.library() else "flat"
-    return "fused" if loops.library() and (_by_hand(config, model, patches=True) or fusible(model)) else "eager"
+    return "eager"
 
 
 def settle(config: RunConfig, model: Autoencoder, device: torch.device, n_train: int, most: int) -> tuple[str, int]:
@@ -81,18 +81,28 @@ def settle(config: RunConfig, model: Autoencoder, device: torch.device, n_train:
     name = choose(config, model, device)
     if name not in ("flat", "fused"):
         return name, most
-    links = chain(model, patches=True) if _by_hand(config, model, patches=True) else None
+    links = _links(config, model)
     if links is None:
         return (name if most == 1 else "eager"), most
     if most == 1 or min(config.training.batch_size, n_train) * operations(links) < WORTH_SHARING:
         return name, 1
+    if config.training.precision == "bf16":
+        return name, most
     return ("eager" if links[0].side else "flat"), most
 
 
-def _by_hand(config: RunConfig, model: Autoencoder, bf16: bool = False, patches: bool = False) -> bool:
-    """Whether `Flat` can take a step of the model, or what knows `bf16` too; with the compiled loops, `patches` too."""
+def _by_hand(config: RunConfig, model: Autoencoder, bf16: bool = False) -> bool:
+    """Whether `Flat` can take a step of the model with PyTorch's kernels, or what knows `bf16` too."""
     known = bf16 or config.training.precision != "bf16"
-    return config.training.processes == 1 and known and bool(chain(model, patches))
+    return config.training.processes == 1 and known and bool(chain(model))
+
+
+def _links(config: RunConfig, model: Autoencoder) -> list[Link] | None:
+    """What `Flat` does on the CPU. The compiled loops know bf16 of dense layers, and patches of 32 bits."""
+    compiled, bf16 = bool(loops.library()), config.training.precision == "bf16"
+    if config.training.processes > 1 or (bf16 and not compiled):
+        return None
+    return chain(model, patches=compiled)
 
 
 @cache
@@ -123,7 +133,7 @@ def prepare(model: Autoencoder, config: RunConfig, name: str) -> torch.memory_fo
     """Make a new model ready for an engine. Returns how its images should lie in memory: channels last is up to 1.9 x faster, but for
     compiled convolutions, and for those of grey images alone, where it is 1.2 x slower."""
     if name == "fused" and loops.library():
-        if _by_hand(config, model, patches=True):
+        if _links(config, model):
             return torch.contiguous_format
         fuse(model)
     if name == "triton":
@@ -155,7 +165,7 @@ def _strided(model: Autoencoder) -> bool:
 def of(state: "TrainState", data: Data, config: RunConfig) -> Step:
     """The engine that the run was started with."""
     match state.engine["engine"]:
-        case "flat" | "fused" if _by_hand(config, state.model, patches=bool(loops.library())):
+        case "flat" | "fused" if _links(config, state.model):
             return Flat(state, data, config)
         case "fused" if loops.library():
             return Eager(state, data, config, Gathered)

@@ -27,6 +27,7 @@ from aecore.training.engines.fused import fused
 from aecore.training.engines.kernels import Compiled, Kernels, Room, Share
 from aecore.training.engines.layers import Layer, laid_out
 from aecore.training.engines.loops import Call
+from aecore.training.engines.rounded import Rounded
 
 if TYPE_CHECKING:
     from aecore.training.state import TrainState
@@ -103,13 +104,19 @@ class Flat(Halves):
         self.layers = laid_out(state, links, logits=config.model.objective.loss == "bce")
         drawn = any(layer.draws for layer in self.layers)
         self.names: tuple[str, ...] = ("loss", "reconstruction", *(["kl"] if drawn else []))
-        self.kernels = Compiled(data, config, self.layers[-1]) if compiled else Kernels(data, config)
+        self.kernels = self._kernels(compiled)
         self.passes: dict[int, Pass] = {}
         self.most, self.largest = 0, list[Room]()
         self.beside = Beside() if state.device.type == "cuda" else None
         if self.beside is None:
             model, widest = state.model, max(len(layer.weight) * max(1, layer.patches) for layer in self.layers)
             model.evaluation_batch = min(model.evaluation_batch, max(SMALLEST_BATCH, HEAPED // widest))
+
+    def _kernels(self, compiled: bool) -> Kernels:
+        if not compiled:
+            return Kernels(self.data, self.config)
+        kind = Rounded if self.state.engine["precision"] == "bf16" else Compiled
+        return kind(self.data, self.config, self.layers[-1])
 
     def gradients(self, chosen: Tensor, progress: Progress) -> Tensor:
         with WITHOUT_DENORMALS:
@@ -213,11 +220,10 @@ class Flat(Halves):
                 n, rows, columns = self._turned(layer, room)
                 calls.append(loops.turn(room.gradient, room.of_product, n, columns, rows))
             calls += [drawn[0].back] if layer.draws else self.kernels.back(layer, room)
-            gradient, bias = room.of_product, self.kernels.bias(layer, room)
-            weight = partial(torch.mm, gradient.t(), out=layer.weight_gradient)
+            bias, weight = self.kernels.bias(layer, room), self.kernels.to_weight(layer, room)
             calls += aside(bias if number == 0 else [*bias, partial(weight, rooms[number - 1].shown)])
             if number > 0:
-                calls.append(partial(torch.mm, gradient, layer.weight, out=rooms[number - 1].gradient))
+                calls.append(self.kernels.to_input(layer, room, rooms[number - 1].gradient))
         return calls + ([self.beside.joined] if self.beside else []), weight
 
     def _turned(self, layer: Layer, room: Room) -> tuple[int, int, int]:

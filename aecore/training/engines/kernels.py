@@ -84,6 +84,14 @@ class Kernels:
         kernel = torch._addmm_activation if relu else torch.addmm
         return partial(kernel, layer.bias, mat2=layer.transposed, out=room.before)
 
+    def to_weight(self, layer: Layer, room: Room) -> Callable[[Tensor], object]:
+        """What fills the gradient of a layer's weights, from the layer's input and the gradient of its product."""
+        return partial(torch.mm, room.of_product.t(), out=layer.weight_gradient)
+
+    def to_input(self, layer: Layer, room: Room, out: Tensor) -> Call:
+        """And that of its input, `out` (B, in)."""
+        return partial(torch.mm, room.of_product, layer.weight, out=out)
+
     def activation(self, layer: Layer, room: Room) -> list[Call]:
         """What `product` left to be done up to `room.after`."""
         if layer.activation is None or type(layer.module) is nn.ReLU:
