@@ -12,7 +12,7 @@ from aecore.config import Facts, RunConfig, parse, preset, presets, with_values
 from aecore.manifest import Mark
 from aecore.models import ACTIVATIONS, BACKBONES, BOTTLENECKS, OBJECTIVES, Progress, build
 from aecore.training import Row, commit, engines, restore, start, train
-from aecore.training.engines import loops
+from aecore.training.engines import loops, rounded
 from aecore.training.engines.chain import chain
 from tests.test_training import CONV, FACTS, PLAIN, VAE, images, run, tiny
 
@@ -127,13 +127,20 @@ def near(config: RunConfig, facts: Facts = FACTS, n: int = 16) -> None:
     """In bfloat16 as near to 32 bits as a number that keeps 8 of them, and hardly farther than autocast."""
     chosen = torch.randperm(40, generator=torch.Generator().manual_seed(1))[:n]
     expected, exact = gradients(config, "eager", facts, chosen)
-    rounded = with_values(config, {"training.precision": "bf16"})
-    (losses, fast), (_, slow) = (gradients(rounded, engine, facts, chosen) for engine in ("fused", "eager"))
+    low = with_values(config, {"training.precision": "bf16"})
+    (losses, fast), (_, slow) = (gradients(low, engine, facts, chosen) for engine in ("fused", "eager"))
     assert losses == pytest.approx(expected, rel=2e-3)
     assert 0 < distance(fast, exact) < max(0.01, 1.5 * distance(slow, exact))
     assert {gradient.dtype for gradient in fast.values()} == {torch.float32}
 
 
+@pytest.fixture
+def small_ones_too(monkeypatch):
+    """Products of any size are rounded."""
+    monkeypatch.setattr(rounded, "WORTH_ROUNDING", 0)
+
+
+@pytest.mark.usefixtures("small_ones_too")
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda c: f"{c[0]['kind']} {c[0]['loss']} {c[2]} {c[3]}")
 def test_gradients_of_rounded_products_are_near(combination):
     objective, bottleneck, activation, output = combination
@@ -141,23 +148,38 @@ def test_gradients_of_rounded_products_are_near(combination):
     near(dense(objective, bottleneck, activation, output), n=3)
 
 
+@pytest.mark.usefixtures("small_ones_too")
 @pytest.mark.parametrize("changes", OF_PATCHES, ids=str)
 def test_gradients_of_rounded_products_of_patches_are_near(changes):
     near(patches(changes), TILED)
 
 
+def test_small_products_keep_32_bits_where_that_is_faster(monkeypatch):
+    config, chosen = dense(LOSSES[0], PLAIN_CODE), torch.arange(16)
+    _, exact = gradients(config, "fused", FACTS, chosen)
+    low = with_values(config, {"training.precision": "bf16"})
+    assert distance(gradients(low, "fused", FACTS, chosen)[1], exact) == 0
+    largest = len(chosen) * math.prod(FACTS.shape) * 20  # of the first and the last layer
+    monkeypatch.setattr(rounded, "WORTH_ROUNDING", largest)
+    some = distance(gradients(low, "fused", FACTS, chosen)[1], exact)
+    monkeypatch.setattr(rounded, "WORTH_ROUNDING", largest + 1)
+    assert distance(gradients(low, "fused", FACTS, chosen)[1], exact) == 0 < some
+
+
+@pytest.mark.usefixtures("small_ones_too")
 def test_what_is_multiplied_and_the_product_are_rounded_and_nothing_else():
     config = with_values(dense(LOSSES[0], PLAIN_CODE), {"training.precision": "bf16"})
     state = start(config, FACTS, 1)
     step = engines.of(state, images(40, FACTS), config)
     step.gradients(torch.arange(16), END)
-    low, weight = images(40, FACTS).train_images[:16].flatten(1), step.layers[0].weight
-    x = (low.float() / 255).bfloat16()
+    pixels, weight = images(40, FACTS).train_images[:16].flatten(1), step.layers[0].weight
+    x = (pixels.float() / 255).bfloat16()
     products = (x @ weight.bfloat16().t()).float()
     torch.testing.assert_close(step.largest[0].after, (products + step.layers[0].bias).relu(), rtol=0, atol=0)
     assert not torch.equal(weight, weight.bfloat16().float())
 
 
+@pytest.mark.usefixtures("small_ones_too")
 @pytest.mark.parametrize(
     "model", [PLAIN, VAE, {"model": patches({}).model.model_dump(mode="json")}], ids=["plain", "vae", "patches"]
 )
