@@ -47,6 +47,19 @@ def test_a_wrong_value_is_refused_with_its_name_its_value_and_what_is_allowed(as
     assert sentence in str(refused.value)
 
 
+def test_of_a_list_with_a_wrong_value_that_alone_is_said() -> None:
+    for value, sentence in (
+        ("[0]", "is 0, but must be at least 1."),
+        ("[70000]", "is 70000, but must be at most 65536."),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            override(preset("demo").config, [f"model.backbone.channels={value}"])
+        assert refused.value.fields == {"model.backbone.channels.0": f"model.backbone.channels.0 {sentence}"}
+    with pytest.raises(ConfigError) as refused:
+        override(preset("demo").config, ["model.backbone.channels=[]"])
+    assert list(refused.value.fields) == ["model.backbone.channels"]
+
+
 def test_a_dense_backbone_has_no_feature_map() -> None:
     with pytest.raises(ConfigError) as refused:
         override(preset("compress-32").config, ["model.bottleneck.kind=feature_map"])

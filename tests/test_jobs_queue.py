@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import insert
 
-from aecore.config import ConfigError, RunConfig
+from aecore.config import ConfigError, RunConfig, with_values
 from aecore.jobs import local, locks, queue, states, supervisor, trash
 from aecore.jobs.devices import Device
 from aecore.jobs.forecast import forecast
@@ -41,6 +41,19 @@ def test_a_submitted_run_is_in_the_table_with_its_folder(lab: Lab, tiny_config: 
     assert (row.state, row.shown, row.epochs, row.eta_seconds) == ("queued", "queued", 3, None)
     assert lab.run(run_id).config() == tiny_config
     assert [(e.old, e.new, e.by) for e in events(lab, run_id)] == [("", "queued", "ada")]
+
+
+def test_the_id_of_a_run_tells_what_its_name_tells_and_the_code_size_once(lab: Lab, tiny_config: RunConfig) -> None:
+    name = "digits-conv, code 2, learning rate 0.001"
+    ids = [queue.submit(lab, with_values(tiny_config, {"name": f"{name}{end}"}), "ada")[:-5] for end in ("", "5")]
+    assert ids == [f"digits-conv-code-2-learning-rate-0-001{end}" for end in ("", "5")]
+    named = lambda name: queue.submit(lab, with_values(tiny_config, {"name": name}), "ada")[:-5]
+    assert [named("mine"), named("mine-2"), named("mine 20"), named("\u2603")] == [
+        "mine-2",
+        "mine-2",
+        "mine-20-2",
+        "run-2",
+    ]
 
 
 def test_five_clicks_make_one_run(lab: Lab, tiny_config: RunConfig) -> None:

@@ -864,6 +864,13 @@ def test_one_press_on_train_queues_a_sweep_however_often_it_is_pressed(
     assert "“Code size” is 'nothing', but must be a whole number." in text(at)
 
 
+def test_what_a_sweep_can_vary_has_the_names_of_the_form(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = open_train(lab, monkeypatch).selectbox("sweep-field").options
+    assert offered[0] == "Code size"
+    assert {"Backbone (model.backbone.kind)", "Learning rate (training.learning_rate)"} <= set(offered)
+    assert not [name for name in offered if name.startswith("None")]
+
+
 def test_the_runs_of_a_sweep_are_told_apart_by_their_names_and_nothing_is_said_twice(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -10,7 +11,7 @@ from aecore.jobs import marks, queue, trash
 from aecore.runs import Lab, index
 from tests.conftest import TrainedRun, tiny
 from tests.test_ui_runs import job, page, shown  # noqa: F401 (a fixture)
-from ui.runs_table import TICKED
+from ui.runs_table import TICKED, columns
 from ui.runs_tools import STANDARD
 
 Open = Callable[..., AppTest]
@@ -40,6 +41,17 @@ def test_a_filter_order_and_columns_come_from_the_url(page: Open, lab: Lab, thre
     assert list(test.dataframe[0].value.columns) == ["name", "training.seed", "loss"]
     assert test.dataframe[0].value["training.seed"].tolist() == [2, 1]
     assert "2 of 3 runs. " in shown(test)
+
+
+def test_long_names_have_room_up_to_where_they_would_push_others_out() -> None:
+    def widths(name: str, tags: list[str]) -> tuple[int, int]:
+        made = columns(pd.DataFrame({"name": [name, "x"], "tags": [tags, []]}))
+        return made["name"]["width"], made["tags"]["width"]
+
+    assert widths("demo", []) == (150, 50)
+    assert widths("digits-conv, code 4, learning rate 0.001", ["mine"]) == (290, 100)
+    assert 150 < widths("x" * 30, [])[0] < 290
+    assert columns(pd.DataFrame({"name": [], "tags": []}))["name"]["width"] == 150
 
 
 def test_a_filter_that_cannot_be_read_is_a_sentence_and_shows_all(page: Open, lab: Lab, three: list[str]) -> None:  # noqa: F811

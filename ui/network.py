@@ -75,7 +75,7 @@ def _figures(found: "Summary", bits: float | None, facts: Facts, memory: "Memory
     cards = [
         ("Compression", ratio, numbers),
         ("Parameters", f"{found.parameters:,}", f"{size(4 * found.parameters)} of weights"),
-        ("Memory to train", size(memory.total), f"{size(memory.checkpoint)} a checkpoint"),
+        ("Memory to train", f"≈ {size(memory.total)}", f"{size(memory.checkpoint)} a checkpoint"),
         ("Runs on", place, free),
     ]
     inside = "".join(

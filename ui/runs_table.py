@@ -162,7 +162,7 @@ def columns(made: pd.DataFrame) -> dict[str, Any]:
     known: dict[str, Any] = {
         "state": of.MultiselectColumn(options=list(STATES), color=colours, width=100),
         "seeds": of.NumberColumn(width=60),
-        "name": of.TextColumn(width=150),
+        "name": of.TextColumn(width=_width_of_names(made)),
         "owner": of.TextColumn(width=72),
         "data": of.TextColumn(width=82),
         "model": of.TextColumn(width=125),
@@ -172,7 +172,7 @@ def columns(made: pd.DataFrame) -> dict[str, Any]:
         "speed": of.NumberColumn(format="localized", width=80),
         "starts": of.TextColumn(width=70),
         "ends": of.TextColumn(width=108),
-        "tags": of.ListColumn(width=100),
+        "tags": of.ListColumn(width=100 if any(made.get("tags", ())) else 50),
         "tag": of.ListColumn(width=140),
         "note": of.TextColumn(width=220),
         "device": of.TextColumn(),
@@ -181,6 +181,12 @@ def columns(made: pd.DataFrame) -> dict[str, Any]:
         name: known[name] | {"label": TITLES[name]} if name in known else _column(name, made[name])
         for name in made.columns
     }
+
+
+def _width_of_names(made: pd.DataFrame) -> int:
+    """Pixels: runs of a sweep differ in the last words of a long name."""
+    longest = max(map(len, made.get("name", ())), default=0)
+    return min(max(150, 7 * longest + 16), 290)
 
 
 def _column(name: str, cells: "pd.Series[Any]") -> Any:

@@ -59,8 +59,7 @@ def _fields(form: Form, config: RunConfig | None) -> dict[str, str]:
     """{path: title} of what can be varied, the code size first."""
     own = code_size_path(config) if config else None
     first = {sweep.CODE_SIZE: "Code size"} if own else {}
-    rest = {f.path: f"{f.info.title} ({f.path})" for f in form.at.values() if f.path not in APART and f.path != own}
-    return first | rest
+    return first | {path: f"{form.titles[path]} ({path})" for path in form.at if path not in APART and path != own}
 
 
 def _configs(

@@ -78,7 +78,10 @@ def moved(fields: dict[str, str], old: str, new: str) -> dict[str, str]:
 def sentences(error: ValidationError, root: type[Config]) -> dict[str, str]:
     """Turn pydantic's errors into {path: sentence}, each with the name, the value and what is allowed."""
     found: dict[str, str] = {}
-    for item in error.errors():
+    items = error.errors()
+    for item in items:
+        if item["type"] == "too_short" and any(_within(other["loc"], item["loc"]) for other in items):
+            continue  # pydantic counts those that are right
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, ConfigError):
             inside_decoder = "decoder" in item["loc"]  # whose kinds are the backbone's, and speak of themselves as such
@@ -87,6 +90,10 @@ def sentences(error: ValidationError, root: type[Config]) -> dict[str, str]:
             path, owner = _locate(root, item["loc"])
             found[path] = _sentence(path, owner, item)
     return found
+
+
+def _within(place: tuple[int | str, ...], whole: tuple[int | str, ...]) -> bool:
+    return len(place) > len(whole) and place[: len(whole)] == whole
 
 
 def _locate(root: type[Config], location: tuple[int | str, ...]) -> tuple[str, type[Config]]:

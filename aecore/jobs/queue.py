@@ -105,7 +105,6 @@ def submit(
     """
     lab.demand(Verb.SUBMIT)
     assert lab.viewer is None or owner == lab.viewer.name, "a run belongs to who submits it"
-    facts = data.suited(config, lab.data_roots)
     submission = quota.fingerprint(owner, nonce, config) if nonce else None
     values = {
         "name": config.name or config.data.name,
@@ -113,7 +112,7 @@ def submit(
         "dataset": config.data.name,
         "backbone": config.model.backbone.kind,
         "bottleneck": config.model.bottleneck.kind,
-        "code_size": config.model.code_size(facts.shape),
+        "code_size": config.model.code_size(data.suited(config, lab.data_roots).shape),
         "epochs": config.training.epochs,
         "created": time.time(),
         "parent": parent,
@@ -171,9 +170,10 @@ def _insert_run(
 
 
 def _new_id(lab: Lab, name: str, code_size: int) -> str:
-    begin = slug(name, 32).removesuffix(f"-{code_size}") or "run"  # no size twice
+    begin = slug(name, 48) or "run"
+    begin += "" if f"-{code_size}-" in f"-{begin}-" else f"-{code_size}"  # no size twice
     while True:
-        run_id = f"{begin}-{code_size}-{''.join(secrets.choice(LETTERS) for _ in range(4))}"
+        run_id = f"{begin}-{''.join(secrets.choice(LETTERS) for _ in range(4))}"
         if not (lab.runs_folder / run_id).exists() and not (lab.trash / run_id).exists():
             return run_id
 
