@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import OperationalError
 
 from aecore.config import RunConfig
-from aecore.jobs import queue, states
-from aecore.runs import Lab, LabError, database, migrations, run, runs
+from aecore.jobs import endings, queue, states, trainer
+from aecore.jobs.work import DATABASE, OVER, WAITS, Stop, Work
+from aecore.runs import Lab, LabError, database, events, migrations, run, runs
 from tests import postgresql
-from tests.conftest import dump
+from tests.conftest import dump, tiny
 from tests.postgresql import Server
 
 ROOT = Path(__file__).parents[1]
@@ -202,3 +205,53 @@ def test_a_postgresql_that_is_started_again_is_waited_for(tmp_path: Path, tiny_c
         with pytest.raises(LabError, match=r"The lab's database postgresql.* does not answer"):
             Lab.open(tmp_path)
         assert time.monotonic() - begin < 10  # who only opens it is told at once
+
+
+def test_a_run_waits_for_a_database_that_is_gone_for_long_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 0.2)
+    with postgresql.running() as own:
+        (tmp_path / "settings.json").write_text(json.dumps({"database": own.new_database(), "checkpoint_seconds": 1}))
+        lab = Lab.open(tmp_path)
+        run_id = queue.submit(lab, tiny(training__epochs=400), "ada")
+        job = queue.jobs(lab, run_id)[0]
+        assert states.move(lab, job.id, "starting", by="supervisor", engine="local")
+
+        def outage() -> None:
+            while not (run(lab, run_id).step or 0):
+                time.sleep(0.05)
+            own.stop()
+            time.sleep(3)
+            own.start()
+
+        away = threading.Thread(target=outage)
+        away.start()
+        assert trainer.work_on(lab, job.id, Stop(), 1) == endings.COMPLETED
+        away.join()
+        assert run(lab, run_id).shown == "completed"
+        assert run(lab, run_id).step == lab.run(run_id).result()["steps"]
+        assert WAITS[DATABASE] in capfd.readouterr().out
+        assert OVER[DATABASE] in [event.reason for event in events(lab, run_id)]
+
+
+def test_a_process_that_cannot_reach_the_database_leaves_its_job_to_another(tmp_path: Path) -> None:
+    with postgresql.running() as own:
+        (tmp_path / "settings.json").write_text(json.dumps({"database": own.new_database()}))
+        lab = Lab.open(tmp_path)
+        job = queue.jobs(lab, queue.submit(lab, tiny(), "ada"))[0]
+        assert states.move(lab, job.id, "starting", by="supervisor", engine="local")
+        assert states.claim(lab, job.id, "local:1") == 1
+        with database.reading(lab.engine) as connection:
+            own.stop()
+            with pytest.raises(OperationalError) as lost:
+                connection.execute(text("SELECT 1"))
+        own.start()
+        assert database.unreachable(lost.value)
+        assert trainer._give_back(Work(lab, job, 1, None)) == endings.LEFT
+        found = run(lab, job.run_id)
+        assert (found.state, found.reason) == (
+            "queued",
+            "The lab's database did not answer for a while. It begins again.",
+        )
+        assert not database.unreachable(OperationalError("", None, sqlite3.OperationalError("database is locked")))

@@ -172,6 +172,7 @@ class Recorder:
             images_per_second=self.speed,
             steps_per_second=step / self.seconds if step else None,
             memory=memory(self.state),
+            **({"checkpoint_step": self.checkpointed} if self.checkpointed >= 0 else {}),
         )
         load = devices.load(cuda=self.on_cuda)
         self.folder.append_timing(TimingRow(step, shown.epoch, self.seconds, self.speed, memory(self.state), load))

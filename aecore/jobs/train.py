@@ -168,7 +168,7 @@ def _conclude(work: Work, config: RunConfig, recorder: Recorder, prepared: train
     stopped, reason = work.stop.asked, _completed(recorder, seconds)
     figures = _figures(config, recorder, prepared) | {"seconds": seconds, "images_per_second": speed}
     # of a run that is over, the speed of the whole of it and not of its last moment, and the loss of its last step
-    work.beat(images_per_second=speed, loss=figures["loss"])
+    work.patiently(lambda: work.beat(images_per_second=speed, loss=figures["loss"]), recorder.state.step)
     figures |= {} if stopped else {"reason": reason}
     work.patiently(lambda: work.folder.write_result(figures), recorder.state.step)
     # Before the last word: who reads 'completed' finds the analysis at least queued. A run that was deleted needs none.
@@ -177,7 +177,7 @@ def _conclude(work: Work, config: RunConfig, recorder: Recorder, prepared: train
             queue.submit_job(work.lab, work.job.run_id, "analyse", work.job.owner)
     if stopped:
         raise Stopped(recorder.state.step)
-    work.end("completed", reason)
+    work.patiently(lambda: work.end("completed", reason), recorder.state.step)
 
 
 def _completed(recorder: Recorder, seconds: float) -> str:

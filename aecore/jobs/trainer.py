@@ -26,7 +26,7 @@ from aecore import data
 from aecore.config import preset
 from aecore.jobs import children, endings, locks, process, queue, states
 from aecore.jobs.work import Shown, Stop, Stopped, Work
-from aecore.runs import Lab, LabError
+from aecore.runs import Lab, LabError, database
 
 HELD = "AELAB_HELD"
 """Environment variable: the job whose locks the starter of this process holds for it."""
@@ -74,6 +74,8 @@ def perform(work: Work) -> int:
         room.unlink(missing_ok=True)
         if not work.folder.reachable:
             return _say(work, "failed", endings.FOLDER_LOST)
+        if database.unreachable(error) and work.job.engine != "foreground":
+            return _give_back(work)
         ending = endings.in_memory(endings.explain(error), work.folder.path, _peak(work))
         if ending.reason_code == "exit":
             _log(work, traceback.format_exc().strip())
@@ -81,6 +83,14 @@ def perform(work: Work) -> int:
         return _say(work, "failed", _with_kept(work, ending))
     finally:
         room.unlink(missing_ok=True)
+
+
+def _give_back(work: Work) -> int:
+    """For another process to go on with, once the database answers."""
+    with contextlib.suppress(states.Fenced):
+        kept = queue.job(work.lab, work.job.id).checkpoint_step or 0
+        return work.leave(kept, "The lab's database did not answer for a while")
+    return endings.REFUSED
 
 
 def _say(work: Work, state: str, ending: endings.Ending) -> int:

@@ -3,16 +3,44 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from aecore.jobs import endings, states
 from aecore.jobs.queue import Job
-from aecore.runs import Lab, LabError, RunFolder
+from aecore.runs import Lab, LabError, RunFolder, database
 from aecore.runs.errors import no_room
 
 Written = TypeVar("Written")
+
+
+DISK, DATABASE = "disk_full", "database"
+WAITS = {
+    DISK: "The disk is full: the run waits, and goes on as soon as there is room.",
+    DATABASE: "The lab's database does not answer: the run waits, and goes on as soon as it does.",
+}
+OVER = {
+    DISK: "There is room again: the run goes on.",
+    DATABASE: "The lab's database did not answer for a while. It does again: the run goes on.",
+}
+
+
+def _passes(error: Exception) -> str:
+    """What a run waits for, of the keys of WAITS; '' where an error will not pass."""
+    return DISK if no_room(error) else DATABASE if database.unreachable(error) else ""
+
+
+@contextmanager
+def _at_best() -> Iterator[None]:
+    """What is said where it can be."""
+    try:
+        yield
+    except (LabError, OSError):
+        pass
+    except Exception as error:
+        if not _passes(error):
+            raise
 
 
 class Stopped(Exception):
@@ -107,49 +135,48 @@ class Work:
         print(text, flush=True)
 
     def patiently(self, write: Callable[[], Written], step: int) -> Written:
-        """Write; where the disk is full, wait until there is room, and say so.
+        """Write; where the disk is full or the database does not answer, wait until that is over, and say so.
 
         Raises:
             Stopped: where it is asked to leave while it waits.
         """
-        waited = False
+        waited = ""
         while True:
             try:
                 written = write()
                 break
             except Exception as error:
-                if not no_room(error):
+                code = _passes(error)
+                if not code:
                     raise
-            if not waited:
-                self._tell("disk_full", "The disk is full: the run waits, and goes on as soon as there is room.")
-            waited = True
+            if code != waited:
+                self._tell(code, WAITS[code])
+            waited = code
             time.sleep(1)
-            with suppress(LabError, OSError):  # not every process is told by a signal
+            with _at_best():  # not every process is told by a signal
                 self.beat()
             if self.stop.asked:
                 raise Stopped(step)
         if waited:
-            self._tell("", "")
+            self._tell("", OVER[waited])
         return written
 
-    def _tell(self, code: str, reason: str) -> None:
-        with suppress(LabError, OSError):  # the database's disk may be the full one
-            self.beat(reason_code=code, reason=reason)
-            self.say(reason or "There is room again: the run goes on.", urgent=bool(reason))
+    def _tell(self, code: str, sentence: str) -> None:
+        if code == DATABASE:
+            print(sentence, flush=True)  # there is nobody else to tell
+            return
+        with _at_best():  # the database's disk may be the full one
+            self.beat(reason_code=code, reason=sentence if code else "")
+            self.say(sentence, urgent=bool(code))
 
-    def leave(self, step: int) -> int:
+    def leave(self, step: int, why: str = "The run's process was told to leave from outside") -> int:
         """Say why this process leaves before the end: a person asked, or the machine. Returns an exit code."""
         wanted, person = self.wanted(), self.job.owner
         if wanted == "run" and self.job.engine != "foreground":
             saved = f"It goes on from step {step:,}." if step else "It begins again."
             self.lab.reread()
             drained = self.lab.settings.drain == "save"
-            why = (
-                "The lab was made ready for maintenance"
-                if drained
-                else "The run's process was told to leave from outside"
-            )
-            self.end("queued", f"{why}. {saved}", "signal")
+            self.end("queued", f"{'The lab was made ready for maintenance' if drained else why}. {saved}", "signal")
             return endings.LEFT
         if wanted != "run":
             person = states.stopper(self.lab, self.job.id)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, select, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 
 from aecore.runs import migrations, mirror, rebuild
 from aecore.runs.errors import FULL, LabError, filled, no_room
@@ -83,6 +83,12 @@ def version(engine: Engine) -> str:
         return f"SQLite {sqlite.sqlite_version}"
     with reading(engine) as connection:
         return f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
+
+
+def unreachable(error: BaseException) -> bool:
+    """Whether an error says that the lab's PostgreSQL does not answer, or that it was stopped in the middle."""
+    known = isinstance(error, OperationalError | InterfaceError)
+    return known and type(error.orig).__module__.partition(".")[0] == "psycopg"  # type: ignore[attr-defined]
 
 
 def _is_server(engine: Engine) -> bool:
