@@ -1,6 +1,7 @@
 """The supervisor and the trainers it starts, as real processes."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -338,14 +339,29 @@ def test_a_newer_program_replaces_the_supervisor_and_an_older_one_does_not(
     run_id = queue.submit(cold_lab, long(), "ada")
     ensure_supervisor(cold_lab)
     until(lambda: run(cold_lab, run_id).step > 0, "the first steps")
-    first, now = running(cold_lab), supervisor.changed()
-    monkeypatch.setattr(supervisor, "changed", lambda: now - 100)
+    first, now = running(cold_lab), supervisor.newness()
+    monkeypatch.setattr(supervisor, "newness", lambda: now - 100)
     assert ensure_supervisor(cold_lab) is False
-    monkeypatch.setattr(supervisor, "changed", lambda: now + 100)
+    monkeypatch.setattr(supervisor, "newness", lambda: now + 100)
     assert ensure_supervisor(cold_lab) is True
     until(lambda: running(cold_lab) not in (None, first), "the new one")
     job = queue.jobs(cold_lab, run_id)[0]
     assert (job.state, job.attempt) == ("running", 1)
+
+
+def test_a_program_is_older_whose_layout_is_however_late_its_files_came(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, now = supervisor._lock(lab), supervisor.newness()
+    lock.write_text(f"17 {time.time() + 1e6:.0f}", encoding="ascii")
+    assert supervisor._written(lab) == (17, pytest.approx(time.time() + 1e6, abs=60))
+    assert supervisor._written(lab).newness < now, "from before the layout was written"
+    lock.write_text("17", encoding="ascii")
+    assert supervisor._written(lab) == (17, 0)
+    lock.write_text("", encoding="ascii")
+    assert supervisor._written(lab) == (None, math.inf), "it has just begun"
+    monkeypatch.setattr(supervisor.migrations, "LAYOUT", supervisor.migrations.LAYOUT + 1)
+    assert supervisor.newness.__wrapped__() > now
 
 
 def test_a_run_whose_folder_is_removed_fails_in_words_and_the_others_go_on(cold_lab: Lab) -> None:

@@ -27,7 +27,7 @@ from aecore.jobs.queue import Job
 from aecore.jobs.slurm import SlurmExecutor
 from aecore.jobs.teller import Teller
 from aecore.jobs.wake import Alarm, wake
-from aecore.runs import Lab
+from aecore.runs import Lab, migrations
 
 TICK, REST = 0.2, 1.0
 """Seconds between looks when nobody wakes it: while there is work, and while there is none."""
@@ -44,7 +44,7 @@ def ensure_supervisor(lab: Lab) -> bool:
     """
     launch.reap()
     if locks.held(_lock(lab)):
-        if _written(lab).changed >= changed():
+        if _written(lab).newness >= newness():
             wake(lab)
             return False
         stop_supervisor(lab)  # it runs an older program; its trainers go on, and the next one adopts them
@@ -63,19 +63,21 @@ class Written(NamedTuple):
     """What a supervisor writes into its lock."""
 
     pid: int | None
-    changed: float
-    """When its program was changed last; a supervisor that has not come as far as writing counts as new."""
+    newness: float
+    """Of its program; a supervisor that has not come as far as writing counts as new."""
 
 
 def _written(lab: Lab) -> Written:
     pid, _, when = _lock(lab).read_text(encoding="ascii").partition(" ")
-    return Written(int(pid), float(when)) if when else Written(None, math.inf)
+    return Written(int(pid), float(when or 0)) if pid else Written(None, math.inf)
 
 
 @cache
-def changed() -> float:
-    """When the program that this process runs was changed last, seconds since 1970."""
-    return max(path.stat().st_mtime // 1 for path in Path(__file__).parents[1].rglob("*.py"))
+def newness() -> float:
+    """How new the program is that this process runs: its layout of the database first, then when it was changed last. Programs from
+    before have the seconds since 1970 alone in their lock, which are less."""
+    changed = max(path.stat().st_mtime // 1 for path in Path(__file__).parents[1].rglob("*.py"))
+    return 1e11 * migrations.LAYOUT + changed
 
 
 def stop_supervisor(lab: Lab, seconds: float = 10) -> None:
@@ -114,7 +116,7 @@ def _become(lab: Lab) -> int | None:
         held = locks.acquire(_lock(lab))
         if held is not None:
             os.truncate(held, 0)
-            os.write(held, f"{os.getpid()} {changed():.0f}".encode("ascii"))
+            os.write(held, f"{os.getpid()} {newness():.0f}".encode("ascii"))
             return held
         time.sleep(0.02)
     return None
