@@ -169,6 +169,20 @@ def test_two_models_show_the_same_images_coloured_by_what_they_keep(pair_lab: Tw
     assert f"/{order[np.lexsort((-found.moved, found.kept))[0]]}.png" in movers.split("</figure>")[0]
 
 
+def test_both_maps_share_a_frame_that_no_straggler_widens_much(pair_lab: TwoRuns) -> None:
+    found = latent_pair.pair(latent_pair.of_runs(View(pair_lab.ids[0], "test"), pair_lab.ids[1]))
+    (left, right), (low, high) = latent_pair.frame(found)
+    for side in found.sides:
+        assert ((side.places >= (left, low)) & (side.places <= (right, high))).all(1).mean() > 0.97
+    bulk = np.random.default_rng(0).random((300, 2), np.float32)
+    far = found.sides[0]._replace(places=np.where(np.arange(300)[:, None] == 7, 1e6, bulk))
+    (left, right), _ = latent_pair.frame(found._replace(sides=(far, far._replace(places=bulk))))
+    assert -0.1 < left < 0.1
+    assert 1 < right < 2
+    same = far._replace(places=np.ones((300, 2), np.float32))
+    assert latent_pair.frame(found._replace(sides=(same, same))) == [[0, 2], [0, 2]]
+
+
 def test_a_lasso_in_either_map_selects_in_both(latent: Open, pair_lab: TwoRuns) -> None:
     first, second = pair_lab.ids
     found = latent_pair.pair(latent_pair.of_runs(View(first, "test"), second))

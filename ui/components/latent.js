@@ -174,7 +174,7 @@ class LatentMap {
     this.redraw();
   }
 
-  whole() { return this.turn ? this.turn.view(this.w, this.h) : fit(this.points, this.w, this.h, this.data.alike); }
+  whole() { return this.turn ? this.turn.view(this.w, this.h) : fit(this.points, this.w, this.h, this.data.alike, this.data.frame); }
   reset() { this.touched = false; if (this.points) this.view = this.whole(); this.redraw(); }
 
   shows(group) { return !this.only.size || this.only.has(Math.min(group, this.data.groups.length)); }

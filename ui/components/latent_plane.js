@@ -12,11 +12,11 @@ function span(values) {
   return high > low ? [low, high] : [low - 1, low + 1];
 }
 
-/** The view that shows all: one scale for both axes, unless that would leave half of the field empty, or always, where lengths along
- *  both are `alike`: a direction in which nothing varies must not look as wide as the others. */
-function fit({ n, x, y }, w, h, alike) {
+/** The view that shows all, or the ranges of a `frame` that several maps share: one scale for both axes, unless that would leave half
+ *  of the field empty, or always, where lengths along both are `alike`: a direction in which nothing varies must not look as wide as the others. */
+function fit({ n, x, y }, w, h, alike, frame) {
   if (!n) return { x: 0, y: 0, sx: 1, sy: 1 };
-  const [left, right] = span(x), [low, high] = span(y);
+  const [[left, right], [low, high]] = frame ?? [span(x), span(y)];
   let sx = w / (right - left) / 1.08, sy = h / (high - low) / 1.08;
   if (alike || Math.max(sx, sy) < 2 * Math.min(sx, sy)) sx = sy = Math.min(sx, sy);
   return { x: (left + right) / 2, y: (low + high) / 2, sx, sy };
