@@ -75,6 +75,16 @@ def test_each_section_shows_itself(latent: Open, here: TrainedRun) -> None:
     assert len(quality.get("plotly_chart")) == 7, "no prior, no posterior, no factors"
 
 
+def test_the_pictures_of_a_code_are_of_the_images_that_its_figures_are_of(latent: Open, here: TrainedRun) -> None:
+    drawn = []
+    for split_ in ("test", "val", "train"):
+        page = latent(here.lab, run=here.id, split=split_, below="quality")
+        assert "These figures and pictures are of the test images" in text(page)
+        drawn.append([chart.proto.spec for chart in page.get("plotly_chart")])
+    assert len(drawn[0]) == 7
+    assert drawn[0] == drawn[1] == drawn[2], "the map alone shows other images"
+
+
 def test_near_one_image_alone_its_nearest_are_taken_with_it(latent: Open, here: TrainedRun) -> None:
     view, codes = View(here.id, "test"), (here.folder.analysis("test") or {})["codes"]
     one, two = (latent_selection.keep(here.id, "test", np.array(indices)) for indices in ([5], [5, 9]))
