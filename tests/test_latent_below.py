@@ -73,6 +73,7 @@ def test_each_section_shows_itself(latent: Open, here: TrainedRun) -> None:
     quality = latent(here.lab, run=here.id, split="test", below="quality")
     assert "Linear probe" in text(quality)
     assert len(quality.get("plotly_chart")) == 7, "no prior, no posterior, no factors"
+    assert text(quality).count('<div class="latent-figures">') == 6, "no room for figures where a row has none"
 
 
 def test_the_pictures_of_a_code_are_of_the_images_that_its_figures_are_of(latent: Open, here: TrainedRun) -> None:

@@ -67,9 +67,12 @@ def show(view: View) -> None:
         latent_book.show(view)
     drawn = [(block, picture) for block in BLOCKS if (picture := _picture(block, known)) or _has(block, figures)]
     for begin in range(0, len(drawn), 3):
-        for column, (block, picture) in zip(st.columns(3, gap="large"), drawn[begin : begin + 3], strict=False):
+        row = drawn[begin : begin + 3]
+        figured = any(_has(block, figures) for block, _ in row)  # the room of one, so that pictures begin alike
+        for column, (block, picture) in zip(st.columns(3, gap="large"), row, strict=False):
             with column:
-                st.html(cards(figures, block.figures))
+                if figured:
+                    st.html(cards(figures, block.figures))
                 if picture:
                     title, said, plot = picture
                     st.markdown(f"**{title}**")
