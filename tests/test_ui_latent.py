@@ -261,6 +261,24 @@ def test_a_run_without_weights_shows_its_codes_and_says_what_is_missing(latent: 
     assert "Its weights are not there" in text(test)
 
 
+def test_a_pile_of_most_points_is_a_sentence(latent: Open, copy: TrainedRun, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(copy.lab.path))
+    kept, random = copy.folder.analysis("test"), np.random.default_rng(0)
+    n = len(kept["codes"])
+    rounded = np.ones((n, 6)) + random.uniform(-1e-7, 1e-7, (n, 6))
+    rounded[:9] += random.standard_normal((9, 6))
+    copy.folder.write_analysis({"test": kept | {"codes": rounded.astype(np.float32)}}, {})
+    said = text(latent(copy.lab, run=copy.id, split="test"))
+    assert f"{n - 9} of {n} images have the same code: this model tells them apart no more." in said
+    sparse = random.random((n, 6), np.float32)
+    sparse[20:, :2] = 0
+    copy.folder.write_analysis({"test": kept | {"codes": sparse}}, {})
+    view = View(copy.id, "test")
+    assert latent_map.piled(view) == ""
+    said = latent_map.piled(view._replace(map="dims-0-1"))
+    assert said == f" {n - 20} of {n} images have the same place here, though their codes differ."
+
+
 def test_codes_of_a_diverged_run_are_a_sentence(latent: Open, copy: TrainedRun) -> None:
     kept = copy.folder.analysis("test")
     copy.folder.write_analysis({"test": kept | {"codes": np.full_like(kept["codes"], np.nan)}}, {})

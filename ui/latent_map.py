@@ -198,6 +198,7 @@ def reading(view: View) -> str:
         notes += f" {drawn:,} of {total:,} points are drawn: a sample that has each label in its share."
     if equal(view):
         return f"All {total:,} codes are the same: this model tells no image from another.{notes}"
+    notes += piled(view)
     if view.map:
         how = latent_maps.fitted(view, total)
         return f"{', '.join(axes(view)[: view.dims])} of a code of {found.code_size:,} numbers.{how}{notes}"
@@ -216,6 +217,24 @@ def equal(view: View) -> bool:
     """Whether all points lie in one place."""
     places = latent_points.cloud(view).places
     return len(places) > 1 and not np.ptp(places, axis=0).any()
+
+
+def piled(view: View) -> str:
+    """A sentence where most points, but not all, lie in one place; '' where they do not, or where a job placed them."""
+    if view.map and not view.map.startswith("dims-"):
+        return ""
+    places, codes = latent_points.cloud(view).places, latent_points.codes(view)
+    away = np.abs(places - np.median(places, axis=0)).max(1)
+    code = codes[away.argmin()]
+    rounding = 1e-5 * float(np.abs(code).max() + places.std())  # a quantised code is rounded otherwise for each image
+    pile = np.flatnonzero(away <= rounding)
+    if len(pile) <= len(places) / 2:
+        return ""
+    looked = codes[pile[: max(2, latent_points.NUMBERS // len(code))]]
+    same = f" {len(pile):,} of {len(places):,} images have the same"
+    if np.abs(looked - code).max() <= rounding:
+        return f"{same} code: this model tells them apart no more."
+    return f"{same} place here, though their codes differ."
 
 
 def trust_said(view: View) -> str:

@@ -213,9 +213,9 @@ class LatentMap {
   /** Names in the map, each in the middle of its group. */
   names() {
     if (this.counts.length > 27 || !this.data.named || this.piled) return [];
-    this.middles ??= middles(this.points, this.shown, this.data.groups.length);
-    const brief = (text) => (text.length > 24 ? `${text.slice(0, 22)} …` : text);
-    return this.middles.map((middle) => ({ ...middle, text: brief(this.groupName(middle.group)) }));
+    this.middles ??= piles(middles(this.points, this.shown, this.data.groups.length), this.extent);
+    const brief = (text) => (text.length > 24 ? `${text.slice(0, 22)} …` : text), named = (groups) => groups.map((group) => this.groupName(group)).join(", ");
+    return this.middles.map((middle) => ({ ...middle, text: brief(named([middle.group, ...middle.others])) }));
   }
 
   /** Draw in the next frame: all, or only what lies over the points. */
