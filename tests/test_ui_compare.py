@@ -503,6 +503,7 @@ def test_two_hundred_models_are_told_in_figures_and_the_first_in_pictures(
     at.run()
     assert text(at).count("many-2-") >= 200
     assert len(at.multiselect("pick-runs").value) == 200
+    assert at.multiselect("pick-runs").proto.wrap, "beside another box, too, they stand below each other"
 
 
 @pytest.mark.parametrize(
