@@ -137,6 +137,7 @@ def test_evaluating_gives_the_test_splits_metrics(two_runs: TwoRuns, cli: Cli) -
     assert code == 0
     assert "297 images" in out
     assert "PCA, 4 components" in out
+    assert "given are" not in out, "the model has the same images"
     found = json.loads(cli(two_runs.lab, "evaluate", two_runs.ids[1], "--json")[1])
     assert found["test"] == (two_runs.folders[1].analysis_metrics() or {})["test"]
 
@@ -145,6 +146,7 @@ def test_evaluating_tells_the_gain_of_a_task_and_the_classes_that_were_left_out(
     code, out, _ = cli(denoiser.lab, "evaluate", denoiser.id)
     assert code == 0
     assert "What the encoder saw has a PSNR of" in out
+    assert "PCA: given are the images that the models should make, not what the models see." in out
     assert "Left out of training: 0, 7. Of all 297 test images, the error tells these with an AUROC of 0." in out
     found = json.loads(cli(denoiser.lab, "evaluate", denoiser.id, "--json")[1])
     kept = denoiser.folder.analysis_metrics() or {}

@@ -92,6 +92,18 @@ def test_the_numbers_of_an_axis_tell_each_line_from_the_next_however_near_one_lo
     assert texts(3e5, 1e-3) == ["1e5", "2e5", "3e5", "4e5", "5e5"]
 
 
+def test_classes_that_are_one_pile_have_one_name(page: Page) -> None:
+    page.add_script_tag(content=(FOLDER / "latent_plane.js").read_text())
+    x, y = np.full(60, 3.0), np.full(60, 1.0)
+    group = np.tile(np.arange(6), 10)
+    x[group == 2] += np.arange(10)  # spread out
+    x[group == 3] += 1  # a pile elsewhere
+    x[4] = 9  # one of a pile that strays
+    points = f"{{ n: 60, x: {x.tolist()}, y: {y.tolist()}, group: {group.tolist()} }}"
+    found = page.evaluate(f"piles(middles({points}, new Array(60).fill(1), 5), {{ sx: 90, sy: 90 }})")
+    assert [(one["group"], one["others"]) for one in found] == [(0, [1, 4]), (2, []), (3, [])], "5 has no name"
+
+
 def test_principal_components_have_one_scale_and_units_of_the_code_their_own(page: Page) -> None:
     thin, wide = scales(page, 0.1, alike=True), scales(page, 0.1, alike=False)
     assert thin[0] == thin[1]

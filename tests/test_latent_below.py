@@ -73,6 +73,17 @@ def test_each_section_shows_itself(latent: Open, here: TrainedRun) -> None:
     quality = latent(here.lab, run=here.id, split="test", below="quality")
     assert "Linear probe" in text(quality)
     assert len(quality.get("plotly_chart")) == 7, "no prior, no posterior, no factors"
+    assert text(quality).count('<div class="latent-figures">') == 6, "no room for figures where a row has none"
+
+
+def test_the_pictures_of_a_code_are_of_the_images_that_its_figures_are_of(latent: Open, here: TrainedRun) -> None:
+    drawn = []
+    for split_ in ("test", "val", "train"):
+        page = latent(here.lab, run=here.id, split=split_, below="quality")
+        assert "These figures and pictures are of the test images" in text(page)
+        drawn.append([chart.proto.spec for chart in page.get("plotly_chart")])
+    assert len(drawn[0]) == 7
+    assert drawn[0] == drawn[1] == drawn[2], "the map alone shows other images"
 
 
 def test_near_one_image_alone_its_nearest_are_taken_with_it(latent: Open, here: TrainedRun) -> None:
@@ -167,6 +178,20 @@ def test_two_models_show_the_same_images_coloured_by_what_they_keep(pair_lab: Tw
     movers = latent_beside.movers(two, found)
     assert movers.count("<figure>") == latent_beside.SHOWN
     assert f"/{order[np.lexsort((-found.moved, found.kept))[0]]}.png" in movers.split("</figure>")[0]
+
+
+def test_both_maps_share_a_frame_that_no_straggler_widens_much(pair_lab: TwoRuns) -> None:
+    found = latent_pair.pair(latent_pair.of_runs(View(pair_lab.ids[0], "test"), pair_lab.ids[1]))
+    (left, right), (low, high) = latent_pair.frame(found)
+    for side in found.sides:
+        assert ((side.places >= (left, low)) & (side.places <= (right, high))).all(1).mean() > 0.97
+    bulk = np.random.default_rng(0).random((300, 2), np.float32)
+    far = found.sides[0]._replace(places=np.where(np.arange(300)[:, None] == 7, 1e6, bulk))
+    (left, right), _ = latent_pair.frame(found._replace(sides=(far, far._replace(places=bulk))))
+    assert -0.1 < left < 0.1
+    assert 1 < right < 2
+    same = far._replace(places=np.ones((300, 2), np.float32))
+    assert latent_pair.frame(found._replace(sides=(same, same))) == [[0, 2], [0, 2]]
 
 
 def test_a_lasso_in_either_map_selects_in_both(latent: Open, pair_lab: TwoRuns) -> None:

@@ -354,6 +354,9 @@ def test_the_linked_pair_shares_a_selection_and_glides(here: Place) -> None:
     expect(maps).to_have_count(3, timeout=90_000)
     settle(page)
     one, two = maps.nth(1), maps.nth(2)
+    views = [map_.evaluate("root => root.latentMap.view") for map_ in (one, two)]
+    assert views[0] == views[1], "the same place is the same place in both"
+    assert views[0]["sx"] == views[0]["sy"], "what was turned keeps its form"
     one.scroll_into_view_if_needed()
     one.evaluate(
         "root => { const map = root.latentMap, { x, index } = map.points, middle = [...x].sort((a, b) => a - b)[x.length >> 1];"

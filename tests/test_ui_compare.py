@@ -275,6 +275,29 @@ def test_an_upload_that_is_no_image_is_said_and_the_wall_stays(
     assert len(made.labels) == 12
 
 
+def test_what_the_wall_is_sorted_by_is_said_and_an_upload_goes_before_a_number(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = gathered(two_runs.lab, two_runs.ids, monkeypatch)
+    whole = columns.test_images(found, ())
+    assert whole is not None
+    choice = compare_view.Choice("test", None, "pictures", 12, ordering.ORDERS[0], None, (), "", 3, None)
+    first, said = "The images most like the uploaded one come first.", []
+    for pixels in (whole.originals[17, 0], 255 - whole.originals[17, 0]):
+        Image.fromarray(pixels).save(stream := BytesIO(), "PNG")
+        made, notes = compare_view.build(found, choice._replace(upload=stream.getvalue()))
+        assert made is not None
+        said.append((made.indices[0] == whole.indices[17], notes))
+    aside = f"{first} The image number is left aside."
+    turned = " It looks inverted: its border is bright, that of these images is dark."
+    assert said == [(True, [aside]), (False, [aside + turned])]
+    made, notes = compare_view.build(found, choice)
+    assert made is not None
+    assert (made.indices[0], notes) == (3, ["The images most like image 3 come first."])
+    _, notes = compare_view.build(found, choice._replace(source="validation", number=10_000))
+    assert notes == ["Image 10000 is not among the 64 that are kept of the validation split."]
+
+
 def test_one_image_is_found_by_its_number(two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     at = open_page(two_runs.lab, monkeypatch, runs=",".join(two_runs.ids))
     at.number_input("image").set_value(33).run()
@@ -480,6 +503,7 @@ def test_two_hundred_models_are_told_in_figures_and_the_first_in_pictures(
     at.run()
     assert text(at).count("many-2-") >= 200
     assert len(at.multiselect("pick-runs").value) == 200
+    assert at.multiselect("pick-runs").proto.wrap, "beside another box, too, they stand below each other"
 
 
 @pytest.mark.parametrize(

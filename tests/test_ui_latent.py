@@ -164,8 +164,8 @@ def test_more_dimensions_are_projected_and_the_caption_says_how_much_they_explai
 ) -> None:
     said = text(latent(two_runs.lab, run=two_runs.ids[1]))
     explained = latent_points.cloud(View(two_runs.ids[1], "test")).pca.explained
-    assert f"feature 1: principal component, {explained[0]:.0%}".replace("%", " % of variance") in said
-    assert f"feature 2: principal component, {explained[1]:.0%}".replace("%", " % of variance") in said
+    shares = [f"{share:.0%}".replace("%", " %") for share in explained]
+    assert f"Of the variance, principal component 1 has {shares[0]}, 2 has {shares[1]}." in said
 
 
 def test_three_dimensions_are_the_same_map_seen_from_any_side(
@@ -175,7 +175,9 @@ def test_three_dimensions_are_the_same_map_seen_from_any_side(
     assert latent(two_runs.lab, run=two_runs.ids[1], dims="3").get("bidi_component")
     view = View(two_runs.ids[1], "test", dims=3)
     told = latent_map.describe(view)
-    assert told["axes"] == ["Latent feature 1", "Latent feature 2", "Latent feature 3"]
+    assert told["axes"] == ["Principal component 1", "Principal component 2", "Principal component 3"]
+    numbers = latent_map.describe(view._replace(map="dims-2-0-3"))
+    assert numbers["axes"] == ["Latent feature 3", "Latent feature 1", "Latent feature 4"], "the code units themselves"
     assert told["alike"], "lengths along principal components can be compared"
     assert told["decode"] == "", "a place on the screen is a line of codes"
     assert "dims=3" in told["points"]
@@ -257,6 +259,24 @@ def test_a_run_without_weights_shows_its_codes_and_says_what_is_missing(latent: 
     test = latent(copy.lab, run=copy.id)
     assert test.get("bidi_component")
     assert "Its weights are not there" in text(test)
+
+
+def test_a_pile_of_most_points_is_a_sentence(latent: Open, copy: TrainedRun, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AELAB_HOME", str(copy.lab.path))
+    kept, random = copy.folder.analysis("test"), np.random.default_rng(0)
+    n = len(kept["codes"])
+    rounded = np.ones((n, 6)) + random.uniform(-1e-7, 1e-7, (n, 6))
+    rounded[:9] += random.standard_normal((9, 6))
+    copy.folder.write_analysis({"test": kept | {"codes": rounded.astype(np.float32)}}, {})
+    said = text(latent(copy.lab, run=copy.id, split="test"))
+    assert f"{n - 9} of {n} images have the same code: this model tells them apart no more." in said
+    sparse = random.random((n, 6), np.float32)
+    sparse[20:, :2] = 0
+    copy.folder.write_analysis({"test": kept | {"codes": sparse}}, {})
+    view = View(copy.id, "test")
+    assert latent_map.piled(view) == ""
+    said = latent_map.piled(view._replace(map="dims-0-1"))
+    assert said == f" {n - 20} of {n} images have the same place here, though their codes differ."
 
 
 def test_codes_of_a_diverged_run_are_a_sentence(latent: Open, copy: TrainedRun) -> None:

@@ -236,19 +236,24 @@ def _rows(found: Wall, choice: Choice) -> tuple[np.ndarray, list[str]]:
     if choice.label in found.facts.class_names:
         rows = rows[found.labels[rows] == found.facts.class_names.index(choice.label)]
         notes += [f"None of these images is of the class {choice.label}."] * (not len(rows))
+    if choice.upload is not None:
+        try:
+            image = ordering.uploaded(choice.upload, found.originals.shape[1:])
+            aside = " The image number is left aside." * (choice.number is not None)
+            notes += [f"The images most like the uploaded one come first.{aside}{ordering.inverted(found, image)}"]
+            return ordering.like(found, image, rows), notes
+        except ValueError as error:
+            notes += [str(error)]
     if choice.number is not None:
         at = np.flatnonzero(found.indices == choice.number)
         if len(at):
             rows = ordering.like(found, found.originals[at[0]], np.r_[at, rows[rows != at[0]]])
+            notes += [f"The images most like image {choice.number} come first."]
         else:
-            notes.append(
-                f"Image {choice.number} is not among the {len(found.indices)} that are kept of the {found.split} split."
-            )
-    elif choice.upload is not None:
-        try:
-            rows = ordering.like(found, ordering.uploaded(choice.upload, found.originals.shape[1:]), rows)
-        except ValueError as error:
-            notes += [str(error)]
+            split = wall.SPLITS.get(found.split, found.split)
+            notes += [
+                f"Image {choice.number} is not among the {len(found.indices)} that are kept of the {split} split."
+            ]
     return rows, notes
 
 

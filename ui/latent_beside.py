@@ -133,6 +133,8 @@ def draw(two: Two, side: int, where: str, found: Pair) -> None:
             "named": False,
             "by": "Neighbours kept",
             "axes": axes(two.first)[:2],
+            "alike": True,  # what was turned keeps its form
+            "frame": latent_pair.frame(found),
             "lifted": "",
             "shape": list(facts.shape[1:]) if facts else [1, 1],
             "plane": "pair",

@@ -20,7 +20,8 @@ SCRIPTS = (*(f"latent_{part}.js" for part in PARTS), "latent.js")
 """Parts of one module: a component's script cannot import."""
 
 GREY = "#8a8f98"
-AXES = ("Latent feature 1", "Latent feature 2", "Latent feature 3")
+UNIT = "Latent feature"
+"""What an axis that is a code unit is called."""
 Marks = Sequence[tuple[str, Sequence[float]]]
 """Words, each with its place in the map: what is no point of it."""
 
@@ -136,15 +137,14 @@ def behind(view: View) -> dict[str, str] | None:
 def axes(view: View) -> list[str]:
     """Titles of the axes."""
     if view.map.startswith("dims-"):
-        return [f"Latent feature {column + 1}" for column in latent_points.columns(view.map, 1 << 30)]
+        return [f"{UNIT} {column + 1}" for column in latent_points.columns(view.map, 1 << 30)]
+    found = latent_points.cloud(view)
+    if not view.map and found.code_size == 1:
+        return [f"{UNIT} 1", "(chance: the code is one number)"]
+    name = UNIT if found.pca is None else "Principal component"
     if view.map:
         name = latent_maps.NAMES.get(view.map.partition("-")[0], "Map")
-        return [f"{name} {number + 1}" for number in range(3)]
-    return [
-        AXES[0],
-        AXES[1] if latent_points.cloud(view).code_size > 1 else "(chance: the code is one number)",
-        AXES[2],
-    ]
+    return [f"{name} {number + 1}" for number in range(3)]
 
 
 def selection_address(view: View, name: str) -> str:
@@ -198,6 +198,7 @@ def reading(view: View) -> str:
         notes += f" {drawn:,} of {total:,} points are drawn: a sample that has each label in its share."
     if equal(view):
         return f"All {total:,} codes are the same: this model tells no image from another.{notes}"
+    notes += piled(view)
     if view.map:
         how = latent_maps.fitted(view, total)
         return f"{', '.join(axes(view)[: view.dims])} of a code of {found.code_size:,} numbers.{how}{notes}"
@@ -208,16 +209,32 @@ def reading(view: View) -> str:
         }
         return kinds.get(found.code_size, f"The axes are {view.dims} of the code's {found.code_size} numbers.") + notes
     shares = [f"{share:.0%}".replace("%", " %") for share in found.pca.explained[: view.dims]]
-    titles = ", ".join(
-        f"feature {place + 1}: principal component, {share} of variance" for place, share in enumerate(shares)
-    )
-    return f"PCA of a code of {found.code_size:,} numbers. Latent {titles}.{notes}"
+    held = ", ".join(f"{number} has {share}" for number, share in enumerate(shares, 1))
+    return f"PCA of a code of {found.code_size:,} numbers. Of the variance, principal component {held}.{notes}"
 
 
 def equal(view: View) -> bool:
     """Whether all points lie in one place."""
     places = latent_points.cloud(view).places
     return len(places) > 1 and not np.ptp(places, axis=0).any()
+
+
+def piled(view: View) -> str:
+    """A sentence where most points, but not all, lie in one place; '' where they do not, or where a job placed them."""
+    if view.map and not view.map.startswith("dims-"):
+        return ""
+    places, codes = latent_points.cloud(view).places, latent_points.codes(view)
+    away = np.abs(places - np.median(places, axis=0)).max(1)
+    code = codes[away.argmin()]
+    rounding = 1e-5 * float(np.abs(code).max() + places.std())  # a quantised code is rounded otherwise for each image
+    pile = np.flatnonzero(away <= rounding)
+    if len(pile) <= len(places) / 2:
+        return ""
+    looked = codes[pile[: max(2, latent_points.NUMBERS // len(code))]]
+    same = f" {len(pile):,} of {len(places):,} images have the same"
+    if np.abs(looked - code).max() <= rounding:
+        return f"{same} code: this model tells them apart no more."
+    return f"{same} place here, though their codes differ."
 
 
 def trust_said(view: View) -> str:

@@ -109,6 +109,16 @@ def _pair(mine: View, theirs: View, stamp: str) -> Pair:
     return Pair((left, right._replace(places=aligned)), kept_neighbours(*codes, NEIGHBOURS), moved, len(common))
 
 
+def frame(found: Pair) -> list[list[float]]:
+    """The range along each axis that shows both sides; a few stragglers widen it by half at most, on either side."""
+    places = np.concatenate([side.places for side in found.sides]).astype(float)
+    low, high = np.quantile(places, (0.005, 0.995), axis=0)
+    reach = (high - low) / 2
+    ends = np.maximum(places.min(0), low - reach), np.minimum(places.max(0), high + reach)
+    flat = ends[0] == ends[1]
+    return np.stack([ends[0] - flat, ends[1] + flat], axis=1).tolist()
+
+
 def members(kept: np.ndarray) -> np.ndarray:
     """(n,) groups of KEEPS."""
     return np.searchsorted([share for share, _ in KEEPS], kept, side="left")

@@ -51,7 +51,8 @@ BLOCKS = (
 
 
 def show(view: View) -> None:
-    """The blocks, three beside each other, and the code book of codes that have one."""
+    """The blocks, three beside each other, and the code book of codes that have one; all of the images of the analysis."""
+    view = _judged(view)
     metrics = lab().run(view.run).analysis_metrics() or {}
     facts = lab().run(view.run).facts()
     figures = metrics.get("code", {}) | metrics.get("disentanglement", {})
@@ -61,18 +62,27 @@ def show(view: View) -> None:
             "The analysis of this run did not measure its code: it is older than this measure, or fewer than three codes are finite "
             "numbers."
         )
+    st.caption(f"These figures and pictures are of the {view.split} images, whichever images the map shows.")
     if latent_book.finite(view):
         latent_book.show(view)
     drawn = [(block, picture) for block in BLOCKS if (picture := _picture(block, known)) or _has(block, figures)]
     for begin in range(0, len(drawn), 3):
-        for column, (block, picture) in zip(st.columns(3, gap="large"), drawn[begin : begin + 3], strict=False):
+        row = drawn[begin : begin + 3]
+        figured = any(_has(block, figures) for block, _ in row)  # the room of one, so that pictures begin alike
+        for column, (block, picture) in zip(st.columns(3, gap="large"), row, strict=False):
             with column:
-                st.html(cards(figures, block.figures))
+                if figured:
+                    st.html(cards(figures, block.figures))
                 if picture:
                     title, said, plot = picture
                     st.markdown(f"**{title}**")
                     st.plotly_chart(plot, key=f"latent-quality-{title}", config={"displayModeBar": False})
                     st.caption(said)
+
+
+def _judged(view: View) -> View:
+    """The images that the figures are of, where they were analysed: the test images."""
+    return View(view.run, "test") if "test" in latent_points.analysed(lab().run(view.run)) else view
 
 
 def _has(block: Block, figures: dict[str, Any]) -> bool:

@@ -10,6 +10,8 @@ from ui.columns import Wall
 
 STORED, GAP, WORST, CLASS = "One class after another", "Where two disagree", "Worst first", "By class"
 ORDERS = (STORED, GAP, WORST, CLASS)
+APART = 160
+"""Between the borders of images, of 255, from which on one of them is taken for inverted."""
 
 
 def ordered(wall: Wall, order: str, pair: tuple[str, str] | None = None) -> np.ndarray:
@@ -39,6 +41,23 @@ def like(wall: Wall, image: np.ndarray, rows: np.ndarray) -> np.ndarray:
     difference = wall.originals[rows].astype(np.float32) - image
     found: np.ndarray = rows[np.argsort(np.square(difference).sum(axis=(1, 2, 3)), kind="stable")]
     return found
+
+
+def inverted(wall: Wall, image: np.ndarray) -> str:
+    """A sentence more where the border of a grey image (1, H, W) is bright and that of the wall's images dark, or the other way."""
+    if len(image) > 1:
+        return ""
+    mine, theirs = (float(np.median(_border(pixels))) for pixels in (image, wall.originals))
+    if abs(mine - theirs) < APART:
+        return ""
+    words = ("bright", "dark") if mine > theirs else ("dark", "bright")
+    return f" It looks inverted: its border is {words[0]}, that of these images is {words[1]}."
+
+
+def _border(images: np.ndarray) -> np.ndarray:
+    """The pixels (..., n) at the edges of images (..., H, W)."""
+    edges = images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]
+    return np.concatenate(edges, axis=-1)
 
 
 def uploaded(content: bytes, shape: Sequence[int]) -> np.ndarray:

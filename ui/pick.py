@@ -108,7 +108,7 @@ def _runs_box(rows: Sequence[RunRow]) -> None:
     def chosen() -> None:
         st.query_params["runs"] = ",".join(st.session_state["pick-runs"])
 
-    st.multiselect("Runs", list(found), format_func=told_apart(found), key="pick-runs", on_change=chosen)
+    st.multiselect("Runs", list(found), format_func=told_apart(found), key="pick-runs", on_change=chosen, wrap=True)
 
 
 def _wanted(rows: Sequence[RunRow]) -> list[str]:

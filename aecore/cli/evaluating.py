@@ -8,6 +8,8 @@ from aecore.cli.commands import Answer, Verb, open_lab
 from aecore.runs import run
 from aecore.runs.text import table
 
+GIVEN = "given are the images that the models should make, not what the models see"
+
 
 def evaluate(args: argparse.Namespace) -> Answer:
     import aecore
@@ -22,15 +24,16 @@ def evaluate(args: argparse.Namespace) -> Answer:
     rows += [[f"PCA, {simple['pca']['components']} components", f"{simple['pca']['mse']:.5f}", "", ""]]
     rows += [["mean image", f"{simple['mean_image']['mse']:.5f}", "", ""]]
     text = table([f"test split, {int(test['n']):,} images", "MSE per pixel", "PSNR dB", "SSIM"], rows)
-    target = folder.config().task.target
-    said = [f"All errors are against the target: {target}."] * bool(target) + _beyond(found)
+    task = folder.config().task
+    said = [f"All errors are against the target: {task.target}."] * bool(task.target)
+    said += [f"PCA: {GIVEN}."] * (task.kind != "identity") + _beyond(found)
     if analysed and "checkpoint" in analysed:
         names = (analysed["checkpoint"], manifest.stamp(folder.checkpoints))
         step, now = (manifest.step_of(folder.checkpoints / name) for name in names)
         said += [f"Of the model after step {step:,}; that after step {now:,} is not analysed yet."] * (step < now)
     if not analysed:
         said += [f"Not looked at: {lost.problem}" for lost in manifest.survey(folder.checkpoints)[1]]
-    return Answer({"run": args.run, "target": target, **found}, "\n".join([text, *said]))
+    return Answer({"run": args.run, "target": task.target, **found}, "\n".join([text, *said]))
 
 
 def _beyond(found: dict[str, Any]) -> list[str]:

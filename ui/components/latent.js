@@ -174,7 +174,7 @@ class LatentMap {
     this.redraw();
   }
 
-  whole() { return this.turn ? this.turn.view(this.w, this.h) : fit(this.points, this.w, this.h, this.data.alike); }
+  whole() { return this.turn ? this.turn.view(this.w, this.h) : fit(this.points, this.w, this.h, this.data.alike, this.data.frame); }
   reset() { this.touched = false; if (this.points) this.view = this.whole(); this.redraw(); }
 
   shows(group) { return !this.only.size || this.only.has(Math.min(group, this.data.groups.length)); }
@@ -213,9 +213,9 @@ class LatentMap {
   /** Names in the map, each in the middle of its group. */
   names() {
     if (this.counts.length > 27 || !this.data.named || this.piled) return [];
-    this.middles ??= middles(this.points, this.shown, this.data.groups.length);
-    const brief = (text) => (text.length > 24 ? `${text.slice(0, 22)} …` : text);
-    return this.middles.map((middle) => ({ ...middle, text: brief(this.groupName(middle.group)) }));
+    this.middles ??= piles(middles(this.points, this.shown, this.data.groups.length), this.extent);
+    const brief = (text) => (text.length > 24 ? `${text.slice(0, 22)} …` : text), named = (groups) => groups.map((group) => this.groupName(group)).join(", ");
+    return this.middles.map((middle) => ({ ...middle, text: brief(named([middle.group, ...middle.others])) }));
   }
 
   /** Draw in the next frame: all, or only what lies over the points. */

@@ -55,7 +55,8 @@ function drawDirections(pen, turn, toScreen, titles, { ink, font }, field, halo)
     pen.lineTo(...to);
     pen.stroke();
     pen.globalAlpha = 1;
-    return [title, ...inward([to[0], to[1] - 10], field, 52, 12), pen.measureText(title).width];
+    const across = pen.measureText(title).width;
+    return [title, ...inward([to[0], to[1] - 10], field, across / 2 + 4, 12), across];
   });
   for (const [title, px, py] of apart(named)) halo(title, px, py);
 }

@@ -12,17 +12,17 @@ function span(values) {
   return high > low ? [low, high] : [low - 1, low + 1];
 }
 
-/** The view that shows all: one scale for both axes, unless that would leave half of the field empty, or always, where lengths along
- *  both are `alike`: a direction in which nothing varies must not look as wide as the others. */
-function fit({ n, x, y }, w, h, alike) {
+/** The view that shows all, or the ranges of a `frame` that several maps share: one scale for both axes, unless that would leave half
+ *  of the field empty, or always, where lengths along both are `alike`: a direction in which nothing varies must not look as wide as the others. */
+function fit({ n, x, y }, w, h, alike, frame) {
   if (!n) return { x: 0, y: 0, sx: 1, sy: 1 };
-  const [left, right] = span(x), [low, high] = span(y);
+  const [[left, right], [low, high]] = frame ?? [span(x), span(y)];
   let sx = w / (right - left) / 1.08, sy = h / (high - low) / 1.08;
   if (alike || Math.max(sx, sy) < 2 * Math.min(sx, sy)) sx = sy = Math.min(sx, sy);
   return { x: (left + right) / 2, y: (low + high) / 2, sx, sy };
 }
 
-/** The median of each group's points: [{group, x, y}]. */
+/** The median of each group's points, how far nearly all of them reach, and half of them: [{group, x, y, wide, high, core}]. */
 function middles({ n, x, y, group }, shown, groups) {
   const places = new Map(), stride = Math.max(1, Math.floor(n / 8000));
   for (let i = 0; i < n; i += stride) {
@@ -33,12 +33,22 @@ function middles({ n, x, y, group }, shown, groups) {
   }
   const spread = (values) => {
     const sorted = Float32Array.from(values).sort(), at = (share) => sorted[Math.floor(share * (sorted.length - 1))];
-    return [(sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2, at(0.9) - at(0.1)];
+    return [(sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2, at(0.9) - at(0.1), at(0.75) - at(0.25)];
   };
-  return [...places].map(([at, [xs, ys]]) => {
-    const [x, wide] = spread(xs), [y, high] = spread(ys);
-    return { group: at, x, y, wide, high };
+  return [...places].sort((a, b) => a[0] - b[0]).map(([at, [xs, ys]]) => {
+    const [x, wide, across] = spread(xs), [y, high, up] = spread(ys);
+    return { group: at, x, y, wide, high, core: [across, up] };
   });
+}
+
+/** The same, one for groups of which half and more lie in one place, the same for all of them: [{..., others}]. */
+function piles(middles, { sx, sy }) {
+  const found = [], small = (x, y) => Math.abs(x) * sx < 1 && Math.abs(y) * sy < 1;
+  for (const one of middles) {
+    const same = small(...one.core) && found.find((other) => small(...other.core) && small(one.x - other.x, one.y - other.y));
+    if (same) same.others.push(one.group); else found.push({ ...one, others: [] });
+  }
+  return found;
 }
 
 /** Names [text, px, py, width] on the screen, pushed apart where they would cover each other. */
