@@ -601,6 +601,42 @@ def test_a_simple_method_that_was_fitted_to_other_images_has_a_line_of_its_own(c
     assert [line.label for line in found if line.label.startswith("Mean")] == ["Mean image, of a", "Mean image, of b"]
 
 
+def test_each_figure_is_told_with_the_images_that_it_was_measured_on(
+    copy: TrainedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copy.folder.path / "analysis/metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["test"]["n"] = metrics["columns"]["model"]["n"] = 10_000
+    metrics["code"] |= {"n": 256, "prior_distance": 0.1}
+    metrics["anomalies"] = {"auroc": 0.9, "n": 10_500}
+    path.write_text(json.dumps(metrics))
+    (line,) = (one for one in scores.lines([gathered(copy.lab, (copy.id,), monkeypatch)]) if not one.baseline)
+    few = ("probe_accuracy", "knn_accuracy", "silhouette", "nmi", "ari")
+    assert {line.of(name) for name in few} == {"256 test images"}
+    whole = ("mse", "ms_ssim", "effective_dimension", "used_dimensions", "correlation")
+    assert {line.of(name) for name in whole} == {"10,000 test images"}
+    assert (line.of("prior_distance"), line.of("auroc")) == ("2,000 test images", "10,500 test images")
+
+    corner = lambda html: re.findall(r'<th class="who">(.*?)</th>', html)
+    small = lambda html: re.findall(r'>([^<]*)<small class="quiet">([^<]*)<', html)
+    figures, codes = scores.table([line]), scores.table([line], scores.CODES)
+    assert (corner(figures), corner(codes)) == (["10,000 test images"], ["256 test images"])
+    shown = scores.ALL["knn_accuracy"].write(line.figures["knn_accuracy"])
+    assert {("0.900", "of 10,500"), (shown, "of 256")} <= set(small(figures))
+    assert len(small(figures)) == 3, "AUROC, kNN and the probe"
+    assert {count for _, count in small(codes)} == {"of 10,000", "of 2,000"}
+    told = scores.lines_csv([line]).splitlines()[1]
+    assert "10,000 test images; auroc: 10,500 test images; knn_accuracy, probe_accuracy, silhouette" in told
+
+    worse = {**line.figures, "knn_accuracy": 0.0, "mse": 9.0}
+    twin = line._replace(figures=worse, counts={**line.counts, "knn_accuracy": 2_000})
+    best = re.findall(r'best">([^<]*)<', scores.table([line, twin, twin._replace(figures=line.figures)]))
+    assert scores.ALL["mse"].write(line.figures["mse"]) in best
+    knn = lambda value, **more: line._replace(figures={"knn_accuracy": value}, **more)
+    found = [knn(0.9), knn(0.2), twin, knn(1.0, images="9,020 test images")]
+    assert re.findall(r'best">([^<]*)<', scores.table(found)) == ["90.0%"]
+
+
 def test_places_are_found_by_the_pixels() -> None:
     images = np.arange(4 * 4, dtype=np.uint8).reshape(4, 1, 2, 2)
     labels = np.zeros(4, np.int64)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from math import isfinite, prod
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aecore.analysis import quality_words
@@ -29,6 +30,12 @@ class Line(NamedTuple):
     note: str = ""
     what: str = ""
     """What the images of its group are, where that is to be said."""
+    counts: Mapping[str, float] = MappingProxyType({})
+    """Of figures of which it is known: of how many test images they are."""
+
+    def of(self, name: str) -> str:
+        """What a figure was measured on, in words."""
+        return _tests(self.counts[name]) if name in self.counts else self.images
 
 
 class Figure(NamedTuple):
@@ -94,6 +101,9 @@ CODES = {
     if name not in FIGURES
 }
 """The same of the codes: a table of its own."""
+OF_ALL = {"effective_dimension", "used_dimensions", "correlation"}
+OF_PRIOR = {"prior_distance", "active_units"}
+"""Figures of the codes of all test images, and of those laid beside the prior; the rest is of those that are asked for their labels."""
 ALL = FIGURES | CODES
 
 
@@ -110,20 +120,26 @@ def lines(groups: Sequence[Sequence[Compared]]) -> list[Line]:
 def _run(run: Compared, what: str, group: int) -> Line:
     result, metrics, model = (told(run, name) for name in ("result.json", "analysis/metrics.json", "model.json"))
     seen = metrics.get("test") or result
-    known = {
-        **seen,
-        **simple_figures(run).get("model", {}),
-        **metrics.get("code", {}),
-        **metrics.get("anomalies", {}),
-        **metrics.get("disentanglement", {}),
-    }
+    of_codes = (metrics.get(name, {}) for name in ("code", "anomalies", "disentanglement"))
+    parts = [seen, simple_figures(run).get("model", {}), *of_codes]
+    known = {name: value for part in parts for name, value in part.items()}
     shape, bottleneck = tuple(model.get("code_shape", (run.row.code_size,))), run.config.model.bottleneck
     bits = bottleneck.bits(shape)
     size = run.row.code_size if bits is None else bits / 8
     known |= {"code_size": run.row.code_size, "bytes": bottleneck.code_bytes(shape), "seconds": result.get("seconds")}
     known |= {"compression": prod(run.facts.shape) / max(1, size), "parameters": model.get("parameters")}
     where = _tests(seen["n"]) if "n" in seen else WHERE.get(seen.get("split", ""), "not finished")
-    return Line(run.label, run.colour, where, _finite(known), group=group, note=likelihood(run), what=what)
+    counts = _counted(parts, seen.get("n", 0))
+    return Line(
+        run.label, run.colour, where, _finite(known), group=group, note=likelihood(run), what=what, counts=counts
+    )
+
+
+def _counted(parts: Sequence[dict[str, Any]], whole: float) -> dict[str, float]:
+    """Of how many test images the figures of these parts of an analysis are; `whole` are all of them."""
+    counts = {name: part["n"] for part in parts if "n" in part for name in part if name in ALL}
+    counts |= dict.fromkeys(counts.keys() & OF_ALL, whole)
+    return counts | dict.fromkeys(counts.keys() & OF_PRIOR, min(whole, quality_words.ASKED))
 
 
 def likelihood(run: Compared) -> str:
@@ -184,7 +200,7 @@ def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
     if not names and among is not FIGURES:
         return ""
     groups = [list(part) for _, part in groupby(found, lambda line: line.group)]
-    corner = _measured_on(groups[0]) if len(groups) == 1 else ""
+    corner = _measured_on(groups[0], names) if len(groups) == 1 else ""
     head = f'<th class="who">{escape(corner)}</th>' + "".join(
         f'<th class="n" title="{escape(ALL[name].help)}">{escape(ALL[name].head)}</th>' for name in names
     )
@@ -194,14 +210,15 @@ def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
     return f'<div class="wide{tall}"><table class="scores many"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _usual(part: Sequence[Line]) -> str:
-    """What most runs of a group were measured on, or most simple methods where there is no run."""
+def _usual(part: Sequence[Line], names: Sequence[str]) -> str:
+    """What most of these figures of the runs of a group were measured on, or of the simple methods where there is no run."""
     runs = [line for line in part if not line.baseline] or part
-    return Counter(line.images for line in runs).most_common(1)[0][0]
+    words = [line.of(name) for line in runs for name in names if name in line.figures]
+    return Counter(words or [line.images for line in runs]).most_common(1)[0][0]
 
 
-def _measured_on(part: Sequence[Line]) -> str:
-    return ", ".join(filter(None, [part[0].what, _usual(part)]))
+def _measured_on(part: Sequence[Line], names: Sequence[str]) -> str:
+    return ", ".join(filter(None, [part[0].what, _usual(part, names)]))
 
 
 def _title(words: str, names: Sequence[str]) -> str:
@@ -211,42 +228,48 @@ def _title(words: str, names: Sequence[str]) -> str:
 def _part(part: Sequence[Line], names: Sequence[str], largest: float, titled: bool) -> str:
     """The lines of a group, below what its images are where there are several groups."""
     best = {name: _best(part, name) for name in names}
-    html = _title(_measured_on(part), names) * titled
+    html = _title(_measured_on(part, names), names) * titled
     for simple, some in groupby(part, lambda line: line.baseline):
-        lines, usual = list(some), _usual(part)
-        if simple and (own := _usual(lines)) != usual:
+        lines, usual = list(some), _usual(part, names)
+        if simple and (own := _usual(lines, names)) != usual:
             html, usual = html + _title(f"without a network, {own}", names), own
-        html += "".join(_html(line, names, best, largest, line.images != usual) for line in lines)
+        html += "".join(_html(line, names, best, largest, usual) for line in lines)
     return html
 
 
-def _best(found: Sequence[Line], name: str) -> float | None:
-    """The best value among those runs of a group that saw what most saw; None where nothing is to be won, as of unlike bounds."""
-    usual = _usual(found)
-    runs = [line for line in found if not line.baseline and name in line.figures and line.images == usual]
+def _best(found: Sequence[Line], name: str) -> tuple[str, str, str] | None:
+    """What most of those runs of a group that have this figure were measured on, and the best value among these; None where nothing is
+    to be won, as of unlike bounds."""
+    runs = [line for line in found if not line.baseline and name in line.figures]
     if len(runs) < 2 or not ALL[name].better or (name == "elbo" and len({line.note for line in runs}) > 1):
         return None
-    return (max if ALL[name].better > 0 else min)(line.figures[name] for line in runs)
+    usual, many = Counter((line.images, line.of(name)) for line in runs).most_common(1)[0]
+    value = (max if ALL[name].better > 0 else min)(
+        line.figures[name] for line in runs if (line.images, line.of(name)) == usual
+    )
+    return (*usual, ALL[name].write(value)) if many > 1 else None
 
 
-def _html(line: Line, names: Sequence[str], best: Mapping[str, float | None], largest: float, other: bool) -> str:
-    """A line; with what it was measured on, where that is another thing than for most."""
-    small = f'<small class="quiet">{escape(line.images)}</small>' * other
+def _html(
+    line: Line, names: Sequence[str], best: Mapping[str, tuple[str, str, str] | None], largest: float, usual: str
+) -> str:
+    """A line; with what it or a figure of it was measured on, where that is another thing than for most. Of two figures that read the
+    same none is the better one."""
+    own = _usual([line], names)
+    small = f'<small class="quiet">{escape(own)}</small>' * (own != usual)
     cells = [f'<td class="who" title="{escape(line.note)}"><b>{escape(line.label)}</b>{small}</td>']
     for name in names:
         value = line.figures.get(name)
         if value is None:
             cells.append('<td class="n none">–</td>')
             continue
-        top = not line.baseline and not other and _written(name, best[name]) == _written(name, value)
-        bar = f'<i style="width:{100 * value / largest:.1f}%"></i>' if name == "mse" else ""
-        cells.append(f'<td class="n{" best" * top}">{escape(_written(name, value))}{bar}</td>')
+        written = ALL[name].write(value)
+        top = not line.baseline and best[name] == (line.images, line.of(name), written)
+        more = f'<i style="width:{100 * value / largest:.1f}%"></i>' if name == "mse" else ""
+        if line.of(name) != own:
+            more += f'<small class="quiet">of {line.counts.get(name, 0):,.0f}</small>'
+        cells.append(f'<td class="n{" best" * top}">{escape(written)}{more}</td>')
     return f'<tr class="{"baseline" * line.baseline}" style="--c:{line.colour or QUIET}">{"".join(cells)}</tr>'
-
-
-def _written(name: str, value: float | None) -> str:
-    """As it is read: of two that read the same none is the better one."""
-    return "" if value is None else ALL[name].write(value)
 
 
 QUIET = "#8a8f99"
@@ -258,7 +281,16 @@ def lines_csv(found: Sequence[Line]) -> str:
     return as_csv(
         ["", "images", *names],
         [
-            [line.label, ", ".join(filter(None, [line.what, line.images])), *(line.figures.get(name) for name in names)]
+            [line.label, ", ".join(filter(None, [line.what, _told(line)])), *(line.figures.get(name) for name in names)]
             for line in found
         ],
     )
+
+
+def _told(line: Line) -> str:
+    """What its figures were measured on, with the names of those that were measured on something else."""
+    others: dict[str, list[str]] = {}
+    for name in columns_of([line]):
+        if line.of(name) != line.images:
+            others.setdefault(line.of(name), []).append(name)
+    return "; ".join([line.images, *(f"{', '.join(some)}: {words}" for words, some in others.items())])
