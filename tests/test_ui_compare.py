@@ -843,13 +843,12 @@ def test_a_sweep_reaches_to_the_sizes_that_wait_and_its_lines_are_what_else_was_
 
 
 def test_a_line_of_many_runs_is_blue_by_what_the_runs_of_its_kind_reach() -> None:
-    assert charts.by_error([1, 3, 0.1, 0.2, None], ["a", "a", "b", "b", "b"]) == [
-        charts.GOOD,
-        charts.QUIET,
-        charts.GOOD,
-        charts.QUIET,
-        charts.QUIET,
-    ]
+    good, quiet = charts.GOOD, charts.QUIET
+    blue = charts.by_error([1, 3, 0.1, 0.2, None], ["a", "a", "b", "b", "b"])
+    assert blue == [good, quiet, good, quiet, quiet]
+    assert charts.by_error([1, 2, 3, 9], ["a", "a", "a", "b"]) == [good, quiet, quiet, quiet], (
+        "a median is not below itself"
+    )
 
 
 def test_a_sweep_that_waits_says_so_on_its_page(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

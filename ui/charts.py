@@ -147,7 +147,7 @@ def by_error(errors: Sequence[float | None], kinds: Sequence[Hashable]) -> list[
     """A colour for each line: those with less than the median error of the runs that should give the same images stand out."""
     known = {kind: [e for e, own in zip(errors, kinds, strict=True) if own == kind and e is not None] for kind in kinds}
     return [
-        GOOD if error is not None and error <= median(known[kind]) else QUIET
+        GOOD if error is not None and error < median(known[kind]) else QUIET
         for error, kind in zip(errors, kinds, strict=True)
     ]
 
