@@ -308,6 +308,23 @@ def test_runs_that_held_out_other_images_are_run_on_the_first_ones(
     assert any("other images" in note.value or "held out different images" in note.value for note in at.info)
 
 
+def test_images_of_the_test_split_are_called_so_and_are_nobodys_training_images(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = train_here(two_runs.lab, tiny(name="all of it", data__validation=0, training__epochs=1), "ada")
+    words = "Test images, epoch by epoch"
+    at = open_page(two_runs.lab, monkeypatch, runs=f"{other},{two_runs.ids[0]}", images=words)
+    assert not at.exception
+    assert words in at.selectbox("images").options
+    assert VALIDATION not in at.selectbox("images").options
+    assert walls(at)[0]["columns"][0]["note"] == "test images"
+    said = [note.value.replace("\\", "") for note in at.info]
+    assert said == ["tiny watched other images: its newest model was run on these just now."]
+    turned = open_page(two_runs.lab, monkeypatch, runs=f"{two_runs.ids[0]},{other}", images=VALIDATION)
+    (said,) = [note.value for note in turned.info]
+    assert "may include these among its training images" in said
+
+
 def test_a_run_that_is_gone_or_waits_is_said_and_the_others_are_shown(
     two_runs: TwoRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,11 +131,7 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
     common = [i for i in range(len(first.images)) if all(i in found for found in places.values())]
     notes = [] if epoch is None else _of_another(runs, epoch)
     if len(common) < FEW:
-        strangers = [run.label for run in runs if len(places[run.row.id]) < FEW]
-        notes.append(
-            f"{' and '.join(strangers)} watched other images (another validation seed or share), which may include these among its "
-            "training images: its newest model was run on them just now."
-        )
+        notes += _strangers([run for run in runs if len(places[run.row.id]) < len(first.images)], first.split)
         common = list(range(len(first.images)))
     elif len(common) < len(first.images):
         notes.append(f"The runs held out different images: these are the {len(common)} that all of them held out.")
@@ -159,6 +155,15 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
     )
     images = originals, first.labels[common], first.indices[common]
     return walled(runs[0], images, first.split, columns, notes)
+
+
+def _strangers(runs: Sequence[Compared], split: str) -> list[str]:
+    """Who watched other images than these of a split. Test images are never trained on."""
+    names, several = " and ".join(run.label for run in runs), len(runs) > 1
+    own, model = ("their", "newest models were") if several else ("its", "newest model was")
+    learnt = f" (another validation seed or share), which may include these among {own} training images"
+    why = "" if split == "test" else learnt
+    return [f"{names} watched other images{why}: {own} {model} run on these just now."] * bool(runs)
 
 
 def walled(first: Compared, images: Images, part: str, columns: list[Column], notes: list[str]) -> Wall:
