@@ -30,6 +30,7 @@ from ui import (
     columns,
     compare_view,
     comparison,
+    differing,
     latent_selection,
     noise,
     ordering,
@@ -857,6 +858,26 @@ def test_a_sweep_reaches_to_the_sizes_that_wait_and_its_lines_are_what_else_was_
     svg = sweeps.pictures(axis, found)["knn"]
     assert svg.count("<circle") == 10
     assert "<polyline" not in svg
+
+
+def test_differences_are_in_the_words_and_the_order_of_the_form(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = gathered(two_runs.lab, two_runs.ids[:1], monkeypatch)[0]
+    other = tiny(
+        training__weight_decay=1.0, training__shuffle=False, task__kind="denoise", task__sigma=1.0,
+        data__validation=0.25, model__backbone__widths=(16, 8),
+    )  # fmt: skip
+    found = {change.path: change.values for change in differing.changes(sweep_of(one, tiny(), other))}
+    assert list(found) == [
+        "data.validation", "model.backbone.widths", "task.kind", "task.sigma",
+        "training.weight_decay", "training.shuffle",
+    ]  # fmt: skip
+    assert found["task.sigma"] == ["–", "1"]
+    assert found["training.weight_decay"] == ["0", "1"]
+    assert found["training.shuffle"] == ["on", "off"]
+    assert found["model.backbone.widths"] == ["32", "16, 8"]
+    assert found["task.kind"] == ["Identity", "Denoise"]
 
 
 def test_a_line_of_many_runs_is_blue_by_what_the_runs_of_its_kind_reach() -> None:
