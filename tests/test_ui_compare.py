@@ -715,6 +715,37 @@ def test_a_legend_does_not_stand_on_a_line_between_two_points():
     assert (x > 200, y < plots.HEIGHT / 2) == (True, True), "at the top on the right"
 
 
+def test_a_legend_for_which_no_corner_is_free_stands_below_the_plot():
+    corners = [(0, 0), (10, 0.1), (10, 10), (0.1, 10), (0, 1)]
+    round_ = plots.Series("all the way round", "#111111", [plots.Point(*place) for place in corners], line=True)
+    drawn = plots.plot([round_, round_._replace(label="again")], plots.Axis("x"), plots.Axis("y"))
+    high = int(re.search(r'height="(\d+)"', drawn)[1])
+    names = re.findall(r'y="([\d.]+)"[^>]*>(all the way round|again)<', drawn)
+    assert [name for _, name in names] == ["all the way round", "again"]
+    assert all(plots.HEIGHT < float(y) < high for y, _ in names)
+    falls = plots.Series("falls", "#111111", [plots.Point(0, 10), plots.Point(2, 0), plots.Point(10, 0)], line=True)
+    assert f'height="{plots.HEIGHT}"' in plots.plot([falls], plots.Axis("x"), plots.Axis("y"))
+    low = plots.Series("low", "#111111", [plots.Point(x, y) for x, y in ((0, 10), (0.1, 1), (10, 10))], line=True)
+    mark = plots.Mark(5.0, "elbow: a long word")
+    assert f'height="{plots.HEIGHT}"' in plots.plot([low], plots.Axis("x"), plots.Axis("y"))
+    assert f'height="{plots.HEIGHT}"' not in plots.plot([low], plots.Axis("x"), plots.Axis("y"), mark)
+
+
+def test_ticks_of_code_sizes_are_whole_and_those_that_are_there_where_there_are_few(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = lambda axis, values: plots.Scale(axis, values, 0, 300).ticks()
+    sizes = charts.COSTS["code_size"]
+    assert ticks(sizes, [3, 5]) == [3, 5]
+    assert ticks(sizes, [5, 5]) == [5]
+    assert ticks(sizes, [2, 3, 5, 32]) == [2, 4, 8, 16, 32]
+    assert ticks(sizes, [1000, 1001, 1500]) == [1024], "numbers that would stand on each other"
+    one = gathered(two_runs.lab, two_runs.ids, monkeypatch)[0]
+    size = "model__bottleneck__latent_dim"
+    axis, _ = trials.trials(sweep_of(one, tiny(**{size: 2}), tiny(**{size: 4})), [2, 4])
+    assert ticks(axis, [2, 4]) == [2, 3, 4]
+
+
 def test_a_difference_within_the_noise_is_said_in_a_sentence(
     two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -824,7 +855,7 @@ def test_the_axis_of_a_sweep_is_what_was_varied_and_words_stand_under_their_plac
     tasks = [tiny(task__kind=kind) for kind in ("denoise", "masked_patches", "denoise")]
     axis, found = trials.trials(sweep_of(one, *tasks), [])
     assert (axis.title, axis.words, [trial.x for trial in found]) == (
-        "task.kind", ["Denoise", "Masked patches"], [1, 1, 2],
+        "Task", ["Denoise", "Masked patches"], [1, 1, 2],
     )  # fmt: skip
     svg = sweeps.pictures(axis, found)["psnr"]
     written = re.findall(r">([^<]+)</text>", svg)
@@ -845,7 +876,7 @@ def test_a_sweep_reaches_to_the_sizes_that_wait_and_its_lines_are_what_else_was_
     grid = [tiny(**{size: code, "training__batch_size": batch}) for code in (2, 4) for batch in (32, 64)]
     axis, found = trials.trials(sweep_of(one, *grid), [2, 2, 4, 4, 32])
     assert plots.Scale(axis, [2, 4], 0, 100).ticks() == [2, 4, 8, 16, 32]
-    assert {trial.line for trial in found} == {"batch_size 32", "batch_size 64"}
+    assert {trial.line for trial in found} == {"Batch size 32", "Batch size 64"}
     alone, found = trials.trials(sweep_of(one, grid[0]), [2, 4, 8, 16])
     assert (alone.title, alone.log, [trial.x for trial in found]) == (trials.CODE_SIZE, True, [2.0])
     conv = {"model__backbone__kind": "conv", "model__bottleneck__kind": "feature_map"}

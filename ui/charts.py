@@ -12,14 +12,15 @@ from ui.comparison import Compared
 from ui.differing import changes
 from ui.live import component
 from ui.parallel import Coordinate, parallel
-from ui.plots import QUIET, Axis, Point, Series, plot
+from ui.plots import QUIET, Point, Series, plot
+from ui.scales import Axis
 from ui.scores import Line
 from ui.stored import told
 
 _figure = component("figure")
 MSE = Axis("MSE per pixel", log=True)
 COSTS = {
-    "code_size": Axis("code size, numbers", log=True, base=2),
+    "code_size": Axis("code size, numbers", log=True, base=2, whole=True),
     "parameters": Axis("parameters", log=True, whole=True),
     "seconds": Axis("training, s", log=True),
 }

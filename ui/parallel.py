@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ui.plots import BOTTOM, HEIGHT, TOP, Axis, Scale, letters, rule, svg, told
+from ui.plots import BOTTOM, HEIGHT, TOP, letters, rule, svg
+from ui.scales import Axis, Scale, told
 from ui.words import escape
 
 
