@@ -31,6 +31,7 @@ from ui import (
     compare_view,
     comparison,
     differing,
+    figures,
     latent_selection,
     noise,
     ordering,
@@ -637,11 +638,11 @@ def test_each_figure_is_told_with_the_images_that_it_was_measured_on(
 
     corner = lambda html: re.findall(r'<th class="who">(.*?)</th>', html)
     small = lambda html: re.findall(r'>([^<]*)<small class="quiet">([^<]*)<', html)
-    figures, codes = scores.table([line]), scores.table([line], scores.CODES)
-    assert (corner(figures), corner(codes)) == (["10,000 test images"], ["256 test images"])
-    shown = scores.ALL["knn_accuracy"].write(line.figures["knn_accuracy"])
-    assert {("0.900", "of 10,500"), (shown, "of 256")} <= set(small(figures))
-    assert len(small(figures)) == 3, "AUROC, kNN and the probe"
+    table, codes = scores.table([line]), scores.table([line], figures.CODES)
+    assert (corner(table), corner(codes)) == (["10,000 test images"], ["256 test images"])
+    shown = figures.ALL["knn_accuracy"].write(line.figures["knn_accuracy"])
+    assert {("0.900", "of 10,500"), (shown, "of 256")} <= set(small(table))
+    assert len(small(table)) == 3, "AUROC, kNN and the probe"
     assert {count for _, count in small(codes)} == {"of 10,000", "of 2,000"}
     told = scores.lines_csv([line]).splitlines()[1]
     assert "10,000 test images; auroc: 10,500 test images; knn_accuracy, probe_accuracy, silhouette" in told
@@ -649,7 +650,7 @@ def test_each_figure_is_told_with_the_images_that_it_was_measured_on(
     worse = {**line.figures, "knn_accuracy": 0.0, "mse": 9.0}
     twin = line._replace(figures=worse, counts={**line.counts, "knn_accuracy": 2_000})
     best = re.findall(r'best">([^<]*)<', scores.table([line, twin, twin._replace(figures=line.figures)]))
-    assert scores.ALL["mse"].write(line.figures["mse"]) in best
+    assert figures.ALL["mse"].write(line.figures["mse"]) in best
     knn = lambda value, **more: line._replace(figures={"knn_accuracy": value}, **more)
     found = [knn(0.9), knn(0.2), twin, knn(1.0, images="9,020 test images")]
     assert re.findall(r'best">([^<]*)<', scores.table(found)) == ["90.0%"]
@@ -674,7 +675,7 @@ def test_the_smallest_error_wins_and_a_line_to_beat_wins_nothing() -> None:
     for error in (0.001, 0.0200001):
         few = lines[1]._replace(images="3 test", figures={"mse": error})
         assert scores.table([lines[0], lines[1], few]).count(" best") == 3, "other images are no contest"
-    assert ">17,945<" in scores.table([scores.Line("a", "", "", {"used_dimensions": 17_945.0})], scores.CODES)
+    assert ">17,945<" in scores.table([scores.Line("a", "", "", {"used_dimensions": 17_945.0})], figures.CODES)
     bounds = [scores.Line(n, "#1", "", {"elbo": v}, note=n) for n, v in (("Bernoulli", -90.0), ("Gaussian", 800.0))]
     assert " best" not in scores.table(bounds), "bounds of unlike likelihoods cannot be compared"
     alike = [scores.Line(n, "#1", "", {"mig": v}) for n, v in (("a", 0.0081), ("b", 0.0084), ("c", 0.002))]
@@ -772,6 +773,23 @@ def test_pca_stands_at_the_components_that_it_has(copy: TrainedRun, monkeypatch:
     lines = scores.lines([gathered(copy.lab, (copy.id,), monkeypatch)])
     sizes = {line.label.partition(",")[0]: line.figures.get("code_size") for line in lines}
     assert (sizes["tiny"], sizes["PCA"]) == (2, 1)
+
+
+def test_a_line_to_beat_joins_only_what_was_fitted_to_the_same_images(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = gathered(two_runs.lab, two_runs.ids, monkeypatch)
+    (alone,) = charts.pca_lines(scores.lines([runs]))
+    assert (alone.label, len(alone.points), alone.colour) == ("PCA", 2, charts.QUIET)
+    for change in ({"training.classes": ("1", "2")}, {"data.validation": 0}, {"training.subset": 100}):
+        other = runs[1]._replace(config=with_values(runs[1].config, change))
+        both = charts.pca_lines(scores.lines([[runs[0], other]]))
+        assert [(line.label, line.colour) for line in both] == [
+            (f"PCA, images of {run.label}", run.colour) for run in runs
+        ]
+        assert [[point.x for point in line.points] for line in both] == [[2], [4]]
+        drawn = charts.costs(scores.lines([[runs[0], other]]))["error-against-code-size"]
+        assert (drawn.count("<circle"), drawn.count("<polyline")) == (2, 2), "a line to beat does not look like a run"
 
 
 def test_what_the_first_pictures_come_with_is_said_as_it_is() -> None:

@@ -47,24 +47,26 @@ def costs(found: Sequence[Line]) -> dict[str, str]:
             for line in runs
             if name in line.figures
         ]
-        if name == "code_size" and (beat := pca_line(found)):
-            series.insert(0, beat)
+        if name == "code_size":
+            series = pca_lines(found) + series
         if svg := plot(series, axis, MSE):
             made[f"error-against-{name.replace('_', '-')}"] = svg
     return made
 
 
-def pca_line(found: Sequence[Line]) -> Series | None:
-    """What principal components reach at the code sizes of these runs: the line to beat."""
-    places = sorted(
-        {
-            (line.figures["code_size"], line.figures["mse"])
-            for line in found
-            if line.baseline and line.figures.get("code_size")
-        }
-    )
-    points = [Point(x, y, f"PCA, {x:,.0f} numbers: {y:.4g}") for x, y in places]
-    return Series("PCA", QUIET, points, marks=len(points) < 2, line=True, dashed=True) if points else None
+def pca_lines(found: Sequence[Line]) -> list[Series]:
+    """What principal components reach at the code sizes of these runs: the lines to beat, one for each set of images that they were
+    fitted to and measured on, in the colour of the first run with these where there are several."""
+    beat = [line for line in found if line.baseline and line.figures.get("code_size")]
+    known = {line.learnt_from for line in beat}
+    sets = [one for one in dict.fromkeys(line.learnt_from for line in found) if one in known]
+    made = []
+    for one in sets:
+        places = sorted({(line.figures["code_size"], line.figures["mse"]) for line in beat if line.learnt_from == one})
+        own = next((line for line in found if not line.baseline and line.learnt_from == one), None)
+        name, colour = ("PCA", QUIET) if own is None or len(sets) == 1 else (f"PCA, images of {own.label}", own.colour)
+        made.append(Series(name, colour, [Point(*at) for at in places], marks=False, line=True, dashed=True))
+    return made
 
 
 def _title(line: Line) -> str:

@@ -23,7 +23,7 @@ class Point(NamedTuple):
 
 
 class Series(NamedTuple):
-    """Points of one colour, drawn as marks, as a line, or as both."""
+    """Points of one colour, drawn as marks, as a line, or as both; one point of a dashed line as a piece of it."""
 
     label: str
     colour: str
@@ -154,8 +154,11 @@ def _under(x: float, label: str, width: int) -> list[tuple[float, float]]:
 def _series(one: Series, across: Scale, up: Scale) -> str:
     places = [(across.at(p.x), up.at(p.y), p.title) for p in one.points]
     colour, found = escape(one.colour), ""
-    if one.line and len(places) > 1:
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
+    if one.line and (len(places) > 1 or one.dashed):
+        ends = (
+            [(x, y) for x, y, _ in places] if len(places) > 1 else [(x + d, y) for x, y, _ in places for d in (-13, 13)]
+        )
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in ends)
         dash = ' stroke-dasharray="6 4"' if one.dashed else ""
         found += f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'
     if one.marks:
