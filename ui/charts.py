@@ -7,7 +7,7 @@ from statistics import median
 
 import streamlit as st
 
-from aecore.config import code_size_path, flat, short
+from aecore.config import code_size_path, flat
 from ui.comparison import Compared
 from ui.differing import changes
 from ui.live import component
@@ -16,6 +16,8 @@ from ui.plots import QUIET, Point, Series, plot
 from ui.scales import Axis
 from ui.scores import Line
 from ui.stored import told
+from ui.widgets import say
+from ui.words import shown
 
 _figure = component("figure")
 MSE = Axis("MSE per pixel", log=True)
@@ -115,13 +117,13 @@ def coordinates(runs: Sequence[Compared], found: Sequence[Line]) -> str:
     figures = {line.label: line.figures for line in found if not line.baseline}
     flats, sizes = [flat(run.config) for run in runs], [float(run.row.code_size) for run in runs]
     known = {"training.seed", *(code_size_path(run.config) for run in runs)}
-    varied = [change.path for change in changes(runs) if change.path not in known]
-    varied.sort(key=lambda path: sum(path not in one for one in flats))  # what all have first
-    axes = [Coordinate("code size", sizes, log=max(sizes) > 8 * min(sizes))] * (len(set(sizes)) > 1)
-    few = varied[: MOST_AXES - 3 - len(axes)]
-    words = Counter(map(short, few))
-    axes += [_varied(short(p) if words[short(p)] == 1 else _two(p), [one.get(p) for one in flats]) for p in few]
-    for name, title in (("parameters", "parameters"), ("seconds", "seconds"), ("mse", "MSE")):
+    varied = {change.path: change.title for change in changes(runs) if change.path not in known}
+    axes = [Coordinate("Code size", sizes, log=max(sizes) > 8 * min(sizes))] * (len(set(sizes)) > 1)
+    few = sorted(varied, key=lambda path: sum(path not in one for one in flats))  # what all have first
+    few = few[: MOST_AXES - 3 - len(axes)]
+    words = Counter(varied[path] for path in few)
+    axes += [_varied(varied[p] if words[varied[p]] == 1 else _two(p), [one.get(p) for one in flats]) for p in few]
+    for name, title in (("parameters", "Parameters"), ("seconds", "Seconds"), ("mse", "MSE")):
         values = [figures.get(run.label, {}).get(name) for run in runs]
         if any(value is not None for value in values):
             axes.append(Coordinate(title, values, log=True))
@@ -135,15 +137,11 @@ def _two(path: str) -> str:
 
 def _varied(title: str, values: Sequence[object]) -> Coordinate:
     plain = [
-        v if v is None else float(v) if isinstance(v, int | float) and not isinstance(v, bool) else _word(v)
+        v if v is None else float(v) if isinstance(v, int | float) and not isinstance(v, bool) else say(shown(v))
         for v in values
     ]
     numbers = [v for v in plain if isinstance(v, float) and v > 0]
     return Coordinate(title, plain, log=len(numbers) > 1 and max(numbers) > 20 * min(numbers))
-
-
-def _word(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def by_error(errors: Sequence[float | None], kinds: Sequence[Hashable]) -> list[str]:
