@@ -617,7 +617,31 @@ def test_a_simple_method_that_was_fitted_to_other_images_has_a_line_of_its_own(c
     metrics["columns"]["mean"]["n"] = 297
     (other.path / "analysis/metrics.json").write_text(json.dumps(metrics))
     found = scores.lines([[both[0], both[1]._replace(label="b")]])
-    assert [line.label for line in found if line.label.startswith("Mean")] == ["Mean image, of a", "Mean image, of b"]
+    means = [line.label for line in found if line.label.startswith("Mean")]
+    assert means == ["Mean image, images of a", "Mean image, images of b"]
+    assert [line.label for line in found if line.label.startswith("JPEG")] == ["JPEG"], "it is fitted to nothing"
+    metrics["columns"]["mean"]["mse"] = json.loads((copy.folder.path / "analysis/metrics.json").read_text())["columns"][
+        "mean"
+    ]["mse"] * (1 + 1e-6)
+    (other.path / "analysis/metrics.json").write_text(json.dumps(metrics))
+    found = scores.lines([[both[0], both[1]._replace(label="b")]])
+    assert [line.label for line in found if line.label.startswith("Mean")] == ["Mean image"], "they read the same"
+
+
+def test_columns_of_a_simple_method_say_whose_images_it_was_fitted_to_where_they_differ() -> None:
+    def column(level: int, whose: str, kind: str = "baseline", key: str = "mean") -> columns.Column:
+        images = np.full((2, 1, 4, 4), level, np.uint8)
+        return columns.Column("Mean image", kind, images, np.zeros(2), "", f"images of {whose}", key)
+
+    named = lambda *some: [one.label for one in columns.each_once(some)]
+    assert named(column(0, "a"), column(0, "b")) == ["Mean image"]
+    assert named(column(254, "a"), column(255, "b")) == ["Mean image"], "one level is not seen"
+    assert named(column(0, "a"), column(255, "b"), column(255, "c")) == [
+        "Mean image, images of a",
+        "Mean image, images of b",
+    ]
+    assert len(named(column(0, "a", "input"), column(1, "b", "input"))) == 2
+    assert len(named(column(0, "a", "model"), column(0, "b", "model"))) == 2
 
 
 def test_each_figure_is_told_with_the_images_that_it_was_measured_on(

@@ -1,5 +1,6 @@
 """The columns of the reconstruction wall: the same originals, and what each model and each simple method makes of them."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import NamedTuple
@@ -206,7 +207,8 @@ def stand_beside(runs: Sequence[Compared], originals: np.ndarray, names: Sequenc
             images, size = arrays[name][at], arrays.get(f"{name}.bytes")
             label = (simple_figures(run).get(name) or {}).get("label", SIMPLE[name])
             file = None if size is None else size[at]
-            columns.append(Column(label, "baseline", images, errors(originals, images), "", "", name, file))
+            whose = f"images of {run.label}"
+            columns.append(Column(label, "baseline", images, errors(originals, images), "", whose, name, file))
     return columns
 
 
@@ -255,15 +257,24 @@ def _at(
 
 
 def each_once(columns: Sequence[Column]) -> list[Column]:
-    """Without inputs and simple methods that an earlier column shows already."""
+    """Without inputs and simple methods that an earlier column shows already; of equal names that are left it is told whose images
+    each was fitted to."""
     kept: list[Column] = []
     for column in columns:
-        twin = column.kind != "model" and any(
-            k.kind == column.kind and np.array_equal(k.images, column.images) for k in kept
-        )
-        if not twin:
+        if column.kind == "model" or not any(_twins(column, other) for other in kept):
             kept.append(column)
-    return kept
+    names = Counter(column.label for column in kept if column.kind == "baseline")
+    return [
+        c._replace(label=f"{c.label}, {c.when}") if c.kind == "baseline" and names[c.label] > 1 else c for c in kept
+    ]
+
+
+def _twins(a: Column, b: Column) -> bool:
+    """Whether two inputs are the same, or two of one simple method, but for what nobody can see."""
+    if a.kind != b.kind or (a.kind == "baseline" and a.key != b.key):
+        return False
+    apart = 0 if a.kind == "input" else 1
+    return int(np.abs(a.images.astype(np.int16) - b.images).max(initial=0)) <= apart
 
 
 def in_turns(found: Wall) -> Wall:

@@ -104,14 +104,15 @@ def _simple(run: Compared, what: str, group: int) -> list[Line]:
 
 
 def _beat(runs: Sequence[Compared], what: str, group: int) -> Iterator[Line]:
-    """The simple methods of a group, each once; by whose training images, where they were fitted to those of several."""
-    found: dict[tuple[str, str], dict[float, tuple[str, Line]]] = {}
+    """The simple methods of a group, each once; with whose images they are of, where they read otherwise for several."""
+    found: dict[tuple[str, str], dict[tuple[str, ...], tuple[str, Line]]] = {}
     for run in runs:
         for line in _simple(run, what, group):
-            found.setdefault((line.label, line.images), {})[line.figures["mse"]] = run.label, line
+            read = tuple(ALL[name].write(value) for name, value in line.figures.items())
+            found.setdefault((line.label, line.images), {}).setdefault(read, (run.label, line))
     for same in found.values():
         for whose, line in same.values():
-            yield line._replace(label=f"{line.label}, of {whose}") if len(same) > 1 else line
+            yield line._replace(label=f"{line.label}, images of {whose}") if len(same) > 1 else line
 
 
 def _finite(known: dict[str, Any]) -> dict[str, float]:
