@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from aecore.runs import runs as all_runs
-from ui import analyses, charts, columns, compare_view, comparison, frame, pick, scores, sweeps, take, wall
+from ui import analyses, charts, columns, compare_view, comparison, figures, frame, pick, scores, sweeps, take, wall
 from ui.comparison import Compared
 from ui.lab import lab
 from ui.live import live_curves, shown
@@ -59,7 +59,7 @@ if first:
 found = scores.lines(groups)
 frame.section("Figures", columns.read_as(chosen))
 st.html(scores.table(found))
-if codes := scores.table([line for line in found if not line.baseline], scores.CODES):
+if codes := scores.table([line for line in found if not line.baseline], figures.CODES):
     frame.section("Codes", "how good the codes of the test images are; point at a heading to read how")
     st.html(codes)
 take.csv("Figures as CSV", scores.lines_csv(found), "figures")

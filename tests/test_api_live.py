@@ -252,6 +252,14 @@ def test_a_recorded_demo_is_there_before_the_first_run(ask: Ask, lab: Lab, run: 
     assert pixels(client.get(f"/api/sample/{run}/0.png?n=16").content).shape == (28, 16 * 28)
 
 
+def test_only_runs_on_the_same_images_have_the_same_number(ask: Ask, trained_run: TrainedRun) -> None:
+    client = ask(trained_run.lab)
+    two, sixteen, other = (
+        client.get(f"/api/samples?run={run}").json()["watched"] for run in ("recorded-2", "recorded-16", trained_run.id)
+    )
+    assert two == sixteen != other
+
+
 def test_colour_images_keep_their_channels() -> None:
     images = np.random.default_rng(0).integers(0, 256, (1, 2, 3, 4, 5), dtype=np.uint8)
     strip = pixels(live.wall(images))

@@ -1,6 +1,7 @@
 """What components draw by themselves, in a real browser and without a dashboard: the film of several runs, and the scales of the map."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,15 +38,19 @@ def page(browser: Browser) -> Iterator[Page]:
     opened.close()
 
 
-def film(page: Page, *samples: list[tuple[int, int, float]]) -> None:
-    """The wall of runs that have ended, with these samples of each: step, epoch, seconds."""
+def film(page: Page, *samples: list[tuple[int, int, float]], watched: tuple[int, ...] = (1, 1, 1)) -> None:
+    """The wall of runs that have ended, with these samples of each: step, epoch, seconds; `watched` tells on which images."""
     told = {"count": 4, "shape": [1, 8, 8], "seen": False, "target": "", "ended": True, "colour": "#123456"}
-    runs = [told | {"id": str(n), "label": str(n), "token": "t", "samples": each} for n, each in enumerate(samples)]
+    runs = [
+        told | {"id": str(n), "label": str(n), "token": "t", "samples": each, "watched": watched[n]}
+        for n, each in enumerate(samples)
+    ]
     page.add_script_tag(type="module", content=script("strips") + "\nwindow.strips = strips;")
     page.wait_for_function("() => Boolean(window.strips)")
     data = {"runs": runs, "loop": False, "size": 24, "lines": 1, "shared": False}
     page.evaluate("(data) => { strips({ data, parentElement: document.body }); }", data)
-    expect(page.locator("canvas[data-drawn='1']")).to_have_count(1 + len(samples))
+    originals = 1 + sum(one != other for one, other in pairwise(watched[: len(samples)]))
+    expect(page.locator("canvas[data-drawn='1']")).to_have_count(originals + len(samples))
 
 
 def at(page: Page, place: int) -> list[str]:
@@ -71,6 +76,17 @@ def test_a_film_is_as_long_as_its_longest_run(page: Page) -> None:
     assert page.locator("input").get_attribute("max") == "2"
     assert at(page, 1) == ["epoch 1 · 1.0 s", "epoch 1 · 1.0 s", "untrained"]
     assert page.get_by_text("step 500").count() == 1
+
+
+def test_runs_that_watch_other_images_stand_below_their_own(page: Page) -> None:
+    one = [(0, 0, 0.0), (50, 1, 1.0)]
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.removeprefix(HERE).partition("?")[0]))
+    film(page, one, one, one, watched=(1, 1, 2))
+    names = page.locator(".name b").all_inner_texts()
+    assert names == ["Original", "0", "1", "Original", "2"]
+    assert [path for path in asked if "inputs" in path] == ["api/inputs/0.png", "api/inputs/2.png"]
+    assert page.locator(".name:not(.run) span").all_inner_texts() == ["held-out images", "other held-out images"]
 
 
 def scales(page: Page, y: float, alike: bool) -> Any:

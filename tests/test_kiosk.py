@@ -137,6 +137,22 @@ def test_an_address_that_is_no_stop_is_no_tour(shown: Lab) -> None:
     assert [button.key for button in test.button][-3:] == ["tour-back", "tour-next", "tour-walk"]
 
 
+def test_who_comes_by_the_address_of_a_stop_begins_there_and_the_bar_is_about_the_page(
+    shown: Lab, two_runs: TwoRuns
+) -> None:
+    told = lambda test: " ".join(block.proto.body for block in test.get("html"))
+    test = AppTest.from_file("../ui/main.py", default_timeout=120)
+    test.query_params["tour"] = "1"
+    test.run()
+    assert [block.value for block in test.title] == ["Runs"]
+    assert {key: test.query_params[key] for key in test.query_params} == {"tour": "1", "run": two_runs.ids[0]}
+    assert "1 of 4 · Watch it learn" in told(test)
+    back = at("tour", tour="1")
+    assert back.title[0].value == "Autoencoders"
+    assert "4 of 4 · Your turn" in told(back)
+    assert "Watch it learn</b>" not in told(back)
+
+
 def everything(lab: Lab) -> tuple[object, dict[str, bytes]]:
     """Every row of the database, and every file that is not the database's own."""
     files = [path for path in lab.path.rglob("*") if path.is_file() and not path.name.startswith("lab.sqlite")]

@@ -30,6 +30,8 @@ from ui import (
     columns,
     compare_view,
     comparison,
+    differing,
+    figures,
     latent_selection,
     noise,
     ordering,
@@ -331,6 +333,23 @@ def test_runs_that_held_out_other_images_are_run_on_the_first_ones(
     assert any("other images" in note.value or "held out different images" in note.value for note in at.info)
 
 
+def test_images_of_the_test_split_are_called_so_and_are_nobodys_training_images(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = train_here(two_runs.lab, tiny(name="all of it", data__validation=0, training__epochs=1), "ada")
+    words = "Test images, epoch by epoch"
+    at = open_page(two_runs.lab, monkeypatch, runs=f"{other},{two_runs.ids[0]}", images=words)
+    assert not at.exception
+    assert words in at.selectbox("images").options
+    assert VALIDATION not in at.selectbox("images").options
+    assert walls(at)[0]["columns"][0]["note"] == "test images"
+    said = [note.value.replace("\\", "") for note in at.info]
+    assert said == ["tiny watched other images: its newest model was run on these just now."]
+    turned = open_page(two_runs.lab, monkeypatch, runs=f"{two_runs.ids[0]},{other}", images=VALIDATION)
+    (said,) = [note.value for note in turned.info]
+    assert "may include these among its training images" in said
+
+
 def test_a_run_that_is_gone_or_waits_is_said_and_the_others_are_shown(
     two_runs: TwoRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -622,7 +641,67 @@ def test_a_simple_method_that_was_fitted_to_other_images_has_a_line_of_its_own(c
     metrics["columns"]["mean"]["n"] = 297
     (other.path / "analysis/metrics.json").write_text(json.dumps(metrics))
     found = scores.lines([[both[0], both[1]._replace(label="b")]])
-    assert [line.label for line in found if line.label.startswith("Mean")] == ["Mean image, of a", "Mean image, of b"]
+    means = [line.label for line in found if line.label.startswith("Mean")]
+    assert means == ["Mean image, images of a", "Mean image, images of b"]
+    assert [line.label for line in found if line.label.startswith("JPEG")] == ["JPEG"], "it is fitted to nothing"
+    metrics["columns"]["mean"]["mse"] = json.loads((copy.folder.path / "analysis/metrics.json").read_text())["columns"][
+        "mean"
+    ]["mse"] * (1 + 1e-6)
+    (other.path / "analysis/metrics.json").write_text(json.dumps(metrics))
+    found = scores.lines([[both[0], both[1]._replace(label="b")]])
+    assert [line.label for line in found if line.label.startswith("Mean")] == ["Mean image"], "they read the same"
+
+
+def test_columns_of_a_simple_method_say_whose_images_it_was_fitted_to_where_they_differ() -> None:
+    def column(level: int, whose: str, kind: str = "baseline", key: str = "mean") -> columns.Column:
+        images = np.full((2, 1, 4, 4), level, np.uint8)
+        return columns.Column("Mean image", kind, images, np.zeros(2), "", f"images of {whose}", key)
+
+    named = lambda *some: [one.label for one in columns.each_once(some)]
+    assert named(column(0, "a"), column(0, "b")) == ["Mean image"]
+    assert named(column(254, "a"), column(255, "b")) == ["Mean image"], "one level is not seen"
+    assert named(column(0, "a"), column(255, "b"), column(255, "c")) == [
+        "Mean image, images of a",
+        "Mean image, images of b",
+    ]
+    assert len(named(column(0, "a", "input"), column(1, "b", "input"))) == 2
+    assert len(named(column(0, "a", "model"), column(0, "b", "model"))) == 2
+
+
+def test_each_figure_is_told_with_the_images_that_it_was_measured_on(
+    copy: TrainedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copy.folder.path / "analysis/metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["test"]["n"] = metrics["columns"]["model"]["n"] = 10_000
+    metrics["code"] |= {"n": 256, "prior_distance": 0.1}
+    metrics["anomalies"] = {"auroc": 0.9, "n": 10_500}
+    path.write_text(json.dumps(metrics))
+    (line,) = (one for one in scores.lines([gathered(copy.lab, (copy.id,), monkeypatch)]) if not one.baseline)
+    few = ("probe_accuracy", "knn_accuracy", "silhouette", "nmi", "ari")
+    assert {line.of(name) for name in few} == {"256 test images"}
+    whole = ("mse", "ms_ssim", "effective_dimension", "used_dimensions", "correlation")
+    assert {line.of(name) for name in whole} == {"10,000 test images"}
+    assert (line.of("prior_distance"), line.of("auroc")) == ("2,000 test images", "10,500 test images")
+
+    corner = lambda html: re.findall(r'<th class="who">(.*?)</th>', html)
+    small = lambda html: re.findall(r'>([^<]*)<small class="quiet">([^<]*)<', html)
+    table, codes = scores.table([line]), scores.table([line], figures.CODES)
+    assert (corner(table), corner(codes)) == (["10,000 test images"], ["256 test images"])
+    shown = figures.ALL["knn_accuracy"].write(line.figures["knn_accuracy"])
+    assert {("0.900", "of 10,500"), (shown, "of 256")} <= set(small(table))
+    assert len(small(table)) == 3, "AUROC, kNN and the probe"
+    assert {count for _, count in small(codes)} == {"of 10,000", "of 2,000"}
+    told = scores.lines_csv([line]).splitlines()[1]
+    assert "10,000 test images; auroc: 10,500 test images; knn_accuracy, probe_accuracy, silhouette" in told
+
+    worse = {**line.figures, "knn_accuracy": 0.0, "mse": 9.0}
+    twin = line._replace(figures=worse, counts={**line.counts, "knn_accuracy": 2_000})
+    best = re.findall(r'best">([^<]*)<', scores.table([line, twin, twin._replace(figures=line.figures)]))
+    assert figures.ALL["mse"].write(line.figures["mse"]) in best
+    knn = lambda value, **more: line._replace(figures={"knn_accuracy": value}, **more)
+    found = [knn(0.9), knn(0.2), twin, knn(1.0, images="9,020 test images")]
+    assert re.findall(r'best">([^<]*)<', scores.table(found)) == ["90.0%"]
 
 
 def test_places_are_found_by_the_pixels() -> None:
@@ -644,7 +723,7 @@ def test_the_smallest_error_wins_and_a_line_to_beat_wins_nothing() -> None:
     for error in (0.001, 0.0200001):
         few = lines[1]._replace(images="3 test", figures={"mse": error})
         assert scores.table([lines[0], lines[1], few]).count(" best") == 3, "other images are no contest"
-    assert ">17,945<" in scores.table([scores.Line("a", "", "", {"used_dimensions": 17_945.0})], scores.CODES)
+    assert ">17,945<" in scores.table([scores.Line("a", "", "", {"used_dimensions": 17_945.0})], figures.CODES)
     bounds = [scores.Line(n, "#1", "", {"elbo": v}, note=n) for n, v in (("Bernoulli", -90.0), ("Gaussian", 800.0))]
     assert " best" not in scores.table(bounds), "bounds of unlike likelihoods cannot be compared"
     alike = [scores.Line(n, "#1", "", {"mig": v}) for n, v in (("a", 0.0081), ("b", 0.0084), ("c", 0.002))]
@@ -655,13 +734,24 @@ def test_an_axis_on_which_all_numbers_are_one_says_it_once_and_lines_leave_the_w
     axes = [parallel.Coordinate("kernel", [4.0, 4.0, None]), parallel.Coordinate("kind", ["conv", "conv", "dense"])]
     made = parallel.parallel(axes, ["a", "b", "c"], ["#111111", "#222222", "#333333"])
     heights = {word: float(y) for y, word in re.findall(r'y="([\d.]+)" text-anchor="start"[^>]*>([^<]+)<', made)}
-    assert set(heights) == {"kernel", "4", "conv", "dense"}, (
-        "the first title begins where the plot does, and is not cut"
-    )
+    assert set(heights) == {"4", "conv"} | {"dense"}
+    assert made.count("paint-order:stroke") == 3, "where a line goes through a word all the same, the word is above it"
     through = re.search(r'points="[\d.]+,([\d.]+) [\d.]+,([\d.]+)"', made)
     assert through is not None
     assert heights["4"] == float(through[1]) - 6
     assert heights["conv"] == float(through[2]) - 6
+
+
+def test_each_heading_of_parallel_coordinates_stands_above_its_axis_and_is_not_cut_by_the_edge():
+    names = ["A title that is long", "b", "another one as long", "MSE", "and the last of them all"]
+    made = parallel.parallel([parallel.Coordinate(name, [1.0, 2.0]) for name in names], ["a", "b"], ["#1", "#2"])
+    heads = re.findall(r'<text x="([\d.]+)"[^>]*text-anchor="middle"[^>]*>([^<]+)<', made)
+    axes = re.findall(r'<line x1="([\d.]+)" y1="[\d.]+" x2="\1"', made)
+    assert [x for x, _ in heads] == axes
+    assert [head for _, head in heads] == names
+    for x, head in heads:
+        half = parallel.LETTER * len(head) / 2
+        assert half < float(x) < 1100 - half
 
 
 def test_a_legend_stands_where_its_lines_are_not():
@@ -683,6 +773,37 @@ def test_a_legend_does_not_stand_on_a_line_between_two_points():
     drawn = plots.plot([guess, falls], plots.Axis("recall"), plots.Axis("precision"))
     (x, y) = map(float, re.search(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>guessing<', drawn).groups())
     assert (x > 200, y < plots.HEIGHT / 2) == (True, True), "at the top on the right"
+
+
+def test_a_legend_for_which_no_corner_is_free_stands_below_the_plot():
+    corners = [(0, 0), (10, 0.1), (10, 10), (0.1, 10), (0, 1)]
+    round_ = plots.Series("all the way round", "#111111", [plots.Point(*place) for place in corners], line=True)
+    drawn = plots.plot([round_, round_._replace(label="again")], plots.Axis("x"), plots.Axis("y"))
+    high = int(re.search(r'height="(\d+)"', drawn)[1])
+    names = re.findall(r'y="([\d.]+)"[^>]*>(all the way round|again)<', drawn)
+    assert [name for _, name in names] == ["all the way round", "again"]
+    assert all(plots.HEIGHT < float(y) < high for y, _ in names)
+    falls = plots.Series("falls", "#111111", [plots.Point(0, 10), plots.Point(2, 0), plots.Point(10, 0)], line=True)
+    assert f'height="{plots.HEIGHT}"' in plots.plot([falls], plots.Axis("x"), plots.Axis("y"))
+    low = plots.Series("low", "#111111", [plots.Point(x, y) for x, y in ((0, 10), (0.1, 1), (10, 10))], line=True)
+    mark = plots.Mark(5.0, "elbow: a long word")
+    assert f'height="{plots.HEIGHT}"' in plots.plot([low], plots.Axis("x"), plots.Axis("y"))
+    assert f'height="{plots.HEIGHT}"' not in plots.plot([low], plots.Axis("x"), plots.Axis("y"), mark)
+
+
+def test_ticks_of_code_sizes_are_whole_and_those_that_are_there_where_there_are_few(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = lambda axis, values: plots.Scale(axis, values, 0, 300).ticks()
+    sizes = charts.COSTS["code_size"]
+    assert ticks(sizes, [3, 5]) == [3, 5]
+    assert ticks(sizes, [5, 5]) == [5]
+    assert ticks(sizes, [2, 3, 5, 32]) == [2, 4, 8, 16, 32]
+    assert ticks(sizes, [1000, 1001, 1500]) == [1024], "numbers that would stand on each other"
+    one = gathered(two_runs.lab, two_runs.ids, monkeypatch)[0]
+    size = "model__bottleneck__latent_dim"
+    axis, _ = trials.trials(sweep_of(one, tiny(**{size: 2}), tiny(**{size: 4})), [2, 4])
+    assert ticks(axis, [2, 4]) == [2, 3, 4]
 
 
 def test_a_difference_within_the_noise_is_said_in_a_sentence(
@@ -711,6 +832,23 @@ def test_pca_stands_at_the_components_that_it_has(copy: TrainedRun, monkeypatch:
     lines = scores.lines([gathered(copy.lab, (copy.id,), monkeypatch)])
     sizes = {line.label.partition(",")[0]: line.figures.get("code_size") for line in lines}
     assert (sizes["tiny"], sizes["PCA"]) == (2, 1)
+
+
+def test_a_line_to_beat_joins_only_what_was_fitted_to_the_same_images(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = gathered(two_runs.lab, two_runs.ids, monkeypatch)
+    (alone,) = charts.pca_lines(scores.lines([runs]))
+    assert (alone.label, len(alone.points), alone.colour) == ("PCA", 2, charts.QUIET)
+    for change in ({"training.classes": ("1", "2")}, {"data.validation": 0}, {"training.subset": 100}):
+        other = runs[1]._replace(config=with_values(runs[1].config, change))
+        both = charts.pca_lines(scores.lines([[runs[0], other]]))
+        assert [(line.label, line.colour) for line in both] == [
+            (f"PCA, images of {run.label}", run.colour) for run in runs
+        ]
+        assert [[point.x for point in line.points] for line in both] == [[2], [4]]
+        drawn = charts.costs(scores.lines([[runs[0], other]]))["error-against-code-size"]
+        assert (drawn.count("<circle"), drawn.count("<polyline")) == (2, 2), "a line to beat does not look like a run"
 
 
 def test_what_the_first_pictures_come_with_is_said_as_it_is() -> None:
@@ -794,7 +932,7 @@ def test_the_axis_of_a_sweep_is_what_was_varied_and_words_stand_under_their_plac
     tasks = [tiny(task__kind=kind) for kind in ("denoise", "masked_patches", "denoise")]
     axis, found = trials.trials(sweep_of(one, *tasks), [])
     assert (axis.title, axis.words, [trial.x for trial in found]) == (
-        "task.kind", ["Denoise", "Masked patches"], [1, 1, 2],
+        "Task", ["Denoise", "Masked patches"], [1, 1, 2],
     )  # fmt: skip
     svg = sweeps.pictures(axis, found)["psnr"]
     written = re.findall(r">([^<]+)</text>", svg)
@@ -815,7 +953,7 @@ def test_a_sweep_reaches_to_the_sizes_that_wait_and_its_lines_are_what_else_was_
     grid = [tiny(**{size: code, "training__batch_size": batch}) for code in (2, 4) for batch in (32, 64)]
     axis, found = trials.trials(sweep_of(one, *grid), [2, 2, 4, 4, 32])
     assert plots.Scale(axis, [2, 4], 0, 100).ticks() == [2, 4, 8, 16, 32]
-    assert {trial.line for trial in found} == {"batch_size 32", "batch_size 64"}
+    assert {trial.line for trial in found} == {"Batch size 32", "Batch size 64"}
     alone, found = trials.trials(sweep_of(one, grid[0]), [2, 4, 8, 16])
     assert (alone.title, alone.log, [trial.x for trial in found]) == (trials.CODE_SIZE, True, [2.0])
     conv = {"model__backbone__kind": "conv", "model__bottleneck__kind": "feature_map"}
@@ -830,14 +968,33 @@ def test_a_sweep_reaches_to_the_sizes_that_wait_and_its_lines_are_what_else_was_
     assert "<polyline" not in svg
 
 
+def test_differences_are_in_the_words_and_the_order_of_the_form(
+    two_runs: TwoRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = gathered(two_runs.lab, two_runs.ids[:1], monkeypatch)[0]
+    other = tiny(
+        training__weight_decay=1.0, training__shuffle=False, task__kind="denoise", task__sigma=1.0,
+        data__validation=0.25, model__backbone__widths=(16, 8),
+    )  # fmt: skip
+    found = {change.path: change.values for change in differing.changes(sweep_of(one, tiny(), other))}
+    assert list(found) == [
+        "data.validation", "model.backbone.widths", "task.kind", "task.sigma",
+        "training.weight_decay", "training.shuffle",
+    ]  # fmt: skip
+    assert found["task.sigma"] == ["–", "1"]
+    assert found["training.weight_decay"] == ["0", "1"]
+    assert found["training.shuffle"] == ["on", "off"]
+    assert found["model.backbone.widths"] == ["32", "16, 8"]
+    assert found["task.kind"] == ["Identity", "Denoise"]
+
+
 def test_a_line_of_many_runs_is_blue_by_what_the_runs_of_its_kind_reach() -> None:
-    assert charts.by_error([1, 3, 0.1, 0.2, None], ["a", "a", "b", "b", "b"]) == [
-        charts.GOOD,
-        charts.QUIET,
-        charts.GOOD,
-        charts.QUIET,
-        charts.QUIET,
-    ]
+    good, quiet = charts.GOOD, charts.QUIET
+    blue = charts.by_error([1, 3, 0.1, 0.2, None], ["a", "a", "b", "b", "b"])
+    assert blue == [good, quiet, good, quiet, quiet]
+    assert charts.by_error([1, 2, 3, 9], ["a", "a", "a", "b"]) == [good, quiet, quiet, quiet], (
+        "a median is not below itself"
+    )
 
 
 def test_a_sweep_that_waits_says_so_on_its_page(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,19 +7,22 @@ from statistics import median
 
 import streamlit as st
 
-from aecore.config import code_size_path, flat, short
+from aecore.config import code_size_path, flat
 from ui.comparison import Compared
 from ui.differing import changes
 from ui.live import component
 from ui.parallel import Coordinate, parallel
-from ui.plots import QUIET, Axis, Point, Series, plot
+from ui.plots import QUIET, Point, Series, plot
+from ui.scales import Axis
 from ui.scores import Line
 from ui.stored import told
+from ui.widgets import say
+from ui.words import shown
 
 _figure = component("figure")
 MSE = Axis("MSE per pixel", log=True)
 COSTS = {
-    "code_size": Axis("code size, numbers", log=True, base=2),
+    "code_size": Axis("code size, numbers", log=True, base=2, whole=True),
     "parameters": Axis("parameters", log=True, whole=True),
     "seconds": Axis("training, s", log=True),
 }
@@ -46,24 +49,26 @@ def costs(found: Sequence[Line]) -> dict[str, str]:
             for line in runs
             if name in line.figures
         ]
-        if name == "code_size" and (beat := pca_line(found)):
-            series.insert(0, beat)
+        if name == "code_size":
+            series = pca_lines(found) + series
         if svg := plot(series, axis, MSE):
             made[f"error-against-{name.replace('_', '-')}"] = svg
     return made
 
 
-def pca_line(found: Sequence[Line]) -> Series | None:
-    """What principal components reach at the code sizes of these runs: the line to beat."""
-    places = sorted(
-        {
-            (line.figures["code_size"], line.figures["mse"])
-            for line in found
-            if line.baseline and line.figures.get("code_size")
-        }
-    )
-    points = [Point(x, y, f"PCA, {x:,.0f} numbers: {y:.4g}") for x, y in places]
-    return Series("PCA", QUIET, points, marks=len(points) < 2, line=True, dashed=True) if points else None
+def pca_lines(found: Sequence[Line]) -> list[Series]:
+    """What principal components reach at the code sizes of these runs: the lines to beat, one for each set of images that they were
+    fitted to and measured on, in the colour of the first run with these where there are several."""
+    beat = [line for line in found if line.baseline and line.figures.get("code_size")]
+    known = {line.learnt_from for line in beat}
+    sets = [one for one in dict.fromkeys(line.learnt_from for line in found) if one in known]
+    made = []
+    for one in sets:
+        places = sorted({(line.figures["code_size"], line.figures["mse"]) for line in beat if line.learnt_from == one})
+        own = next((line for line in found if not line.baseline and line.learnt_from == one), None)
+        name, colour = ("PCA", QUIET) if own is None or len(sets) == 1 else (f"PCA, images of {own.label}", own.colour)
+        made.append(Series(name, colour, [Point(*at) for at in places], marks=False, line=True, dashed=True))
+    return made
 
 
 def _title(line: Line) -> str:
@@ -112,13 +117,13 @@ def coordinates(runs: Sequence[Compared], found: Sequence[Line]) -> str:
     figures = {line.label: line.figures for line in found if not line.baseline}
     flats, sizes = [flat(run.config) for run in runs], [float(run.row.code_size) for run in runs]
     known = {"training.seed", *(code_size_path(run.config) for run in runs)}
-    varied = [change.path for change in changes(runs) if change.path not in known]
-    varied.sort(key=lambda path: sum(path not in one for one in flats))  # what all have first
-    axes = [Coordinate("code size", sizes, log=max(sizes) > 8 * min(sizes))] * (len(set(sizes)) > 1)
-    few = varied[: MOST_AXES - 3 - len(axes)]
-    words = Counter(map(short, few))
-    axes += [_varied(short(p) if words[short(p)] == 1 else _two(p), [one.get(p) for one in flats]) for p in few]
-    for name, title in (("parameters", "parameters"), ("seconds", "seconds"), ("mse", "MSE")):
+    varied = {change.path: change.title for change in changes(runs) if change.path not in known}
+    axes = [Coordinate("Code size", sizes, log=max(sizes) > 8 * min(sizes))] * (len(set(sizes)) > 1)
+    few = sorted(varied, key=lambda path: sum(path not in one for one in flats))  # what all have first
+    few = few[: MOST_AXES - 3 - len(axes)]
+    words = Counter(varied[path] for path in few)
+    axes += [_varied(varied[p] if words[varied[p]] == 1 else _two(p), [one.get(p) for one in flats]) for p in few]
+    for name, title in (("parameters", "Parameters"), ("seconds", "Seconds"), ("mse", "MSE")):
         values = [figures.get(run.label, {}).get(name) for run in runs]
         if any(value is not None for value in values):
             axes.append(Coordinate(title, values, log=True))
@@ -132,22 +137,18 @@ def _two(path: str) -> str:
 
 def _varied(title: str, values: Sequence[object]) -> Coordinate:
     plain = [
-        v if v is None else float(v) if isinstance(v, int | float) and not isinstance(v, bool) else _word(v)
+        v if v is None else float(v) if isinstance(v, int | float) and not isinstance(v, bool) else say(shown(v))
         for v in values
     ]
     numbers = [v for v in plain if isinstance(v, float) and v > 0]
     return Coordinate(title, plain, log=len(numbers) > 1 and max(numbers) > 20 * min(numbers))
 
 
-def _word(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
-
-
 def by_error(errors: Sequence[float | None], kinds: Sequence[Hashable]) -> list[str]:
     """A colour for each line: those with less than the median error of the runs that should give the same images stand out."""
     known = {kind: [e for e, own in zip(errors, kinds, strict=True) if own == kind and e is not None] for kind in kinds}
     return [
-        GOOD if error is not None and error <= median(known[kind]) else QUIET
+        GOOD if error is not None and error < median(known[kind]) else QUIET
         for error, kind in zip(errors, kinds, strict=True)
     ]
 

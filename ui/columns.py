@@ -1,5 +1,6 @@
 """The columns of the reconstruction wall: the same originals, and what each model and each simple method makes of them."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import NamedTuple
@@ -131,11 +132,7 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
     common = [i for i in range(len(first.images)) if all(i in found for found in places.values())]
     notes = [] if epoch is None else _of_another(runs, epoch)
     if len(common) < FEW:
-        strangers = [run.label for run in runs if len(places[run.row.id]) < FEW]
-        notes.append(
-            f"{' and '.join(strangers)} watched other images (another validation seed or share), which may include these among its "
-            "training images: its newest model was run on them just now."
-        )
+        notes += _strangers([run for run in runs if len(places[run.row.id]) < len(first.images)], first.split)
         common = list(range(len(first.images)))
     elif len(common) < len(first.images):
         notes.append(f"The runs held out different images: these are the {len(common)} that all of them held out.")
@@ -159,6 +156,15 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
     )
     images = originals, first.labels[common], first.indices[common]
     return walled(runs[0], images, first.split, columns, notes)
+
+
+def _strangers(runs: Sequence[Compared], split: str) -> list[str]:
+    """Who watched other images than these of a split. Test images are never trained on."""
+    names, several = " and ".join(run.label for run in runs), len(runs) > 1
+    own, model = ("their", "newest models were") if several else ("its", "newest model was")
+    learnt = f" (another validation seed or share), which may include these among {own} training images"
+    why = "" if split == "test" else learnt
+    return [f"{names} watched other images{why}: {own} {model} run on these just now."] * bool(runs)
 
 
 def walled(first: Compared, images: Images, part: str, columns: list[Column], notes: list[str]) -> Wall:
@@ -201,7 +207,8 @@ def stand_beside(runs: Sequence[Compared], originals: np.ndarray, names: Sequenc
             images, size = arrays[name][at], arrays.get(f"{name}.bytes")
             label = (simple_figures(run).get(name) or {}).get("label", SIMPLE[name])
             file = None if size is None else size[at]
-            columns.append(Column(label, "baseline", images, errors(originals, images), "", "", name, file))
+            whose = f"images of {run.label}"
+            columns.append(Column(label, "baseline", images, errors(originals, images), "", whose, name, file))
     return columns
 
 
@@ -250,15 +257,24 @@ def _at(
 
 
 def each_once(columns: Sequence[Column]) -> list[Column]:
-    """Without inputs and simple methods that an earlier column shows already."""
+    """Without inputs and simple methods that an earlier column shows already; of equal names that are left it is told whose images
+    each was fitted to."""
     kept: list[Column] = []
     for column in columns:
-        twin = column.kind != "model" and any(
-            k.kind == column.kind and np.array_equal(k.images, column.images) for k in kept
-        )
-        if not twin:
+        if column.kind == "model" or not any(_twins(column, other) for other in kept):
             kept.append(column)
-    return kept
+    names = Counter(column.label for column in kept if column.kind == "baseline")
+    return [
+        c._replace(label=f"{c.label}, {c.when}") if c.kind == "baseline" and names[c.label] > 1 else c for c in kept
+    ]
+
+
+def _twins(a: Column, b: Column) -> bool:
+    """Whether two inputs are the same, or two of one simple method, but for what nobody can see."""
+    if a.kind != b.kind or (a.kind == "baseline" and a.key != b.key):
+        return False
+    apart = 0 if a.kind == "input" else 1
+    return int(np.abs(a.images.astype(np.int16) - b.images).max(initial=0)) <= apart
 
 
 def in_turns(found: Wall) -> Wall:

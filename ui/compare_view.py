@@ -13,7 +13,7 @@ from ui.columns import SIMPLE, Wall
 from ui.comparison import MOST, Compared
 from ui.lab import lab
 from ui.latent_selection import NAME, title
-from ui.stored import shown
+from ui.stored import inputs, shown
 from ui.words import plain
 
 COUNTS, MODES = [12, 20, 48], ["pictures", "differences"]
@@ -137,13 +137,19 @@ def _sources(runs: Sequence[Compared]) -> dict[str, str]:
     """{key: words}: the test images first where every model has been through them."""
     ready = all(shown(run, "shown-test") is not None for run in runs[:MOST])
     some = any(shown(run, "shown-test") is not None for run in runs[:MOST])
-    held = "Validation images, epoch by epoch"
+    held = f"{_watched(runs[0]).capitalize()} images, epoch by epoch"
     known = (
         {TEST: "Test images, at the end", VALIDATION: held}
         if ready
         else {VALIDATION: held} | ({TEST: "Test images, at the end"} if some else {})
     )
     return known | _selection(runs[0]) | comparison.others(runs[0], lab())
+
+
+def _watched(run: Compared) -> str:
+    """Which images it is watched on: where none were held out for validation, it is the test images."""
+    found = inputs(run)
+    return TEST if found is not None and found.split == TEST else VALIDATION
 
 
 def _selection(run: Compared) -> dict[str, str]:
@@ -161,7 +167,7 @@ def _arrive(sources: dict[str, str]) -> None:
 
 def _epoch(runs: Sequence[Compared], place: st.delta_generator.DeltaGenerator, source: str) -> int | None:
     if source != VALIDATION:
-        earlier = ": earlier epochs are kept of validation images" * (source == TEST)
+        earlier = f": earlier epochs are kept of {_watched(runs[0])} images" * (source == TEST)
         place.markdown(f":gray[:small[The newest models{earlier}.]]")
         return None
     options, sentence = _epochs(runs, source)

@@ -42,6 +42,13 @@ class Compared(NamedTuple):
         return self.config.data.path, self.config.data.seed * seeded
 
     @property
+    def learnt_from(self) -> Hashable:
+        """What decides which images of its data set it learns from and is measured on."""
+        own, training = self.config.data, self.config.training
+        some = (training.subset, training.subset_order, training.seed) if training.subset else ()
+        return frozenset(training.classes), some, (own.validation, own.seed) if own.validation else ()
+
+    @property
     def what(self) -> str:
         """Data set, shape and target in words."""
         path, seed = self.drawn_from

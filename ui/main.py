@@ -47,7 +47,7 @@ except LabError as error:
     problem(error)
 else:
     if kiosk.chosen():
-        tour.bar()
+        tour.bar(page.url_path or names[0])
     else:
         visitor()
         telling.listen()

@@ -9,8 +9,9 @@ import streamlit as st
 from aecore.analysis.bootstrap import Interval, intervals
 from aecore.runs import LabError
 from ui.comparison import Compared
+from ui.figures import FIGURES
 from ui.lab import lab
-from ui.scores import FIGURES, likelihood
+from ui.scores import likelihood
 from ui.spreadsheet import as_csv
 from ui.wall import thousandths
 from ui.words import escape

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ui.plots import BOTTOM, HEIGHT, TOP, Axis, Scale, letters, rule, svg, told
+from ui.plots import BOTTOM, HEIGHT, TOP, cut, letters, rule, svg
+from ui.scales import Axis, Scale, told
 from ui.words import escape
 
 
@@ -19,17 +20,27 @@ def parallel(axes: Sequence[Coordinate], labels: Sequence[str], colours: Sequenc
     """Parallel coordinates: a line for each run through its value on every axis; '' for fewer than two axes."""
     if len(axes) < 2 or not labels:
         return ""
-    left, right = 70, width - 90
+    titles = [axis.title for axis in axes]
+    left, right = max(20, _half(titles[0])), width - max(90, _half(titles[-1]))
     places = [left + (right - left) * i / (len(axes) - 1) for i in range(len(axes))]
     scales = [_heights(axis) for axis in axes]
     lines = "".join(_through(i, axes, scales, places, labels[i], colours[i]) for i in range(len(labels)))
-    anchors = ["start", *["middle"] * (len(axes) - 2), "end"]
-    ends = [8, *places[1:-1], width - 8]  # long titles of the outer ones would be cut
-    titles = "".join(
-        letters(x, TOP, axis.title, anchor, 'font-weight="650"')
-        for axis, x, anchor in zip(axes, ends, anchors, strict=True)
+    most = max(8, int((right - left) / (len(axes) - 1) / LETTER) - 1)
+    heads = "".join(
+        letters(x, TOP, cut(title, most), more='font-weight="650"') for title, x in zip(titles, places, strict=True)
     )
-    return svg(width, HEIGHT, lines + titles + "".join(map(_upright, scales, places)))
+    return svg(width, HEIGHT, lines + heads + "".join(map(_upright, scales, places)))
+
+
+LETTER = 6.6
+"""Width of a letter of a title, about."""
+ABOVE = 'style="paint-order:stroke;stroke:var(--st-background-color,#fff);stroke-width:4px;stroke-linejoin:round"'
+"""Of words that lines go through."""
+
+
+def _half(title: str) -> float:
+    """Half of a title's width, with some room."""
+    return LETTER * len(title) / 2 + 8
 
 
 Heights = tuple[dict[str, float], Scale | None]
@@ -78,4 +89,4 @@ def _upright(heights: Heights, x: float) -> str:
         ticks = list(zip(map(scale.at, scale.ticks()), told(scale.ticks()), strict=True))
     found = rule(x, TOP + 18, x, HEIGHT - BOTTOM, 'stroke-opacity="0.5"')
     above = 4 if scale else -6  # a line goes through each word's place
-    return found + "".join(letters(x + 6, y + above, text[:18], "start", 'fill-opacity="0.85"') for y, text in ticks)
+    return found + "".join(letters(x + 6, y + above, cut(text, 18), "start", ABOVE) for y, text in ticks)

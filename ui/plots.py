@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from ui.scales import Axis, Scale, told
 from ui.words import escape
 
 WIDTH, HEIGHT = 400, 300
@@ -22,7 +23,7 @@ class Point(NamedTuple):
 
 
 class Series(NamedTuple):
-    """Points of one colour, drawn as marks, as a line, or as both."""
+    """Points of one colour, drawn as marks, as a line, or as both; one point of a dashed line as a piece of it."""
 
     label: str
     colour: str
@@ -30,21 +31,6 @@ class Series(NamedTuple):
     marks: bool = True
     line: bool = False
     dashed: bool = False
-
-
-class Axis(NamedTuple):
-    """A title with its unit, and the scale."""
-
-    title: str
-    log: bool = False
-    base: int = 10
-    """Of a logarithmic scale: where its ticks are."""
-    room: Sequence[float] = ()
-    """Values that it reaches to, whether points are there or not."""
-    whole: bool = False
-    """Whether there is nothing between two whole numbers."""
-    words: Sequence[str] = ()
-    """What stands at 1, 2, ... instead of numbers."""
 
 
 class Mark(NamedTuple):
@@ -67,81 +53,13 @@ def plot(series: Sequence[Series], x: Axis, y: Axis, mark: Mark | None = None, w
         inside.append(_mark(across.at(mark.x), mark.label, width))
     inside += [_series(one, across, up) for one in kept]
     named = [s for s in kept if s.line and s.points and s.label]
+    if len(named) > FEW:
+        return svg(width + _room(named), HEIGHT, "".join([*inside, _beside(named, width)]))
     places = [place for s in kept for place in _drawn([(across.at(p.x), up.at(p.y)) for p in s.points], s.line)]
-    beside = len(named) > FEW
-    inside.append(_beside(named, width) if beside else _legend(named, width, places))
-    return svg(width + beside * _room(named), HEIGHT, "".join(inside))
-
-
-class Scale:
-    """From values to pixels."""
-
-    def __init__(self, axis: Axis, values: Sequence[float], start: float, end: float):
-        self.axis, self.start, self.end = axis, start, end
-        reached = [*values, *axis.room, *range(1, len(axis.words) + 1)]
-        low, high = self._value(min(reached)), self._value(max(reached))
-        room = (0.5 if axis.words else 0) or 0.06 * (high - low) or (0.3 if axis.log else 0.1 * abs(high) or 1.0)
-        self.low, self.high = low - room, high + room
-        if not axis.log and min(values) >= 0:
-            self.low = max(self.low, 0.0)
-
-    def _value(self, value: float) -> float:
-        return math.log(value, self.axis.base) if self.axis.log else value
-
-    def at(self, value: float) -> float:
-        share = (self._value(value) - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
-
-    def ticks(self) -> list[float]:
-        if self.axis.words:
-            return [place + 1.0 for place in range(len(self.axis.words))]
-        found = self._log_ticks() if self.axis.log else _even(self.low, self.high)
-        whole = [value for value in found if value.is_integer()] if self.axis.whole else []
-        return whole or found
-
-    def _log_ticks(self) -> list[float]:
-        base = self.axis.base
-        powers = range(math.ceil(self.low - 1e-9), math.floor(self.high + 1e-9) + 1)
-        if len(powers) >= 3 or base == 2:
-            step = max(1, len(powers) // 7)
-            return [float(base) ** power for power in powers][::step]
-        many = [m * 10.0**p for p in range(math.floor(self.low), math.ceil(self.high) + 1) for m in (1, 2, 3, 5)]
-        fine = [v for v in many if self.low <= math.log10(v) <= self.high]
-        return fine if len(fine) >= 2 else _even(base**self.low, base**self.high)
-
-
-def number(value: float) -> str:
-    """A tick's value in few characters.
-
-    >>> number(0.02), number(16.0), number(1500.0), number(469_000.0), number(2_000_000.0)
-    ('0.02', '16', '1,500', '469k', '2M')
-    """
-    if value and abs(value) >= 1e6:
-        return f"{value / 1e6:.3g}M" if abs(value) < 1e9 else f"{value / 1e9:.3g}G"
-    if abs(value) >= 1e4:
-        return f"{value / 1e3:.4g}k"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def told(values: Sequence[float]) -> list[str]:
-    """Ticks in few characters, in more where two would read the same.
-
-    >>> told([12.82, 12.84]), told([436_100.0, 436_150.0])
-    (['12.82', '12.84'], ['436,100', '436,150'])
-    """
-    found = list(map(number, values))
-    if len(set(found)) == len(found):
-        return found
-    step = min(abs(b - a) for a, b in pairwise(values))
-    return [f"{value:,.{max(0, math.ceil(-math.log10(step)))}f}" for value in values]
-
-
-def _even(low: float, high: float) -> list[float]:
-    rough = (high - low) / 5
-    magnitude = 10.0 ** math.floor(math.log10(rough))
-    step = magnitude * min((1, 2, 5, 10), key=lambda m: abs(m * magnitude - rough))
-    first = math.ceil(low / step - 1e-9)
-    return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)]
+    places += _under(across.at(mark.x), mark.label, width) if mark else []
+    if (legend := _legend(named, width, places)) or not named:
+        return svg(width, HEIGHT, "".join([*inside, legend]))
+    return svg(width, HEIGHT + 17 * len(named) + 4, "".join([*inside, _below(named, width)]))
 
 
 def _drawable(value: float, axis: Axis) -> bool:
@@ -227,11 +145,20 @@ def _mark(x: float, label: str, width: int) -> str:
     return line + letters(x + side, HEIGHT - BOTTOM - 8, label, anchor, 'font-weight="650"')
 
 
+def _under(x: float, label: str, width: int) -> list[tuple[float, float]]:
+    """Where the ink of a mark is."""
+    end = x + (6 + 6.6 * len(label)) * (-1 if x > width * 0.6 else 1)
+    return _drawn([(x, TOP), (x, HEIGHT - BOTTOM - 8), (end, HEIGHT - BOTTOM - 8)], line=True)
+
+
 def _series(one: Series, across: Scale, up: Scale) -> str:
     places = [(across.at(p.x), up.at(p.y), p.title) for p in one.points]
     colour, found = escape(one.colour), ""
-    if one.line and len(places) > 1:
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
+    if one.line and (len(places) > 1 or one.dashed):
+        ends = (
+            [(x, y) for x, y, _ in places] if len(places) > 1 else [(x + d, y) for x, y, _ in places for d in (-13, 13)]
+        )
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in ends)
         dash = ' stroke-dasharray="6 4"' if one.dashed else ""
         found += f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'
     if one.marks:
@@ -265,14 +192,19 @@ def _room(series: Sequence[Series]) -> int:
 
 
 def _legend(series: Sequence[Series], width: int, places: Sequence[tuple[float, float]]) -> str:
-    """In the corner with the fewest points; of equal ones at the top, and there on the right."""
+    """In a corner without a point, at the top and there on the right if it can be; '' where there is none."""
     room, tall = _room(series), 17 * len(series) + 6
     corners = [(right, top) for top in (TOP, HEIGHT - BOTTOM - tall) for right in (width - RIGHT - 8, LEFT + room)]
-    hit = lambda corner: sum(
-        corner[0] - room <= x <= corner[0] + 8 and corner[1] <= y <= corner[1] + tall for x, y in places
-    )
-    right, top = min(corners, key=hit)
-    return "".join(_named(one, right, top + 13 + 17 * place) for place, one in enumerate(series))
+    for right, top in corners:
+        if not any(right - room <= x <= right + 8 and top <= y <= top + tall for x, y in places):
+            return "".join(_named(one, right, top + 13 + 17 * place) for place, one in enumerate(series))
+    return ""
+
+
+def _below(series: Sequence[Series], width: int) -> str:
+    """Where no corner is free, the names stand below the plot."""
+    right = (LEFT + width - RIGHT + _room(series)) / 2
+    return "".join(_named(one, right, HEIGHT + 12 + 17 * place) for place, one in enumerate(series))
 
 
 def _beside(series: Sequence[Series], width: int) -> str:

@@ -11,8 +11,8 @@ from ui.words import escape
 
 HERE = Path(__file__).parent
 STYLE = """
-:root { color-scheme: light dark; }
-body { max-width: 105rem; margin: 2rem auto; padding: 0 1.5rem; font: 15px/1.5 system-ui, sans-serif; color: light-dark(#1c1f24, #e8eaed); background: light-dark(#fff, #14171c); }
+:root { color-scheme: light dark; --st-background-color: light-dark(#fff, #14171c); }
+body { max-width: 105rem; margin: 2rem auto; padding: 0 1.5rem; font: 15px/1.5 system-ui, sans-serif; color: light-dark(#1c1f24, #e8eaed); background: var(--st-background-color); }
 h1 { margin: 0; } h2 { margin: 2.2rem 0 .6rem; } .quiet { opacity: .75; } svg { max-width: 100%; height: auto; }
 .plots { display: flex; flex-wrap: wrap; gap: .7rem; } .wide { overflow-x: auto; }
 """

@@ -4,6 +4,7 @@ import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from aecore.runs import LabError, RunFolder, index
 from aecore.runs.database import OPEN
@@ -16,7 +17,8 @@ RECORDED = {path.name: path for path in sorted((Path(__file__).parent / "assets/
 
 def taken(run: str, most: int | None = None) -> dict[str, Any]:
     """Which samples there are, or the first `most` of them, `(step, epoch, seconds)` each, the shape (C, H, W) and number of their images, whether the encoder
-    sees something else (`seen`), and what they are, in words, where they are not the images (`target`).
+    sees something else (`seen`), what they are, in words, where they are not the images (`target`), and a number that only runs on the
+    same images share (`watched`).
 
     Raises LabError where there is no such run, or not for who asks.
     """
@@ -29,6 +31,7 @@ def taken(run: str, most: int | None = None) -> dict[str, Any]:
     content = {"samples": captions, "count": shape[0], "shape": shape[1:], "ended": ended}
     content["seen"] = inputs is not None and inputs.seen is not None
     content["target"] = inputs.target if inputs else ""
+    content["watched"] = crc32(inputs.images.tobytes()) if inputs else 0
     return content
 
 

@@ -1,18 +1,19 @@
 """The tables of the Compare page: figures beside the lines to beat."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import groupby
 from math import isfinite, prod
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aecore.analysis import quality_words
 from ui.columns import SIMPLE
 from ui.comparison import Compared
+from ui.figures import ALL, FIGURES, OF_ALL, OF_PRIOR, Figure
 from ui.spreadsheet import as_csv
 from ui.stored import simple_figures, told
-from ui.wall import thousandths
-from ui.words import escape, many, span
+from ui.words import escape
 
 
 class Line(NamedTuple):
@@ -29,72 +30,14 @@ class Line(NamedTuple):
     note: str = ""
     what: str = ""
     """What the images of its group are, where that is to be said."""
+    counts: Mapping[str, float] = MappingProxyType({})
+    """Of figures of which it is known: of how many test images they are."""
+    learnt_from: Hashable = ()
+    """What decides, within its group, which images it was fitted to and measured on."""
 
-
-class Figure(NamedTuple):
-    """A column: its heading, how it is written, whether more is better (1), less (-1), or neither (0), and what it means."""
-
-    head: str
-    write: Callable[[float], str]
-    better: int = 0
-    help: str = ""
-
-
-FIGURES = {
-    "mse": Figure("MSE × 10⁻³", thousandths, -1, "Squared error per pixel, pixels in [0,1]"),
-    "psnr": Figure("PSNR, dB", lambda v: f"{v:.2f}", 1, "Mean of the images' peak signal-to-noise ratios"),
-    "ssim": Figure("SSIM", lambda v: f"{v:.3f}", 1, "Structural similarity, Wang et al. 2004"),
-    "ms_ssim": Figure("MS-SSIM", lambda v: f"{v:.3f}", 1, "Structural similarity at several scales, Wang et al. 2003"),
-    "gain": Figure(
-        "Gain, dB", lambda v: f"{v:+.2f}", 1, "PSNR of the reconstructions above that of what the encoder saw"
-    ),
-    "auroc": Figure(
-        "AUROC, left out",
-        lambda v: f"{v:.3f}",
-        1,
-        "Chance that an image of a class that was left out has a larger error",
-    ),
-    "mig": Figure(
-        "MIG",
-        lambda v: f"{v:.3f}",
-        1,
-        "Mutual information gap: how far the unit that knows most of a factor is ahead of the second; 1 where each factor has a unit of its own",
-    ),
-    "elbo": Figure(
-        "ELBO, nats", lambda v: f"{v:,.1f}", 1, "Evidence lower bound, one drawn code an image; log-likelihood minus KL"
-    ),
-    "log_likelihood": Figure("log p(x|z)", lambda v: f"{v:,.1f}", 0, "Log-likelihood of the pixels, nats an image"),
-    "kl": Figure("KL", lambda v: f"{v:,.1f}", 0, "Of the posterior from N(0, I), nats an image"),
-    "knn_accuracy": Figure(
-        "kNN", lambda v: f"{v:.1%}", 1, "Share of labels that the 10 nearest training codes vote right"
-    ),
-    "probe_accuracy": Figure(
-        "Probe", lambda v: f"{v:.1%}", 1, "Share of labels that a logistic regression on the code says right"
-    ),
-    "code_size": Figure("Code", lambda v: f"{v:,.0f}", 0, "Numbers in the code of one image"),
-    "compression": Figure(
-        "Ratio",
-        lambda v: f"{v:.3g}×",
-        0,
-        "Numbers in an image over numbers in its code; bytes over bytes, where a code is one of finitely many",
-    ),
-    "bytes": Figure(
-        "Bytes",
-        lambda v: f"{v:,.0f}",
-        0,
-        "Of a file; of a code at 8 bits a number, or as many as tell it from finitely many others",
-    ),
-    "parameters": Figure("Parameters", many, 0, "Numbers that were learnt"),
-    "operations": Figure("Operations", many, 0, "Multiplications and additions to encode and decode one image"),
-    "seconds": Figure("Time", span, 0, "Of training"),
-}
-CODES = {
-    name: Figure(word.title, ("{:" + word.form + "}").format, word.better, word.read)
-    for name, word in (quality_words.FIGURES | quality_words.FACTORS).items()
-    if name not in FIGURES
-}
-"""The same of the codes: a table of its own."""
-ALL = FIGURES | CODES
+    def of(self, name: str) -> str:
+        """What a figure was measured on, in words."""
+        return _tests(self.counts[name]) if name in self.counts else self.images
 
 
 def lines(groups: Sequence[Sequence[Compared]]) -> list[Line]:
@@ -110,20 +53,27 @@ def lines(groups: Sequence[Sequence[Compared]]) -> list[Line]:
 def _run(run: Compared, what: str, group: int) -> Line:
     result, metrics, model = (told(run, name) for name in ("result.json", "analysis/metrics.json", "model.json"))
     seen = metrics.get("test") or result
-    known = {
-        **seen,
-        **simple_figures(run).get("model", {}),
-        **metrics.get("code", {}),
-        **metrics.get("anomalies", {}),
-        **metrics.get("disentanglement", {}),
-    }
+    of_codes = (metrics.get(name, {}) for name in ("code", "anomalies", "disentanglement"))
+    parts = [seen, simple_figures(run).get("model", {}), *of_codes]
+    known = {name: value for part in parts for name, value in part.items()}
     shape, bottleneck = tuple(model.get("code_shape", (run.row.code_size,))), run.config.model.bottleneck
     bits = bottleneck.bits(shape)
     size = run.row.code_size if bits is None else bits / 8
     known |= {"code_size": run.row.code_size, "bytes": bottleneck.code_bytes(shape), "seconds": result.get("seconds")}
     known |= {"compression": prod(run.facts.shape) / max(1, size), "parameters": model.get("parameters")}
     where = _tests(seen["n"]) if "n" in seen else WHERE.get(seen.get("split", ""), "not finished")
-    return Line(run.label, run.colour, where, _finite(known), group=group, note=likelihood(run), what=what)
+    counts = _counted(parts, seen.get("n", 0))
+    return Line(
+        run.label, run.colour, where, _finite(known), group=group, note=likelihood(run), what=what, counts=counts,
+        learnt_from=run.learnt_from,
+    )  # fmt: skip
+
+
+def _counted(parts: Sequence[dict[str, Any]], whole: float) -> dict[str, float]:
+    """Of how many test images the figures of these parts of an analysis are; `whole` are all of them."""
+    counts = {name: part["n"] for part in parts if "n" in part for name in part if name in ALL}
+    counts |= dict.fromkeys(counts.keys() & OF_ALL, whole)
+    return counts | dict.fromkeys(counts.keys() & OF_PRIOR, min(whole, quality_words.ASKED))
 
 
 def likelihood(run: Compared) -> str:
@@ -148,19 +98,21 @@ def _simple(run: Compared, what: str, group: int) -> list[Line]:
             if name in ("pca", "mean"):
                 values["code_size"] = float(components if name == "pca" else 0)
             values = {key: value for key, value in values.items() if value or key != "compression"}
-            found.append(Line(str(known["label"]), "", _tests(known["n"]), values, True, group, what=what))
+            line = Line(str(known["label"]), "", _tests(known["n"]), values, True, group, what=what)
+            found.append(line._replace(learnt_from=run.learnt_from))
     return found
 
 
 def _beat(runs: Sequence[Compared], what: str, group: int) -> Iterator[Line]:
-    """The simple methods of a group, each once; by whose training images, where they were fitted to those of several."""
-    found: dict[tuple[str, str], dict[float, tuple[str, Line]]] = {}
+    """The simple methods of a group, each once; with whose images they are of, where they read otherwise for several."""
+    found: dict[tuple[str, str], dict[tuple[str, ...], tuple[str, Line]]] = {}
     for run in runs:
         for line in _simple(run, what, group):
-            found.setdefault((line.label, line.images), {})[line.figures["mse"]] = run.label, line
+            read = tuple(ALL[name].write(value) for name, value in line.figures.items())
+            found.setdefault((line.label, line.images), {}).setdefault(read, (run.label, line))
     for same in found.values():
         for whose, line in same.values():
-            yield line._replace(label=f"{line.label}, of {whose}") if len(same) > 1 else line
+            yield line._replace(label=f"{line.label}, images of {whose}") if len(same) > 1 else line
 
 
 def _finite(known: dict[str, Any]) -> dict[str, float]:
@@ -184,7 +136,7 @@ def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
     if not names and among is not FIGURES:
         return ""
     groups = [list(part) for _, part in groupby(found, lambda line: line.group)]
-    corner = _measured_on(groups[0]) if len(groups) == 1 else ""
+    corner = _measured_on(groups[0], names) if len(groups) == 1 else ""
     head = f'<th class="who">{escape(corner)}</th>' + "".join(
         f'<th class="n" title="{escape(ALL[name].help)}">{escape(ALL[name].head)}</th>' for name in names
     )
@@ -194,14 +146,15 @@ def table(found: Sequence[Line], among: Mapping[str, Figure] = FIGURES) -> str:
     return f'<div class="wide{tall}"><table class="scores many"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _usual(part: Sequence[Line]) -> str:
-    """What most runs of a group were measured on, or most simple methods where there is no run."""
+def _usual(part: Sequence[Line], names: Sequence[str]) -> str:
+    """What most of these figures of the runs of a group were measured on, or of the simple methods where there is no run."""
     runs = [line for line in part if not line.baseline] or part
-    return Counter(line.images for line in runs).most_common(1)[0][0]
+    words = [line.of(name) for line in runs for name in names if name in line.figures]
+    return Counter(words or [line.images for line in runs]).most_common(1)[0][0]
 
 
-def _measured_on(part: Sequence[Line]) -> str:
-    return ", ".join(filter(None, [part[0].what, _usual(part)]))
+def _measured_on(part: Sequence[Line], names: Sequence[str]) -> str:
+    return ", ".join(filter(None, [part[0].what, _usual(part, names)]))
 
 
 def _title(words: str, names: Sequence[str]) -> str:
@@ -211,42 +164,48 @@ def _title(words: str, names: Sequence[str]) -> str:
 def _part(part: Sequence[Line], names: Sequence[str], largest: float, titled: bool) -> str:
     """The lines of a group, below what its images are where there are several groups."""
     best = {name: _best(part, name) for name in names}
-    html = _title(_measured_on(part), names) * titled
+    html = _title(_measured_on(part, names), names) * titled
     for simple, some in groupby(part, lambda line: line.baseline):
-        lines, usual = list(some), _usual(part)
-        if simple and (own := _usual(lines)) != usual:
+        lines, usual = list(some), _usual(part, names)
+        if simple and (own := _usual(lines, names)) != usual:
             html, usual = html + _title(f"without a network, {own}", names), own
-        html += "".join(_html(line, names, best, largest, line.images != usual) for line in lines)
+        html += "".join(_html(line, names, best, largest, usual) for line in lines)
     return html
 
 
-def _best(found: Sequence[Line], name: str) -> float | None:
-    """The best value among those runs of a group that saw what most saw; None where nothing is to be won, as of unlike bounds."""
-    usual = _usual(found)
-    runs = [line for line in found if not line.baseline and name in line.figures and line.images == usual]
+def _best(found: Sequence[Line], name: str) -> tuple[str, str, str] | None:
+    """What most of those runs of a group that have this figure were measured on, and the best value among these; None where nothing is
+    to be won, as of unlike bounds."""
+    runs = [line for line in found if not line.baseline and name in line.figures]
     if len(runs) < 2 or not ALL[name].better or (name == "elbo" and len({line.note for line in runs}) > 1):
         return None
-    return (max if ALL[name].better > 0 else min)(line.figures[name] for line in runs)
+    usual, many = Counter((line.images, line.of(name)) for line in runs).most_common(1)[0]
+    value = (max if ALL[name].better > 0 else min)(
+        line.figures[name] for line in runs if (line.images, line.of(name)) == usual
+    )
+    return (*usual, ALL[name].write(value)) if many > 1 else None
 
 
-def _html(line: Line, names: Sequence[str], best: Mapping[str, float | None], largest: float, other: bool) -> str:
-    """A line; with what it was measured on, where that is another thing than for most."""
-    small = f'<small class="quiet">{escape(line.images)}</small>' * other
+def _html(
+    line: Line, names: Sequence[str], best: Mapping[str, tuple[str, str, str] | None], largest: float, usual: str
+) -> str:
+    """A line; with what it or a figure of it was measured on, where that is another thing than for most. Of two figures that read the
+    same none is the better one."""
+    own = _usual([line], names)
+    small = f'<small class="quiet">{escape(own)}</small>' * (own != usual)
     cells = [f'<td class="who" title="{escape(line.note)}"><b>{escape(line.label)}</b>{small}</td>']
     for name in names:
         value = line.figures.get(name)
         if value is None:
             cells.append('<td class="n none">–</td>')
             continue
-        top = not line.baseline and not other and _written(name, best[name]) == _written(name, value)
-        bar = f'<i style="width:{100 * value / largest:.1f}%"></i>' if name == "mse" else ""
-        cells.append(f'<td class="n{" best" * top}">{escape(_written(name, value))}{bar}</td>')
+        written = ALL[name].write(value)
+        top = not line.baseline and best[name] == (line.images, line.of(name), written)
+        more = f'<i style="width:{100 * value / largest:.1f}%"></i>' if name == "mse" else ""
+        if line.of(name) != own:
+            more += f'<small class="quiet">of {line.counts.get(name, 0):,.0f}</small>'
+        cells.append(f'<td class="n{" best" * top}">{escape(written)}{more}</td>')
     return f'<tr class="{"baseline" * line.baseline}" style="--c:{line.colour or QUIET}">{"".join(cells)}</tr>'
-
-
-def _written(name: str, value: float | None) -> str:
-    """As it is read: of two that read the same none is the better one."""
-    return "" if value is None else ALL[name].write(value)
 
 
 QUIET = "#8a8f99"
@@ -258,7 +217,16 @@ def lines_csv(found: Sequence[Line]) -> str:
     return as_csv(
         ["", "images", *names],
         [
-            [line.label, ", ".join(filter(None, [line.what, line.images])), *(line.figures.get(name) for name in names)]
+            [line.label, ", ".join(filter(None, [line.what, _told(line)])), *(line.figures.get(name) for name in names)]
             for line in found
         ],
     )
+
+
+def _told(line: Line) -> str:
+    """What its figures were measured on, with the names of those that were measured on something else."""
+    others: dict[str, list[str]] = {}
+    for name in columns_of([line]):
+        if line.of(name) != line.images:
+            others.setdefault(line.of(name), []).append(name)
+    return "; ".join([line.images, *(f"{', '.join(some)}: {words}" for words, some in others.items())])

@@ -14,7 +14,8 @@ from ui.charts import figure
 from ui.comparison import Compared
 from ui.frame import page_link, section
 from ui.palette import RUNS
-from ui.plots import QUIET, Axis, Mark, Point, Series, plot
+from ui.plots import QUIET, Mark, Point, Series, plot
+from ui.scales import Axis
 from ui.spreadsheet import as_csv
 from ui.trials import CODE_SIZE, Trial, best_size, is_contest, trials
 from ui.words import plain

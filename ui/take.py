@@ -5,7 +5,7 @@ from math import inf
 
 import streamlit as st
 
-from ui import charts, differing, frame, noise, scores
+from ui import charts, differing, figures, frame, noise, scores
 from ui.columns import Wall
 from ui.compare_view import Choice
 from ui.comparison import MOST, Compared
@@ -113,7 +113,7 @@ def whole(
         for i, (heading, wall) in enumerate(walls)
     ]
     tables, sentences = [("Figures", scores.table(found))], []
-    if codes := scores.table([line for line in found if not line.baseline], scores.CODES):
+    if codes := scores.table([line for line in found if not line.baseline], figures.CODES):
         tables.append(("Codes", codes))
     for group in groups:
         reference = best(group)

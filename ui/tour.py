@@ -7,6 +7,9 @@ from ui.frame import go, page_link
 from ui.kiosk import SECONDS, STEP, STOPS, WALKING
 from ui.lab import lab
 
+CAME = "tour-came"
+"""In the session: whether a page was shown already."""
+
 
 def go_to(place: int) -> None:
     """Leave for a stop; after the last comes the first."""
@@ -14,11 +17,18 @@ def go_to(place: int) -> None:
     go(STOPS[place].page, **kiosk.query(lab(), place))
 
 
-def bar() -> None:
-    """At the bottom of each page while somebody is on the tour: what this is, and the way on."""
-    place = kiosk.place()
-    if place is None:
+def bar(page: str) -> None:
+    """At the bottom of each page while somebody is on the tour: what this page is, and the way on.
+
+    Who comes by the address of a stop is led to its page, once: a browser's Back passes by addresses of other pages with it.
+    """
+    named, place = kiosk.place(), [stop.page for stop in STOPS].index(page)
+    comes = not st.session_state.get(CAME)
+    st.session_state[CAME] = True
+    if named is None:
         return
+    if comes and named != place:
+        go_to(named)
     stop, walking = STOPS[place], st.session_state.get(WALKING, False)
     with st.bottom, st.container(key="tour-bar", horizontal=True, vertical_alignment="center", gap="medium"):
         st.html(f"<b>{place + 1} of {len(STOPS)} · {stop.title}</b> <span>{stop.words}</span>")

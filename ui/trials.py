@@ -6,9 +6,10 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 from aecore.analysis.elbow import elbow
-from aecore.config import flat, short
+from aecore.config import flat
 from ui.comparison import Compared
-from ui.plots import Axis
+from ui.differing import titles
+from ui.scales import Axis
 from ui.stored import told
 from ui.widgets import say
 from ui.words import shown
@@ -50,24 +51,26 @@ def _varied(runs: Sequence[Compared], sizes: Sequence[int]) -> tuple[Axis, list[
     paths = [p for p in flats[0] if p not in ("name", "training.seed") and len({str(one.get(p)) for one in flats}) > 1]
     columns = {path: [one.get(path) for one in flats] for path in paths}
     numbers = [path for path, column in columns.items() if all(map(_number, column))]
-    first = next(iter([*numbers, *paths]), "")
+    first, called = next(iter([*numbers, *paths]), ""), titles(runs, paths)
     if len(set(sizes)) > 1 or not first:
         rest = [path for path in paths if not _alike(columns[path], own)]
-        axis, places = Axis(CODE_SIZE, _wide(sizes), 2, sizes), [float(size) for size in own]
+        axis, places = Axis(CODE_SIZE, _wide(sizes), 2, sizes, whole=True), [float(size) for size in own]
     else:
         rest = [path for path in paths if path != first]
-        axis, places = _along(first, columns[first])
-    names = [", ".join(f"{short(path)} {say(columns[path][at])}" for path in rest[:1]) for at in range(len(runs))]
+        axis, places = _along(called[first], columns[first])
+    names = [
+        ", ".join(f"{called[path]} {say(shown(columns[path][at]))}" for path in rest[:1]) for at in range(len(runs))
+    ]
     return axis, places, names
 
 
-def _along(path: str, values: Sequence[Any]) -> tuple[Axis, list[float]]:
+def _along(title: str, values: Sequence[Any]) -> tuple[Axis, list[float]]:
     """An axis of numbers, or of words in the order in which they were queued, and the places on it."""
     if all(map(_number, values)):
         whole = all(isinstance(value, int) for value in values)
-        return Axis(path, _wide(values), room=values, whole=whole), [float(value) for value in values]
+        return Axis(title, _wide(values), room=values, whole=whole), [float(value) for value in values]
     words = list(dict.fromkeys(say(shown(value)) for value in values))
-    return Axis(path, words=words), [words.index(say(shown(value))) + 1.0 for value in values]
+    return Axis(title, words=words), [words.index(say(shown(value))) + 1.0 for value in values]
 
 
 def _wide(values: Sequence[float]) -> bool:

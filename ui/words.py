@@ -40,10 +40,16 @@ def _begun(start: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A config's value for a table: lists with commas, nothing as a dash."""
+    """A config's value for a table: lists with commas, nothing as a dash, a switch as on or off.
+
+    >>> shown((16, 32)), shown(False), shown(1.0), shown(0.0001), shown("")
+    ('16, 32', 'off', '1', '0.0001', '–')
+    """
     if isinstance(value, tuple | list):
-        return ", ".join(map(str, value)) or "–"
-    return "–" if value in (None, "") else str(value)
+        return ", ".join(map(shown, value)) or "–"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "–" if value in (None, "") else f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def starts(row: RunRow, expected: Forecast | None, now: float | None = None) -> str:

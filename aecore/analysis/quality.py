@@ -11,10 +11,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from aecore.analysis.projection import correlations, moving
+from aecore.analysis.quality_words import ASKED
 
 NEIGHBOURS = 10
-LEARNT, ASKED = 10_000, 2_000
-"""Codes that probe, neighbours and clusters learn from, and codes that they are asked about, at most."""
+LEARNT = 10_000
+"""Codes that probe, neighbours and clusters learn from, at most."""
 NUMBERS = 1 << 24
 """Numbers in the codes that are learnt from: of feature maps fewer images are taken."""
 LARGEST_COVARIANCE = 4096

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+ASKED = 2_000
+"""Test images whose codes are asked for their labels, or laid beside the prior, at most."""
+
 
 class Figure(NamedTuple):
     """How a figure is shown."""

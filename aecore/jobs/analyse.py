@@ -10,7 +10,7 @@ import numpy as np
 
 import aecore
 from aecore import data
-from aecore.analysis import anomalies, baselines, latent, quality, reconstruction
+from aecore.analysis import anomalies, baselines, latent, quality, quality_words, reconstruction
 from aecore.analysis.columns import MODEL, Columns, columns, fit
 from aecore.analysis.disentanglement import Known, disentanglement
 from aecore.analysis.evaluation import evaluate
@@ -108,7 +108,7 @@ def code_quality(trained: Trained, splits: dict[str, dict[str, np.ndarray]], roo
     figures, pictures = quality.judged(train, test)
     if not figures or not latent.has_prior(trained.model):
         return quality.Judged(figures, pictures)
-    indices = some_of(splits["test"]["indices"], quality.ASKED)
+    indices = some_of(splits["test"]["indices"], quality_words.ASKED)
     images = data.load(trained.config.data, "test", roots).images[indices]
     seen = trained.see(images)
     figures["prior_distance"] = quality.prior_distance(*latent.drawn_and_prior(trained.model, seen, trained.facts))

@@ -1,4 +1,4 @@
-// The same held-out images, under them what the encoder sees where that differs, and what each run makes of them. Polls api/samples while a run is live.
+// The held-out images of the runs, under them what the encoder sees where that differs, and what each run makes of them. Polls api/samples while a run is live.
 const EVERY = 500, RETRY = 2000, GAP = 4, FETCHED = 32, KEPT = 500, FILM = 5000, REST = 2500;
 const PLAY = '<svg viewBox="0 0 10 10"><path d="M2 0l8 5-8 5z"/></svg>', PAUSE = '<svg viewBox="0 0 10 10"><path d="M1 0h3v10H1zM6 0h3v10H6z"/></svg>';
 const walls = new WeakMap();
@@ -16,6 +16,10 @@ const moment = ([step, epoch, seconds]) => step === 0 ? "untrained" : [epoch ? `
 const strip = (run, [step, , seconds], count) => run.drawn?.sample ?? `api/sample/${run.id}/${step}.png?n=${count}&v=${seconds ?? 0}&token=${run.token}`;
 // The sample of that step, or the one next to it; the newest at no step.
 const nearest = (samples, at) => at === Infinity ? samples[samples.length - 1] : [...samples].sort(([a], [b]) => Math.abs(a - at) - Math.abs(b - at))[0];
+// The line of what the decoder of a run should give.
+const original = (of, caption = of.samples[0]?.[2] == null ? "recorded" : "held-out images") => ({
+  of, title: of.target ? "Target" : "Original", caption: of.target || caption, path: (n) => of.drawn?.inputs ?? `api/inputs/${of.id}.png?n=${n}&token=${of.token}`,
+});
 const pictures = new Map();
 
 // The decoded strip at this address, once; null until it is there.
@@ -177,28 +181,31 @@ class Wall {
     this.slider.style.setProperty("--share", `${(100 * place) / Math.max(1, steps.length - 1)}%`);
     this.told.textContent = `step ${(steps[place] ?? 0).toLocaleString("en")}`;
     this.slider.setAttribute("aria-valuetext", this.told.textContent);
-    shown.forEach((line, index) => this.row(index, line, first));
+    shown.forEach((line, index) => this.row(index, line));
     if ([...this.rows.querySelectorAll("canvas")].every((canvas) => canvas.dataset.drawn)) say("drawn", this.rows);
     for (const run of runs)
       for (const each of run.samples) // so that the slider never waits
         for (const kind of this.data.shared ? ["/sample/", "/error/"] : ["/sample/"]) picture(strip(run, each, Math.min(FETCHED, run.count)).replace("/sample/", kind), () => {});
   }
 
-  // The lines from top to bottom: what the decoder should give, then for each run what its encoder sees, unless that is the same, and what it makes of it.
+  // The lines from top to bottom: what the decoder should give, again wherever a run watches other images than the one above it, then for each
+  // run what its encoder sees, unless that is the same, and what it makes of it.
   shown(runs, first) {
-    const [title, caption] = first.target ? ["Target", first.target] : ["Original", first.samples[0]?.[2] == null ? "recorded" : "held-out images"];
-    const lines = [{ title, caption, path: (n) => first.drawn?.inputs ?? `api/inputs/${first.id}.png?n=${n}&token=${first.token}` }];
+    const lines = [original(first)];
+    let { watched } = first;
     for (const run of runs) {
-      const sample = nearest(run.samples, this.at);
-      if (run.seen) lines.push({ title: "Input", caption: runs.length > 1 ? run.label : "the encoder sees", path: (n) => `api/seen/${run.id}.png?n=${n}&token=${run.token}` });
-      lines.push({ title: run.label, caption: sample ? moment(sample) : "waiting", path: sample && ((n) => strip(run, sample, n)), colour: run.colour });
-      if (this.data.shared && sample) lines.push({ title: "Error", caption: "blue too dark, red too bright", path: (n) => strip(run, sample, n).replace("/sample/", "/error/") });
+      const sample = nearest(run.samples, this.at), of = run.count ? run : first;
+      if (of.watched !== watched) lines.push(original(of, "other held-out images"));
+      ({ watched } = of);
+      if (run.seen) lines.push({ of, title: "Input", caption: runs.length > 1 ? run.label : "the encoder sees", path: (n) => `api/seen/${run.id}.png?n=${n}&token=${run.token}` });
+      lines.push({ of, title: run.label, caption: sample ? moment(sample) : "waiting", path: sample && ((n) => strip(run, sample, n)), colour: run.colour });
+      if (this.data.shared && sample) lines.push({ of, title: "Error", caption: "blue too dark, red too bright", path: (n) => strip(run, sample, n).replace("/sample/", "/error/") });
     }
     return lines;
   }
 
   // One row: its name, and as many images as fit into its lines, each pixel a whole number of the screen's.
-  row(index, { title, caption, path, colour }, { shape, count }) {
+  row(index, { of: { shape, count }, title, caption, path, colour }) {
     const [name, cell] = [this.rows.children[2 * index], this.rows.children[2 * index + 1]], canvas = cell.firstChild;
     name.className = colour ? "name run" : "name";
     name.firstChild.textContent = name.title = title;
