@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aecore.analysis import quality_words
 from aecore.config import Facts
 from aecore.runs import Inputs, SampleFile
 from ui.comparison import Compared, sizes
@@ -178,7 +179,7 @@ def read_as(runs: Sequence[Compared]) -> str:
     return f"means over the test images; grey lines need no network{GIVEN * given}"
 
 
-GIVEN = "; given are the images that the models should make, not what the models see"
+GIVEN = f"; {quality_words.GIVEN}"
 
 
 def made(run: Compared, originals: np.ndarray, seen: np.ndarray, x_hat: np.ndarray, when: str) -> list[Column]:

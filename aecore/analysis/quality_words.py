@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 ASKED = 2_000
 """Test images whose codes are asked for their labels, or laid beside the prior, at most."""
+GIVEN = "given are the images that the models should make, not what the models see"
+"""Of methods without a network, where those differ."""
 
 
 class Figure(NamedTuple):

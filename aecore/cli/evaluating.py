@@ -4,11 +4,10 @@ import argparse
 from typing import Any
 
 from aecore import manifest
+from aecore.analysis import quality_words
 from aecore.cli.commands import Answer, Verb, open_lab
 from aecore.runs import run
 from aecore.runs.text import table
-
-GIVEN = "given are the images that the models should make, not what the models see"
 
 
 def evaluate(args: argparse.Namespace) -> Answer:
@@ -26,7 +25,7 @@ def evaluate(args: argparse.Namespace) -> Answer:
     text = table([f"test split, {int(test['n']):,} images", "MSE per pixel", "PSNR dB", "SSIM"], rows)
     task = folder.config().task
     said = [f"All errors are against the target: {task.target}."] * bool(task.target)
-    said += [f"PCA: {GIVEN}."] * (task.kind != "identity") + _beyond(found)
+    said += [f"PCA: {quality_words.GIVEN}."] * (task.kind != "identity") + _beyond(found)
     if analysed and "checkpoint" in analysed:
         names = (analysed["checkpoint"], manifest.stamp(folder.checkpoints))
         step, now = (manifest.step_of(folder.checkpoints / name) for name in names)
