@@ -16,13 +16,14 @@ import pytest
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from aecore.__main__ import main
-from aecore.config import RunConfig, writes
-from aecore.jobs import queue, supervisor
+from aecore.config import ConfigError, RunConfig, writes
+from aecore.jobs import queue, settings, supervisor
 from aecore.jobs.foreground import train_here
 from aecore.jobs.supervisor import running
 from aecore.runs import Lab, database, run, runs
 from aecore.runs.errors import FULL
 from tests.conftest import TrainedRun, TwoRuns, tiny
+from ui import serve
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -405,6 +406,20 @@ def test_a_lab_that_cannot_be_used_is_one_sentence(tmp_path: Path, cli: Cli) -> 
     code, _, err = cli(tmp_path / "file", "runs")
     assert code == 3
     assert err.startswith(f"The lab folder {tmp_path / 'file'} cannot be used")
+
+
+def test_settings_that_are_not_utf_8_are_a_sentence_that_names_the_file(
+    lab: Lab, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = lab.path / "settings.json"
+    path.write_bytes(b'{"banner": "Pr\xfcfung"}')
+    said = f"{path} is not UTF-8."
+    assert cli(lab, "runs") == (3, "", f"{said}\n")
+    assert said in cli(lab, "doctor")[1]
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        settings.change(lab, {"retries": 7}, "ada")
+    monkeypatch.setenv("AELAB_HOME", str(lab.path))
+    assert serve.way_in() == ("password", "")  # each page says it
 
 
 def test_a_run_that_fails_is_an_exit_code_and_a_sentence(lab: Lab, cli: Cli, tmp_path: Path) -> None:
