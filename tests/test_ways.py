@@ -1,11 +1,13 @@
 """The ways to know who is there: a name and a password, an identity provider, a proxy's header; nothing else is believed."""
 
+import errno
 import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from starlette.applications import Starlette
@@ -257,6 +259,18 @@ def test_who_becomes_an_admin_must_come_in_again(browser: Browser) -> None:
 def test_a_cookie_of_another_shape_is_nobodys(browser: Browser, cookie: str) -> None:
     browser({}, AELAB_PASSWORD="all know this")
     assert ways.name_in({ways.COOKIE: cookie}, access._lab()) is None
+
+
+@pytest.mark.parametrize("call", ["open", "link"])
+def test_a_lab_that_cannot_be_written_has_a_secret_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    with monkeypatch.context() as reading:
+        reading.setattr(ways.os, call, Mock(side_effect=OSError(errno.EROFS, "Read-only file system")))
+        found = ways.secret(tmp_path)
+    assert len(found) == 32
+    assert ways.secret(tmp_path) == found
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_on_no_list_is_refused_at_the_form(browser: Browser) -> None:
