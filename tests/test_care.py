@@ -59,6 +59,7 @@ class LabDefaults:
             "access.admins is None, but must be a list: several with commas between them, or [].",
         ),
         ({"per_person.waiting": "many"}, "per_person.waiting is 'many', but must be a whole number"),
+        ({"retries.x": 1}, "retries is {'x': 1}, but must be a whole number."),
         ({"cpu_slots": 2, "retries": 0}, "retries is 0, but must be at least 1."),
         ({"keep_deleted_days": math.inf}, "keep_deleted_days is inf, but must be at most 36500"),
         ({"keep_deleted_days": 1e308}, "keep_deleted_days is 1e+308, but must be at most 36500"),
