@@ -373,6 +373,32 @@ def test_the_command_line_has_the_same_verbs(lab: Lab, cli: Cli, monkeypatch: py
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "admins"),
+    [
+        ("root", ["root"]),
+        ("root, ada", ["root", "ada"]),
+        ("[root,ada]", ["root", "ada"]),
+        ('["root, the first", "12"]', ["root, the first", "12"]),
+        ("12", ["12"]),
+        ("[]", []),
+    ],
+)
+def test_names_are_typed_as_the_refusal_says(lab: Lab, cli: Cli, given: str, admins: list[str]) -> None:  # noqa: F811
+    code, _, err = cli(lab, "settings", "--set", f"access.admins={given}", "--user", [*admins, "root"][0])
+    assert (code, err) == (0, "")
+    lab.reread()
+    assert list(lab.settings.access.admins) == admins
+
+
+def test_a_group_of_settings_is_typed_as_json(lab: Lab, cli: Cli) -> None:  # noqa: F811
+    assert cli(lab, "settings", "--set", 'per_person={"waiting": 2, "hours": 3}')[0] == 0
+    assert cli(lab, "settings", "--set", "banner=12")[0] == 0
+    assert cli(lab, "settings", "--set", "per_person.hours=")[0] == 0
+    wanted = {"per_person": {"waiting": 2, "hours": None}, "banner": "12"}
+    assert json.loads((lab.path / "settings.json").read_text()) == wanted
+
+
 ABOUT_THE_LAB: dict[Verb, Callable[[Lab, str], Any]] = {
     Verb.SERVER: lambda lab, by: (care.at_work(lab), care.places(lab)),
     Verb.SETTINGS: lambda lab, by: change(lab, {"retries": 9}, by),

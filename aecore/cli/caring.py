@@ -1,13 +1,10 @@
 """The verbs of the command line that look after a lab: its settings, a banner, maintenance, and room on the disk."""
 
 import argparse
-from typing import Any
 
 from aecore.cli.commands import Answer, Verb, open_lab
 from aecore.cli.keeping import megabytes
-from aecore.config import ConfigError
-from aecore.config.base import from_json
-from aecore.config.fields import walk
+from aecore.config.fields import assigned, walk
 from aecore.jobs import care, cleanup, supervisor
 from aecore.jobs.settings import change
 from aecore.runs import Lab, rights
@@ -19,22 +16,12 @@ def settings(args: argparse.Namespace) -> Answer:
     """Show them, or change some of them."""
     lab = open_lab(args)
     lab.demand(rights.Verb.SERVER)
-    said = change(lab, dict(_parsed(text) for text in args.set), args.user) if args.set else []
+    said = change(lab, assigned(lab.settings, args.set), args.user) if args.set else []
     values = {field.path: field.value for field in walk(lab.settings) if field.info.repr}  # the others may be secret
     if args.set:
         return Answer({"changed": said, "settings": values}, "\n".join(said) or "Nothing was changed.")
     rows = [[path, "" if value is None else value] for path, value in values.items()]
     return Answer({"settings": values}, table(["setting", "value"], rows))
-
-
-def _parsed(text: str) -> tuple[str, Any]:
-    path, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError({"": f"--set {text} has no value: write it as --set per_person.waiting=20."})
-    try:
-        return path.strip(), from_json(value) if value.strip() else None
-    except ConfigError:  # the setting says what it must be
-        return path.strip(), value
 
 
 def banner(args: argparse.Namespace) -> Answer:
