@@ -21,7 +21,6 @@ from aecore.jobs import queue, settings, supervisor
 from aecore.jobs.foreground import train_here
 from aecore.jobs.supervisor import running
 from aecore.runs import Lab, database, run, runs
-from aecore.runs.errors import FULL
 from tests.conftest import TrainedRun, TwoRuns, tiny
 from ui import serve
 
@@ -378,7 +377,8 @@ def test_a_log_of_less_than_a_line_is_refused(trained_run: TrainedRun, cli: Cli)
     [
         (OSError(30, "Read-only file system", "/lab/x"), "/lab/x could not be read or written: Read-only file system."),
         (OSError("gone"), "The system refused that: gone."),
-        (OSError(28, "No space left on device"), FULL),
+        (OSError(28, "No space left on device"),
+         "The disk is full: nothing more could be written. Make room on the lab's disk, then try again."),
         (OperationalError("", {}, Exception("attempt to write\na readonly database")),
          "The lab's database says: attempt to write a readonly database."),
         (DatabaseError("", {}, Exception("malformed")), "The lab's database says: malformed."),

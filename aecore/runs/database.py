@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from aecore.runs import migrations, mirror, rebuild
-from aecore.runs.errors import FULL, LabError, filled, no_room
+from aecore.runs.errors import LabError, filled, full, no_room
 from aecore.runs.tables import LIVE, OPEN, STATES, WAITS, WANTS, events, in_line, jobs, runs, used
 
 try:
@@ -218,5 +218,5 @@ def _in_words(engine: Engine) -> Iterator[None]:
         yield
     except OperationalError as error:
         if no_room(error) or (not _is_server(engine) and filled(Path(engine.url.database or "").parent)):
-            raise LabError(FULL) from error
+            raise LabError(full()) from error
         raise
