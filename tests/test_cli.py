@@ -474,6 +474,15 @@ def test_the_doctor_says_what_is_fine(lab: Lab, cli: Cli, tmp_path: Path) -> Non
     assert "PROBLEM" in out
 
 
+def test_the_doctor_says_that_a_named_data_folder_is_not_there(
+    lab: Lab, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELAB_DATA", f"{lab.path}:/nope")
+    code, out, _ = cli(lab, "doctor")
+    assert (code, out.count("data folder ")) == (1, 1)
+    assert "The folder /nope (--data-root or AELAB_DATA) is not there." in out
+
+
 def test_the_doctor_says_in_words_that_the_sqlite_in_use_is_old(
     lab: Lab, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

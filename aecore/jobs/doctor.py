@@ -59,6 +59,7 @@ def of_lab(lab: Lab) -> list[Check]:
         Check("lab", True, str(lab.path)),
         _settings(lab),
         _disk(lab),
+        *(Check("data folder", False, sentence) for sentence in data.unfound(lab.data_roots)),
         *_sqlite(),
         *_database(lab),
         _supervisor(lab),
