@@ -324,6 +324,25 @@ def test_versions_with_known_holes_are_red(lab: Lab, monkeypatch: pytest.MonkeyP
     assert red["starlette"].endswith("Use 1.1.0 or newer.")
 
 
+def test_the_doctor_says_whether_slurm_is_there_and_answers(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said() -> list[tuple[bool | None, str]]:
+        return [(check.fine, check.text) for check in doctor.of_lab(lab) if check.name == "Slurm"]
+
+    assert said() == []
+    (lab.path / "settings.json").write_text('{"executor": "slurm"}')
+    lab.reread()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert said() == [(False, "sbatch, squeue, scancel, scontrol: not on the PATH, so that no run can start")]
+    for name in ("sbatch", "squeue", "scancel", "scontrol"):
+        (tmp_path / name).write_text("#!/bin/sh\n[ $0 = ${0%sbatch} ] || echo slurm 99.1\n")
+        (tmp_path / name).chmod(0o755)
+    assert said() == [(True, "slurm 99.1")]
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho Unable to contact slurm controller >&2; exit 1\n")
+    assert said() == [(False, "does not answer: runs wait until it does")]
+
+
 def test_a_clock_that_was_set_back_is_red(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     queue.submit(lab, tiny(), "ada")
 
