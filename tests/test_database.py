@@ -169,6 +169,26 @@ def test_the_password_of_the_database_is_never_shown(tmp_path: Path, server: Ser
     assert "open-sesame" not in f"{lab.settings!r} {lab.engine!r} {database.name(lab.engine)}"
 
 
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("postgresql://u:geh@open-sesame@h/db", "database has an @ too many: in a password it is written %40."),
+        ("postgresql://u:geh@im/open-sesame@h/db", "database has an @ too many"),
+        ("postgresql://u@h:12open-sesame/db", "the port in database must be a whole number"),
+        ("postgresql://u:geh@im:open-sesame@h/db", "An @ in a password is written %40."),
+    ],
+)
+def test_no_part_of_a_password_is_shown_that_was_not_written_as_an_address_needs_it(
+    tmp_path: Path, address: str, sentence: str
+) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps({"database": address}))
+    with pytest.raises(LabError) as refused:
+        Lab.open(tmp_path)
+    assert str(refused.value).startswith("settings.json: ")
+    assert sentence in str(refused.value)
+    assert "open-sesame" not in str(refused.value)
+
+
 def test_a_lab_moves_to_postgresql_by_its_settings(lab: Lab, server: Server, tiny_config: RunConfig) -> None:
     run_id = queue.submit(lab, tiny_config, "ada")
     before = dump(lab)

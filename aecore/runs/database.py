@@ -114,11 +114,18 @@ def _postgresql(text_: str) -> Engine:
         url = make_url(text_)
     except ArgumentError:
         url = URL.create("?")
+    except ValueError:
+        raise LabError(
+            "settings.json: the port in database must be a whole number, as in postgresql://user@host:5432/name. "
+            "An @ in a password is written %40."
+        ) from None
     if url.get_backend_name() != "postgresql":  # without the value: it may hold a password
         raise LabError(
             "settings.json: database must be empty, for SQLite in the lab's folder, "
             "or an address such as postgresql://user@host/name."
         )
+    if "@" in f"{url.host}{url.database}":  # what stands there is of the password, and would be shown
+        raise LabError("settings.json: database has an @ too many: in a password it is written %40.")
     try:
         url = url.set(drivername="postgresql+psycopg")
         engine = create_engine(
