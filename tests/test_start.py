@@ -57,6 +57,18 @@ def test_run_listens_here_and_serve_on_the_network(
     assert ("AELAB_PASSWORD" in serve.os.environ) == bool(network)
 
 
+@pytest.mark.parametrize(("given", "path"), [("lab", "/lab"), ("/lab/", "/lab"), ("/", "")])
+def test_the_path_below_a_proxy_may_be_written_with_slashes_or_without(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: str, path: str
+) -> None:
+    monkeypatch.setenv("AELAB_PASSWORD", "secret")
+    started: list[list[str]] = []
+    monkeypatch.setattr(serve.os, "execv", lambda _, command: started.append(command))
+    serve.main(["--network", "--port", "8599", "--base", given])
+    assert capsys.readouterr().out.endswith(f":8599{path}\n")
+    assert [word for word in started[0] if "baseUrlPath" in word] == [f"--server.baseUrlPath={path[1:]}"] * bool(path)
+
+
 def test_the_installer_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert install.problem("requirements.txt") is None or "are free there" in str(install.problem("requirements.txt"))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2e9))
