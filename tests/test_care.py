@@ -272,14 +272,24 @@ def test_what_could_be_freed_is_said_first_and_is_what_is_freed(trained_run: Tra
     assert [row.id for row in runs(lab)] == [kept]
 
 
-def test_where_nothing_can_be_removed_nothing_is_said_to_be_freed(
-    copy: TrainedRun, monkeypatch: pytest.MonkeyPatch
+def test_where_nothing_can_be_removed_it_is_said_why(
+    copy: TrainedRun,
+    cli: Cli,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     newest = max(copy.folder.checkpoints.iterdir())
     shutil.copytree(newest, copy.folder.checkpoints / f"{1:08d}-1")
     monkeypatch.setattr(Path, "rename", refused)
     [part] = [part for part in cleanup.parts(copy.lab) if part.run_id == copy.id]
-    assert cleanup.clean(copy.lab, [part], "ada") == 0
+    with pytest.raises(LabError, match=r"Nothing could be removed: Read-only file system\."):
+        cleanup.clean(copy.lab, [part], "ada")
+    gone = queue.submit(copy.lab, tiny(), "bea")
+    monkeypatch.undo()
+    trash.delete(copy.lab, gone, "bea")
+    monkeypatch.setattr(Path, "rename", refused)
+    said = (1, "", "Nothing could be removed: Read-only file system.\n")
+    for kind in cleanup.KINDS:
+        assert cli(copy.lab, "cleanup", "--kind", kind, "--yes") == said
     assert diary.read(copy.lab) == []
 
 

@@ -2,12 +2,12 @@
 
 import argparse
 
-from aecore.cli.commands import Answer, Verb, open_lab
+from aecore.cli.commands import Answer, Refused, Verb, open_lab
 from aecore.cli.keeping import megabytes
 from aecore.config.fields import assigned, walk
 from aecore.jobs import care, cleanup, supervisor
 from aecore.jobs.settings import change
-from aecore.runs import Lab, rights
+from aecore.runs import Lab, LabError, rights
 from aecore.runs.text import table
 from aecore.runs.times import span
 
@@ -62,7 +62,10 @@ def clean(args: argparse.Namespace) -> Answer:
     found = cleanup.parts(lab, kinds)
     total = sum(part.bytes for part in found)
     if args.yes:
-        freed = cleanup.clean(lab, found, args.user)
+        try:
+            freed = cleanup.clean(lab, found, args.user)
+        except LabError as error:
+            raise Refused(str(error)) from None
         return Answer({"freed": freed}, f"{megabytes(freed)} MB are free again.")
     rows = [[part.kind, part.run_id, part.owner, megabytes(part.bytes)] for part in found]
     text = f"{table(['what', 'run', 'owner', 'MB'], rows)}\n\n{megabytes(total)} MB could be freed: --yes does it."
