@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -33,10 +34,14 @@ def test_a_port_that_does_not_exist_is_a_sentence(port: int, capsys: pytest.Capt
     assert capsys.readouterr().err == f"There is no port {port}: choose one of 1 to 65535, such as 8501.\n"
 
 
+@pytest.mark.parametrize("password", [None, "", " \t"])
 def test_serving_the_network_needs_a_password(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], password: str | None
 ) -> None:
     monkeypatch.delenv("AELAB_PASSWORD", raising=False)
+    monkeypatch.setattr(serve.os, "execv", Mock())
+    if password is not None:
+        monkeypatch.setenv("AELAB_PASSWORD", password)
     assert serve.main(["--network"]) == 1
     assert "needs a shared password" in capsys.readouterr().err
 

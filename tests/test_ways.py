@@ -224,6 +224,13 @@ def test_without_an_admins_password_nobody_comes_in_as_an_admin(browser: Browser
         assert "AELAB_ADMIN_PASSWORD" in client.post("/login", data={"name": "ada", "password": password}).text
 
 
+def test_a_password_of_blanks_is_none(browser: Browser) -> None:
+    guest = browser({"admins": ["ada"]}, AELAB_PASSWORD="open sesame", AELAB_ADMIN_PASSWORD=" ")
+    assert guest.post("/login", data={"name": "ada", "password": " "}).status_code == 403
+    proxy = browser({"way": "proxy"}, AELAB_PROXY_SECRET=" " * 20)
+    assert proxy.get("/", headers={ways.SECRET_HEADER: " " * 20, "X-Remote-User": "ada"}).status_code == 503
+
+
 def test_naming_admins_whom_nothing_could_let_in_is_refused(browser: Browser) -> None:
     first = {"access.admins": ["ada"]}
     browser({}, AELAB_PASSWORD="all know this")

@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     base = options.base.strip("/")
     address = EVERYWHERE if options.network else LOOPBACK
     way, missing = way_in()
-    password = os.environ.get("AELAB_PASSWORD", "")
+    password = os.environ.get("AELAB_PASSWORD", "").strip()
     if sentence := missing or problem(
         address, options.port, password, known=way != "password" or options.kiosk is not None
     ):

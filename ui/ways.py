@@ -95,7 +95,9 @@ def base() -> str:
 
 
 def _env(name: str) -> str:
-    return os.environ.get(name, "")
+    """A secret of the environment; '' where there is none, or nothing but blanks."""
+    secret = os.environ.get(name, "")
+    return secret if secret.strip() else ""
 
 
 def password_of(name: str, lab: Lab) -> str:
