@@ -382,8 +382,10 @@ def test_the_command_line_has_the_same_verbs(lab: Lab, cli: Cli, monkeypatch: py
     assert "database" not in json.loads(cli(lab, "settings", "--json")[1])["settings"]
     queue.submit(lab, tiny(), "ada")
     assert "per_person.waiting" in cli(lab, "submit", "--preset", "demo", "--user", "ada")[2]
-    assert "1 wait." in cli(lab, "drain")[1]
+    assert "1 wait." in cli(lab, "drain", "finish")[1]
+    assert cli(lab, "drain")[1] == cli(lab, "drain", "finish")[1]
     assert cli(lab, "drain", "off")[1].startswith("Runs start as usual.")
+    assert cli(lab, "drain")[1].startswith("Runs start as usual.")
     people = json.loads(cli(lab, "people", "--json")[1])
     assert [(one["name"], one["waiting"]) for one in people] == [("ada", 1)]
     run_id = queue.submit(lab, tiny(), "bea")

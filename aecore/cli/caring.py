@@ -32,9 +32,11 @@ def banner(args: argparse.Namespace) -> Answer:
 
 
 def drain(args: argparse.Namespace) -> Answer:
+    """Say how it stands; with a word change it."""
     lab = open_lab(args)
-    change(lab, {"drain": args.how}, args.user)
-    supervisor.ensure_supervisor(lab)
+    if args.how is not None:
+        change(lab, {"drain": args.how}, args.user)
+        supervisor.ensure_supervisor(lab)
     return _standing(lab)
 
 
@@ -91,7 +93,7 @@ def add_options(name: str, verb: argparse.ArgumentParser) -> None:
     elif name == "banner":
         verb.add_argument("--text", metavar="TEXT", help="one line for everybody; '' takes it away")
     elif name == "drain":
-        verb.add_argument("how", nargs="?", default="finish", choices=["finish", "save", "off"])
+        verb.add_argument("how", nargs="?", choices=["finish", "save", "off"])
     else:
         verb.add_argument("--kind", action="append", choices=list(cleanup.KINDS), help="only this; may be given twice")
         verb.add_argument("--yes", action="store_true", help="free it, and do not only say what could be freed")
