@@ -1,6 +1,7 @@
 """The database's engine and its layouts: an older one is brought to today's, once, whole or not at all."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from sqlalchemy import inspect, text
 
 from aecore.config import RunConfig
 from aecore.jobs import queue, states
+from aecore.jobs.slurm import SlurmExecutor
 from aecore.runs import Lab, LabError, database, migrations, run, runs
 from tests import postgresql
 from tests.conftest import dump
@@ -199,6 +201,13 @@ def test_a_lab_moves_to_postgresql_by_its_settings(lab: Lab, server: Server, tin
     assert run(moved, run_id).owner == "ada"
     assert at_once(8, lab.path) == ["1"] * 8
     moved.engine.dispose()
+
+
+def test_a_lab_may_lie_where_a_name_is_no_text(tmp_path: Path, tiny_config: RunConfig) -> None:
+    lab = Lab.open(tmp_path / os.fsdecode(b"pr\xfcf"))  # as each name that is not ASCII is one with LC_ALL=C
+    run_id = queue.submit(lab, tiny_config, "ada")
+    assert [row.id for row in runs(lab)] == [run_id]
+    assert SlurmExecutor(lab).slurm.tag
 
 
 def test_postgresql_takes_the_log_of_a_process_that_printed_zeros(either_lab: Lab, tiny_config: RunConfig) -> None:

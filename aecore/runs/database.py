@@ -179,11 +179,11 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
             # While the lock is still held: so an older state of a run never overwrites a newer one.
             mirror.write(connection, lab, connection.info[CHANGED])
-    written[str(engine.url)] += 1
+    written[name(engine)] += 1
 
 
 written: Counter[str] = Counter()
-"""By the address of a database: how many transactions of this process have written."""
+"""By the name of a database: how many transactions of this process have written."""
 
 
 def _begun(engine: Engine, immediate: bool = False) -> tuple[Connection, int]:
