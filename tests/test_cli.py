@@ -408,6 +408,16 @@ def test_a_lab_that_cannot_be_used_is_one_sentence(tmp_path: Path, cli: Cli) -> 
     assert err.startswith(f"The lab folder {tmp_path / 'file'} cannot be used")
 
 
+def test_a_verb_that_only_reads_makes_no_lab(tmp_path: Path, cli: Cli) -> None:
+    none = tmp_path / "no" / "lab"
+    said = f"There is no lab in {none}: “python -m aecore submit” or “train” makes one there.\n"
+    for verb in (["runs"], ["show", "x"], ["people"], ["settings"], ["cleanup", "--yes"], ["backup", "x.tar"]):
+        assert cli(none, *verb) == (3, "", said)
+    assert list(tmp_path.iterdir()) == []
+    assert cli(none, "settings", "--set", "cpu_slots=1")[0] == 0
+    assert cli(none, "runs")[0] == 0
+
+
 def test_settings_that_are_not_utf_8_are_a_sentence_that_names_the_file(
     lab: Lab, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

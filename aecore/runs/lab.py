@@ -67,7 +67,7 @@ class Lab:
         Raises:
             LabError: where the folder cannot be made, read or written, or its settings.json is wrong.
         """
-        place = Path(path or os.environ.get("AELAB_HOME") or CHECKOUT / "lab").expanduser().absolute()
+        place = place_of(path)
         given = data_root or os.environ.get("AELAB_DATA")
         roots = tuple(Path(root).expanduser().absolute() for root in str(given or "").split(os.pathsep) if root)
         try:
@@ -179,6 +179,11 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def place_of(path: str | Path | None) -> Path:
+    """The folder that `Lab.open` takes."""
+    return Path(path or os.environ.get("AELAB_HOME") or CHECKOUT / "lab").expanduser().absolute()
 
 
 def _unusable(place: Path, why: str) -> str:
