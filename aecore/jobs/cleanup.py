@@ -57,12 +57,15 @@ def clean(lab: Lab, found: Sequence[Part], by: str) -> int:
     still = {(part.kind, part.run_id): part for part in parts(lab)}
     wanted = [now for part in found if (now := still.get((part.kind, part.run_id)))]
     wanted.sort(key=lambda part: part.kind == "deleted")  # the others write nothing: on a full disk they go first
-    done, refused = [], []
+    done: list[Part] = []
+    refused: list[OSError] = []
     for part in wanted:
         try:
-            done += [part] if _let_go(lab, part) else []
+            if _let_go(lab, part):
+                done.append(part)
         except OSError as error:
-            done, refused = [*done, part], [*refused, error]
+            done.append(part)
+            refused.append(error)
     # where nothing can be removed, nothing is freed
     left = {(part.kind, part.run_id): part.bytes for part in parts(lab)}
     freed = sum(part.bytes - left.get((part.kind, part.run_id), 0) for part in done)
