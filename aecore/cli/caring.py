@@ -68,7 +68,7 @@ def clean(args: argparse.Namespace) -> Answer:
             freed = cleanup.clean(lab, found, args.user)
         except LabError as error:
             raise Refused(str(error)) from None
-        return Answer({"freed": freed}, f"{megabytes(freed)} MB are free again.")
+        return Answer({"freed": freed}, f"{megabytes(freed)} MB are free again." if found else "Nothing to free.")
     rows = [[part.kind, part.run_id, part.owner, megabytes(part.bytes)] for part in found]
     text = f"{table(['what', 'run', 'owner', 'MB'], rows)}\n\n{megabytes(total)} MB could be freed: --yes does it."
     return Answer({"parts": [part._asdict() for part in found], "bytes": total}, text if found else "Nothing to free.")
