@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -406,6 +407,15 @@ def test_a_lab_that_cannot_be_used_is_one_sentence(tmp_path: Path, cli: Cli) -> 
     code, _, err = cli(tmp_path / "file", "runs")
     assert code == 3
     assert err.startswith(f"The lab folder {tmp_path / 'file'} cannot be used")
+
+
+def test_a_lab_that_cannot_be_opened_for_want_of_room_says_so(
+    lab: Lab, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "connect", Mock(side_effect=OperationalError("", {}, Exception("disk I/O error"))))
+    assert "its database says: disk I/O error. Choose a folder" in cli(lab, "runs")[2]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    assert cli(lab, "runs")[2].startswith("The disk is full: nothing more could be written.")
 
 
 def test_a_verb_that_only_reads_makes_no_lab(tmp_path: Path, cli: Cli) -> None:
