@@ -43,7 +43,7 @@ from aecore.config import ConfigError
 from aecore.config.access import A_NAME, is_name
 from aecore.data import DataError
 from aecore.runs import LabError
-from aecore.runs.errors import FULL, no_room
+from aecore.runs.errors import full, no_room
 from aecore.runs.text import shown
 
 
@@ -135,7 +135,7 @@ OF_THE_PROGRAM = (exc.DataError, exc.IntegrityError, exc.ProgrammingError, exc.N
 def _of_the_machine(error: OSError | exc.DatabaseError) -> str:
     """What a disk, the system or a database refused, in a sentence."""
     if no_room(error):
-        return FULL
+        return full()
     if isinstance(error, exc.DatabaseError):
         return f"The lab's database says: {' '.join(str(error.orig).split())}."
     what = f"{error.filename} could not be read or written" if error.filename else "The system refused that"

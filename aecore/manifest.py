@@ -4,7 +4,6 @@
 folder belongs to them. A folder is written under another name, flushed to the disk, and renamed.
 """
 
-import contextlib
 import hashlib
 import json
 import shutil
@@ -131,10 +130,12 @@ def set_aside(damaged: Damaged) -> None:
     damaged.path.rename(place)
 
 
-def prune(folder: Path, keep: int = 2) -> None:
-    """Remove all checkpoints but the newest ones and the best. Which is the best is read from the manifests alone."""
-    for path in spare(folder, keep):
-        _remove(path)
+def prune(folder: Path, keep: int = 2) -> list[OSError]:
+    """Remove all checkpoints but the newest ones and the best. Which is the best is read from the manifests alone.
+
+    Returns: why some could not be: they stay whole, and are removed the next time.
+    """
+    return [error for path in spare(folder, keep) if (error := _remove(path))]
 
 
 def spare(folder: Path, keep: int = 2) -> list[Path]:
@@ -147,12 +148,15 @@ def spare(folder: Path, keep: int = 2) -> list[Path]:
     return [path for path in made[:-keep] if path not in flagged[-1:]]
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path) -> OSError | None:
     """Under another name first: who is killed half-way leaves no half of a checkpoint that is taken for one."""
     unwanted = path.with_name(f".tmp-old-{path.name}")
-    with contextlib.suppress(OSError):  # it stays whole then, and is removed the next time
+    try:
         path.rename(unwanted)
-        shutil.rmtree(unwanted, ignore_errors=True)
+    except OSError as error:
+        return error
+    shutil.rmtree(unwanted, ignore_errors=True)
+    return None
 
 
 def tidy(folder: Path) -> None:

@@ -176,6 +176,10 @@ def test_a_backup_that_was_cut_off_is_refused_and_leaves_nothing(full_lab: Lab, 
     whole = (tmp_path / "lab.tar").read_bytes()
     (tmp_path / "cut.tar").write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(LabError, match=r"cut.tar is no"):
+        backup.restore(tmp_path / "cut.tar", tmp_path / "made" / "new")
+    assert not (tmp_path / "made").exists()
+    (tmp_path / "new").mkdir()
+    with pytest.raises(LabError, match=r"cut.tar is no"):
         backup.restore(tmp_path / "cut.tar", tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []
 
@@ -220,7 +224,7 @@ def test_what_no_lab_has_is_refused(tmp_path: Path, bad: tarfile.TarInfo) -> Non
         tar.addfile(bad, io.BytesIO(b"{}"))
     with pytest.raises(LabError, match="which no lab has"):
         backup.restore(tmp_path / "evil.tar", tmp_path / "deep" / "new")
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["deep", "evil.tar", "new"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["evil.tar"]
 
 
 @pytest.mark.parametrize(

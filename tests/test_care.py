@@ -59,6 +59,7 @@ class LabDefaults:
             "access.admins is None, but must be a list: several with commas between them, or [].",
         ),
         ({"per_person.waiting": "many"}, "per_person.waiting is 'many', but must be a whole number"),
+        ({"retries.x": 1}, "retries is {'x': 1}, but must be a whole number."),
         ({"cpu_slots": 2, "retries": 0}, "retries is 0, but must be at least 1."),
         ({"keep_deleted_days": math.inf}, "keep_deleted_days is inf, but must be at most 36500"),
         ({"keep_deleted_days": 1e308}, "keep_deleted_days is 1e+308, but must be at most 36500"),
@@ -271,14 +272,24 @@ def test_what_could_be_freed_is_said_first_and_is_what_is_freed(trained_run: Tra
     assert [row.id for row in runs(lab)] == [kept]
 
 
-def test_where_nothing_can_be_removed_nothing_is_said_to_be_freed(
-    copy: TrainedRun, monkeypatch: pytest.MonkeyPatch
+def test_where_nothing_can_be_removed_it_is_said_why(
+    copy: TrainedRun,
+    cli: Cli,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     newest = max(copy.folder.checkpoints.iterdir())
     shutil.copytree(newest, copy.folder.checkpoints / f"{1:08d}-1")
     monkeypatch.setattr(Path, "rename", refused)
     [part] = [part for part in cleanup.parts(copy.lab) if part.run_id == copy.id]
-    assert cleanup.clean(copy.lab, [part], "ada") == 0
+    with pytest.raises(LabError, match=r"Nothing could be removed: Read-only file system\."):
+        cleanup.clean(copy.lab, [part], "ada")
+    gone = queue.submit(copy.lab, tiny(), "bea")
+    monkeypatch.undo()
+    trash.delete(copy.lab, gone, "bea")
+    monkeypatch.setattr(Path, "rename", refused)
+    said = (1, "", "Nothing could be removed: Read-only file system.\n")
+    for kind in cleanup.KINDS:
+        assert cli(copy.lab, "cleanup", "--kind", kind, "--yes") == said
     assert diary.read(copy.lab) == []
 
 
@@ -323,6 +334,25 @@ def test_versions_with_known_holes_are_red(lab: Lab, monkeypatch: pytest.MonkeyP
     assert red["starlette"].endswith("Use 1.1.0 or newer.")
 
 
+def test_the_doctor_says_whether_slurm_is_there_and_answers(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said() -> list[tuple[bool | None, str]]:
+        return [(check.fine, check.text) for check in doctor.of_lab(lab) if check.name == "Slurm"]
+
+    assert said() == []
+    (lab.path / "settings.json").write_text('{"executor": "slurm"}')
+    lab.reread()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert said() == [(False, "sbatch, squeue, scancel, scontrol: not on the PATH, so that no run can start")]
+    for name in ("sbatch", "squeue", "scancel", "scontrol"):
+        (tmp_path / name).write_text("#!/bin/sh\n[ $0 = ${0%sbatch} ] || echo slurm 99.1\n")
+        (tmp_path / name).chmod(0o755)
+    assert said() == [(True, "slurm 99.1")]
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho Unable to contact slurm controller >&2; exit 1\n")
+    assert said() == [(False, "does not answer: runs wait until it does")]
+
+
 def test_a_clock_that_was_set_back_is_red(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     queue.submit(lab, tiny(), "ada")
 
@@ -352,8 +382,10 @@ def test_the_command_line_has_the_same_verbs(lab: Lab, cli: Cli, monkeypatch: py
     assert "database" not in json.loads(cli(lab, "settings", "--json")[1])["settings"]
     queue.submit(lab, tiny(), "ada")
     assert "per_person.waiting" in cli(lab, "submit", "--preset", "demo", "--user", "ada")[2]
-    assert "1 wait." in cli(lab, "drain")[1]
+    assert "1 wait." in cli(lab, "drain", "finish")[1]
+    assert cli(lab, "drain")[1] == cli(lab, "drain", "finish")[1]
     assert cli(lab, "drain", "off")[1].startswith("Runs start as usual.")
+    assert cli(lab, "drain")[1].startswith("Runs start as usual.")
     people = json.loads(cli(lab, "people", "--json")[1])
     assert [(one["name"], one["waiting"]) for one in people] == [("ada", 1)]
     run_id = queue.submit(lab, tiny(), "bea")
@@ -362,7 +394,7 @@ def test_the_command_line_has_the_same_verbs(lab: Lab, cli: Cli, monkeypatch: py
     assert "--yes does it" in cli(lab, "cleanup")[1]
     assert trash.deleted(lab)
     assert "MB are free again." in cli(lab, "cleanup", "--kind", "deleted", "--yes")[1]
-    assert cli(lab, "cleanup") == (0, "Nothing to free.\n", "")
+    assert cli(lab, "cleanup") == cli(lab, "cleanup", "--yes") == (0, "Nothing to free.\n", "")
     assert [act.text.split()[0] for act in diary.read(lab)] == [
         "cleaned",
         "settings:",
@@ -370,6 +402,32 @@ def test_the_command_line_has_the_same_verbs(lab: Lab, cli: Cli, monkeypatch: py
         "settings:",
         "settings:",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "admins"),
+    [
+        ("root", ["root"]),
+        ("root, ada", ["root", "ada"]),
+        ("[root,ada]", ["root", "ada"]),
+        ('["root, the first", "12"]', ["root, the first", "12"]),
+        ("12", ["12"]),
+        ("[]", []),
+    ],
+)
+def test_names_are_typed_as_the_refusal_says(lab: Lab, cli: Cli, given: str, admins: list[str]) -> None:  # noqa: F811
+    code, _, err = cli(lab, "settings", "--set", f"access.admins={given}", "--user", [*admins, "root"][0])
+    assert (code, err) == (0, "")
+    lab.reread()
+    assert list(lab.settings.access.admins) == admins
+
+
+def test_a_group_of_settings_is_typed_as_json(lab: Lab, cli: Cli) -> None:  # noqa: F811
+    assert cli(lab, "settings", "--set", 'per_person={"waiting": 2, "hours": 3}')[0] == 0
+    assert cli(lab, "settings", "--set", "banner=12")[0] == 0
+    assert cli(lab, "settings", "--set", "per_person.hours=")[0] == 0
+    wanted = {"per_person": {"waiting": 2, "hours": None}, "banner": "12"}
+    assert json.loads((lab.path / "settings.json").read_text()) == wanted
 
 
 ABOUT_THE_LAB: dict[Verb, Callable[[Lab, str], Any]] = {

@@ -10,19 +10,20 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from aecore.__main__ import main
-from aecore.config import RunConfig, writes
-from aecore.jobs import queue, supervisor
+from aecore.config import ConfigError, RunConfig, writes
+from aecore.jobs import queue, settings, supervisor
 from aecore.jobs.foreground import train_here
 from aecore.jobs.supervisor import running
 from aecore.runs import Lab, database, run, runs
-from aecore.runs.errors import FULL
 from tests.conftest import TrainedRun, TwoRuns, tiny
+from ui import serve
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -379,7 +380,8 @@ def test_a_log_of_less_than_a_line_is_refused(trained_run: TrainedRun, cli: Cli)
     [
         (OSError(30, "Read-only file system", "/lab/x"), "/lab/x could not be read or written: Read-only file system."),
         (OSError("gone"), "The system refused that: gone."),
-        (OSError(28, "No space left on device"), FULL),
+        (OSError(28, "No space left on device"),
+         "The disk is full: nothing more could be written. Make room on the lab's disk, then try again."),
         (OperationalError("", {}, Exception("attempt to write\na readonly database")),
          "The lab's database says: attempt to write a readonly database."),
         (DatabaseError("", {}, Exception("malformed")), "The lab's database says: malformed."),
@@ -407,6 +409,39 @@ def test_a_lab_that_cannot_be_used_is_one_sentence(tmp_path: Path, cli: Cli) -> 
     code, _, err = cli(tmp_path / "file", "runs")
     assert code == 3
     assert err.startswith(f"The lab folder {tmp_path / 'file'} cannot be used")
+
+
+def test_a_lab_that_cannot_be_opened_for_want_of_room_says_so(
+    lab: Lab, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "connect", Mock(side_effect=OperationalError("", {}, Exception("disk I/O error"))))
+    assert "its database says: disk I/O error. Choose a folder" in cli(lab, "runs")[2]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    assert cli(lab, "runs")[2].startswith("The disk is full: nothing more could be written.")
+
+
+def test_a_verb_that_only_reads_makes_no_lab(tmp_path: Path, cli: Cli) -> None:
+    none = tmp_path / "no" / "lab"
+    said = f"There is no lab in {none}: “python -m aecore submit” or “train” makes one there.\n"
+    for verb in (["runs"], ["show", "x"], ["people"], ["settings"], ["cleanup", "--yes"], ["backup", "x.tar"]):
+        assert cli(none, *verb) == (3, "", said)
+    assert list(tmp_path.iterdir()) == []
+    assert cli(none, "settings", "--set", "cpu_slots=1")[0] == 0
+    assert cli(none, "runs")[0] == 0
+
+
+def test_settings_that_are_not_utf_8_are_a_sentence_that_names_the_file(
+    lab: Lab, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = lab.path / "settings.json"
+    path.write_bytes(b'{"banner": "Pr\xfcfung"}')
+    said = f"{path} is not UTF-8."
+    assert cli(lab, "runs") == (3, "", f"{said}\n")
+    assert said in cli(lab, "doctor")[1]
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        settings.change(lab, {"retries": 7}, "ada")
+    monkeypatch.setenv("AELAB_HOME", str(lab.path))
+    assert serve.way_in() == ("password", "")  # each page says it
 
 
 def test_a_run_that_fails_is_an_exit_code_and_a_sentence(lab: Lab, cli: Cli, tmp_path: Path) -> None:
@@ -459,6 +494,15 @@ def test_the_doctor_says_what_is_fine(lab: Lab, cli: Cli, tmp_path: Path) -> Non
     code, out, _ = cli(tmp_path / "file", "doctor")
     assert code == 1
     assert "PROBLEM" in out
+
+
+def test_the_doctor_says_that_a_named_data_folder_is_not_there(
+    lab: Lab, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AELAB_DATA", f"{lab.path}:/nope")
+    code, out, _ = cli(lab, "doctor")
+    assert (code, out.count("data folder ")) == (1, 1)
+    assert "The folder /nope (--data-root or AELAB_DATA) is not there." in out
 
 
 def test_the_doctor_says_in_words_that_the_sqlite_in_use_is_old(

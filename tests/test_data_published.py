@@ -183,6 +183,20 @@ def test_loading_what_is_not_there_says_so(tmp_path):
         data.load(DataConfig(name="stl10"), "train", [tmp_path])
 
 
+def test_a_named_folder_that_is_none_is_said_where_a_data_set_is_missing(mnist, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    roots = [tmp_path / "nope", file, tmp_path / "data"]
+    said = rf"The folder {roots[0]} \(--data-root or AELAB_DATA\) is not there\. .*{file} .* is no folder\.$"
+    mnist.files.clear()
+    with pytest.raises(DataError, match=said):
+        data.ensure(MNIST, roots)
+    with pytest.raises(DataError, match=said):
+        data.load(DataConfig(name="stl10"), "train", roots)
+    with pytest.raises(DataError, match=said):
+        data.describe(DataConfig(name="folder", path="mine"), roots)
+
+
 def test_packed_files_put_there_by_hand_are_read(mnist, tmp_path):
     (tmp_path / "MNIST/raw").mkdir(parents=True)
     for name, content in mnist.files.items():

@@ -1,6 +1,7 @@
 """The database's engine and its layouts: an older one is brought to today's, once, whole or not at all."""
 
 import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from aecore.config import RunConfig
 from aecore.jobs import endings, queue, states, trainer
+from aecore.jobs.slurm import SlurmExecutor
 from aecore.jobs.work import DATABASE, OVER, WAITS, Stop, Work
 from aecore.runs import Lab, LabError, database, events, migrations, run, runs
 from tests import postgresql
@@ -172,6 +174,26 @@ def test_the_password_of_the_database_is_never_shown(tmp_path: Path, server: Ser
     assert "open-sesame" not in f"{lab.settings!r} {lab.engine!r} {database.name(lab.engine)}"
 
 
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("postgresql://u:geh@open-sesame@h/db", "database has an @ too many: in a password it is written %40."),
+        ("postgresql://u:geh@im/open-sesame@h/db", "database has an @ too many"),
+        ("postgresql://u@h:12open-sesame/db", "the port in database must be a whole number"),
+        ("postgresql://u:geh@im:open-sesame@h/db", "An @ in a password is written %40."),
+    ],
+)
+def test_no_part_of_a_password_is_shown_that_was_not_written_as_an_address_needs_it(
+    tmp_path: Path, address: str, sentence: str
+) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps({"database": address}))
+    with pytest.raises(LabError) as refused:
+        Lab.open(tmp_path)
+    assert str(refused.value).startswith("settings.json: ")
+    assert sentence in str(refused.value)
+    assert "open-sesame" not in str(refused.value)
+
+
 def test_a_lab_moves_to_postgresql_by_its_settings(lab: Lab, server: Server, tiny_config: RunConfig) -> None:
     run_id = queue.submit(lab, tiny_config, "ada")
     before = dump(lab)
@@ -182,6 +204,13 @@ def test_a_lab_moves_to_postgresql_by_its_settings(lab: Lab, server: Server, tin
     assert run(moved, run_id).owner == "ada"
     assert at_once(8, lab.path) == ["1"] * 8
     moved.engine.dispose()
+
+
+def test_a_lab_may_lie_where_a_name_is_no_text(tmp_path: Path, tiny_config: RunConfig) -> None:
+    lab = Lab.open(tmp_path / os.fsdecode(b"pr\xfcf"))  # as each name that is not ASCII is one with LC_ALL=C
+    run_id = queue.submit(lab, tiny_config, "ada")
+    assert [row.id for row in runs(lab)] == [run_id]
+    assert SlurmExecutor(lab).slurm.tag
 
 
 def test_postgresql_takes_the_log_of_a_process_that_printed_zeros(either_lab: Lab, tiny_config: RunConfig) -> None:

@@ -275,7 +275,7 @@ def test_the_last_two_checkpoints_and_the_best_are_kept(tmp_path: Path) -> None:
     ("error", "code", "words"),
     [
         (ConfigError({"a": "One.", "b": "Two."}), "config", "One. Two."),
-        (OSError(errno.ENOSPC, "No space left on device"), "disk_full", "The disk is full"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk_full", "then start the run again."),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "disk_full", "The disk is full"),
         (MemoryError(), "oom", "The machine's memory ran out"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "oom", "training.batch_size"),

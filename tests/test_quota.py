@@ -75,7 +75,8 @@ def test_a_sweep_that_is_too_many_is_refused_whole_and_one_that_was_cut_short_is
     lab = with_limits(lab, waiting=4)
     five = sweep.plan(tiny(), {"training.seed": "1,2,3,4,5"})
     with pytest.raises(
-        LabError, match=r"ada has 0 runs waiting, and a person may have 4 .*With these 5 there would be 5"
+        LabError,
+        match=r"ada has 0 runs waiting, and a person may have 4 .*: make the sweep smaller\. With these 5 there",
     ):
         sweep.submit(lab, five, "ada")
     assert runs(lab) == []

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -33,10 +34,14 @@ def test_a_port_that_does_not_exist_is_a_sentence(port: int, capsys: pytest.Capt
     assert capsys.readouterr().err == f"There is no port {port}: choose one of 1 to 65535, such as 8501.\n"
 
 
+@pytest.mark.parametrize("password", [None, "", " \t"])
 def test_serving_the_network_needs_a_password(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], password: str | None
 ) -> None:
     monkeypatch.delenv("AELAB_PASSWORD", raising=False)
+    monkeypatch.setattr(serve.os, "execv", Mock())
+    if password is not None:
+        monkeypatch.setenv("AELAB_PASSWORD", password)
     assert serve.main(["--network"]) == 1
     assert "needs a shared password" in capsys.readouterr().err
 
@@ -55,6 +60,18 @@ def test_run_listens_here_and_serve_on_the_network(
     said = capsys.readouterr().out  # here the dashboard says it when it answers
     assert said.startswith("Autoencoder Lab: http://") and "127.0.0.1" not in said if network else said == ""
     assert ("AELAB_PASSWORD" in serve.os.environ) == bool(network)
+
+
+@pytest.mark.parametrize(("given", "path"), [("lab", "/lab"), ("/lab/", "/lab"), ("/", "")])
+def test_the_path_below_a_proxy_may_be_written_with_slashes_or_without(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: str, path: str
+) -> None:
+    monkeypatch.setenv("AELAB_PASSWORD", "secret")
+    started: list[list[str]] = []
+    monkeypatch.setattr(serve.os, "execv", lambda _, command: started.append(command))
+    serve.main(["--network", "--port", "8599", "--base", given])
+    assert capsys.readouterr().out.endswith(f":8599{path}\n")
+    assert [word for word in started[0] if "baseUrlPath" in word] == [f"--server.baseUrlPath={path[1:]}"] * bool(path)
 
 
 def test_the_installer_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

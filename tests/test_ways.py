@@ -1,11 +1,13 @@
 """The ways to know who is there: a name and a password, an identity provider, a proxy's header; nothing else is believed."""
 
+import errno
 import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from starlette.applications import Starlette
@@ -222,6 +224,13 @@ def test_without_an_admins_password_nobody_comes_in_as_an_admin(browser: Browser
         assert "AELAB_ADMIN_PASSWORD" in client.post("/login", data={"name": "ada", "password": password}).text
 
 
+def test_a_password_of_blanks_is_none(browser: Browser) -> None:
+    guest = browser({"admins": ["ada"]}, AELAB_PASSWORD="open sesame", AELAB_ADMIN_PASSWORD=" ")
+    assert guest.post("/login", data={"name": "ada", "password": " "}).status_code == 403
+    proxy = browser({"way": "proxy"}, AELAB_PROXY_SECRET=" " * 20)
+    assert proxy.get("/", headers={ways.SECRET_HEADER: " " * 20, "X-Remote-User": "ada"}).status_code == 503
+
+
 def test_naming_admins_whom_nothing_could_let_in_is_refused(browser: Browser) -> None:
     first = {"access.admins": ["ada"]}
     browser({}, AELAB_PASSWORD="all know this")
@@ -257,6 +266,18 @@ def test_who_becomes_an_admin_must_come_in_again(browser: Browser) -> None:
 def test_a_cookie_of_another_shape_is_nobodys(browser: Browser, cookie: str) -> None:
     browser({}, AELAB_PASSWORD="all know this")
     assert ways.name_in({ways.COOKIE: cookie}, access._lab()) is None
+
+
+@pytest.mark.parametrize("call", ["open", "link"])
+def test_a_lab_that_cannot_be_written_has_a_secret_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    with monkeypatch.context() as reading:
+        reading.setattr(ways.os, call, Mock(side_effect=OSError(errno.EROFS, "Read-only file system")))
+        found = ways.secret(tmp_path)
+    assert len(found) == 32
+    assert ways.secret(tmp_path) == found
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_on_no_list_is_refused_at_the_form(browser: Browser) -> None:

@@ -85,9 +85,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.kiosk is not None and (refusal := _kiosk(options.kiosk)):
         print(refusal, file=sys.stderr)
         return 1
+    base = options.base.strip("/")
     address = EVERYWHERE if options.network else LOOPBACK
     way, missing = way_in()
-    password = os.environ.get("AELAB_PASSWORD", "")
+    password = os.environ.get("AELAB_PASSWORD", "").strip()
     if sentence := missing or problem(
         address, options.port, password, known=way != "password" or options.kiosk is not None
     ):
@@ -98,9 +99,9 @@ def main(arguments: list[str] | None = None) -> int:
             "AELAB_PASSWORD", None
         )  # a password guards the network, and nobody but this machine's user is here
     if options.network:
-        print(f"Autoencoder Lab: http://{network_address()}:{options.port}{options.base}", flush=True)
+        print(f"Autoencoder Lab: http://{network_address()}:{options.port}{base and f'/{base}'}", flush=True)
     command = [sys.executable, "-m", "streamlit", "run", str(APP)]
-    command += [f"--server.baseUrlPath={options.base}"] if options.base else []
+    command += [f"--server.baseUrlPath={base}"] if base else []
     os.execv(sys.executable, [*command, f"--server.address={address}", f"--server.port={options.port}"])
 
 

@@ -176,12 +176,14 @@ def _clean() -> None:
 
 def _free(chosen: list[cleanup.Part]) -> None:
     """Before the page is made anew, so that no box stays ticked."""
-    freed = cleanup.clean(lab(), chosen, who())
+    try:
+        st.session_state[SAID] = ("done", f"{size(cleanup.clean(lab(), chosen, who()))} are free again.")
+    except LabError as error:
+        st.session_state[SAID] = ("problem", str(error))
     _usage.clear()
     _parts.clear()
     for kind in cleanup.KINDS:
         st.session_state[f"clean-{kind}"] = False
-    st.session_state[SAID] = ("done", f"{size(freed)} are free again.")
 
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner="Looking at the disk …")

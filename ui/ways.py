@@ -95,7 +95,9 @@ def base() -> str:
 
 
 def _env(name: str) -> str:
-    return os.environ.get(name, "")
+    """A secret of the environment; '' where there is none, or nothing but blanks."""
+    secret = os.environ.get(name, "")
+    return secret if secret.strip() else ""
 
 
 def password_of(name: str, lab: Lab) -> str:
@@ -135,20 +137,30 @@ def key(name: str, lab: Lab) -> bytes:
 
 @lru_cache(maxsize=4)
 def secret(lab: Path) -> bytes:
-    """32 random bytes that only this lab knows, made on first use and readable by its user only."""
+    """32 random bytes that only this lab knows, made on first use and readable by its user only.
+
+    Where the lab cannot be written, only this process knows them: whoever came in comes in again after its next start.
+    """
     path = lab / "secret"
-    if not path.exists():
-        own = path.with_name(f"secret-{os.getpid()}-{secrets.token_hex(4)}")
-        descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        if not path.exists():
+            _make(path)
+        return path.read_bytes()
+    except OSError:
+        return secrets.token_bytes(32)
+
+
+def _make(path: Path) -> None:
+    own = path.with_name(f"secret-{os.getpid()}-{secrets.token_hex(4)}")
+    descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(32))
-        try:
-            os.link(own, path)  # the first of two processes wins, and both read the same
-        except FileExistsError:
-            pass
-        finally:
-            own.unlink()
-    return path.read_bytes()
+        os.link(own, path)  # the first of two processes wins, and both read the same
+    except FileExistsError:
+        pass
+    finally:
+        own.unlink()
 
 
 def provider(lab: Lab) -> dict[str, dict[str, str]]:

@@ -1,16 +1,13 @@
 """The verbs of the command line that look after a lab: its settings, a banner, maintenance, and room on the disk."""
 
 import argparse
-from typing import Any
 
-from aecore.cli.commands import Answer, Verb, open_lab
+from aecore.cli.commands import Answer, Refused, Verb, open_lab
 from aecore.cli.keeping import megabytes
-from aecore.config import ConfigError
-from aecore.config.base import from_json
-from aecore.config.fields import walk
+from aecore.config.fields import assigned, walk
 from aecore.jobs import care, cleanup, supervisor
 from aecore.jobs.settings import change
-from aecore.runs import Lab, rights
+from aecore.runs import Lab, LabError, rights
 from aecore.runs.text import table
 from aecore.runs.times import span
 
@@ -19,22 +16,12 @@ def settings(args: argparse.Namespace) -> Answer:
     """Show them, or change some of them."""
     lab = open_lab(args)
     lab.demand(rights.Verb.SERVER)
-    said = change(lab, dict(_parsed(text) for text in args.set), args.user) if args.set else []
+    said = change(lab, assigned(lab.settings, args.set), args.user) if args.set else []
     values = {field.path: field.value for field in walk(lab.settings) if field.info.repr}  # the others may be secret
     if args.set:
         return Answer({"changed": said, "settings": values}, "\n".join(said) or "Nothing was changed.")
     rows = [[path, "" if value is None else value] for path, value in values.items()]
     return Answer({"settings": values}, table(["setting", "value"], rows))
-
-
-def _parsed(text: str) -> tuple[str, Any]:
-    path, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError({"": f"--set {text} has no value: write it as --set per_person.waiting=20."})
-    try:
-        return path.strip(), from_json(value) if value.strip() else None
-    except ConfigError:  # the setting says what it must be
-        return path.strip(), value
 
 
 def banner(args: argparse.Namespace) -> Answer:
@@ -45,9 +32,11 @@ def banner(args: argparse.Namespace) -> Answer:
 
 
 def drain(args: argparse.Namespace) -> Answer:
+    """Say how it stands; with a word change it."""
     lab = open_lab(args)
-    change(lab, {"drain": args.how}, args.user)
-    supervisor.ensure_supervisor(lab)
+    if args.how is not None:
+        change(lab, {"drain": args.how}, args.user)
+        supervisor.ensure_supervisor(lab)
     return _standing(lab)
 
 
@@ -75,8 +64,11 @@ def clean(args: argparse.Namespace) -> Answer:
     found = cleanup.parts(lab, kinds)
     total = sum(part.bytes for part in found)
     if args.yes:
-        freed = cleanup.clean(lab, found, args.user)
-        return Answer({"freed": freed}, f"{megabytes(freed)} MB are free again.")
+        try:
+            freed = cleanup.clean(lab, found, args.user)
+        except LabError as error:
+            raise Refused(str(error)) from None
+        return Answer({"freed": freed}, f"{megabytes(freed)} MB are free again." if found else "Nothing to free.")
     rows = [[part.kind, part.run_id, part.owner, megabytes(part.bytes)] for part in found]
     text = f"{table(['what', 'run', 'owner', 'MB'], rows)}\n\n{megabytes(total)} MB could be freed: --yes does it."
     return Answer({"parts": [part._asdict() for part in found], "bytes": total}, text if found else "Nothing to free.")
@@ -101,7 +93,7 @@ def add_options(name: str, verb: argparse.ArgumentParser) -> None:
     elif name == "banner":
         verb.add_argument("--text", metavar="TEXT", help="one line for everybody; '' takes it away")
     elif name == "drain":
-        verb.add_argument("how", nargs="?", default="finish", choices=["finish", "save", "off"])
+        verb.add_argument("how", nargs="?", choices=["finish", "save", "off"])
     else:
         verb.add_argument("--kind", action="append", choices=list(cleanup.KINDS), help="only this; may be given twice")
         verb.add_argument("--yes", action="store_true", help="free it, and do not only say what could be freed")

@@ -25,8 +25,9 @@ from aecore.config import (
 from aecore.jobs import doctor, queue, supervisor
 from aecore.jobs.children import PATIENT
 from aecore.jobs.forecast import Forecast, first, forecast, told
-from aecore.runs import Lab, RunFolder, RunRow, events, owned_by, rights, run, runs
+from aecore.runs import Lab, LabError, RunFolder, RunRow, events, owned_by, rights, run, runs
 from aecore.runs.history import history
+from aecore.runs.lab import place_of
 from aecore.runs.text import table
 from aecore.runs.times import ordinal, when
 
@@ -47,8 +48,15 @@ class Refused(Exception):
         self.code = code
 
 
+MAKE_ONE = ("presets", "datasets", "submit", "train", "sweep", "supervise")
+"""Verbs that make a lab where there is none; the first two say what can be done in it."""
+
+
 def open_lab(args: argparse.Namespace) -> Lab:
-    """The lab, as who gives the command sees it."""
+    """The lab, as who gives the command sees it. Raises LabError where there is none, and the verb has nothing to put into it."""
+    place = place_of(args.lab)
+    if not (place.exists() or args.verb in MAKE_ONE or getattr(args, "set", None)):
+        raise LabError(f"There is no lab in {place}: “python -m aecore submit” or “train” makes one there.")
     return Lab.open(args.lab, args.data_root).seen_by(args.user)
 
 

@@ -1,5 +1,6 @@
 """Walking over a config's fields: for forms, overrides and tables of differences."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
@@ -83,16 +84,21 @@ def with_values(config: RunConfig, values: dict[str, Any]) -> RunConfig:
 
 def override(config: RunConfig, assignments: Sequence[str]) -> RunConfig:
     """Apply `model.bottleneck.latent_dim=8` and the like, as the command line's --set gives them. Raises ConfigError."""
+    return with_values(config, assigned(config, assignments))
+
+
+def assigned(config: Config, assignments: Sequence[str]) -> dict[str, Any]:
+    """{path: value} of assignments as texts, each read as its field of the config needs it. Raises ConfigError where one is none."""
     infos = {field.path: field.info for field in walk(config)}
     values = {}
     for assignment in assignments:
-        path, equals, text = assignment.partition("=")
+        path, equals, text = (part.strip() for part in assignment.partition("="))
         if not equals:
             raise ConfigError(
                 {assignment: f"{assignment!r} is not an assignment: write a field's path, '=', and its value."}
             )
-        values[path.strip()] = _value(text.strip(), infos[path].annotation if path in infos else None)
-    return with_values(config, values)
+        values[path] = _value(text, infos[path].annotation if path in infos else None)
+    return values
 
 
 def _value(text: str, annotation: Any) -> Any:
@@ -104,12 +110,14 @@ def _value(text: str, annotation: Any) -> Any:
         text = text[1:-1].strip()
     if not text:
         return () if get_origin(annotation) is tuple else None
+    for form in (f"[{text}]",) if get_origin(annotation) is tuple else (text, f"[{text}]"):
+        with contextlib.suppress(ConfigError):
+            found = from_json(form)
+            if annotation != tuple[str, ...] or all(isinstance(part, str) for part in found):
+                return found
     if annotation == tuple[str, ...]:
         return [part.strip().strip("'\"") for part in text.split(",")]
-    try:
-        return from_json(f"[{text}]" if get_origin(annotation) is tuple or "," in text else text)
-    except ConfigError:  # the field says what it must be
-        return text
+    return text  # the field says what it must be
 
 
 def _all_text(annotation: Any) -> bool:

@@ -135,5 +135,7 @@ def read_settings(path: Path) -> LabSettings:
         return LabSettings.model_validate(from_json(path.read_text(encoding="utf-8"), str(path)))
     except FileNotFoundError:
         return LabSettings()
+    except UnicodeDecodeError:
+        raise ConfigError({"": f"{path} is not UTF-8."}) from None
     except ValidationError as error:
         raise ConfigError({p: f"{path}: {text}" for p, text in sentences(error, LabSettings).items()}) from None

@@ -1,6 +1,6 @@
 """Images as uint8 arrays: the data sets, and what a config asks of them. Importing this imports no torch."""
 
-from aecore.data.base import DataError, Dataset, Described, Progress, Roots, Split
+from aecore.data.base import DataError, Dataset, Described, Progress, Roots, Split, unfound
 from aecore.data.catalogue import DATASETS, dataset
 from aecore.data.loading import (
     choose,
@@ -44,5 +44,6 @@ __all__ = [
     "some",
     "suited",
     "to_image",
+    "unfound",
     "watch_split",
 ]

@@ -24,6 +24,12 @@ class DataError(ConfigError):
         super().__init__({field: sentence})
 
 
+def unfound(roots: Roots) -> list[str]:
+    """A sentence on each folder that somebody named, which are all but the last, where it is none."""
+    where = [(root, "is no folder" if root.exists() else "is not there") for root in roots[:-1] if not root.is_dir()]
+    return [f"The folder {root} (--data-root or AELAB_DATA) {what}." for root, what in where]
+
+
 class Split(NamedTuple):
     """The images of one split."""
 

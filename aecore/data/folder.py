@@ -14,7 +14,7 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from aecore.config import DataConfig, Shape
-from aecore.data.base import DataError, Dataset, Described, Roots, Split
+from aecore.data.base import DataError, Dataset, Described, Roots, Split, unfound
 from aecore.data.cache import cached, generated
 from aecore.data.layout import Item, Layout, layout
 from aecore.data.source import Source, refuse
@@ -37,8 +37,10 @@ def find(config: DataConfig, roots: Roots) -> Path:
     for path in [given] if given.is_absolute() else [root / given for root in roots]:
         if path.exists():
             return path.resolve()
-    where = "" if given.is_absolute() else f" in {' or '.join(map(str, roots))}"
-    raise refuse(f"data.path is {config.path!r}, but there is no such folder or zip{where}.")
+    if given.is_absolute():
+        raise refuse(f"data.path is {config.path!r}, but there is no such folder or zip.")
+    missing = f"data.path is {config.path!r}, but there is no such folder or zip in {' or '.join(map(str, roots))}."
+    raise refuse(" ".join([missing, *unfound(roots)]))
 
 
 def describe(config: DataConfig, roots: Roots) -> Described:

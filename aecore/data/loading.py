@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from aecore.config import ConfigError, DataConfig, Facts, RunConfig, Shape, TrainingConfig, suggest
-from aecore.data.base import DataError, Described, Progress, Roots, Split
+from aecore.data.base import DataError, Described, Progress, Roots, Split, unfound
 from aecore.data.catalogue import dataset
 from aecore.data.pixels import grey, resize, rgb
 
@@ -32,7 +32,10 @@ def ensure(config: DataConfig, roots: Roots, progress: Progress | None = None) -
     """
     found = dataset(config.name)
     if found.download is not None and not found.present(roots):
-        found.download(roots[-1], progress)
+        try:
+            found.download(roots[-1], progress)
+        except DataError as error:
+            raise DataError(" ".join([str(error), *unfound(roots)])) from None
 
 
 def load(config: DataConfig, split: Literal["train", "val", "test"], roots: Roots) -> Split:
@@ -46,10 +49,11 @@ def load(config: DataConfig, split: Literal["train", "val", "test"], roots: Root
     """
     found = dataset(config.name)
     if not found.present(roots):
-        raise DataError(
+        missing = (
             f"The data set {found.name!r} is not in {' or '.join(map(str, roots))}: download it first "
             f"({found.megabytes:.0f} MB)."
         )
+        raise DataError(" ".join([missing, *unfound(roots)]))
     if split == "test":
         return _convert(found.read(config, roots, "test"), config)
     whole = found.read(config, roots, "train")

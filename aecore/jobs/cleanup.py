@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from aecore import manifest
 from aecore.jobs import locks, trash
-from aecore.runs import Lab, database, diary, rights
+from aecore.runs import Lab, LabError, database, diary, rights
 from aecore.runs.database import OPEN, jobs, runs
 from aecore.runs.rights import Verb
 from aecore.runs.usage import freed_by
@@ -49,26 +49,42 @@ def _checkpoints(lab: Lab, run_id: str) -> Path:
 
 
 def clean(lab: Lab, found: Sequence[Part], by: str) -> int:
-    """Let these parts go, but for those that are wanted again meanwhile. Returns the bytes that this freed."""
+    """Let these parts go, but for those that are wanted again meanwhile. Returns the bytes that this freed.
+
+    Raises:
+        LabError: where nothing was freed, for the system removes nothing.
+    """
     still = {(part.kind, part.run_id): part for part in parts(lab)}
     wanted = [now for part in found if (now := still.get((part.kind, part.run_id)))]
     wanted.sort(key=lambda part: part.kind == "deleted")  # the others write nothing: on a full disk they go first
-    done = [part for part in wanted if _let_go(lab, part)]
+    done: list[Part] = []
+    refused: list[OSError] = []
+    for part in wanted:
+        try:
+            if _let_go(lab, part):
+                done.append(part)
+        except OSError as error:
+            done.append(part)
+            refused.append(error)
     # where nothing can be removed, nothing is freed
     left = {(part.kind, part.run_id): part.bytes for part in parts(lab)}
     freed = sum(part.bytes - left.get((part.kind, part.run_id), 0) for part in done)
     if freed:
         kinds = " and ".join(sorted({part.kind for part in done}))
         diary.write(lab, by, f"cleaned up {kinds}: {freed / 1e6:,.1f} MB of {len(done)} runs")
+    elif refused:
+        raise LabError(f"Nothing could be removed: {refused[0].strerror}.")
     return freed
 
 
 def _let_go(lab: Lab, part: Part) -> bool:
+    """Whether it may go, and then it goes. Raises OSError where something of it could not be removed."""
     if part.kind == "deleted":
         return trash.forget(lab, part.run_id)
     folder = _checkpoints(lab, part.run_id)
     whole, damaged = manifest.survey(folder)
     if whole is None or damaged or locks.held(folder.parent / "train.lock"):
         return False  # they may be needed
-    manifest.prune(folder, keep=1)
+    for error in manifest.prune(folder, keep=1):
+        raise error
     return True

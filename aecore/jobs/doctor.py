@@ -16,6 +16,7 @@ from aecore import data
 from aecore.config.lab import read_settings
 from aecore.jobs.devices import devices, gpus
 from aecore.jobs.holes import LOOKED_THROUGH, holes
+from aecore.jobs.squeue import Slurm
 from aecore.jobs.supervisor import running
 from aecore.runs import Lab, LabError, database, runs
 from aecore.runs.text import size
@@ -59,9 +60,11 @@ def of_lab(lab: Lab) -> list[Check]:
         Check("lab", True, str(lab.path)),
         _settings(lab),
         _disk(lab),
+        *(Check("data folder", False, sentence) for sentence in data.unfound(lab.data_roots)),
         *_sqlite(),
         *_database(lab),
         _supervisor(lab),
+        *_slurm(lab),
     ]
 
 
@@ -185,6 +188,21 @@ def _supervisor(lab: Lab) -> Check:
         "supervisor",
         None if pid is None else True,
         "not running; it starts with the next run" if pid is None else f"process {pid}",
+    )
+
+
+def _slurm(lab: Lab) -> Iterator[Check]:
+    """Whether runs can be handed to the cluster, where that starts them."""
+    if lab.settings.executor != "slurm":
+        return
+    if missing := [name for name in ("sbatch", "squeue", "scancel", "scontrol") if shutil.which(name) is None]:
+        yield Check("Slurm", False, f"{', '.join(missing)}: not on the PATH, so that no run can start")
+        return
+    slurm = Slurm(lab.settings.slurm, "doctor")
+    version = slurm.call("sbatch", "--version")
+    fine = version is not None and slurm.look([0], 0) is not None
+    yield Check(
+        "Slurm", fine, version.stdout.strip() if version and fine else "does not answer: runs wait until it does"
     )
 
 

@@ -8,7 +8,7 @@ import psutil
 
 from aecore.config import ConfigError
 from aecore.runs import LabError, RunFolder
-from aecore.runs.errors import FULL, no_room
+from aecore.runs.errors import full, no_room
 from aecore.runs.text import size
 
 COMPLETED, CONFIG, REFUSED, CRASHED, LEFT = 0, 3, 4, 1, 75
@@ -42,7 +42,7 @@ def explain(error: BaseException) -> Ending:
     names = {cls.__name__ for cls in type(error).__mro__}  # by name: torch must not be imported for a sentence
     text = str(error).strip()
     if no_room(error):
-        return Ending("disk_full", FULL, CRASHED)
+        return Ending("disk_full", full("start the run again"), CRASHED)
     if "OutOfMemoryError" in names or isinstance(error, MemoryError) or "can't allocate memory" in text:
         return out_of_memory("DefaultCPUAllocator" in text or isinstance(error, MemoryError))
     if "Diverged" in names:

@@ -48,10 +48,11 @@ def check(connection: Connection, limits: PersonLimits, owner: str, taken: int, 
     )
     there = connection.execute(select(func.count()).where(mine)).scalar_one()
     if there + new > limits.waiting:
+        cure = "wait until one starts, or stop one" if new <= limits.waiting else "make the sweep smaller"
         many = f" With these {new} there would be {there + new}." if new > 1 else ""
         raise LabError(
             f"{owner} has {there} run{'s' * (there != 1)} waiting, and a person may have {limits.waiting} here "
-            f"(per_person.waiting): wait until one starts, or stop one.{many} Nothing was queued."
+            f"(per_person.waiting): {cure}.{many} Nothing was queued."
         )
 
 

@@ -90,7 +90,9 @@ def _still_a_keeper(lab: Lab, after: LabSettings) -> None:
 def _put(content: dict[str, Any], names: list[str], value: Any) -> None:
     *groups, last = names
     for name in groups:
-        content = content.setdefault(name, {})
+        if not isinstance(content.get(name), dict):  # where it is no group, its setting says what it must be
+            content[name] = {}
+        content = content[name]
     content[last] = value
 
 

@@ -39,7 +39,7 @@ class SlurmExecutor:
 
     def __init__(self, lab: Lab):
         self.lab, self.settings = lab, lab.settings.slurm
-        self.slurm = Slurm(self.settings, hashlib.sha256(str(lab.path).encode()).hexdigest()[:6])
+        self.slurm = Slurm(self.settings, hashlib.sha256(os.fsencode(lab.path)).hexdigest()[:6])
         self.handed: dict[int, str] = {}  # jobs that wait in Slurm -> their pool
         self.pulses: dict[int, tuple[float | None, float]] = {}  # job id -> its heartbeat, since when
         self.full_until, self.full = 0.0, ""

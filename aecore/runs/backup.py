@@ -185,9 +185,6 @@ def restore(source: Path, target: Path) -> Kept:
         LabError: where the file is no whole backup, or the folder is in use.
     """
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        if any(target.iterdir()):
-            raise LabError(f"The folder {target} is not empty: a backup is restored into a new one.")
         with _beside(target) as place:
             label = _unpack(source, place)
             for part in place.iterdir():
@@ -203,12 +200,21 @@ def restore(source: Path, target: Path) -> Kept:
 
 @contextlib.contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    place = target / ".restoring"
-    place.mkdir()
+    """A folder in the target, which is made where it does not exist; where nothing comes to lie in it, it goes again."""
+    made, place = [path for path in (target, *target.parents) if not path.exists()], target / ".restoring"
     try:
-        yield place
+        target.mkdir(parents=True, exist_ok=True)
+        if any(target.iterdir()):
+            raise LabError(f"The folder {target} is not empty: a backup is restored into a new one.")
+        place.mkdir()
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
 
 
 def _unpack(source: Path, place: Path) -> dict[str, Any]:

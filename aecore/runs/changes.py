@@ -53,7 +53,7 @@ def latest(engine: Engine) -> Hashable:
 
     What others write may go unnoticed for as many seconds as the engine's execution option `patience` says.
     """
-    here, now = str(engine.url), time.monotonic()
+    here, now = database.name(engine), time.monotonic()
     mine = database.written[here]
     looked, known, found = _found.get(here, (now, -1, None))
     if mine != known or now - looked >= patience(engine):
@@ -68,7 +68,7 @@ def patience(engine: Engine) -> float:
 
 
 _found: dict[str, tuple[float, int, Hashable]] = {}
-"""By the address of a database: when it was looked at, how often this process had written, and what was found."""
+"""By the name of a database: when it was looked at, how often this process had written, and what was found."""
 
 
 def _latest(engine: Engine) -> Hashable:

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 
 from aecore.runs import migrations, mirror, rebuild
-from aecore.runs.errors import FULL, LabError, filled, no_room
+from aecore.runs.errors import LabError, filled, full, no_room
 from aecore.runs.tables import LIVE, OPEN, STATES, WAITS, WANTS, events, in_line, jobs, runs, used
 
 try:
@@ -120,11 +120,18 @@ def _postgresql(text_: str) -> Engine:
         url = make_url(text_)
     except ArgumentError:
         url = URL.create("?")
+    except ValueError:
+        raise LabError(
+            "settings.json: the port in database must be a whole number, as in postgresql://user@host:5432/name. "
+            "An @ in a password is written %40."
+        ) from None
     if url.get_backend_name() != "postgresql":  # without the value: it may hold a password
         raise LabError(
             "settings.json: database must be empty, for SQLite in the lab's folder, "
             "or an address such as postgresql://user@host/name."
         )
+    if "@" in f"{url.host}{url.database}":  # what stands there is of the password, and would be shown
+        raise LabError("settings.json: database has an @ too many: in a password it is written %40.")
     try:
         url = url.set(drivername="postgresql+psycopg")
         engine = create_engine(
@@ -178,11 +185,11 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
             # While the lock is still held: so an older state of a run never overwrites a newer one.
             mirror.write(connection, lab, connection.info[CHANGED])
-    written[str(engine.url)] += 1
+    written[name(engine)] += 1
 
 
 written: Counter[str] = Counter()
-"""By the address of a database: how many transactions of this process have written."""
+"""By the name of a database: how many transactions of this process have written."""
 
 
 def _begun(engine: Engine, immediate: bool = False) -> tuple[Connection, int]:
@@ -224,5 +231,5 @@ def _in_words(engine: Engine) -> Iterator[None]:
         yield
     except OperationalError as error:
         if no_room(error) or (not _is_server(engine) and filled(Path(engine.url.database or "").parent)):
-            raise LabError(FULL) from error
+            raise LabError(full()) from error
         raise

@@ -4,11 +4,14 @@ import errno
 import shutil
 from pathlib import Path
 
-FULL = "The disk is full: nothing more could be written. Make room on the lab's disk, then start the run again."
-
 
 class LabError(ValueError):
     """Something in the lab is missing or cannot be used; `str` is a sentence for the user."""
+
+
+def full(cure: str = "try again") -> str:
+    """The sentence for a disk with no room, and what helps once there is some."""
+    return f"The disk is full: nothing more could be written. Make room on the lab's disk, then {cure}."
 
 
 def no_room(error: BaseException) -> bool:

@@ -112,7 +112,7 @@ class Moment(NamedTuple):
 def moment(lab: Lab) -> Moment:
     """This moment. Ask it first: what is read later may be newer."""
     latest = changes.latest(lab.engine)
-    return Moment((str(lab.engine.url), lab.viewer), latest, int(time.monotonic() / FRESH))
+    return Moment((database.name(lab.engine), lab.viewer), latest, int(time.monotonic() / FRESH))
 
 
 _tables: changes.Newest[tuple[RunRow, ...]] = changes.Newest(32)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from aecore.config import RunConfig, presets, save_preset
 from aecore.config.lab import LabSettings, read_settings
 from aecore.runs import database, mirror, rights
-from aecore.runs.errors import LabError
+from aecore.runs.errors import LabError, filled, full, no_room
 from aecore.runs.folder import RunFolder
 from aecore.runs.rights import Person
 from aecore.runs.tables import runs
@@ -65,9 +65,9 @@ class Lab:
                 own `data/` comes last.
 
         Raises:
-            LabError: where the folder cannot be made, read or written, or its settings.json is wrong.
+            LabError: where the folder cannot be made, read or written, its disk is full, or its settings.json is wrong.
         """
-        place = Path(path or os.environ.get("AELAB_HOME") or CHECKOUT / "lab").expanduser().absolute()
+        place = place_of(path)
         given = data_root or os.environ.get("AELAB_DATA")
         roots = tuple(Path(root).expanduser().absolute() for root in str(given or "").split(os.pathsep) if root)
         try:
@@ -77,6 +77,8 @@ class Lab:
         except OSError as error:
             raise LabError(_unusable(place, error.strerror or str(error))) from None
         except DBAPIError as error:
+            if no_room(error) or filled(place):
+                raise LabError(full()) from None
             raise LabError(_unusable(place, f"its database says: {error.orig}")) from None
         except ValueError as error:
             raise LabError(str(error)) from None
@@ -179,6 +181,11 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def place_of(path: str | Path | None) -> Path:
+    """The folder that `Lab.open` takes."""
+    return Path(path or os.environ.get("AELAB_HOME") or CHECKOUT / "lab").expanduser().absolute()
 
 
 def _unusable(place: Path, why: str) -> str:
