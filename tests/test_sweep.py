@@ -24,10 +24,13 @@ def test_a_grid_has_every_combination_and_names_what_it_varies() -> None:
     assert len(found) == 3 * 2 * 2
     assert sizes(found[:5]) == [2, 2, 2, 2, 4]
     assert [(c.name, c.training.seed) for c in found[:3]] == [
-        ("tiny, code 2, learning_rate 0.01, seed 0", 0),
-        ("tiny, code 2, learning_rate 0.01, seed 1", 1),
-        ("tiny, code 2, learning_rate 0.001, seed 0", 0),
+        ("tiny, code 2, learning rate 0.01, seed 0", 0),
+        ("tiny, code 2, learning rate 0.01, seed 1", 1),
+        ("tiny, code 2, learning rate 0.001, seed 0", 0),
     ]
+    for before in ("learning_rate 0.5", "learning rate 0.5"):
+        (one, _) = sweep.plan(tiny(name=f"mine, {before}"), {"training.learning_rate": "0.1,0.2"})
+        assert one.name == "mine, learning rate 0.1", "once"
     for name in ("mine", "mine-2", "mine, code 2", "mine, code 2, seed 7"):
         found = sweep.plan(tiny(name=name), {"code_size": "4,8"}, seeds=2)
         assert [c.name for c in found[::2]] == ["mine, code 4, seed 0", "mine, code 8, seed 0"], name

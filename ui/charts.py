@@ -16,8 +16,6 @@ from ui.plots import QUIET, Point, Series, plot
 from ui.scales import Axis
 from ui.scores import Line
 from ui.stored import told
-from ui.widgets import say
-from ui.words import shown
 
 _figure = component("figure")
 MSE = Axis("MSE per pixel", log=True)
@@ -57,15 +55,17 @@ def costs(found: Sequence[Line]) -> dict[str, str]:
 
 
 def pca_lines(found: Sequence[Line]) -> list[Series]:
-    """What principal components reach at the code sizes of these runs: the lines to beat, one for each set of images that they were
-    fitted to and measured on, in the colour of the first run with these where there are several."""
+    """What principal components reach at the code sizes of these runs: the lines to beat, one for each choice of classes and of a subset
+    that they were fitted to and measured on (which of the rest are held out moves them by less than a line's width), in the colour of
+    the first run with these where there are several."""
     beat = [line for line in found if line.baseline and line.figures.get("code_size")]
-    known = {line.learnt_from for line in beat}
-    sets = [one for one in dict.fromkeys(line.learnt_from for line in found) if one in known]
+    known = {line.learnt_from[:2] for line in beat}
+    sets = [one for one in dict.fromkeys(line.learnt_from[:2] for line in found) if one in known]
     made = []
     for one in sets:
-        places = sorted({(line.figures["code_size"], line.figures["mse"]) for line in beat if line.learnt_from == one})
-        own = next((line for line in found if not line.baseline and line.learnt_from == one), None)
+        alike = [line for line in beat if line.learnt_from[:2] == one]
+        places = sorted({line.figures["code_size"]: line.figures["mse"] for line in reversed(alike)}.items())
+        own = next((line for line in found if not line.baseline and line.learnt_from[:2] == one), None)
         name, colour = ("PCA", QUIET) if own is None or len(sets) == 1 else (f"PCA, images of {own.label}", own.colour)
         made.append(Series(name, colour, [Point(*at) for at in places], marks=False, line=True, dashed=True))
     return made
@@ -117,12 +117,13 @@ def coordinates(runs: Sequence[Compared], found: Sequence[Line]) -> str:
     figures = {line.label: line.figures for line in found if not line.baseline}
     flats, sizes = [flat(run.config) for run in runs], [float(run.row.code_size) for run in runs]
     known = {"training.seed", *(code_size_path(run.config) for run in runs)}
-    varied = {change.path: change.title for change in changes(runs) if change.path not in known}
+    varied = {change.path: change for change in changes(runs) if change.path not in known}
     axes = [Coordinate("Code size", sizes, log=max(sizes) > 8 * min(sizes))] * (len(set(sizes)) > 1)
     few = sorted(varied, key=lambda path: sum(path not in one for one in flats))  # what all have first
     few = few[: MOST_AXES - 3 - len(axes)]
-    words = Counter(varied[path] for path in few)
-    axes += [_varied(varied[p] if words[varied[p]] == 1 else _two(p), [one.get(p) for one in flats]) for p in few]
+    titles = Counter(varied[path].title for path in few)
+    called = lambda change: change.title if titles[change.title] == 1 else _two(change.path)
+    axes += [_varied(called(varied[p]), [one.get(p) for one in flats], varied[p].values) for p in few]
     for name, title in (("parameters", "Parameters"), ("seconds", "Seconds"), ("mse", "MSE")):
         values = [figures.get(run.label, {}).get(name) for run in runs]
         if any(value is not None for value in values):
@@ -135,10 +136,11 @@ def _two(path: str) -> str:
     return ".".join(path.split(".")[-2:])
 
 
-def _varied(title: str, values: Sequence[object]) -> Coordinate:
+def _varied(title: str, values: Sequence[object], words: Sequence[str]) -> Coordinate:
+    """An axis of numbers, or of the words for what is none."""
     plain = [
-        v if v is None else float(v) if isinstance(v, int | float) and not isinstance(v, bool) else say(shown(v))
-        for v in values
+        v if v is None else float(v) if isinstance(v, int | float) and not isinstance(v, bool) else word
+        for v, word in zip(values, words, strict=True)
     ]
     numbers = [v for v in plain if isinstance(v, float) and v > 0]
     return Coordinate(title, plain, log=len(numbers) > 1 and max(numbers) > 20 * min(numbers))

@@ -42,8 +42,8 @@ class Compared(NamedTuple):
         return self.config.data.path, self.config.data.seed * seeded
 
     @property
-    def learnt_from(self) -> Hashable:
-        """What decides which images of its data set it learns from and is measured on."""
+    def learnt_from(self) -> tuple[Hashable, ...]:
+        """What decides which images of its data set it learns from and is measured on: classes, subset, and what is held out."""
         own, training = self.config.data, self.config.training
         some = (training.subset, training.subset_order, training.seed) if training.subset else ()
         return frozenset(training.classes), some, (own.validation, own.seed) if own.validation else ()

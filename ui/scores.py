@@ -32,7 +32,7 @@ class Line(NamedTuple):
     """What the images of its group are, where that is to be said."""
     counts: Mapping[str, float] = MappingProxyType({})
     """Of figures of which it is known: of how many test images they are."""
-    learnt_from: Hashable = ()
+    learnt_from: tuple[Hashable, ...] = ()
     """What decides, within its group, which images it was fitted to and measured on."""
 
     def of(self, name: str) -> str:

@@ -59,7 +59,7 @@ def plan(base: RunConfig, fields: Mapping[str, str], sample: int | None = None, 
 
 def _config(base: RunConfig, values: dict[str, str], own: str | None, seed: int, seeds: int) -> RunConfig:
     """One run of it, with what is varied at the end of its name, which is not what is cut of a long one."""
-    words = {path: "code" if path == own else short(path) for path in values}
+    words = {path: "code" if path == own else short(path).replace("_", " ") for path in values}
     if len(set(words.values())) < len(words):  # as of two activations
         words = {path: " ".join(path.split(".")[-2:]) for path in values}
     said = {words[path]: value for path, value in values.items()}
@@ -75,7 +75,7 @@ def _unvaried(base: RunConfig, said: Mapping[str, str], own: str | None) -> str:
     first, *rest = (base.name or base.data.name).split(", ")
     if own and "code" in said:
         first = first.removesuffix(f"-{flat(base)[own]}")
-    return ", ".join([first, *(part for part in rest if part.partition(" ")[0] not in said)])
+    return ", ".join([first, *(part for part in rest if part.rpartition(" ")[0].replace("_", " ") not in said)])
 
 
 def _path(base: RunConfig, path: str) -> str:
