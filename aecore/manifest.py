@@ -133,7 +133,7 @@ def set_aside(damaged: Damaged) -> None:
 def prune(folder: Path, keep: int = 2) -> list[OSError]:
     """Remove all checkpoints but the newest ones and the best. Which is the best is read from the manifests alone.
 
-    Returns: why some could not be: they stay whole, and are removed the next time.
+    Returns: why some could not be: they are removed the next time.
     """
     return [error for path in spare(folder, keep) if (error := _remove(path))]
 
@@ -153,9 +153,9 @@ def _remove(path: Path) -> OSError | None:
     unwanted = path.with_name(f".tmp-old-{path.name}")
     try:
         path.rename(unwanted)
+        shutil.rmtree(unwanted)
     except OSError as error:
         return error
-    shutil.rmtree(unwanted, ignore_errors=True)
     return None
 
 

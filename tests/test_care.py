@@ -293,6 +293,22 @@ def test_where_nothing_can_be_removed_it_is_said_why(
     assert diary.read(copy.lab) == []
 
 
+def test_what_could_not_be_removed_is_said_beside_what_was(copy: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    newest = max(copy.folder.checkpoints.iterdir())
+    shutil.copytree(newest, copy.folder.checkpoints / f"{1:08d}-1")
+    gone = queue.submit(copy.lab, tiny(), "bea")
+    (copy.lab.runs_folder / gone / "filler").write_bytes(bytes(2_000_000))
+    trash.delete(copy.lab, gone, "bea")
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", lambda path, to: refused() if "checkpoints" in path.parts else rename(path, to))
+    with pytest.raises(
+        LabError, match=r"1 of 2 parts could not be removed: Read-only file system\. 2\.\d MB are free again\."
+    ):
+        cleanup.clean(copy.lab, cleanup.parts(copy.lab), "ada")
+    assert trash.deleted(copy.lab) == []
+    assert len(diary.read(copy.lab)) == 1
+
+
 def refused(*_: object) -> None:
     raise OSError(errno.EROFS, "Read-only file system")
 

@@ -426,6 +426,9 @@ def test_a_verb_that_only_reads_makes_no_lab(tmp_path: Path, cli: Cli) -> None:
     for verb in (["runs"], ["show", "x"], ["people"], ["settings"], ["cleanup", "--yes"], ["backup", "x.tar"]):
         assert cli(none, *verb) == (3, "", said)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "else").mkdir()
+    assert "There is no lab in" in cli(tmp_path / "else", "runs")[2], "an empty folder is none either"
+    assert list((tmp_path / "else").iterdir()) == []
     assert cli(none, "settings", "--set", "cpu_slots=1")[0] == 0
     assert cli(none, "runs")[0] == 0
 

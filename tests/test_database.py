@@ -8,14 +8,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import OperationalError
 
+from aecore import manifest
 from aecore.config import RunConfig
-from aecore.jobs import endings, queue, states, trainer
+from aecore.jobs import burial, endings, queue, states, trainer
+from aecore.jobs.executor import Status
 from aecore.jobs.slurm import SlurmExecutor
 from aecore.jobs.work import DATABASE, OVER, WAITS, Stop, Work
 from aecore.runs import Lab, LabError, database, events, migrations, run, runs
@@ -256,31 +260,101 @@ def test_a_run_waits_for_a_database_that_is_gone_for_long_and_goes_on(
 
         away = threading.Thread(target=outage)
         away.start()
+        begin = time.monotonic()
         assert trainer.work_on(lab, job.id, Stop(), 1) == endings.COMPLETED
         away.join()
+        assert lab.run(run_id).result()["seconds"] < time.monotonic() - begin - 2.5, "to wait is no training"
         assert run(lab, run_id).shown == "completed"
         assert run(lab, run_id).step == lab.run(run_id).result()["steps"]
         assert WAITS[DATABASE] in capfd.readouterr().out
         assert OVER[DATABASE] in [event.reason for event in events(lab, run_id)]
 
 
-def test_a_process_that_cannot_reach_the_database_leaves_its_job_to_another(tmp_path: Path) -> None:
+def test_a_process_that_cannot_reach_the_database_leaves_its_job_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 0.2)
     with postgresql.running() as own:
         (tmp_path / "settings.json").write_text(json.dumps({"database": own.new_database()}))
         lab = Lab.open(tmp_path)
         job = queue.jobs(lab, queue.submit(lab, tiny(), "ada"))[0]
-        assert states.move(lab, job.id, "starting", by="supervisor", engine="local")
-        assert states.claim(lab, job.id, "local:1") == 1
-        with database.reading(lab.engine) as connection:
-            own.stop()
-            with pytest.raises(OperationalError) as lost:
-                connection.execute(text("SELECT 1"))
-        own.start()
-        assert database.unreachable(lost.value)
-        assert trainer._give_back(Work(lab, job, 1, None)) == endings.LEFT
+
+        def work() -> Work:
+            assert states.move(lab, job.id, "starting", by="supervisor", engine="local")
+            attempt = states.claim(lab, job.id, "local:1")
+            assert attempt
+            return Work(lab, queue.job(lab, job.id), attempt, None)
+
+        def loses(again: bool) -> Callable[[Work], None]:
+            def task(_: Work) -> None:
+                with database.reading(lab.engine) as connection:
+                    own.stop()
+                    try:
+                        connection.execute(text("SELECT 1"))
+                    finally:
+                        if again:
+                            own.start()
+
+            return task
+
+        monkeypatch.setattr(trainer, "task_of", lambda _: loses(again=True))
+        assert trainer.perform(work()) == endings.LEFT
         found = run(lab, job.run_id)
         assert (found.state, found.reason) == (
             "queued",
             "The lab's database did not answer for a while. It begins again.",
         )
-        assert not database.unreachable(OperationalError("", None, sqlite3.OperationalError("database is locked")))
+        monkeypatch.setattr(trainer, "task_of", lambda _: loses(again=False))
+        assert trainer.perform(work()) == endings.LEFT
+        own.start()
+        assert run(lab, job.run_id).state == "running", "it could not be said"
+        burial.bury(lab, queue.job(lab, job.id), Status(gone=True, exit_code=endings.LEFT))
+        assert run(lab, job.run_id).reason.startswith("The run's process left while the lab's database did not answer.")
+        assert queue.job(lab, job.id).crashes == 0
+
+
+def test_who_is_told_to_leave_while_the_database_is_away_saves_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 0.2)
+    with postgresql.running() as own:
+        (tmp_path / "settings.json").write_text(
+            json.dumps({"database": own.new_database(), "checkpoint_seconds": 3600})
+        )
+        lab = Lab.open(tmp_path)
+        run_id = queue.submit(lab, tiny(training__epochs=4000), "ada")
+        job, stop = queue.jobs(lab, run_id)[0], Stop()
+        assert states.move(lab, job.id, "starting", by="supervisor", engine="local")
+
+        def outage() -> None:
+            while not (run(lab, run_id).step or 0):
+                time.sleep(0.05)
+            own.stop()
+            time.sleep(2)
+            stop.asked = True
+
+        away = threading.Thread(target=outage)
+        away.start()
+        assert trainer.work_on(lab, job.id, stop, 1) == endings.LEFT
+        away.join()
+        own.start()
+        assert manifest.survey(lab.run(run_id).checkpoints)[0] is not None
+
+
+@pytest.mark.parametrize(
+    ("state", "away"),
+    [
+        ("57P01", True),
+        ("08006", True),
+        ("53300", True),
+        ("25006", True),
+        ("57014", False),
+        ("55P03", False),
+        (None, True),
+    ],
+)
+def test_which_errors_of_postgresql_pass(state: str | None, away: bool) -> None:
+    one = type("Said", (psycopg.OperationalError,), {"sqlstate": state, "__module__": "psycopg.errors"})
+    assert database.unreachable(OperationalError("", None, one())) is away
+    assert not database.unreachable(OperationalError("", None, sqlite3.OperationalError("database is locked")))
+    assert not database.unreachable(LabError("no"))

@@ -146,7 +146,7 @@ def test_codes_of_a_mixture_are_spread_like_the_codes() -> None:
 
 def test_every_figure_of_a_code_is_explained(trained_run: TrainedRun) -> None:
     figures = (trained_run.folder.analysis_metrics() or {})["code"]
-    assert set(figures) - set(FIGURES) == {"majority", "n"}
+    assert set(figures) - set(FIGURES) == {"majority", "n", "codes"}
     cards = latent_quality.cards(figures)
     assert f"<strong>{figures['knn_accuracy']:.3f}</strong>" in cards
     assert f"left:{100 * figures['majority']:.1f}%" in cards

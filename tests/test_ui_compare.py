@@ -674,7 +674,7 @@ def test_each_figure_is_told_with_the_images_that_it_was_measured_on(
     path = copy.folder.path / "analysis/metrics.json"
     metrics = json.loads(path.read_text())
     metrics["test"]["n"] = metrics["columns"]["model"]["n"] = 10_000
-    metrics["code"] |= {"n": 256, "prior_distance": 0.1}
+    metrics["code"] |= {"n": 256, "codes": 10_000, "prior_distance": 0.1}
     metrics["anomalies"] = {"auroc": 0.9, "n": 10_500}
     path.write_text(json.dumps(metrics))
     (line,) = (one for one in scores.lines([gathered(copy.lab, (copy.id,), monkeypatch)]) if not one.baseline)
@@ -783,6 +783,10 @@ def test_a_legend_for_which_no_corner_is_free_stands_below_the_plot():
     names = re.findall(r'y="([\d.]+)"[^>]*>(all the way round|again)<', drawn)
     assert [name for _, name in names] == ["all the way round", "again"]
     assert all(plots.HEIGHT < float(y) < high for y, _ in names)
+    long = plots.plot([round_._replace(label="PCA, images of " + 9 * "a long name ")], plots.Axis("x"), plots.Axis("y"))
+    (end,) = re.findall(r'<line x1="[\d.]+" y1="[\d.]+" x2="([\d.]+)" y2="[\d.]+" stroke="#111111"', long)
+    assert float(end) < plots.WIDTH
+    assert " …" in long
     falls = plots.Series("falls", "#111111", [plots.Point(0, 10), plots.Point(2, 0), plots.Point(10, 0)], line=True)
     assert f'height="{plots.HEIGHT}"' in plots.plot([falls], plots.Axis("x"), plots.Axis("y"))
     low = plots.Series("low", "#111111", [plots.Point(x, y) for x, y in ((0, 10), (0.1, 1), (10, 10))], line=True)
@@ -849,6 +853,11 @@ def test_a_line_to_beat_joins_only_what_was_fitted_to_the_same_images(
         assert [[point.x for point in line.points] for line in both] == [[2], [4]]
         drawn = charts.costs(scores.lines([[runs[0], other]]))["error-against-code-size"]
         assert (drawn.count("<circle"), drawn.count("<polyline")) == (2, 2), "a line to beat does not look like a run"
+    alike = [
+        line._replace(figures=line.figures | {"mse": 0.5}) for line in scores.lines([[runs[0], other]]) if line.baseline
+    ]
+    joined = [line._replace(sets=frozenset().union(*(one.sets for one in alike))) for line in alike]
+    assert [len(line.points) for line in charts.pca_lines(joined)] == [2, 2], "what reads the same is a point of both"
     held_out = runs[1]._replace(config=with_values(runs[1].config, {"data.validation": 0}))
     (one,) = charts.pca_lines(scores.lines([[runs[0], held_out]]))
     assert [point.x for point in one.points] == [2, 4]

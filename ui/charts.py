@@ -59,13 +59,16 @@ def pca_lines(found: Sequence[Line]) -> list[Series]:
     that they were fitted to and measured on (which of the rest are held out moves them by less than a line's width), in the colour of
     the first run with these where there are several."""
     beat = [line for line in found if line.baseline and line.figures.get("code_size")]
-    known = {line.learnt_from[:2] for line in beat}
-    sets = [one for one in dict.fromkeys(line.learnt_from[:2] for line in found) if one in known]
+    sets = [
+        one
+        for one in dict.fromkeys(one for line in found for one in line.sets)
+        if any(one in line.sets for line in beat)
+    ]
     made = []
     for one in sets:
-        alike = [line for line in beat if line.learnt_from[:2] == one]
+        alike = [line for line in beat if one in line.sets]
         places = sorted({line.figures["code_size"]: line.figures["mse"] for line in reversed(alike)}.items())
-        own = next((line for line in found if not line.baseline and line.learnt_from[:2] == one), None)
+        own = next((line for line in found if not line.baseline and one in line.sets), None)
         name, colour = ("PCA", QUIET) if own is None or len(sets) == 1 else (f"PCA, images of {own.label}", own.colour)
         made.append(Series(name, colour, [Point(*at) for at in places], marks=False, line=True, dashed=True))
     return made

@@ -97,7 +97,7 @@ def test_images(runs: Sequence[Compared], beside: Sequence[str]) -> Wall | None:
     places = {run.row.id: _places(first["images"], stored[run.row.id]["images"]) for run in ready}
     common = [i for i in range(len(first["images"])) if all(i in found for found in places.values())]
     notes = [
-        f"{run.label} is not analysed yet, so it has no test images: choose the validation images, or analyse it below."
+        f"{run.label} is not analysed yet, so its test images are not reconstructed: choose what it watches epoch by epoch, or analyse it below."
         for run in runs
         if run not in ready
     ]
@@ -133,7 +133,8 @@ def held_out(runs: Sequence[Compared], epoch: int | None, beside: Sequence[str] 
     common = [i for i in range(len(first.images)) if all(i in found for found in places.values())]
     notes = [] if epoch is None else _of_another(runs, epoch)
     if len(common) < FEW:
-        notes += _strangers([run for run in runs if len(places[run.row.id]) < len(first.images)], first.split)
+        others = [run for run in runs if run.row.id in watched and len(places[run.row.id]) < len(first.images)]
+        notes += _strangers(others, first.split)
         common = list(range(len(first.images)))
     elif len(common) < len(first.images):
         notes.append(f"The runs held out different images: these are the {len(common)} that all of them held out.")

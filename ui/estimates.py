@@ -60,7 +60,7 @@ class Data:
         here = self.lab.settings.executor == "local" and self.where(config).startswith("CPU")
         if here and config.training.precision == "tf32":
             return {"training.precision": "TF32 is of GPUs: on the CPU it is the same as 32 bit."}
-        if here and config.training.precision == "bf16" and not _has_bfloat16():
+        if here and config.training.precision == "bf16" and _has_bfloat16() is False:
             sentence = (
                 "This server's processor has no bfloat16: a run on it takes twice as long or longer. Choose 32 bit."
             )
@@ -142,7 +142,7 @@ def _where(device: Any, path: str, _lab: Lab) -> str:
     return where(device, _lab)
 
 
-def _has_bfloat16() -> bool:
+def _has_bfloat16() -> bool | None:
     from aecore.jobs.devices import has_bfloat16
 
     return has_bfloat16()

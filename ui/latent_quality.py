@@ -62,7 +62,9 @@ def show(view: View) -> None:
             "The analysis of this run did not measure its code: it is older than this measure, or fewer than three codes are finite "
             "numbers."
         )
-    st.caption(f"These figures and pictures are of the {view.split} images, whichever images the map shows.")
+    else:
+        whichever = ", whichever images the map shows" * (view.split == "test")
+        st.caption(f"These figures and pictures are of the {view.split} images{whichever}.")
     if latent_book.finite(view):
         latent_book.show(view)
     drawn = [(block, picture) for block in BLOCKS if (picture := _picture(block, known)) or _has(block, figures)]

@@ -203,8 +203,9 @@ def _legend(series: Sequence[Series], width: int, places: Sequence[tuple[float, 
 
 def _below(series: Sequence[Series], width: int) -> str:
     """Where no corner is free, the names stand below the plot."""
-    right = (LEFT + width - RIGHT + _room(series)) / 2
-    return "".join(_named(one, right, HEIGHT + 12 + 17 * place) for place, one in enumerate(series))
+    brief = [one._replace(label=cut(one.label, int((width - 54) / 6.6))) for one in series]
+    right = min((LEFT + width - RIGHT + _room(brief)) / 2, width - 4)
+    return "".join(_named(one, right, HEIGHT + 12 + 17 * place) for place, one in enumerate(brief))
 
 
 def _beside(series: Sequence[Series], width: int) -> str:

@@ -32,8 +32,8 @@ class Line(NamedTuple):
     """What the images of its group are, where that is to be said."""
     counts: Mapping[str, float] = MappingProxyType({})
     """Of figures of which it is known: of how many test images they are."""
-    learnt_from: tuple[Hashable, ...] = ()
-    """What decides, within its group, which images it was fitted to and measured on."""
+    sets: frozenset[Hashable] = frozenset()
+    """Classes and subset of the images that it was fitted to and measured on, within its group; several where it reads the same."""
 
     def of(self, name: str) -> str:
         """What a figure was measured on, in words."""
@@ -65,14 +65,15 @@ def _run(run: Compared, what: str, group: int) -> Line:
     counts = _counted(parts, seen.get("n", 0))
     return Line(
         run.label, run.colour, where, _finite(known), group=group, note=likelihood(run), what=what, counts=counts,
-        learnt_from=run.learnt_from,
+        sets=frozenset({run.learnt_from[:2]}),
     )  # fmt: skip
 
 
 def _counted(parts: Sequence[dict[str, Any]], whole: float) -> dict[str, float]:
     """Of how many test images the figures of these parts of an analysis are; `whole` are all of them."""
     counts = {name: part["n"] for part in parts if "n" in part for name in part if name in ALL}
-    counts |= dict.fromkeys(counts.keys() & OF_ALL, whole)
+    codes = next((part["codes"] for part in parts if "codes" in part), whole)
+    counts |= dict.fromkeys(counts.keys() & OF_ALL, codes)
     return counts | dict.fromkeys(counts.keys() & OF_PRIOR, min(whole, quality_words.ASKED))
 
 
@@ -99,7 +100,7 @@ def _simple(run: Compared, what: str, group: int) -> list[Line]:
                 values["code_size"] = float(components if name == "pca" else 0)
             values = {key: value for key, value in values.items() if value or key != "compression"}
             line = Line(str(known["label"]), "", _tests(known["n"]), values, True, group, what=what)
-            found.append(line._replace(learnt_from=run.learnt_from))
+            found.append(line._replace(sets=frozenset({run.learnt_from[:2]})))
     return found
 
 
@@ -109,7 +110,9 @@ def _beat(runs: Sequence[Compared], what: str, group: int) -> Iterator[Line]:
     for run in runs:
         for line in _simple(run, what, group):
             read = tuple(ALL[name].write(value) for name, value in line.figures.items())
-            found.setdefault((line.label, line.images), {}).setdefault(read, (run.label, line))
+            same = found.setdefault((line.label, line.images), {})
+            whose, first = same.get(read, (run.label, line))
+            same[read] = whose, first._replace(sets=first.sets | line.sets)
     for same in found.values():
         for whose, line in same.values():
             yield line._replace(label=f"{line.label}, images of {whose}") if len(same) > 1 else line

@@ -54,7 +54,7 @@ def judged(train: Labelled, test: Labelled) -> Judged:
     if len(np.unique(known.labels)) > 1 and len(np.unique(asked.labels)) > 1:
         told, pictures = of_labels(known, asked)
         found |= told
-    return Judged(found | {"n": len(asked.codes) or len(test.codes)}, pictures)
+    return Judged(found | {"n": len(asked.codes) or len(test.codes), "codes": len(test.codes)}, pictures)
 
 
 def of_labels(train: Labelled, test: Labelled) -> Judged:

@@ -27,7 +27,7 @@ from aecore.jobs.children import PATIENT
 from aecore.jobs.forecast import Forecast, first, forecast, told
 from aecore.runs import Lab, LabError, RunFolder, RunRow, events, owned_by, rights, run, runs
 from aecore.runs.history import history
-from aecore.runs.lab import place_of
+from aecore.runs.lab import is_lab, place_of
 from aecore.runs.text import table
 from aecore.runs.times import ordinal, when
 
@@ -55,7 +55,7 @@ MAKE_ONE = ("presets", "datasets", "submit", "train", "sweep", "supervise")
 def open_lab(args: argparse.Namespace) -> Lab:
     """The lab, as who gives the command sees it. Raises LabError where there is none, and the verb has nothing to put into it."""
     place = place_of(args.lab)
-    if not (place.exists() or args.verb in MAKE_ONE or getattr(args, "set", None)):
+    if not (is_lab(place) or args.verb in MAKE_ONE or getattr(args, "set", None)):
         raise LabError(f"There is no lab in {place}: “python -m aecore submit” or “train” makes one there.")
     return Lab.open(args.lab, args.data_root).seen_by(args.user)
 

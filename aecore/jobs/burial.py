@@ -20,6 +20,8 @@ def bury(lab: Lab, seen: Job, status: Status) -> None:
         _requeue(lab, job, status.note or "The supervisor was ended before it could start the run.")
     elif job.engine == "foreground":
         _fail(lab, job, endings.died(status.exit_code, status.rebooted))
+    elif status.exit_code == endings.LEFT:
+        _requeue(lab, job, "The run's process left while the lab's database did not answer.")
     elif status.rebooted:
         _requeue(lab, job, status.note or endings.died(status.exit_code, True).reason)
     elif status.note:

@@ -11,6 +11,7 @@ from aecore.jobs import locks, trash
 from aecore.runs import Lab, LabError, database, diary, rights
 from aecore.runs.database import OPEN, jobs, runs
 from aecore.runs.rights import Verb
+from aecore.runs.text import size
 from aecore.runs.usage import freed_by
 
 KINDS = {
@@ -52,7 +53,7 @@ def clean(lab: Lab, found: Sequence[Part], by: str) -> int:
     """Let these parts go, but for those that are wanted again meanwhile. Returns the bytes that this freed.
 
     Raises:
-        LabError: where nothing was freed, for the system removes nothing.
+        LabError: where the system refused to remove some or all of them; the others are gone.
     """
     still = {(part.kind, part.run_id): part for part in parts(lab)}
     wanted = [now for part in found if (now := still.get((part.kind, part.run_id)))]
@@ -72,8 +73,11 @@ def clean(lab: Lab, found: Sequence[Part], by: str) -> int:
     if freed:
         kinds = " and ".join(sorted({part.kind for part in done}))
         diary.write(lab, by, f"cleaned up {kinds}: {freed / 1e6:,.1f} MB of {len(done)} runs")
-    elif refused:
-        raise LabError(f"Nothing could be removed: {refused[0].strerror}.")
+    if refused:
+        some = f"{len(refused)} of {len(wanted)} parts could not be removed: {refused[0].strerror}."
+        raise LabError(
+            f"{some} {size(freed)} are free again." if freed else f"Nothing could be removed: {refused[0].strerror}."
+        )
     return freed
 
 

@@ -108,10 +108,10 @@ def _told(name: str) -> str:
     return ""
 
 
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies numbers of bfloat16: x86's AVX512-BF16 and AMX-BF16, ARM's BF16. False where the system does not say."""
+def has_bfloat16() -> bool | None:
+    """Whether the processor multiplies numbers of bfloat16: x86's AVX512-BF16 and AMX-BF16, ARM's BF16. None where the system does not say."""
     told = {*_told("flags").split(), *_told("Features").split()}
-    return bool(told & {"avx512_bf16", "amx_bf16", "bf16"})
+    return bool(told & {"avx512_bf16", "amx_bf16", "bf16"}) if told else None
 
 
 def _apple() -> list[Device]:

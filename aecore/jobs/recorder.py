@@ -11,7 +11,7 @@ from aecore import manifest, training
 from aecore.analysis.sampling import Sampler
 from aecore.jobs import devices, states
 from aecore.jobs.measures import DENSE, EARLY, SHARE
-from aecore.jobs.work import Shown, Work
+from aecore.jobs.work import Shown, Stopped, Work, at_best
 from aecore.manifest import Mark
 from aecore.runs.folder import TimingRow
 
@@ -94,8 +94,18 @@ class Recorder:
         return position > 0 and (position == self.epoch_steps or self.state.step == self.total_steps)
 
     def _write(self, *writes: Any) -> None:
-        for write in writes:
-            self.work.patiently(write, max(0, self.checkpointed))
+        """What it waits meanwhile is no training; who is told to leave meanwhile saves what can be."""
+        before = self.work.waited
+        try:
+            for write in writes:
+                self.work.patiently(write, max(0, self.checkpointed))
+        except Stopped:
+            with at_best():
+                self._commit()
+            raise Stopped(max(0, self.checkpointed)) from None
+        waited, (step, beaten, aside) = self.work.waited - before, self.beaten_at
+        self.start += waited
+        self.beaten_at = (step, beaten + waited, aside)
 
     @property
     def _is_best(self) -> bool:
@@ -142,19 +152,24 @@ class Recorder:
 
     def checkpoint(self) -> None:
         """Save the state; the last two are kept, and the best."""
+        begin = time.monotonic()
+        if self._commit():
+            self.work.beat(checkpoint_step=self.state.step)
+            self.saved = time.monotonic()
+            self.save_cost = self.saved - begin
+            self.aside += self.save_cost
+
+    def _commit(self) -> bool:
+        """Whether there was something to save."""
         self.flush()
         if self.checkpointed == self.state.step:
-            return
-        begin = time.monotonic()
+            return False
         self.folder.sync_metrics()
         mark = Mark(self.metrics_bytes, self.seconds, self.aside, self._is_best)
         training.commit(self.folder.checkpoints, self.state, mark, self.work.attempt, self.facts)
         self.checkpointed = self.saved_step = self.state.step
         manifest.prune(self.folder.checkpoints)
-        self.work.beat(checkpoint_step=self.state.step)
-        self.saved = time.monotonic()
-        self.save_cost = self.saved - begin
-        self.aside += self.save_cost
+        return True
 
     def beat(self) -> None:
         """Tell the database and whoever watches how far it is."""
@@ -205,7 +220,8 @@ class Recorder:
         for row in [*self.state.hand_out(), *rows]:
             self.waiting.append(row)
             self.latest[row.split, row.name] = row.value
-        self._write(self.flush, self.beat)
+        for write in (self.flush, self.beat):
+            self.work.patiently(write, max(0, self.checkpointed))
 
 
 def checkpoint_bytes(state: training.TrainState) -> int:

@@ -67,15 +67,13 @@ def perform(work: Work) -> int:
         _log(work, f"This attempt is over: {error}.")
         return endings.REFUSED
     except Stopped as stopped:
-        with contextlib.suppress(states.Fenced):
-            return work.leave(stopped.step)
-        return endings.REFUSED
+        return _leave(work, stopped.step)
     except Exception as error:
         room.unlink(missing_ok=True)
         if not work.folder.reachable:
             return _say(work, "failed", endings.FOLDER_LOST)
         if database.unreachable(error) and work.job.engine != "foreground":
-            return _give_back(work)
+            return _leave(work, None, "The lab's database did not answer for a while")
         ending = endings.in_memory(endings.explain(error), work.folder.path, _peak(work))
         if ending.reason_code == "exit":
             _log(work, traceback.format_exc().strip())
@@ -85,12 +83,17 @@ def perform(work: Work) -> int:
         room.unlink(missing_ok=True)
 
 
-def _give_back(work: Work) -> int:
-    """For another process to go on with, once the database answers."""
-    with contextlib.suppress(states.Fenced):
-        kept = queue.job(work.lab, work.job.id).checkpoint_step or 0
-        return work.leave(kept, "The lab's database did not answer for a while")
-    return endings.REFUSED
+def _leave(work: Work, step: int | None, *why: str) -> int:
+    """Say so, as `Work.leave`; `step` is None where only the database knows what was saved. Where that does not answer, the exit code
+    tells the supervisor."""
+    try:
+        return work.leave(queue.job(work.lab, work.job.id).checkpoint_step or 0 if step is None else step, *why)
+    except states.Fenced:
+        return endings.REFUSED
+    except Exception as error:
+        if not database.unreachable(error):
+            raise
+        return endings.LEFT
 
 
 def _say(work: Work, state: str, ending: endings.Ending) -> int:

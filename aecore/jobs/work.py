@@ -32,7 +32,7 @@ def _passes(error: Exception) -> str:
 
 
 @contextmanager
-def _at_best() -> Iterator[None]:
+def at_best() -> Iterator[None]:
     """What is said where it can be."""
     try:
         yield
@@ -108,6 +108,8 @@ class Work:
     threads: int | None
     stop: Stop = field(default_factory=Stop)
     show: Callable[[Shown], None] = lambda shown: None
+    waited: float = 0.0
+    """Seconds for which it waited for room on the disk, or for the database."""
 
     @property
     def folder(self) -> RunFolder:
@@ -140,7 +142,7 @@ class Work:
         Raises:
             Stopped: where it is asked to leave while it waits.
         """
-        waited = ""
+        waited, begin = "", time.monotonic()
         while True:
             try:
                 written = write()
@@ -153,11 +155,13 @@ class Work:
                 self._tell(code, WAITS[code])
             waited = code
             time.sleep(1)
-            with _at_best():  # not every process is told by a signal
-                self.beat()
+            if code != DATABASE:
+                with at_best():  # not every process is told by a signal
+                    self.beat()
             if self.stop.asked:
                 raise Stopped(step)
         if waited:
+            self.waited += time.monotonic() - begin
             self._tell("", OVER[waited])
         return written
 
@@ -165,7 +169,7 @@ class Work:
         if code == DATABASE:
             print(sentence, flush=True)  # there is nobody else to tell
             return
-        with _at_best():  # the database's disk may be the full one
+        with at_best():  # the database's disk may be the full one
             self.beat(reason_code=code, reason=sentence if code else "")
             self.say(sentence, urgent=bool(code))
 

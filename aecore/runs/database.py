@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, select, text
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from aecore.runs import migrations, mirror, rebuild
 from aecore.runs.errors import LabError, filled, full, no_room
@@ -34,6 +34,8 @@ MOMENT = 2.0
 """Seconds for which one looks again."""
 PATIENCE = 30.0
 """Seconds that one waits for a PostgreSQL that is being started again."""
+AWAY = ("08", "57P", "53300", "25006")
+"""What PostgreSQL calls errors of the connection, of a server that stops or starts, that has too many clients, or that only reads for now."""
 WRITERS = 0x6165_6C61_62
 """The advisory lock that PostgreSQL's writers take in turn."""
 
@@ -86,9 +88,12 @@ def version(engine: Engine) -> str:
 
 
 def unreachable(error: BaseException) -> bool:
-    """Whether an error says that the lab's PostgreSQL does not answer, or that it was stopped in the middle."""
-    known = isinstance(error, OperationalError | InterfaceError)
-    return known and type(error.orig).__module__.partition(".")[0] == "psycopg"  # type: ignore[attr-defined]
+    """Whether an error says that the lab's PostgreSQL does not answer, was stopped in the middle, or takes no more for now."""
+    if not isinstance(error, DBAPIError) or type(error.orig).__module__.partition(".")[0] != "psycopg":
+        return False
+    if (state := getattr(error.orig, "sqlstate", None)) is None:  # the server has said nothing
+        return isinstance(error, OperationalError | InterfaceError)
+    return state.startswith(AWAY)
 
 
 def _is_server(engine: Engine) -> bool:

@@ -188,6 +188,14 @@ def place_of(path: str | Path | None) -> Path:
     return Path(path or os.environ.get("AELAB_HOME") or CHECKOUT / "lab").expanduser().absolute()
 
 
+def is_lab(place: Path) -> bool:
+    """Whether a folder holds anything of a lab; also where one cannot look, or where it is a file: to open it says more."""
+    try:
+        return place.is_file() or any((place / name).exists() for name in ("runs", "lab.sqlite", "settings.json"))
+    except OSError:
+        return True
+
+
 def _unusable(place: Path, why: str) -> str:
     return (
         f"The lab folder {place} cannot be used: {why}. "
