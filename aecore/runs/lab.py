@@ -191,7 +191,7 @@ def place_of(path: str | Path | None) -> Path:
 def is_lab(place: Path) -> bool:
     """Whether a folder holds anything of a lab; also where one cannot look, or where it is a file: to open it says more."""
     try:
-        return place.is_file() or any((place / name).exists() for name in ("runs", "lab.sqlite", "settings.json"))
+        return place.is_file() or any((place / name).exists() for name in ("runs", "settings.json"))
     except OSError:
         return True
 
