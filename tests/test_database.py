@@ -240,16 +240,22 @@ def test_a_postgresql_that_is_started_again_is_waited_for(tmp_path: Path, tiny_c
         assert time.monotonic() - begin < 10  # who only opens it is told at once
 
 
+def starting(own: Server, place: Path, epochs: int, **settings: object) -> tuple[Lab, queue.Job]:
+    """A lab with its database on this server, and a run in it that is handed to a process."""
+    (place / "settings.json").write_text(json.dumps({"database": own.new_database()} | settings))
+    lab = Lab.open(place)
+    job = queue.jobs(lab, queue.submit(lab, tiny(training__epochs=epochs), "ada"))[0]
+    assert states.move(lab, job.id, "starting", by="supervisor", engine="local")
+    return lab, job
+
+
 def test_a_run_waits_for_a_database_that_is_gone_for_long_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(database, "PATIENCE", 0.2)
     with postgresql.running() as own:
-        (tmp_path / "settings.json").write_text(json.dumps({"database": own.new_database(), "checkpoint_seconds": 1}))
-        lab = Lab.open(tmp_path)
-        run_id = queue.submit(lab, tiny(training__epochs=400), "ada")
-        job = queue.jobs(lab, run_id)[0]
-        assert states.move(lab, job.id, "starting", by="supervisor", engine="local")
+        lab, job = starting(own, tmp_path, epochs=400, checkpoint_seconds=1)
+        run_id = job.run_id
 
         def outage() -> None:
             while not (run(lab, run_id).step or 0):
@@ -318,13 +324,9 @@ def test_who_is_told_to_leave_while_the_database_is_away_saves_before(
 ) -> None:
     monkeypatch.setattr(database, "PATIENCE", 0.2)
     with postgresql.running() as own:
-        (tmp_path / "settings.json").write_text(
-            json.dumps({"database": own.new_database(), "checkpoint_seconds": 3600})
-        )
-        lab = Lab.open(tmp_path)
-        run_id = queue.submit(lab, tiny(training__epochs=4000), "ada")
-        job, stop = queue.jobs(lab, run_id)[0], Stop()
-        assert states.move(lab, job.id, "starting", by="supervisor", engine="local")
+        lab, job = starting(own, tmp_path, epochs=4000, checkpoint_seconds=3600)
+        run_id = job.run_id
+        stop = Stop()
 
         def outage() -> None:
             while not (run(lab, run_id).step or 0):

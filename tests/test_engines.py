@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from aecore.config import Facts, RunConfig, parse, preset, presets, with_values
 from aecore.manifest import Mark
 from aecore.models import ACTIVATIONS, BACKBONES, BOTTLENECKS, OBJECTIVES, Progress, build
-from aecore.training import Row, commit, engines, restore, start, train
+from aecore.training import Data, Row, commit, engines, restore, start, train
 from aecore.training.engines import loops, rounded
 from aecore.training.engines.chain import chain
 from tests.test_training import CONV, FACTS, PLAIN, VAE, images, run, tiny
@@ -190,15 +191,20 @@ def test_a_run_in_bfloat16_learns_and_goes_on_where_it_stood(model, tmp_path, mo
     exact = [row.value for row in train(start(in_32_bits(config), TILED, 1), data, in_32_bits(config)) if row]
     assert whole != exact
     assert whole == pytest.approx(exact, rel=0.02)
-    state = start(config, TILED, 1)
-    rows = train(state, data, config)
-    first = [next(rows) for _ in range(17)]
-    rows.close()
-    path = commit(tmp_path, state, Mark(), 1, TILED)
-    on = lambda: [row.value for row in [*first, *train(restore(path, config), data, config)] if row]
+    on = broken_off(config, data, 17, tmp_path)
     assert on() == whole
     monkeypatch.setattr(loops, "library", lambda: None)
     assert on() == pytest.approx(whole, rel=0.02), "autocast"
+
+
+def broken_off(config: RunConfig, data: Data, n: int, folder: Path) -> Callable[[], list[float]]:
+    """The values of a run that is stopped after n rows, and goes on whenever this is called."""
+    state = start(config, TILED, 1)
+    rows = train(state, data, config)
+    first = [next(rows) for _ in range(n)]
+    rows.close()
+    path = commit(folder, state, Mark(), 1, TILED)
+    return lambda: [row.value for row in [*first, *train(restore(path, config), data, config)] if row]
 
 
 def in_32_bits(config: RunConfig) -> RunConfig:
@@ -224,12 +230,7 @@ def test_a_run_of_patches_goes_on_where_it_stood_with_a_compiler_and_without(tmp
     config = patches({"training.epochs": 3, "training.batch_size": 9})  # the last batch has four
     data = images(40, TILED)
     whole = [row.value for row in train(start(config, TILED, 1), data, config) if row]
-    state = start(config, TILED, 1)
-    rows = train(state, data, config)
-    first = [next(rows) for _ in range(14)]
-    rows.close()
-    path = commit(tmp_path, state, Mark(), 1, TILED)
-    on = lambda: [row.value for row in [*first, *train(restore(path, config), data, config)] if row]
+    on = broken_off(config, data, 14, tmp_path)
     assert on() == whole
     monkeypatch.setattr(loops, "library", lambda: None)
     assert on() == pytest.approx(whole, rel=1e-4)

@@ -56,8 +56,7 @@ def costs(found: Sequence[Line]) -> dict[str, str]:
 
 def pca_lines(found: Sequence[Line]) -> list[Series]:
     """What principal components reach at the code sizes of these runs: the lines to beat, one for each choice of classes and of a subset
-    that they were fitted to and measured on (which of the rest are held out moves them by less than a line's width), in the colour of
-    the first run with these where there are several."""
+    that they were fitted to and measured on, in the colour of the first run with these where there are several."""
     beat = [line for line in found if line.baseline and line.figures.get("code_size")]
     sets = [
         one

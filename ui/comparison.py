@@ -42,11 +42,11 @@ class Compared(NamedTuple):
         return self.config.data.path, self.config.data.seed * seeded
 
     @property
-    def learnt_from(self) -> tuple[Hashable, ...]:
-        """What decides which images of its data set it learns from and is measured on: classes, subset, and what is held out."""
-        own, training = self.config.data, self.config.training
+    def learnt_from(self) -> Hashable:
+        """Classes and subset of the images of its data set that it learns from and is measured on; what is held out is left aside."""
+        training = self.config.training
         some = (training.subset, training.subset_order, training.seed) if training.subset else ()
-        return frozenset(training.classes), some, (own.validation, own.seed) if own.validation else ()
+        return frozenset(training.classes), some
 
     @property
     def what(self) -> str:

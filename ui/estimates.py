@@ -61,9 +61,7 @@ class Data:
         if here and config.training.precision == "tf32":
             return {"training.precision": "TF32 is of GPUs: on the CPU it is the same as 32 bit."}
         if here and config.training.precision == "bf16" and _has_bfloat16() is False:
-            sentence = (
-                "This server's processor has no bfloat16: a run on it takes twice as long or longer. Choose 32 bit."
-            )
+            sentence = "This server's processor has no bfloat16: a run on it takes about twice as long or longer. Choose 32 bit."
             return {"training.precision": sentence}
         return {}
 

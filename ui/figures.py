@@ -73,5 +73,5 @@ CODES = {
 """The same of the codes: a table of its own."""
 OF_ALL = {"effective_dimension", "used_dimensions", "correlation"}
 OF_PRIOR = {"prior_distance", "active_units"}
-"""Figures of the codes of all test images, and of those laid beside the prior; the rest is of those that are asked for their labels."""
+"""Figures of all test codes that are kept, and of those laid beside the prior; the rest is of those that are asked for their labels."""
 ALL = FIGURES | CODES

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ui.plots import BOTTOM, HEIGHT, TOP, cut, letters, rule, svg
+from ui.plots import BOTTOM, HEIGHT, LETTER, TOP, cut, letters, rule, svg
 from ui.scales import Axis, Scale, told
 from ui.words import escape
 
@@ -32,8 +32,6 @@ def parallel(axes: Sequence[Coordinate], labels: Sequence[str], colours: Sequenc
     return svg(width, HEIGHT, lines + heads + "".join(map(_upright, scales, places)))
 
 
-LETTER = 6.6
-"""Width of a letter of a title, about."""
 ABOVE = 'style="paint-order:stroke;stroke:var(--st-background-color,#fff);stroke-width:4px;stroke-linejoin:round"'
 """Of words that lines go through."""
 

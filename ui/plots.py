@@ -8,6 +8,8 @@ from typing import NamedTuple
 from ui.scales import Axis, Scale, told
 from ui.words import escape
 
+LETTER = 6.6
+"""Width of a letter, about."""
 WIDTH, HEIGHT = 400, 300
 """Three stand side by side on a laptop, where letters of 12 are 11 pixels high then."""
 LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 46
@@ -147,7 +149,7 @@ def _mark(x: float, label: str, width: int) -> str:
 
 def _under(x: float, label: str, width: int) -> list[tuple[float, float]]:
     """Where the ink of a mark is."""
-    end = x + (6 + 6.6 * len(label)) * (-1 if x > width * 0.6 else 1)
+    end = x + (6 + LETTER * len(label)) * (-1 if x > width * 0.6 else 1)
     return _drawn([(x, TOP), (x, HEIGHT - BOTTOM - 8), (end, HEIGHT - BOTTOM - 8)], line=True)
 
 
@@ -188,7 +190,7 @@ FEW = 4
 
 def _room(series: Sequence[Series]) -> int:
     """The width of a legend."""
-    return round(46 + 6.6 * max((len(one.label) for one in series), default=0))
+    return round(46 + LETTER * max((len(one.label) for one in series), default=0))
 
 
 def _legend(series: Sequence[Series], width: int, places: Sequence[tuple[float, float]]) -> str:
@@ -203,7 +205,7 @@ def _legend(series: Sequence[Series], width: int, places: Sequence[tuple[float, 
 
 def _below(series: Sequence[Series], width: int) -> str:
     """Where no corner is free, the names stand below the plot."""
-    brief = [one._replace(label=cut(one.label, int((width - 54) / 6.6))) for one in series]
+    brief = [one._replace(label=cut(one.label, int((width - 54) / LETTER))) for one in series]
     right = min((LEFT + width - RIGHT + _room(brief)) / 2, width - 4)
     return "".join(_named(one, right, HEIGHT + 12 + 17 * place) for place, one in enumerate(brief))
 

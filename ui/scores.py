@@ -65,7 +65,7 @@ def _run(run: Compared, what: str, group: int) -> Line:
     counts = _counted(parts, seen.get("n", 0))
     return Line(
         run.label, run.colour, where, _finite(known), group=group, note=likelihood(run), what=what, counts=counts,
-        sets=frozenset({run.learnt_from[:2]}),
+        sets=frozenset({run.learnt_from}),
     )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def _simple(run: Compared, what: str, group: int) -> list[Line]:
                 values["code_size"] = float(components if name == "pca" else 0)
             values = {key: value for key, value in values.items() if value or key != "compression"}
             line = Line(str(known["label"]), "", _tests(known["n"]), values, True, group, what=what)
-            found.append(line._replace(sets=frozenset({run.learnt_from[:2]})))
+            found.append(line._replace(sets=frozenset({run.learnt_from})))
     return found
 
 

@@ -89,6 +89,6 @@ def _let_go(lab: Lab, part: Part) -> bool:
     whole, damaged = manifest.survey(folder)
     if whole is None or damaged or locks.held(folder.parent / "train.lock"):
         return False  # they may be needed
-    for error in manifest.prune(folder, keep=1):
-        raise error
+    if refused := manifest.prune(folder, keep=1):
+        raise refused[0]
     return True

@@ -100,12 +100,16 @@ class Recorder:
             for write in writes:
                 self.work.patiently(write, max(0, self.checkpointed))
         except Stopped:
+            self._leave_out(self.work.waited - before)
             with at_best():
                 self._commit()
             raise Stopped(max(0, self.checkpointed)) from None
-        waited, (step, beaten, aside) = self.work.waited - before, self.beaten_at
-        self.start += waited
-        self.beaten_at = (step, beaten + waited, aside)
+        self._leave_out(self.work.waited - before)
+
+    def _leave_out(self, seconds: float) -> None:
+        step, beaten, aside = self.beaten_at
+        self.start += seconds
+        self.beaten_at = (step, beaten + seconds, aside)
 
     @property
     def _is_best(self) -> bool:

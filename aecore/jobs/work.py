@@ -33,7 +33,7 @@ def _passes(error: Exception) -> str:
 
 @contextmanager
 def at_best() -> Iterator[None]:
-    """What is said where it can be."""
+    """What is done as far as disk and database let it."""
     try:
         yield
     except (LabError, OSError):
@@ -159,6 +159,7 @@ class Work:
                 with at_best():  # not every process is told by a signal
                     self.beat()
             if self.stop.asked:
+                self.waited += time.monotonic() - begin
                 raise Stopped(step)
         if waited:
             self.waited += time.monotonic() - begin
